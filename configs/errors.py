@@ -1,0 +1,51 @@
+"""The errors that a person reads.
+
+Every error that a user can cause or must act on is a :class:`KubeV6Error`: one line that says what was
+looked at, what was seen there, and what would be right. The command line prints that line and exits 1;
+everything else is a defect and keeps its traceback in the run log.
+"""
+
+from __future__ import annotations
+
+
+class KubeV6Error(Exception):
+    """Something a person can put right.
+
+    Args:
+        message: What was looked at and what was seen, one line.
+        todo: What to do next, one line; empty when the message says it already.
+        transient: True if the same action may succeed when simply tried again (connection refused, 5xx).
+        detail: Longer material for the run log (a command's output), never needed to understand the message.
+    """
+
+    def __init__(self, message: str, *, todo: str = "", transient: bool = False, detail: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.todo = todo
+        self.transient = transient
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.todo}" if self.todo else self.message
+
+
+class ConfigError(KubeV6Error):
+    """A cluster or release file that cannot be right; raised before anything is touched."""
+
+
+class NodeError(KubeV6Error):
+    """A step that failed on one node.
+
+    Args:
+        node: The node's name.
+        step: What was being done, for example ``"network"`` or ``"kubeadm join"``.
+        seen: What was seen, one line.
+    """
+
+    def __init__(
+        self, node: str, step: str, seen: str, *, todo: str = "", transient: bool = False, detail: str = ""
+    ) -> None:
+        super().__init__(f"{node}: {step}: {seen}", todo=todo, transient=transient, detail=detail)
+        self.node = node
+        self.step = step
+        self.seen = seen

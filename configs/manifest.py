@@ -1,0 +1,120 @@
+"""What a release holds, however it came: built here or fetched.
+
+A manifest is the one description that the store keeps, the registry is filled from and a deploy starts from.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SHA256 = r"^[0-9a-f]{64}$"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PatchEntry(_Frozen):
+    """One patch of the series and what became of it.
+
+    Attributes:
+        title: First line of the commit message.
+        author: ``Name <address>``.
+        source: The commit id or patch file it was picked from.
+        commit: The id it has in the result; empty when it was dropped.
+        fate: ``applied``, or ``already upstream`` when the base holds it and it was dropped as empty.
+    """
+
+    title: str
+    author: str
+    source: str
+    commit: str = ""
+    fate: Literal["applied", "already upstream"]
+
+
+class SourceEntry(_Frozen):
+    """Where the release comes from.
+
+    Attributes:
+        kind: ``built`` from source here, or ``fetched`` from its publisher.
+        origin: The source package and version, the repository, or the download address.
+        base: Commit id that the series was applied to; empty for a fetched release.
+        series: Name of the series file; empty for a fetched release.
+        commit: Commit id that was compiled.
+        tree: Tree id that was compiled.
+        patches: The series with the fate of each patch.
+    """
+
+    kind: Literal["built", "fetched"]
+    origin: str
+    base: str = ""
+    series: str = ""
+    commit: str = ""
+    tree: str = ""
+    patches: tuple[PatchEntry, ...] = ()
+
+
+class BinaryEntry(_Frozen):
+    """An executable for the nodes: ``kubeadm``, ``kubelet`` or ``kubectl``."""
+
+    name: str
+    sha256: str = Field(pattern=SHA256)
+    size: int = Field(ge=1)
+
+
+class ImageEntry(_Frozen):
+    """A container image.
+
+    Attributes:
+        name: Repository name without a registry, for example ``kube-apiserver``.
+        tag: Its tag, for example ``v1.20.2_kubev6.3f2a1b7``.
+        digest: ``sha256:...`` of its manifest, which is a blob of the store like its layers.
+        size: Sum of the sizes of its blobs, in bytes.
+        stand_in_for: What this image takes the place of, when it is not the real thing; else empty.
+    """
+
+    name: str
+    tag: str
+    digest: str = Field(pattern=r"^sha256:[0-9a-f]{64}$")
+    size: int = Field(ge=1)
+    stand_in_for: str = ""
+
+
+class Manifest(_Frozen):
+    """A release.
+
+    Attributes:
+        name: Name of the release file it was made for, for example ``debian-1.20``.
+        version: The full version stamp, for example ``v1.20.2+kubev6.3f2a1b7``.
+        key: sha256 of everything that decides the bytes; the same key means the same release.
+        created: UTC time of making, ISO 8601.
+        source: Where it comes from.
+        toolchain: What compiled it, for example ``go1.19.8 linux/amd64``; empty for a fetched release.
+        binaries: Executables for the nodes.
+        images: Container images.
+    """
+
+    name: str
+    version: str
+    key: str
+    created: str
+    source: SourceEntry
+    toolchain: str = ""
+    binaries: tuple[BinaryEntry, ...]
+    images: tuple[ImageEntry, ...]
+
+    def binary(self, name: str) -> BinaryEntry:
+        """The executable called ``name``. Raises KeyError when the release has none."""
+        for entry in self.binaries:
+            if entry.name == name:
+                return entry
+        raise KeyError(name)
+
+    def image(self, name: str) -> ImageEntry:
+        """The image called ``name``. Raises KeyError when the release has none."""
+        for entry in self.images:
+            if entry.name == name:
+                return entry
+        raise KeyError(name)

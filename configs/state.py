@@ -1,0 +1,138 @@
+"""What a node must look like, as plain values.
+
+A :class:`NodeState` is made by :mod:`configs.plan` and brought about by the state engine in ``tasks``. Nothing
+here knows how a thing is read or changed on a machine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+STAGES = ("network", "support", "runtime", "kubernetes")
+"""The stages of a node, in the order in which they are applied. A node may lack some of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file with all of its content, or a marked block inside a file that others write too.
+
+    Attributes:
+        path: Absolute path on the node.
+        content: The whole text of the file, or of the block. Ends with a newline.
+        mode: Permission bits.
+        block: True when only the lines between the ``# BEGIN kubev6`` and ``# END kubev6`` marks are ours.
+    """
+
+    path: str
+    content: str
+    mode: int = 0o644
+    block: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sysctl:
+    """A kernel setting's value now; that it lasts is the business of a :class:`File`."""
+
+    key: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An IPv6 address with its prefix length on an interface, for example ``fd00::100/64`` on ``eth1``."""
+
+    interface: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """An IPv6 route in the main table, for example ``fd00:101::/64 via fd00::101 dev eth1 metric 1024``."""
+
+    destination: str
+    via: str
+    interface: str
+    metric: int = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """An executable fetched by the node itself and checked before it replaces anything.
+
+    Attributes:
+        path: Where it belongs on the node.
+        sha256: Hexadecimal digest of its bytes.
+        size: Size in bytes.
+        url: Where the node fetches it from, over IPv6.
+    """
+
+    path: str
+    sha256: str
+    size: int
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A systemd unit that is enabled and running.
+
+    Attributes:
+        unit: Unit name with its suffix, for example ``containerd.service``.
+        restart_on: Paths of files and binaries whose change makes a restart necessary.
+    """
+
+    unit: str
+    restart_on: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StageState:
+    """One stage of a node. Applied in the order of the attributes below.
+
+    Attributes:
+        name: One of :data:`STAGES`.
+        packages: Packages of the node's own distribution.
+        modules: Kernel modules that are loaded (or built in) now.
+        files: Files and blocks; missing directories are made.
+        absent_files: Paths of files that must not exist; what was there is kept in the backup.
+        swap_off: True when no swap may be in use, now and after a restart.
+        sysctls: Kernel settings.
+        addresses: Addresses on interfaces.
+        no_ipv4_on: Interfaces that carry no IPv4 address.
+        no_ipv4_default_route: True when no IPv4 default route may exist. The path that the controller's own
+            connection takes is kept by a host route.
+        routes: IPv6 routes.
+        binaries: Executables.
+        services: Units, in the order in which they are started.
+    """
+
+    name: str
+    packages: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
+    files: tuple[File, ...] = ()
+    absent_files: tuple[str, ...] = ()
+    swap_off: bool = False
+    sysctls: tuple[Sysctl, ...] = ()
+    addresses: tuple[Address, ...] = ()
+    no_ipv4_on: tuple[str, ...] = ()
+    no_ipv4_default_route: bool = False
+    routes: tuple[Route, ...] = ()
+    binaries: tuple[Binary, ...] = ()
+    services: tuple[Service, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NodeState:
+    """Everything that one node must look like.
+
+    Attributes:
+        node: The node's name.
+        stages: Its stages, in the order of :data:`STAGES`.
+    """
+
+    node: str
+    stages: tuple[StageState, ...]
+
+    def stage(self, name: str) -> StageState | None:
+        """The stage called ``name``, or None when this node has none of that name."""
+        return next((stage for stage in self.stages if stage.name == name), None)

@@ -1,0 +1,71 @@
+"""How a task says what it is doing.
+
+A step is one visible piece of work on one subject (a node, an image, a series). Its start, progress and end
+are records of the logger ``kubev6.steps``, so the terminal, the run log and the table of times all hear the
+same thing, and a task knows nothing about any of them.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+log = logging.getLogger("kubev6.steps")
+
+
+class Step:
+    """A step under way.
+
+    Attributes:
+        subject: What is worked on, for example a node's name or ``"build"``.
+        title: What is done, for example ``"network"`` or ``"compile"``.
+        outcome: What came of it, shown at the end; set by :meth:`ended_as`.
+    """
+
+    def __init__(self, subject: str, title: str) -> None:
+        self.subject = subject
+        self.title = title
+        self.outcome = ""
+        self.started = time.monotonic()
+
+    def progress(self, text: str) -> None:
+        """Say how far it is, in a few words. May be called often: showing it is the terminal's business."""
+        self._emit("progress", text)
+
+    def ended_as(self, outcome: str) -> None:
+        """Set the words shown when the step ends, for example ``"12 changes"``."""
+        self.outcome = outcome
+
+    def _emit(self, event: str, text: str) -> None:
+        level = logging.ERROR if event == "failed" else logging.DEBUG if event == "progress" else logging.INFO
+        extra = {
+            "event": event,
+            "subject": self.subject,
+            "title": self.title,
+            "text": text,
+            "elapsed": time.monotonic() - self.started,
+        }
+        log.log(level, "%s: %s: %s %s", self.subject, self.title, event, text, extra=extra)
+
+
+@contextmanager
+def step(subject: str, title: str) -> Iterator[Step]:
+    """Announce a step, its end and its time.
+
+    Args:
+        subject: What is worked on.
+        title: What is done.
+
+    Yields:
+        The step, to report progress and the outcome on.
+    """
+    current = Step(subject, title)
+    current._emit("started", "")
+    try:
+        yield current
+    except BaseException as error:
+        current._emit("failed", str(error) or type(error).__name__)
+        raise
+    current._emit("ended", current.outcome)
