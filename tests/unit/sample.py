@@ -1,0 +1,36 @@
+"""A release manifest with made-up digests, for tests of what follows from one."""
+
+from __future__ import annotations
+
+from configs.manifest import BinaryEntry, ImageEntry, Manifest, SourceEntry
+
+VERSION = "v1.20.2+kubev6.debian-1.20.3f2a1b7"
+TAG = VERSION.replace("+", "_")
+
+
+def manifest(*, stand_in: bool = True) -> Manifest:
+    """A release of Kubernetes 1.20, with the stand-in for CoreDNS or with CoreDNS itself."""
+    dns = ("cluster-dns-stand-in", TAG, "CoreDNS") if stand_in else ("coredns", "1.7.0", "")
+    images = [
+        *((name, TAG, "") for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")),
+        ("etcd", "3.4.23", ""),
+        ("pause", "3.2", ""),
+        ("probe", "1.35.0", ""),
+        dns,
+    ]
+    return Manifest(
+        name="debian-1.20",
+        version=VERSION,
+        key="0" * 64,
+        created="2026-01-02T03:04:05Z",
+        source=SourceEntry(kind="built", origin="kubernetes 1.20.2-1", series="debian-1.20"),
+        toolchain="go1.19.8 linux/amd64",
+        binaries=tuple(
+            BinaryEntry(name=name, sha256=f"{number:064x}", size=1000 + number)
+            for number, name in enumerate(("kubeadm", "kubelet", "kubectl"), 1)
+        ),
+        images=tuple(
+            ImageEntry(name=name, tag=tag, digest=f"sha256:{number:064x}", size=5000 + number, stand_in_for=instead)
+            for number, (name, tag, instead) in enumerate(images, 100)
+        ),
+    )

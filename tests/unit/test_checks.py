@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from configs.schema import load_cluster
+from tasks.checks import Check, Probe, check_objects, judge, probes
+
+LAB = load_cluster("lab")
+NODES = ("kube-control-plane", "kube-worker-1", "kube-worker-2")
+PODS = {name: f"fd00:10{number}::5" for number, name in enumerate(NODES)}
+SERVICES = {name: (f"fd00:1234::10{number}", 30100 + number) for number, name in enumerate(NODES)}
+VERSION = "v1.20.2+kubev6.x"
+
+
+def asked() -> list[tuple[str, str, str]]:
+    return [(probe.name, probe.source, probe.argument) for probe in probes(LAB, PODS, SERVICES)]
+
+
+def test_every_ordered_pair_of_pods_is_asked() -> None:
+    pairs = {(source, url) for name, source, url in asked() if name == "pod to pod"}
+    assert pairs == {(f"pod on {a}", f"http://[{PODS[b]}]:8080/") for a in NODES for b in NODES if a != b}
+
+
+@pytest.mark.parametrize("name", ["ClusterIP", "NodePort", "API", "NAT64 name", "NAT64 fetch"])
+def test_every_node_the_control_plane_too_and_every_pod_is_asked(name: str) -> None:
+    assert {source for asked_name, source, _ in asked() if asked_name == name} == {
+        *NODES,
+        *(f"pod on {node}" for node in NODES),
+    }
+
+
+def test_a_pod_reaches_itself_through_its_own_service() -> None:
+    assert ("hairpin", "pod on kube-worker-2", "http://[fd00:1234::102]/") in asked()
+
+
+def test_the_api_is_asked_at_its_service_address() -> None:
+    assert ("API", "kube-worker-1", "https://[fd00:1234::1]/version") in asked()
+
+
+FETCH = Probe("ClusterIP", "kube-worker-1", True, "Service of b", "fetch", "http://[fd00::1]/", "kube-worker-2")
+RESOLVE = Probe("NAT64 name", "kube-worker-1", False, "x.test", "resolve", "x.test", "fd00:64:ff9b::/96")
+
+
+@pytest.mark.parametrize(
+    ("probe", "status", "output", "ok", "seen"),
+    [
+        (FETCH, 0, "kube-worker-2\n", True, "kube-worker-2"),
+        (FETCH, 0, "kube-worker-1\n", False, "'kube-worker-2' was expected, not kube-worker-1"),
+        (FETCH, 0, "", False, "an empty answer"),
+        (FETCH, 1, "wget: server returned error\nconnection refused", False, "connection refused"),
+        (FETCH, 7, "", False, "exit status 7"),
+        (RESOLVE, 0, "fd00:64:ff9b::ac13:3\n", True, "fd00:64:ff9b::ac13:3"),
+        (RESOLVE, 0, "192.0.2.1\nfd00:64:ff9b::ac13:3\n", True, "fd00:64:ff9b::ac13:3"),
+        (RESOLVE, 0, "2001:db8::1\n", False, "no address in fd00:64:ff9b::/96: 2001:db8::1"),
+        (RESOLVE, 0, "", False, "no address in fd00:64:ff9b::/96: nothing"),
+        (RESOLVE, 1, "NXDOMAIN", False, "NXDOMAIN"),
+    ],
+)
+def test_an_answer_is_judged_by_what_it_says(probe: Probe, status: int, output: str, ok: bool, seen: str) -> None:
+    check = judge(probe, status, output, 0.25)
+    assert (check.ok, check.seen, check.seconds) == (ok, seen, 0.25)
+
+
+def node(name: str, address: str, *, ready: str = "True", version: str = VERSION) -> dict[str, Any]:
+    addresses = [{"type": "InternalIP", "address": address}, {"type": "Hostname", "address": name}]
+    return {
+        "metadata": {"name": name},
+        "status": {
+            "addresses": addresses,
+            "conditions": [{"type": "Ready", "status": ready, "reason": "KubeletReady"}],
+            "nodeInfo": {"kubeletVersion": version},
+        },
+    }
+
+
+def pod(name: str, address: str, *, ready: str = "True", app: str = "") -> dict[str, Any]:
+    return {
+        "metadata": {"name": name, "namespace": "kube-system", "labels": {"k8s-app": app} if app else {}},
+        "status": {
+            "podIP": address,
+            "podIPs": [{"ip": address}],
+            "hostIP": "fd00::100",
+            "conditions": [{"type": "Ready", "status": ready}],
+        },
+    }
+
+
+def good_nodes() -> list[dict[str, Any]]:
+    return [node(n.name, str(n.address)) for n in LAB.kubernetes_nodes]
+
+
+def good_pods() -> list[dict[str, Any]]:
+    control_plane = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+    return [
+        *(pod(f"{name}-kube-control-plane", "fd00::100") for name in control_plane),
+        *(pod(f"kube-proxy-{n.name}", str(n.address), app="kube-proxy") for n in LAB.kubernetes_nodes),
+        pod("cluster-dns-1", "fd00:101::2", app="kube-dns"),
+    ]
+
+
+def failed(nodes: list[dict[str, Any]], pods: list[dict[str, Any]]) -> set[tuple[str, str, str]]:
+    checks: tuple[Check, ...] = check_objects(LAB, VERSION, nodes, pods)
+    return {(check.name, check.target, check.seen) for check in checks if not check.ok}
+
+
+def test_a_healthy_cluster_passes() -> None:
+    assert failed(good_nodes(), good_pods()) == set()
+
+
+@pytest.mark.parametrize(
+    ("nodes", "pods", "wanted"),
+    [
+        (good_nodes()[:2], good_pods(), ("node Ready", "kube-worker-2", "no such node")),
+        (
+            [*good_nodes()[:2], node("kube-worker-2", "fd00::102", ready="False")],
+            good_pods(),
+            ("node Ready", "kube-worker-2", "KubeletReady"),
+        ),
+        (
+            [*good_nodes()[:2], node("kube-worker-2", "fd00::102", version="v1.20.2")],
+            good_pods(),
+            ("node version", "kube-worker-2", "v1.20.2"),
+        ),
+        (
+            [*good_nodes()[:2], node("kube-worker-2", "10.0.2.15")],
+            good_pods(),
+            ("InternalIP", "kube-worker-2", "10.0.2.15"),
+        ),
+        ([*good_nodes(), node("stranger", "fd00::9")], good_pods(), ("no other node", "lab", "stranger")),
+        (good_nodes(), [*good_pods(), pod("x", "172.17.0.2")], ("no IPv4", "nodes and pods", "172.17.0.2")),
+        (
+            good_nodes(),
+            [*good_pods()[:-1], pod("cluster-dns-1", "fd00:101::2", ready="False", app="kube-dns")],
+            ("system pods", "cluster DNS", "0 of 1 Ready"),
+        ),
+        (good_nodes(), good_pods()[:-1], ("system pods", "cluster DNS", "0 of 1 Ready")),
+        (good_nodes(), good_pods()[:6] + good_pods()[7:], ("system pods", "kube-proxy", "2 of 3 Ready")),
+        (good_nodes(), good_pods()[1:], ("system pods", "etcd-kube-control-plane", "0 of 1 Ready")),
+    ],
+)
+def test_what_is_not_as_it_should_be_fails_by_name(
+    nodes: list[dict[str, Any]], pods: list[dict[str, Any]], wanted: tuple[str, str, str]
+) -> None:
+    assert wanted in failed(nodes, pods)

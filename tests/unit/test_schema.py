@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from configs.errors import ConfigError
+from configs.schema import load_cluster, load_release, shipped
+
+GOOD: dict[str, Any] = {
+    "name": "test",
+    "release": "debian-1.20",
+    "fabric": {"interface": "eth1", "subnet": "fd00::/64"},
+    "pods": {"prefix": "fd00::/16"},
+    "services": {"subnet": "fd00:1234::/110"},
+    "nat64": {"prefix": "64:ff9b::/96"},
+    "verify": {"outside": "http://outside.example/"},
+    "nodes": [
+        {"name": "support", "roles": ["support"], "address": "fd00::64"},
+        {"name": "kube-1", "roles": ["control-plane"], "address": "fd00::100"},
+        {"name": "kube-10", "roles": ["worker"], "address": "fd00::10a"},
+    ],
+}
+
+
+def write(tmp_path: Path, data: object) -> Path:
+    path = tmp_path / "cluster.yaml"
+    path.write_text(yaml.safe_dump(data))
+    return path
+
+
+def changed(path: str, value: object) -> dict[str, Any]:
+    """GOOD with one field set: ``nodes.1.address`` names the address of the second node."""
+    data = copy.deepcopy(GOOD)
+    *parents, last = path.split(".")
+    here: Any = data
+    for part in parents:
+        here = here[int(part)] if isinstance(here, list) else here[part]
+    if isinstance(here, list):
+        here[int(last)] = value
+    else:
+        here[last] = value
+    return data
+
+
+def test_a_good_file_is_read_and_a_name_may_begin_with_another(tmp_path: Path) -> None:
+    cluster = load_cluster(write(tmp_path, GOOD))
+    assert [node.name for node in cluster.nodes] == ["support", "kube-1", "kube-10"]
+    assert str(cluster.node("kube-10").pod_subnet) == "fd00:10a::/64"
+
+
+def test_workers_are_added_with_names_addresses_and_pod_subnets(tmp_path: Path) -> None:
+    data = {**GOOD, "nodes": GOOD["nodes"][:2], "workers": 12}
+    cluster = load_cluster(write(tmp_path, data))
+    twelfth = cluster.node("kube-worker-12")
+    assert (str(twelfth.address), str(twelfth.pod_subnet)) == ("fd00::10c", "fd00:10c::/64")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "told"),
+    [
+        ("nodes.2.address", "fd00::100", ["nodes[1], nodes[2]", "fd00::100 is used twice", "kube-1, kube-10"]),
+        ("nodes.2.name", "kube-1", ["nodes[1], nodes[2]", "name kube-1 is used twice"]),
+        (
+            "nodes.2.address",
+            "fd01::10a",
+            ["nodes[2] (kube-10).address", "fd01::10a", "outside fabric.subnet fd00::/64"],
+        ),
+        ("nodes.2.address", "fd00::", ["nodes[2] (kube-10).address", "subnet's own"]),
+        ("nodes.2.address", "192.0.2.1", ["nodes[2].address", "'192.0.2.1'", "IPv6"]),
+        ("nodes.2.address", "fd00::1/64", ["nodes[2].address", "'fd00::1/64'", "prefix length"]),
+        ("nodes.2.address", 101, ["nodes[2].address", "101", "fd00::100"]),
+        ("nodes.2.name", "Kube_1", ["nodes[2].name", "'Kube_1'", "lower-case"]),
+        ("nodes.2.roles", ["minion"], ["nodes[2].roles[0]", "'minion'", "worker"]),
+        ("nodes.2.role", ["worker"], ["nodes[2].role", "no such key", "roles"]),
+        ("nodes.1.roles", ["worker"], ["no node with the role control-plane", "exactly one"]),
+        ("nodes.0.roles", ["worker"], ["no node with the role support"]),
+        ("nodes.2.roles", ["control-plane"], ["2 nodes (kube-1, kube-10)", "control-plane"]),
+        ("nodes.0.roles", ["support", "worker"], ["nodes[0] (support).roles", "outside Kubernetes"]),
+        ("fabric.subnet", "fd00::1/64", ["fabric.subnet", "'fd00::1/64'", "host bits set", "fd00::/64 is the prefix"]),
+        ("fabric.subnet", "10.0.0.0/8", ["fabric.subnet", "'10.0.0.0/8'", "IPv4"]),
+        ("fabric.subnet", "fd00::", ["fabric.subnet", "'fd00::'", "fd00::/64 is wanted"]),
+        ("services.subnet", "fd00:1234::/64", ["services.subnet", "/64", "/108 to /120"]),
+        ("services.subnet", "fd00:100::/110", ["pod_subnet of kube-1: fd00:100::/64 overlaps services.subnet"]),
+        ("services.subnet", "fd00::/110", ["overlaps fabric.subnet fd00::/64"]),
+        ("nat64.prefix", "64:ff9b::/95", ["nat64.prefix", "/95", "/32, /40, /48, /56, /64, /96", "RFC 6052"]),
+        ("nat64.prefix", "64:ff9b::/64", []),
+        ("nat64.pool", "192.168.255.0/30", ["nat64.pool", "too few"]),
+        ("pods.prefix", "fd00::/60", ["pods.prefix", "/60", "/16 to /48"]),
+        ("verify.outside", "ftp://x", ["verify.outside", "'ftp://x'"]),
+        ("colour", "red", ["colour", "no such key", "fabric"]),
+        ("fabric.colour", "red", ["fabric.colour", "no such key", "interface, subnet"]),
+        ("workers", -1, ["workers", "-1"]),
+        ("name", None, ["name"]),
+    ],
+)
+def test_a_wrong_topology_is_refused_by_file_field_value_and_what_would_be_right(
+    tmp_path: Path, path: str, value: object, told: list[str]
+) -> None:
+    file = write(tmp_path, changed(path, value))
+    if not told:
+        load_cluster(file)
+        return
+    with pytest.raises(ConfigError) as raised:
+        load_cluster(file)
+    message = str(raised.value)
+    assert message.startswith(f"{file}: ")
+    assert "\n" not in message
+    for words in told:
+        assert words in message
+
+
+@pytest.mark.parametrize("key", ["name", "release", "fabric", "pods", "services", "nat64", "verify", "nodes"])
+def test_a_missing_key_is_named(tmp_path: Path, key: str) -> None:
+    data = {name: value for name, value in GOOD.items() if name != key}
+    with pytest.raises(ConfigError, match=rf"{key}: is missing"):
+        load_cluster(write(tmp_path, data))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "is empty"),
+        ("# nothing\n", "is empty"),
+        ("- a\n- b\n", "holds a list"),
+        ("name: [a\n", "is not YAML: line"),
+        ("just words", "holds a str"),
+    ],
+)
+def test_what_is_no_topology_at_all_is_refused(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "cluster.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=told):
+        load_cluster(path)
+
+
+def test_bytes_that_are_no_text_and_a_missing_file_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "cluster.yaml"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match="is not text"):
+        load_cluster(path)
+    with pytest.raises(ConfigError, match="cannot be read: No such file"):
+        load_cluster(tmp_path / "none.yaml")
+
+
+def test_an_unknown_name_lists_the_shipped_ones() -> None:
+    with pytest.raises(ConfigError, match=r"no cluster called rack; name a file, or one of: .*kube-v6.*lab"):
+        load_cluster("rack")
+
+
+@pytest.mark.parametrize("name", shipped("clusters"))
+def test_every_shipped_cluster_is_right_and_its_release_is_shipped(name: str) -> None:
+    assert load_release(load_cluster(name).release).name in shipped("releases")
+
+
+def test_a_release_needs_something_to_come_from(tmp_path: Path) -> None:
+    path = tmp_path / "release.yaml"
+    path.write_text("name: empty\nkubernetes: 1.20.2\n")
+    with pytest.raises(ConfigError, match="neither build nor fetch"):
+        load_release(path)
+    path.write_text("name: empty\nkubernetes: '1.20'\n")
+    with pytest.raises(ConfigError, match=r"kubernetes: '1.20' is no version"):
+        load_release(path)
