@@ -19,3 +19,12 @@ def cache_dir() -> Path:
     """What can be made again: ``$KUBEV6_CACHE``, else ``$XDG_CACHE_HOME/kubev6``."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(os.environ.get("KUBEV6_CACHE") or Path(home) / "kubev6")
+
+
+def cluster_dir(name: str) -> Path:
+    """What is kept of one cluster, such as its kubeconfig.
+
+    Args:
+        name: The cluster's name.
+    """
+    return data_dir() / "clusters" / name
