@@ -231,7 +231,7 @@ def _support(facts: dict[str, Any]) -> StageState:
         File("/etc/systemd/system/kubev6-nat64.service", render("nat64.service", **values)),
         File("/etc/bind/named.conf.options", render("named.conf.options", **values)),
         File("/etc/docker/registry/config.yml", render("registry.yml", **values)),
-        File("/etc/systemd/system/docker-registry.service.d/20-kubev6.conf", render("registry.service-dropin")),
+        File("/etc/systemd/system/docker-registry.service.d/20-kubev6.conf", render("registry.service-dropin", **values)),
     )
     tayga, nat64_unit, named, registry, registry_unit = (file.path for file in files)
     return StageState(

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
+import itertools
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from configs.errors import NodeError
 from configs.manifest import Manifest
@@ -45,7 +42,7 @@ class JoinCredentials:
 
     Attributes:
         token: A bootstrap token.
-        ca_hash: ``sha256:...`` of the certificate authority's public key.
+        ca_hash: ``sha256:...`` of the certificate authority's public key (RFC 7469, 2.4).
     """
 
     token: str = field(repr=False)
@@ -123,20 +120,11 @@ def join_credentials(connection: Connection) -> JoinCredentials:
     Args:
         connection: To the control plane.
     """
-    create = f"kubeadm --kubeconfig {ADMIN} token create --ttl 10m --description 'kubev6 join'"
-    answer = connection.run(f"{create} && cat /etc/kubernetes/pki/ca.crt", step="join token").stdout
-    token, _, ca = answer.partition("\n")
-    return JoinCredentials(token=token.strip(), ca_hash=ca_hash(ca))
-
-
-def ca_hash(pem: str) -> str:
-    """The hash by which kubeadm pins a certificate authority: sha256 of its SubjectPublicKeyInfo (RFC 7469, 2.4).
-
-    Args:
-        pem: The certificate as PEM text.
-    """
-    key = x509.load_pem_x509_certificate(pem.encode()).public_key()
-    return "sha256:" + hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+    create = f"kubeadm --kubeconfig {ADMIN} token create --ttl 10m --description 'kubev6 join' --print-join-command"
+    # Its answer is the command that a person would type on the node, with both in it.
+    words = connection.run(create, step="join token").stdout.split()
+    options = dict(itertools.pairwise(words))
+    return JoinCredentials(token=options["--token"], ca_hash=options["--discovery-token-ca-cert-hash"])
 
 
 def drop_credentials(connection: Connection, credentials: JoinCredentials) -> None:

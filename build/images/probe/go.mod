@@ -1,0 +1,3 @@
+module kubev6/probe
+
+go 1.19
