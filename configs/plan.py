@@ -180,7 +180,7 @@ def _network(node: Node, facts: dict[str, Any]) -> StageState:
     cluster: Cluster = facts["cluster"]
     interface = cluster.fabric.interface
     node_routes = routes(cluster, node, facts["version"])
-    sysctls = [Sysctl("net.ipv6.conf.all.forwarding", "1")]
+    sysctls = [Sysctl("net.ipv6.conf.all.forwarding", "1"), Sysctl("net.ipv4.ip_forward", "1")]
     modules: tuple[str, ...] = ()
     if node.in_kubernetes:
         modules = ("br_netfilter", "overlay")
@@ -188,27 +188,22 @@ def _network(node: Node, facts: dict[str, Any]) -> StageState:
         sysctls += [
             Sysctl("net.bridge.bridge-nf-call-ip6tables", "1"),
             Sysctl("net.bridge.bridge-nf-call-iptables", "1"),
-            Sysctl("net.ipv4.ip_forward", "1"),
         ]
-    else:
-        sysctls.append(Sysctl("net.ipv4.ip_forward", "1"))
     network_file = f"/etc/systemd/network/10-kubev6-{interface}.network"
+    script = "/usr/local/sbin/kubev6-ipv6-only"
     files = [
         File(network_file, render("fabric.network", cluster=cluster, node=node, routes=node_routes)),
         File("/etc/hosts", render("hosts", cluster=cluster), block=True),
         File("/etc/sysctl.d/90-kubev6.conf", render("sysctl.conf", sysctls=sysctls)),
+        File(script, render("ipv6-only.sh", cluster=cluster, node=node), mode=0o755),
+        File("/etc/systemd/system/kubev6-ipv6-only.service", render("ipv6-only.service")),
     ]
-    services = [Service("systemd-networkd.service", restart_on=(network_file,))]
-    if modules:
-        files.append(File("/etc/modules-load.d/kubev6.conf", render("modules.conf", modules=modules)))
     if node.in_kubernetes:
         files += [
+            File("/etc/modules-load.d/kubev6.conf", render("modules.conf", modules=modules)),
             File("/etc/resolv.conf", render("resolv.conf", cluster=cluster)),
             File("/etc/dhcp/dhclient-enter-hooks.d/kubev6", render("dhclient-hook")),
-            File("/usr/local/sbin/kubev6-no-ipv4-default-route", render("no-ipv4-default-route.sh"), mode=0o755),
-            File("/etc/systemd/system/kubev6-no-ipv4-default-route.service", render("no-ipv4-default-route.service")),
         ]
-        services.append(Service("kubev6-no-ipv4-default-route.service"))
     return StageState(
         name="network",
         packages=("iproute2",),
@@ -217,10 +212,14 @@ def _network(node: Node, facts: dict[str, Any]) -> StageState:
         swap_off=node.in_kubernetes and cluster.lab is None,
         sysctls=tuple(sysctls),
         addresses=(Address(interface, f"{node.address}/{cluster.fabric.subnet.prefixlen}"),),
-        no_ipv4_on=(interface,),
+        # Docker gives every interface of a lab's machine an IPv4 address. Elsewhere it may be the way in for SSH.
+        no_ipv4_on=(interface,) if cluster.lab else (),
         no_ipv4_default_route=node.in_kubernetes,
         routes=node_routes,
-        services=tuple(services),
+        services=(
+            Service("systemd-networkd.service", restart_on=(network_file,)),
+            Service("kubev6-ipv6-only.service", restart_on=(script,)),
+        ),
     )
 
 
@@ -231,7 +230,9 @@ def _support(facts: dict[str, Any]) -> StageState:
         File("/etc/systemd/system/kubev6-nat64.service", render("nat64.service", **values)),
         File("/etc/bind/named.conf.options", render("named.conf.options", **values)),
         File("/etc/docker/registry/config.yml", render("registry.yml", **values)),
-        File("/etc/systemd/system/docker-registry.service.d/20-kubev6.conf", render("registry.service-dropin", **values)),
+        File(
+            "/etc/systemd/system/docker-registry.service.d/20-kubev6.conf", render("registry.service-dropin", **values)
+        ),
     )
     tayga, nat64_unit, named, registry, registry_unit = (file.path for file in files)
     return StageState(
