@@ -195,9 +195,14 @@ def _network(node: Node, facts: dict[str, Any]) -> StageState:
         File(network_file, render("fabric.network", cluster=cluster, node=node, routes=node_routes)),
         File("/etc/hosts", render("hosts", cluster=cluster), block=True),
         File("/etc/sysctl.d/90-kubev6.conf", render("sysctl.conf", sysctls=sysctls)),
-        File(script, render("ipv6-only.sh", cluster=cluster, node=node), mode=0o755),
-        File("/etc/systemd/system/kubev6-ipv6-only.service", render("ipv6-only.service")),
     ]
+    services = [Service("systemd-networkd.service", restart_on=(network_file,))]
+    if node.in_kubernetes or cluster.lab:
+        files += [
+            File(script, render("ipv6-only.sh", cluster=cluster, node=node), mode=0o755),
+            File("/etc/systemd/system/kubev6-ipv6-only.service", render("ipv6-only.service")),
+        ]
+        services.append(Service("kubev6-ipv6-only.service", restart_on=(script,)))
     if node.in_kubernetes:
         files += [
             File("/etc/modules-load.d/kubev6.conf", render("modules.conf", modules=modules)),
@@ -216,10 +221,7 @@ def _network(node: Node, facts: dict[str, Any]) -> StageState:
         no_ipv4_on=(interface,) if cluster.lab else (),
         no_ipv4_default_route=node.in_kubernetes,
         routes=node_routes,
-        services=(
-            Service("systemd-networkd.service", restart_on=(network_file,)),
-            Service("kubev6-ipv6-only.service", restart_on=(script,)),
-        ),
+        services=tuple(services),
     )
 
 
