@@ -1,0 +1,132 @@
+"""Building images with the Docker engine, and knowing when one is still what it would be built as.
+
+An image carries the sha256 of everything it was made of as a label, so that a change makes it anew and nothing
+else does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+import time
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import docker
+import docker.errors
+import requests
+
+from configs.errors import KubeV6Error
+from tasks.steps import Step
+
+INPUTS_LABEL = "kubev6.inputs"
+"""Label of an image: sha256 of everything that decides what is in it."""
+IMAGE_LABEL = "kubev6.image"
+"""Label of the images that belong to labs, by which they are found again to be removed."""
+BUILD_DEADLINE = 1800
+"""Seconds that one image may take."""
+
+
+def labels(inputs: str) -> dict[str, str]:
+    """The labels of an image made from ``inputs`` (a sha256)."""
+    return {INPUTS_LABEL: inputs, IMAGE_LABEL: "lab"}
+
+
+def is_current(client: docker.DockerClient, reference: str, inputs: str) -> bool:
+    """True when the engine holds ``reference``, made from these very inputs."""
+    try:
+        found = client.images.get(reference)
+    except docker.errors.ImageNotFound:
+        return False
+    return str(found.labels.get(INPUTS_LABEL, "")) == inputs
+
+
+def directory_digest(directory: Path) -> str:
+    """sha256 over names, execute bits and contents of the files under ``directory``."""
+    digest = hashlib.sha256()
+    for path in sorted(directory.rglob("*")):
+        if path.is_file():
+            executable = bool(path.stat().st_mode & 0o100)
+            digest.update(f"{path.relative_to(directory)}\0{executable}\0".encode())
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def directory_context(directory: Path) -> IO[bytes]:
+    """A build context of the files under ``directory``, the same bytes for the same files."""
+    context = io.BytesIO()
+    with tarfile.open(fileobj=context, mode="w") as archive:
+        for path in sorted(directory.rglob("*")):
+            if path.is_file():
+                entry = tarfile.TarInfo(str(path.relative_to(directory)))
+                content = path.read_bytes()
+                entry.size = len(content)
+                entry.mode = 0o755 if path.stat().st_mode & 0o100 else 0o644
+                archive.addfile(entry, io.BytesIO(content))
+    context.seek(0)
+    return context
+
+
+def build(
+    client: docker.DockerClient,
+    reference: str,
+    context: IO[bytes],
+    *,
+    inputs: str,
+    shown: Step,
+    target: str = "",
+    arguments: Mapping[str, str] | None = None,
+) -> None:
+    """Build an image.
+
+    Args:
+        client: The engine.
+        reference: Repository and tag it gets.
+        context: The build context, a tar archive with a Dockerfile.
+        inputs: sha256 of everything that decides what is in the image.
+        shown: Step that hears how far it is.
+        target: Stage of the Dockerfile to stop at; the last one when empty.
+        arguments: Build arguments.
+
+    Raises:
+        KubeV6Error: The build failed; its last lines are the detail.
+    """
+    tail: deque[str] = deque(maxlen=60)
+    until = time.monotonic() + BUILD_DEADLINE
+    extra: dict[str, Any] = {"target": target} if target else {}
+    try:
+        events = client.api.build(
+            fileobj=context,
+            custom_context=True,
+            tag=reference,
+            labels=labels(inputs),
+            buildargs=dict(arguments or {}),
+            # The machine's own network: its proxy may listen on localhost, and its MTU may be a small one.
+            network_mode="host",
+            rm=True,
+            forcerm=True,
+            decode=True,
+            **extra,
+        )
+        for event in events:
+            if "error" in event:
+                first = str(event["error"]).strip().splitlines()[0]
+                raise KubeV6Error(f"building {reference} failed: {first}", detail="\n".join(tail))
+            for line in str(event.get("stream", "")).splitlines():
+                if line.strip():
+                    tail.append(line)
+                    shown.progress(line.strip())
+            if time.monotonic() > until:
+                raise KubeV6Error(
+                    f"building {reference} did not end in {BUILD_DEADLINE} s",
+                    todo="see whether the package mirror is slow, and run it again",
+                    transient=True,
+                    detail="\n".join(tail),
+                )
+    except (docker.errors.DockerException, requests.RequestException) as error:
+        raise KubeV6Error(
+            f"building {reference}: the Docker engine's answer broke off", transient=True, detail=str(error)
+        ) from error

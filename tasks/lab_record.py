@@ -1,0 +1,124 @@
+"""What is written down about a lab: its machines, their addresses, and the files that SSH needs.
+
+A lab's directory is made by ``lab up`` and removed by ``lab down``; Docker's own labels suffice to take a lab
+down when the directory is lost.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from configs.errors import KubeV6Error
+from tasks.paths import data_dir
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRecord:
+    """One machine of a lab.
+
+    Attributes:
+        name: The node's name.
+        roles: What it does.
+        container: Docker's id of its container.
+        address: Its address on the management network, which it keeps.
+        port: TCP port of its sshd.
+        host_key: Its public host key, ``ssh-ed25519 AAAA...``.
+    """
+
+    name: str
+    roles: tuple[str, ...]
+    container: str
+    address: str
+    port: int
+    host_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class LabRecord:
+    """A lab.
+
+    Attributes:
+        name: The lab's name, which is its cluster's.
+        management: The management network, for example ``172.20.0.0/16``.
+        outside: Address of the web server that stands for the IPv4 Internet.
+        nodes: Its machines.
+    """
+
+    name: str
+    management: str
+    outside: str
+    nodes: tuple[NodeRecord, ...]
+
+
+def directory(name: str) -> Path:
+    """Where the lab called ``name`` keeps its files."""
+    return data_dir() / "labs" / name
+
+
+def key_file(name: str) -> Path:
+    """The private key that the lab's machines let in; mode 0600."""
+    return directory(name) / "id_ed25519"
+
+
+def known_hosts(name: str) -> Path:
+    """The host keys of the lab's machines, as OpenSSH writes them."""
+    return directory(name) / "known_hosts"
+
+
+def read(name: str) -> LabRecord | None:
+    """The record of the lab called ``name``; None when there is none.
+
+    Raises:
+        KubeV6Error: It cannot be understood.
+    """
+    file = directory(name) / "record.json"
+    try:
+        return parse(file.read_text())
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise KubeV6Error(
+            f"{file} is not a lab's record ({error})",
+            todo=f"run `kubev6 lab down {name}`, then `kubev6 lab up`",
+        ) from error
+
+
+def write(record: LabRecord) -> None:
+    """Write the record and its known_hosts file, each whole or not at all."""
+    where = directory(record.name)
+    where.mkdir(parents=True, exist_ok=True)
+    write_whole(known_hosts(record.name), render_known_hosts(record))
+    write_whole(where / "record.json", json.dumps(asdict(record), indent=2) + "\n")
+
+
+def names() -> tuple[str, ...]:
+    """The labs that have a record, sorted."""
+    return tuple(sorted(file.parent.name for file in (data_dir() / "labs").glob("*/record.json")))
+
+
+def parse(text: str) -> LabRecord:
+    """A record from its JSON form. Raises ValueError, KeyError or TypeError when it is none."""
+    found = json.loads(text)
+    nodes = tuple(NodeRecord(**{**node, "roles": tuple(node["roles"])}) for node in found["nodes"])
+    return LabRecord(found["name"], found["management"], found["outside"], nodes)
+
+
+def render_known_hosts(record: LabRecord) -> str:
+    """The lines of a known_hosts file (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT")."""
+    lines = []
+    for node in record.nodes:
+        host = node.address if node.port == 22 else f"[{node.address}]:{node.port}"
+        lines.append(f"{host} {node.host_key}\n")
+    return "".join(lines)
+
+
+def write_whole(path: Path, text: str, mode: int = 0o644) -> None:
+    """Write a file so that it has all of its content, or what it had before."""
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with open(descriptor, "w") as file:  # noqa: PTH123
+        file.write(text)
+    scratch.replace(path)

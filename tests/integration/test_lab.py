@@ -1,0 +1,201 @@
+"""A small real lab: two machines, brought up, disturbed, and taken down without a trace."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from typing import Any
+
+import docker
+import pytest
+
+from configs.errors import ConfigError, KubeV6Error
+from configs.schema import Cluster, Lab, load_cluster
+from tasks import container_engine, lab, lab_record, ssh
+from tasks.lab_record import LabRecord
+
+NAME = "kubev6-test"
+SUPPORT, CONTROL_PLANE = "kube-support", "kube-control-plane"
+
+
+@dataclass(frozen=True)
+class Small:
+    """A lab under test."""
+
+    cluster: Cluster
+    record: LabRecord
+    client: docker.DockerClient
+
+    def run(self, node: str, command: str) -> str:
+        """What a shell command on a node prints, by the SSH that everybody else uses too."""
+        with ssh.connect(lab.endpoints(NAME)[node]) as connection:
+            done = connection.run(["sh", "-ec", command], step="test", timeout=60)
+        return done.stdout
+
+    def container(self, node: str) -> Any:
+        return self.client.containers.get(lab._container_name(NAME, node))
+
+    def leftovers(self, name: str = NAME) -> list[str]:
+        """Whatever Docker still has of a lab."""
+        label: Any = {"label": f"{lab.LAB_LABEL}={name}"}
+        return [
+            *(str(container.name) for container in self.client.containers.list(all=True, filters=label)),
+            *(str(network.name) for network in self.client.networks.list(filters=label)),
+            *(str(volume.name) for volume in self.client.volumes.list(filters=label)),
+        ]
+
+
+def small_cluster(name: str, nodes: int) -> Cluster:
+    whole = load_cluster("lab")
+    return whole.model_copy(update={"name": name, "nodes": whole.nodes[:nodes], "workers": 0})
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Small]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KUBEV6_DATA", str(tmp_path_factory.mktemp("data")))
+        cluster = small_cluster(NAME, 2)
+        try:
+            yield Small(cluster, lab.up(cluster), container_engine.client())
+        finally:
+            lab.down(NAME)
+
+
+def interfaces(small: Small, node: str) -> dict[str, list[IPv4Address]]:
+    links = json.loads(small.run(node, "ip -j -4 address"))
+    return {
+        link["ifname"]: [IPv4Address(address["local"]) for address in link["addr_info"]]
+        for link in links
+        if link["ifname"] != "lo"
+    }
+
+
+def test_machines_boot_without_a_failed_unit_and_let_the_recorded_key_in(small: Small) -> None:
+    for node in (SUPPORT, CONTROL_PLANE):
+        assert small.run(node, "hostname; systemctl is-system-running --wait").split() == [node, "running"]
+
+
+def test_each_machine_has_a_host_key_and_an_identity_of_its_own(small: Small) -> None:
+    keys = {node.host_key for node in small.record.nodes}
+    identities = {small.run(node.name, "cat /etc/machine-id") for node in small.record.nodes}
+    assert (len(keys), len(identities)) == (2, 2)
+
+
+@pytest.mark.parametrize("restarted", [False, True], ids=["at first", "after a restart"])
+def test_eth0_is_management_and_eth1_the_fabric(small: Small, restarted: bool) -> None:
+    if restarted:
+        small.container(CONTROL_PLANE).restart()
+        lab.up(small.cluster)
+    found = interfaces(small, CONTROL_PLANE)
+    management = IPv4Network(small.record.management)
+    assert set(found) == {"eth0", "eth1"}
+    assert all(address in management for address in found["eth0"])
+    assert not any(address in management for address in found["eth1"])
+
+
+def test_files_that_docker_mounts_are_the_machines_own(small: Small) -> None:
+    changed = "mv /etc/hosts /etc/h && echo '::1 mine' >> /etc/h && mv /etc/h /etc/hosts"
+    small.run(CONTROL_PLANE, f"{changed}; echo 'nameserver fd00::64' > /etc/resolv.conf")
+    small.container(CONTROL_PLANE).restart()
+    lab.up(small.cluster)
+    assert "::1 mine" in small.run(CONTROL_PLANE, "cat /etc/hosts")
+    assert small.run(CONTROL_PLANE, "cat /etc/resolv.conf") == "nameserver fd00::64\n"
+    # Kubernetes would take an IPv4 address of the host's own name for the node's.
+    assert CONTROL_PLANE not in small.run(CONTROL_PLANE, "cat /etc/hosts")
+
+
+def test_the_network_service_configures_the_fabric_and_leaves_management_alone(small: Small) -> None:
+    small.run(
+        CONTROL_PLANE,
+        "printf '[Match]\\nName=eth1\\n[Network]\\nAddress=fd00::100/64\\nIPv6AcceptRA=no\\n'"
+        " > /etc/systemd/network/50-eth1.network; systemctl enable --now systemd-networkd",
+    )
+    before = interfaces(small, CONTROL_PLANE)["eth0"]
+    small.container(CONTROL_PLANE).restart()
+    lab.up(small.cluster)
+    small.run(CONTROL_PLANE, "/lib/systemd/systemd-networkd-wait-online --interface=eth1 --timeout=30")
+    assert "fd00::100" in small.run(CONTROL_PLANE, "ip -6 address show dev eth1 scope global")
+    assert interfaces(small, CONTROL_PLANE)["eth0"] == before
+
+
+def test_what_the_machines_are_for_starts_under_systemd(small: Small) -> None:
+    assert "overlayfs" in small.run(
+        CONTROL_PLANE, "systemctl start containerd; ctr plugins ls | grep -w overlayfs | grep -w ok"
+    )
+    units = "tayga named docker-registry"
+    assert small.run(SUPPORT, f"systemctl is-enabled {units} || true").split()[1:] == ["disabled", "disabled"]
+    small.run(SUPPORT, "sed -i 's/^prefix .*/prefix fd00:64:ff9b::\\/96/' /etc/tayga.conf")
+    small.run(SUPPORT, "echo 'ipv6-addr fd00::6464' >> /etc/tayga.conf")
+    assert (
+        small.run(SUPPORT, f"systemctl start {units}; systemctl is-active {units}").split() == ["active"] * 3
+    )
+
+
+def test_the_outside_has_an_ipv4_address_only(small: Small) -> None:
+    fetched = small.run(SUPPORT, f"curl -sS --max-time 10 http://{lab.OUTSIDE_NAME}/")
+    assert fetched == lab.OUTSIDE_PAGE
+    addresses = small.run(SUPPORT, f"getent ahosts {lab.OUTSIDE_NAME} | cut -d' ' -f1 | sort -u").split()
+    assert addresses == [small.record.outside]
+
+
+def test_up_on_a_lab_that_is_up_changes_nothing(small: Small) -> None:
+    before = [small.container(node).attrs["State"]["StartedAt"] for node in (SUPPORT, CONTROL_PLANE)]
+    record = lab.up(small.cluster)
+    after = [small.container(node).attrs["State"]["StartedAt"] for node in (SUPPORT, CONTROL_PLANE)]
+    assert (after, record) == (before, lab_record.read(NAME))
+
+
+def test_up_starts_what_is_stopped_and_makes_what_is_gone(small: Small) -> None:
+    before = {node.name: node for node in lab.up(small.cluster).nodes}
+    small.container(SUPPORT).stop(timeout=5)
+    small.container(CONTROL_PLANE).remove(force=True)
+    assert {machine.name: machine.state for machine in lab.status(NAME).machines} == {
+        SUPPORT: "exited",
+        CONTROL_PLANE: "missing",
+        lab.OUTSIDE: "running",
+    }
+    after = {node.name: node for node in lab.up(small.cluster).nodes}
+    assert after[SUPPORT] == before[SUPPORT]
+    assert after[CONTROL_PLANE].address == before[CONTROL_PLANE].address
+    assert after[CONTROL_PLANE].host_key != before[CONTROL_PLANE].host_key
+    assert small.run(CONTROL_PLANE, "hostname").strip() == CONTROL_PLANE
+    assert lab.status(NAME).up
+
+
+def test_a_second_lab_stands_beside_it_and_goes_without_a_trace(small: Small) -> None:
+    other = f"{NAME}-2"
+    try:
+        record = lab.up(small_cluster(other, 1))
+        assert not IPv4Network(record.management).overlaps(IPv4Network(small.record.management))
+        assert {other, NAME} <= {found.name for found in lab.status_all()}
+        # Half of it is gone already, and so is everything that was written down.
+        small.client.containers.get(lab._container_name(other, SUPPORT)).remove(force=True)
+        (lab_record.directory(other) / "record.json").unlink()
+    finally:
+        lab.down(other)
+    assert small.leftovers(other) == []
+    assert not lab_record.directory(other).exists()
+    assert lab.status(NAME).up
+    lab.down(other)
+
+
+def test_no_such_lab_names_those_there_are(small: Small) -> None:
+    assert small.record.name == NAME
+    with pytest.raises(KubeV6Error, match=NAME):
+        lab.status("nonesuch")
+
+
+def test_a_cluster_of_real_machines_is_no_lab(small: Small) -> None:
+    with pytest.raises(ConfigError, match="machines of its own"):
+        lab.up(small.cluster.model_copy(update={"lab": None}))
+    fabric = small.cluster.fabric.model_copy(update={"interface": "eth2"})
+    with pytest.raises(ConfigError, match="eth2"):
+        lab.up(small.cluster.model_copy(update={"fabric": fabric, "lab": Lab()}))
+
+
+def test_down_leaves_nothing(small: Small) -> None:
+    lab.down(NAME)
+    assert small.leftovers() == []
+    assert not lab_record.directory(NAME).exists()

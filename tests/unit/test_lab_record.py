@@ -1,0 +1,94 @@
+"""The record of a lab and what is derived from it."""
+
+from __future__ import annotations
+
+import stat
+from ipaddress import IPv4Network
+from pathlib import Path
+
+import pytest
+
+from configs.errors import KubeV6Error
+from configs.schema import load_cluster
+from tasks import lab, lab_record
+from tasks.lab_record import LabRecord, NodeRecord
+
+KEY = "ssh-ed25519 AAAAC3Nza"
+NODES = (
+    NodeRecord("kube-support", ("support",), "c0ffee", "172.20.0.10", 22, KEY + "1"),
+    NodeRecord("kube-1", ("control-plane", "worker"), "facade", "172.20.0.11", 2222, KEY + "2"),
+)
+RECORD = LabRecord("lab", "172.20.0.0/16", "172.20.0.2", NODES)
+
+
+@pytest.fixture(autouse=True)
+def _own_data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBEV6_DATA", str(tmp_path))
+
+
+def test_a_record_is_read_as_it_was_written() -> None:
+    lab_record.write(RECORD)
+    assert lab_record.read("lab") == RECORD
+    assert lab_record.names() == ("lab",)
+
+
+def test_no_record_is_none_and_its_endpoints_an_error() -> None:
+    assert lab_record.read("lab") is None
+    with pytest.raises(KubeV6Error, match="lab up"):
+        lab.endpoints("lab")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"name": "lab", "nodes": [{"name": "x"}]}'])
+def test_a_damaged_record_is_an_error_that_says_what_to_do(text: str) -> None:
+    lab_record.write(RECORD)
+    (lab_record.directory("lab") / "record.json").write_text(text)
+    with pytest.raises(KubeV6Error, match="lab down lab"):
+        lab_record.read("lab")
+
+
+def test_known_hosts_has_brackets_only_for_other_ports() -> None:
+    assert lab_record.render_known_hosts(RECORD) == (f"172.20.0.10 {KEY}1\n[172.20.0.11]:2222 {KEY}2\n")
+
+
+def test_endpoints_name_the_labs_own_key_and_known_hosts() -> None:
+    lab_record.write(RECORD)
+    endpoint = lab.endpoints("lab")["kube-1"]
+    assert (endpoint.host, endpoint.port, endpoint.user) == ("172.20.0.11", 2222, "root")
+    assert endpoint.key_file == str(lab_record.key_file("lab"))
+    assert endpoint.known_hosts is not None
+    assert Path(endpoint.known_hosts).read_text() == lab_record.render_known_hosts(RECORD)
+
+
+def test_the_key_is_made_once_and_is_private() -> None:
+    public, made = lab._ensure_key("lab")
+    again, made_again = lab._ensure_key("lab")
+    assert (made, made_again) == (True, False)
+    assert public == again
+    assert public.startswith("ssh-ed25519 ")
+    assert stat.S_IMODE(lab_record.key_file("lab").stat().st_mode) == 0o600
+
+
+def test_nodes_keep_their_addresses_and_new_ones_get_free_ones() -> None:
+    nodes = load_cluster("lab").nodes
+    subnet = IPv4Network("172.20.0.0/24")
+    known = {"kube-worker-1": "172.20.0.10", "kube-worker-2": "10.9.9.9", "gone": "172.20.0.11"}
+    assert lab._addresses(nodes, subnet, known) == {
+        "kube-support": "172.20.0.12",
+        "kube-control-plane": "172.20.0.13",
+        "kube-worker-1": "172.20.0.10",
+        "kube-worker-2": "172.20.0.14",
+    }
+
+
+def test_a_written_file_replaces_the_old_one_whole(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    lab_record.write_whole(file, "old")
+    lab_record.write_whole(file, "new", mode=0o600)
+    assert file.read_text() == "new"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_names_of_containers_cannot_meet() -> None:
+    pairs = [("a", "b-c"), ("a-b", "c"), ("a", "outside"), ("a", "")]
+    assert len({lab._container_name(*pair) for pair in pairs}) == len(pairs)
