@@ -8,11 +8,33 @@ same thing, and a task knows nothing about any of them.
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from configs.errors import KubeV6Error
+
 log = logging.getLogger("kubev6.steps")
+_stopping = threading.Event()
+
+
+def stop() -> None:
+    """End every step of this process: each raises when it next starts or reports progress.
+
+    A thread cannot be interrupted from outside, but all long work reports progress.
+    """
+    _stopping.set()
+
+
+def stopped() -> bool:
+    """Whether :func:`stop` has been called."""
+    return _stopping.is_set()
+
+
+def _go_on() -> None:
+    if stopped():
+        raise KubeV6Error("stopped", todo="running it again goes on from here")
 
 
 class Step:
@@ -31,7 +53,12 @@ class Step:
         self.started = time.monotonic()
 
     def progress(self, text: str) -> None:
-        """Say how far it is, in a few words. May be called often: showing it is the terminal's business."""
+        """Say how far it is, in a few words. May be called often: showing it is the terminal's business.
+
+        Raises:
+            KubeV6Error: The person has asked everything to :func:`stop`.
+        """
+        _go_on()
         self._emit("progress", text)
 
     def ended_as(self, outcome: str) -> None:
@@ -61,6 +88,7 @@ def step(subject: str, title: str) -> Iterator[Step]:
     Yields:
         The step, to report progress and the outcome on.
     """
+    _go_on()
     current = Step(subject, title)
     current._emit("started", "")
     try:

@@ -106,19 +106,22 @@ def _addresses(objects: dict[str, Any]) -> tuple[dict[str, str], dict[str, tuple
 def _ask(connection: Connection, ask_pods: bool, questions: tuple[Probe, ...]) -> dict[str, Any]:
     """Ask all questions of one node in one round trip; the control plane also asks those of every pod."""
     node = connection.endpoint.node
-    numbered = list(enumerate(questions))
-    payload: dict[str, Any] = {
-        "node": [(str(i), q.kind, q.argument) for i, q in numbered if q.node == node and not q.from_pod],
-        "pods": {},
+    asked = [
+        (question, {"id": str(index), "kind": question.kind, "argument": question.argument})
+        for index, question in enumerate(questions)
+    ]
+    pods: dict[str, list[dict[str, str]]] = {}
+    for question, wire in asked:
+        if ask_pods and question.from_pod:
+            pods.setdefault(question.node, []).append(wire)
+    payload = {
+        "node": [wire for question, wire in asked if question.node == node and not question.from_pod],
+        "pods": pods,
         "kubectl": [*KUBECTL.split(), "-n", PROOF_NAMESPACE],
         "patience": PATIENCE_SECONDS,
     }
-    if ask_pods:
-        for index, question in numbered:
-            if question.from_pod:
-                payload["pods"].setdefault(question.node, []).append((str(index), question.kind, question.argument))
     answers: dict[str, Any] = connection.run_python(
-        PROBE.read_text(), payload, step="proof", timeout=PATIENCE_SECONDS * len(numbered) + 120
+        PROBE.read_text(), payload, step="proof", timeout=PATIENCE_SECONDS + 10 * len(asked) + 60
     )
     return answers
 

@@ -1,0 +1,94 @@
+# Each target does all the set-up that it needs and does it once. `make` alone lists them.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help lab down test test-unit check packages docker-group lock clean
+
+PYTHON ?= /usr/bin/python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.kubev6-installed
+
+# An ordinary user's PATH on Debian lacks the directories of dockerd, iptables and debootstrap.
+export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
+
+# Membership of the group docker counts at the next login; until then sg grants it to one command.
+with_docker = if [ "$$(id -u)" = 0 ] || [ -n "$$DOCKER_HOST" ] || id -nG | grep -qw docker; \
+	then $(1); else sg docker -c '$(1)'; fi
+
+help: ## this list
+	@echo 'IPv6-only Kubernetes clusters. Start with: make lab'
+	@echo
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | \
+		while IFS='|' read -r target words; do printf '  make %-12s %s\n' "$$target" "$$words"; done
+	@echo
+	@echo 'Everything else is the command $(BIN)/kubev6: see $(BIN)/kubev6 --help'
+
+lab: $(READY) docker-group ## bring up a real IPv6-only cluster on this machine and prove that it works
+	@$(call with_docker,$(BIN)/kubev6 deploy)
+
+down: $(READY) docker-group ## remove that cluster and its machines
+	@$(call with_docker,$(BIN)/kubev6 lab down)
+
+test: $(READY) docker-group check ## every test: style, types, unit, integration, and a whole cluster
+	@$(call with_docker,$(BIN)/python -m pytest)
+
+test-unit: $(READY) ## the tests that need nothing but Python, in under a minute
+	@$(BIN)/python -m pytest tests/unit
+
+check: $(READY) ## style and types only
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+# What a bare Debian 12 lacks. Looked for by what is needed and not by package name, so that an engine installed
+# from elsewhere is left as it is.
+packages:
+	@missing=''; \
+	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || missing="$$missing python3-venv"; \
+	command -v git >/dev/null || missing="$$missing git"; \
+	command -v dockerd >/dev/null || missing="$$missing docker.io"; \
+	command -v containerd >/dev/null || missing="$$missing containerd"; \
+	command -v iptables >/dev/null || missing="$$missing iptables"; \
+	command -v debootstrap >/dev/null || missing="$$missing debootstrap"; \
+	command -v ssh >/dev/null || missing="$$missing openssh-client"; \
+	[ -s /etc/ssl/certs/ca-certificates.crt ] || missing="$$missing ca-certificates"; \
+	if grep -qs Y /sys/module/apparmor/parameters/enabled; then \
+		command -v apparmor_parser >/dev/null || missing="$$missing apparmor"; fi; \
+	[ -n "$$missing" ] || exit 0; \
+	command -v apt-get >/dev/null || { echo "make: missing:$$missing; this is not Debian: install them" >&2; exit 1; }; \
+	sudo=''; \
+	if [ "$$(id -u)" != 0 ]; then \
+		command -v sudo >/dev/null || { echo "make: missing:$$missing; run this as root, or install sudo" >&2; exit 1; }; \
+		sudo='sudo'; fi; \
+	echo "Installing Debian packages:$$missing"; \
+	install="$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends$$missing"; \
+	$$install || { $$sudo apt-get update -q && $$install; }
+
+docker-group: | packages
+	@[ "$$(id -u)" = 0 ] || [ -n "$$DOCKER_HOST" ] || getent group docker | grep -qw "$$(id -un)" || { \
+		echo "Adding $$(id -un) to the group docker"; sudo usermod -aG docker "$$(id -un)"; }
+
+# --no-build-isolation: what builds kubev6 itself is in the lock too, and nothing is fetched unchecked.
+$(READY): requirements.lock pyproject.toml | packages
+	@echo 'Installing the locked Python packages into $(VENV)'
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --progress-bar off --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+# The lock holds hashes and no address, so that it is as good with any index; hence without this machine's settings.
+lock: | packages ## choose the newest allowed versions of all packages anew
+	@$(PYTHON) -m venv .venv-lock
+	@.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check pip-tools
+	@echo '# Every package that kubev6 and its tests need, with the hashes of its files. Made by `make lock`; not edited by hand.' >requirements.lock.new
+	@env -u PIP_FIND_LINKS PIP_CONFIG_FILE=/dev/null .venv-lock/bin/pip-compile --quiet --upgrade --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options --no-header --no-annotate \
+		--strip-extras --allow-unsafe --extra dev --build-deps-for editable --output-file .venv-lock/requirements.lock \
+		pyproject.toml
+	@cat .venv-lock/requirements.lock >>requirements.lock.new
+	@mv requirements.lock.new requirements.lock
+	@rm -rf .venv-lock
+
+clean: ## remove the virtual environment; clusters, releases and caches stay
+	@rm -rf $(VENV)

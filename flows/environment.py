@@ -1,0 +1,27 @@
+"""Prefect's settings for a run of ours. They are read when Prefect is imported, so this comes before."""
+
+from __future__ import annotations
+
+import os
+
+from tasks.paths import data_dir
+
+LOGGERS = "kubev6"
+"""The logger whose records also go to Prefect's own server, where its user interface shows them."""
+
+
+def prepare() -> None:
+    """Set what the user has not set: a home of our own, no console noise, no outside calls, patience at the start."""
+    settings = {
+        "PREFECT_HOME": str(data_dir() / "prefect"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "60",
+        "PREFECT_LOGGING_EXTRA_LOGGERS": LOGGERS,
+        "PREFECT_LOGGING_HANDLERS_API_LEVEL": "INFO",
+        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+        # Of the temporary server's own process; what goes wrong there shows here as a failed request.
+        "PREFECT_LOGGING_ROOT_LEVEL": "CRITICAL",
+        "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
+    }
+    for name, value in settings.items():
+        os.environ.setdefault(name, value)

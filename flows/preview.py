@@ -1,0 +1,118 @@
+"""What a deploy would change, and what each machine must look like: shown, and nothing touched."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+
+from configs.manifest import Manifest
+from configs.plan import plan
+from configs.schema import Cluster, Release
+from configs.state import NodeState, StageState
+from tasks import engine, inventory, kubeadm, survey
+from tasks.diff import Change
+from tasks.ssh import Endpoint, connect
+from tasks.steps import step
+
+Preview = dict[str, dict[str, tuple[Change, ...]]]
+"""Node -> stage -> changes."""
+
+
+def preview(cluster: Cluster, release: Release, manifest: Manifest | None) -> Preview:
+    """The changes that a deploy would make on every machine, asked of all of them at once. Changes nothing.
+
+    Args:
+        cluster: The topology.
+        release: How the release wants to be configured.
+        manifest: What it holds; without it the binaries cannot be compared.
+
+    Raises:
+        KubeV6Error: The lab is not up, or a machine cannot be reached.
+    """
+    machines = inventory.endpoints(cluster)
+
+    def of(name: str) -> dict[str, tuple[Change, ...]]:
+        return _changes(cluster, release, manifest, name, machines[name])
+
+    with ThreadPoolExecutor(max_workers=32) as pool:
+        names = [node.name for node in cluster.nodes]
+        return dict(zip(names, pool.map(of, names), strict=True))
+
+
+def _changes(
+    cluster: Cluster, release: Release, manifest: Manifest | None, name: str, endpoint: Endpoint
+) -> dict[str, tuple[Change, ...]]:
+    with step(name, "compare") as shown, connect(endpoint) as ssh:
+        asked = name == cluster.support.name and not cluster.dns64.forwarders
+        resolvers = survey.resolvers(ssh) if asked else ()
+        stages = plan(cluster, release, manifest, resolvers=resolvers)[name].stages
+        changes = engine.plan_changes(ssh, stages)
+        node = cluster.node(name)
+        if manifest is not None and node.in_kubernetes and not kubeadm.probe(ssh, cluster, manifest, node).member:
+            verb = "init" if "control-plane" in node.roles else "join"
+            changes["kubeadm"] = (Change("cluster", cluster.name, verb, will="by kubeadm"),)
+        shown.ended_as(f"{sum(map(len, changes.values()))} changes")
+        return changes
+
+
+def as_text(found: Preview) -> str:
+    """The changes as lines for a person."""
+    lines: list[str] = []
+    for node, stages in found.items():
+        lines.append(f"{node}: {_counted(sum(map(len, stages.values())))}")
+        for stage, changes in stages.items():
+            lines += [f"  {stage}"] * bool(changes)
+            lines += [f"    {change.describe()}" for change in changes]
+    total = sum(len(changes) for stages in found.values() for changes in stages.values())
+    return "\n".join([*lines, f"{_counted(total)} in all; nothing was touched"])
+
+
+def as_json(found: Preview) -> str:
+    """The same for machines."""
+    data = {
+        node: {stage: [change.as_json() for change in changes] for stage, changes in stages.items()}
+        for node, stages in found.items()
+    }
+    return json.dumps(data, indent=2)
+
+
+def states_as_text(states: Mapping[str, NodeState]) -> str:
+    """The desired state of each machine, everything that is written or set there, in the order of its stages."""
+    return "\n".join(
+        line for state in states.values() for line in (f"node {state.node}", *_stages_as_text(state.stages))
+    )
+
+
+def states_as_json(states: Mapping[str, NodeState]) -> str:
+    """The same for machines."""
+    return json.dumps({name: asdict(state) for name, state in states.items()}, indent=2)
+
+
+def _stages_as_text(stages: Iterable[StageState]) -> Iterable[str]:
+    for stage in stages:
+        yield f"\n  stage {stage.name}"
+        yield from (f"    package {package}" for package in stage.packages)
+        yield from (f"    module {module}" for module in stage.modules)
+        for file in stage.files:
+            yield f"    {'block in' if file.block else 'file'} {file.path} ({file.mode:04o})"
+            yield from (f"      | {line}" for line in file.content.splitlines())
+        yield from (f"    no file {path}" for path in stage.absent_files)
+        yield from ["    swap off"] * stage.swap_off
+        yield from (f"    sysctl {sysctl.key}={sysctl.value}" for sysctl in stage.sysctls)
+        yield from (f"    address {each.address} dev {each.interface}" for each in stage.addresses)
+        yield from (f"    no IPv4 address on {interface}" for interface in stage.no_ipv4_on)
+        yield from ["    no IPv4 default route"] * stage.no_ipv4_default_route
+        for route in stage.routes:
+            via = f" via {route.via}" if route.via else ""
+            yield f"    route {route.destination}{via} dev {route.interface} metric {route.metric}"
+        yield from (f"    binary {each.path} sha256 {each.sha256} from {each.url}" for each in stage.binaries)
+        for service in stage.services:
+            after = f", restarted after a change of {', '.join(service.restart_on)}" if service.restart_on else ""
+            yield f"    service {service.unit}{after}"
+    yield ""
+
+
+def _counted(number: int) -> str:
+    return f"{number} change" if number == 1 else f"{number} changes"

@@ -1,0 +1,38 @@
+"""The log of one run, with everything that any part of it has to say."""
+
+from __future__ import annotations
+
+import logging
+import os
+from datetime import datetime
+from pathlib import Path
+
+from tasks.paths import data_dir
+
+CHATTY = ("asyncio", "graphviz", "httpcore", "httpx", "markdown_it", "paramiko.transport.sftp", "websockets")
+"""Libraries whose debug records tell nothing about a run."""
+
+
+def open_run_log(command: str) -> Path:
+    """Keep all log records of this process in a file of its own, readable by nobody else.
+
+    Called before Prefect is imported: Prefect leaves a root logger alone that somebody uses already.
+
+    Args:
+        command: What is run, for the file's name.
+
+    Returns:
+        The file.
+    """
+    directory = data_dir() / "logs"
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / f"{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}-{command}.log"
+    path.touch(mode=0o600)
+    handler = logging.FileHandler(path)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(threadName)s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    return path

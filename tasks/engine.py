@@ -1,0 +1,161 @@
+"""Bringing a node to a stage: read facts, diff, apply. Two round trips, and only one when nothing is to be done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from configs.errors import NodeError
+from configs.state import Binary, File, StageState
+from tasks.diff import Change, diff
+from tasks.facts import Facts, parse_address, parse_route
+from tasks.ssh import Connection
+from tasks.steps import step
+
+AGENT = Path(__file__).with_name("on_node") / "agent.py"
+FACTS_SECONDS = 60
+APPLY_SECONDS = 1800
+ROUNDS = 3
+"""How often a stage is applied until nothing is left to do: what a package or a service brings with it when it is
+installed or restarted (a file that must not exist, a route that goes away) is only seen afterwards."""
+
+
+def read_facts(connection: Connection, stages: Sequence[StageState]) -> Facts:
+    """Ask a node, in one round trip, everything that some stages speak of. Changes nothing there.
+
+    Args:
+        connection: To the node.
+        stages: The stages.
+
+    Returns:
+        Its facts.
+
+    Raises:
+        NodeError: The node could not be asked.
+    """
+    query = {
+        "stages": [stage.name for stage in stages],
+        "packages": _all(name for stage in stages for name in stage.packages),
+        "modules": _all(name for stage in stages for name in stage.modules),
+        "files": _all(
+            path for stage in stages for path in (*(f.path for f in stage.files if not f.block), *stage.absent_files)
+        ),
+        "blocks": _all(file.path for stage in stages for file in stage.files if file.block),
+        "sysctls": _all(sysctl.key for stage in stages for sysctl in stage.sysctls),
+        "binaries": _all(binary.path for stage in stages for binary in stage.binaries),
+        "services": _all(service.unit for stage in stages for service in stage.services),
+    }
+    answer = connection.run_python(AGENT.read_text(), {"facts": query}, step="read facts", timeout=FACTS_SECONDS)
+    if "seen" in answer:
+        raise NodeError(connection.node, "read facts", answer["seen"], todo=answer["todo"])
+    return Facts.parse(answer)
+
+
+def plan_changes(connection: Connection, stages: Sequence[StageState]) -> dict[str, tuple[Change, ...]]:
+    """What would be done to a node, by stage, in one round trip. Changes nothing there.
+
+    Args:
+        connection: To the node.
+        stages: The stages.
+
+    Raises:
+        NodeError: The node could not be asked.
+    """
+    facts = read_facts(connection, stages)
+    return {stage.name: diff(stage, facts) for stage in stages}
+
+
+def apply(
+    connection: Connection,
+    stage: StageState,
+    changes: Sequence[Change],
+    *,
+    progress: Callable[[str], None] | None = None,
+) -> None:
+    """Make changes on a node, in one round trip and in their order, until the first that fails.
+
+    Args:
+        connection: To the node.
+        stage: The stage that the changes belong to.
+        changes: What :func:`tasks.diff.diff` found.
+        progress: Called with what is being done, from another thread.
+
+    Raises:
+        NodeError: A change could not be made; those before it stand, and running it again goes on from there.
+    """
+    order = {"stage": stage.name, "changes": [_order(stage, change) for change in changes]}
+    failed: dict[str, Any] = connection.run_python(
+        AGENT.read_text(), order, step=stage.name, timeout=APPLY_SECONDS, progress=progress
+    )
+    if failed:
+        at = (
+            f"{failed['change']}: " if "change" in failed and failed["change"].split()[-1] not in failed["seen"] else ""
+        )
+        raise NodeError(
+            connection.node,
+            stage.name,
+            f"{at}{failed['seen']}",
+            todo=failed["todo"],
+            transient=failed["transient"],
+            detail=failed["detail"],
+        )
+
+
+def bring_to(connection: Connection, stage: StageState) -> tuple[Change, ...]:
+    """Bring a node to a stage and make sure that it is there.
+
+    Args:
+        connection: To the node.
+        stage: The stage.
+
+    Returns:
+        The changes that were made; none when the node was there already.
+
+    Raises:
+        NodeError: A change could not be made, or the node does not stay as it should be.
+    """
+    with step(connection.node, stage.name) as shown:
+        made: list[Change] = []
+        for _ in range(ROUNDS):
+            changes = diff(stage, read_facts(connection, (stage,)))
+            if not changes:
+                shown.ended_as(f"{len(made)} change{'s' if len(made) > 1 else ''}" if made else "no change")
+                return tuple(made)
+            shown.progress(f"{len(changes)} to change")
+            apply(connection, stage, changes, progress=shown.progress)
+            made += changes
+        left = diff(stage, read_facts(connection, (stage,)))
+        if left:
+            raise NodeError(
+                connection.node,
+                stage.name,
+                f"not as it should be after {ROUNDS} rounds: {left[0].describe()}",
+                todo="look on the node for what changes it back",
+                detail="\n".join(change.describe() for change in left),
+            )
+        shown.ended_as(f"{len(made)} changes")
+        return tuple(made)
+
+
+def _all(values: Any) -> list[str]:
+    return list(dict.fromkeys(values))
+
+
+def _order(stage: StageState, change: Change) -> dict[str, Any]:
+    """A change with what is needed to make it."""
+    more: dict[str, Any] = {}
+    if change.kind == "file" and change.action in ("create", "replace"):
+        file: File = next(file for file in stage.files if file.path == change.subject)
+        more = {"content": file.content, "mode": file.mode, "block": file.block}
+    elif change.kind == "binary":
+        binary: Binary = next(binary for binary in stage.binaries if binary.path == change.subject)
+        more = {"sha256": binary.sha256, "size": binary.size, "url": binary.url}
+    elif change.kind == "sysctl":
+        more = {"value": change.will}
+    elif change.kind == "address":
+        address = parse_address(change.subject)
+        more = {"interface": address.interface, "address": address.address}
+    elif change.kind == "route":
+        more = {"interface": parse_route(change.subject).interface}
+    return {**change.as_json(), **more}

@@ -1,0 +1,178 @@
+"""Filling a registry from the store.
+
+The registry speaks the Docker Registry HTTP API v2 (the OCI distribution specification). Everything goes by
+digest: what is there already is not sent, and what was sent is what arrived. The executables for the nodes are
+blobs too, of a repository of their own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+from urllib.parse import urljoin, urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+
+from configs.errors import KubeV6Error
+from configs.manifest import ImageEntry, Manifest
+from tasks.steps import step
+from tasks.store import Store
+
+BINARIES = "kubev6/binaries"
+"""Repository of the executables: ``GET /v2/kubev6/binaries/blobs/sha256:<hex>``."""
+TIMEOUT = (10, 120)
+"""Seconds to connect, and of silence in a transfer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """What a push came to.
+
+    Attributes:
+        sent: Number of blobs and manifests sent.
+        present: Number of those that were there already.
+        sent_bytes: Bytes sent.
+    """
+
+    sent: int
+    present: int
+    sent_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Blob:
+    repository: str
+    digest: str
+    size: int
+
+
+def push(manifest: Manifest, store: Store, base_url: str, *, parallel: int = 4) -> Pushed:
+    """Bring every binary and image of a release into a registry.
+
+    Args:
+        manifest: The release.
+        store: Where its blobs are.
+        base_url: The registry as reached from here, for example ``http://127.0.0.1:5000``.
+        parallel: How many transfers at a time.
+
+    Returns:
+        How much was sent and how much was there. Nothing is sent a second time.
+
+    Raises:
+        KubeV6Error: The store lacks a blob, or the registry cannot be reached, refuses one or got other bytes.
+    """
+    damaged = store.check(manifest)
+    if damaged:
+        raise KubeV6Error(
+            f"release {manifest.name}: {damaged[0].of}: the blob {damaged[0].digest} {damaged[0].seen}",
+            todo="build or fetch the release again",
+        )
+    wanted = list(dict.fromkeys(_blobs(manifest, store)))
+    with step("registry", "push") as shown, _session(parallel) as session:
+        total = sum(blob.size for blob in wanted)
+        sent = present = sent_bytes = done = 0
+        with ThreadPoolExecutor(parallel, thread_name_prefix="push") as pool:
+            transfers = {pool.submit(_push_blob, session, store, base_url, blob): blob for blob in wanted}
+            try:
+                for transfer in as_completed(transfers):
+                    blob, fresh = transfers[transfer], transfer.result()
+                    sent, present = sent + fresh, present + (not fresh)
+                    sent_bytes += blob.size * fresh
+                    done += blob.size
+                    shown.progress(f"{done / 1e6:.0f} of {total / 1e6:.0f} MB")
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        # A manifest is taken only when all that it names is there, so these come last.
+        for image in manifest.images:
+            fresh = _push_manifest(session, store, base_url, image)
+            sent, present = sent + fresh, present + (not fresh)
+        shown.ended_as(f"{sent} sent ({sent_bytes / 1e6:.0f} MB), {present} there already")
+    return Pushed(sent, present, sent_bytes)
+
+
+def _blobs(manifest: Manifest, store: Store) -> Iterator[_Blob]:
+    for binary in manifest.binaries:
+        yield _Blob(BINARIES, f"sha256:{binary.sha256}", binary.size)
+    for image in manifest.images:
+        for digest, size in store.image_blobs(image.digest):
+            yield _Blob(image.name, digest, size)
+
+
+def _push_blob(session: requests.Session, store: Store, base_url: str, blob: _Blob) -> bool:
+    """Send one blob unless it is there. Returns whether it was sent."""
+    where = f"{base_url}/v2/{blob.repository}"
+    with _speaking(base_url, f"{blob.repository} {blob.digest[:19]}"):
+        head = session.head(f"{where}/blobs/{blob.digest}", timeout=TIMEOUT)
+        if head.status_code == 200 and head.headers.get("Content-Length") == str(blob.size):
+            return False
+        started = _expect(session.post(f"{where}/blobs/uploads/", timeout=TIMEOUT), 202)
+        # The registry names the place by what it takes to be its own host, which need not be how it is reached.
+        place = urlsplit(started.headers["Location"])
+        target = urljoin(base_url, place.path)
+        with store.blob(blob.digest).open("rb") as content:
+            ended = session.put(
+                f"{target}?{place.query}&digest={blob.digest}"
+                if place.query
+                else f"{target}?digest={blob.digest}",
+                data=content,
+                headers={"Content-Type": "application/octet-stream"},
+                timeout=TIMEOUT,
+            )
+        _expect_digest(_expect(ended, 201), blob.digest)
+    return True
+
+
+def _push_manifest(session: requests.Session, store: Store, base_url: str, image: ImageEntry) -> bool:
+    where = f"{base_url}/v2/{image.name}/manifests/{image.tag}"
+    content = store.blob(image.digest).read_bytes()
+    media_type = json.loads(content)["mediaType"]
+    with _speaking(base_url, f"{image.name}:{image.tag}"):
+        head = session.head(where, headers={"Accept": media_type}, timeout=TIMEOUT)
+        if head.status_code == 200 and head.headers.get("Docker-Content-Digest") == image.digest:
+            return False
+        ended = session.put(where, data=content, headers={"Content-Type": media_type}, timeout=TIMEOUT)
+        _expect_digest(_expect(ended, 201), image.digest)
+    return True
+
+
+@contextmanager
+def _session(parallel: int) -> Iterator[requests.Session]:
+    with requests.Session() as session:
+        session.trust_env = False  # a proxy of the user's is for the way out, not for a forwarded port
+        session.mount("http://", HTTPAdapter(pool_connections=1, pool_maxsize=parallel))
+        yield session
+
+
+@contextmanager
+def _speaking(base_url: str, what: str) -> Iterator[None]:
+    try:
+        yield
+    except requests.RequestException as error:
+        raise KubeV6Error(
+            f"registry {base_url}: {what}: no answer ({type(error).__name__})",
+            todo="see whether the registry runs on the support node",
+            transient=True,
+            detail=str(error),
+        ) from None
+
+
+def _expect(response: requests.Response, status: int) -> requests.Response:
+    if response.status_code != status:
+        said = " ".join(response.text.split())[:200]
+        raise KubeV6Error(
+            f"registry: {response.request.method} {urlsplit(str(response.url)).path}: "
+            f"answered {response.status_code} instead of {status}: {said}",
+            transient=response.status_code >= 500,
+        )
+    return response
+
+
+def _expect_digest(response: requests.Response, digest: str) -> None:
+    seen = response.headers.get("Docker-Content-Digest")
+    if seen != digest:
+        raise KubeV6Error(f"registry: {digest} arrived there as {seen}", transient=True)

@@ -1,0 +1,99 @@
+"""A local port whose connections a node makes, over the transport that is already there."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import paramiko
+
+log = logging.getLogger("kubev6.ssh")
+
+BUFFER = 256 * 1024
+OPEN_TIMEOUT = 15.0
+
+
+@contextmanager
+def forwarded_port(transport: paramiko.Transport, node: str, host: str, port: int) -> Iterator[int]:
+    """Listen on 127.0.0.1 and carry every connection through the transport (RFC 4254, direct-tcpip).
+
+    Args:
+        transport: The node's transport; may be used for commands at the same time.
+        node: The node's name, for the log.
+        host: Where the node connects to, as it sees it.
+        port: TCP port there.
+
+    Yields:
+        The local port. A connection whose far end cannot be reached is closed at once, and the log says why.
+    """
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=64))
+        local = int(listener.getsockname()[1])
+        lock = threading.Lock()
+        open_ends: set[socket.socket | paramiko.Channel] = set()
+
+        def carry(near: socket.socket) -> None:
+            try:
+                far = transport.open_channel("direct-tcpip", (host, port), near.getpeername()[:2], timeout=OPEN_TIMEOUT)
+            except (paramiko.SSHException, OSError, EOFError) as error:
+                log.warning("%s: no connection to [%s]:%d: %s", node, host, port, error)
+                near.close()
+                return
+            with lock:
+                open_ends.update((near, far))
+            back = threading.Thread(target=_pump_back, args=(far, near), daemon=True)
+            back.start()
+            _pump_forth(near, far)
+            back.join()
+            with lock:
+                open_ends.difference_update((near, far))
+            far.close()
+            near.close()
+
+        def accept() -> None:
+            while True:
+                try:
+                    near, _ = listener.accept()
+                except OSError:
+                    return  # the listener was closed: the end of the forwarding
+                near.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                threading.Thread(target=carry, args=(near,), daemon=True).start()
+
+        acceptor = threading.Thread(target=accept, daemon=True)
+        acceptor.start()
+        try:
+            yield local
+        finally:
+            # shutdown, because closing alone does not wake a thread that waits in accept.
+            with contextlib.suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)
+            acceptor.join()
+            with lock:
+                left = list(open_ends)
+            for end in left:
+                with contextlib.suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
+                end.close()
+
+
+def _pump_forth(near: socket.socket, far: paramiko.Channel) -> None:
+    buffer = bytearray(BUFFER)
+    view = memoryview(buffer)
+    # Either end may go away at any time; the other is told by the shutdown below.
+    with contextlib.suppress(OSError, paramiko.SSHException, EOFError):
+        while count := near.recv_into(buffer):
+            far.sendall(bytes(view[:count]))
+    with contextlib.suppress(OSError, paramiko.SSHException, EOFError):
+        far.shutdown_write()
+
+
+def _pump_back(far: paramiko.Channel, near: socket.socket) -> None:
+    with contextlib.suppress(OSError, paramiko.SSHException, EOFError):
+        while data := far.recv(BUFFER):
+            near.sendall(data)
+    with contextlib.suppress(OSError):
+        near.shutdown(socket.SHUT_WR)

@@ -1,0 +1,122 @@
+"""`kubev6 deploy` with machines that are only pretended, for the tests of the flow itself.
+
+Everything of the run is real (command line, Prefect and its server, threads, screen, log) except what touches a
+machine. Run as a program: the first word says how the machines behave, the rest is the command line.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from configs.errors import NodeError
+from configs.manifest import BinaryEntry, Manifest, SourceEntry
+from configs.schema import Cluster, load_release
+from configs.state import StageState
+from flows import commands
+from flows.cli import main
+from tasks import cluster_dns, engine, inventory, kubeadm, lab, registry, survey
+from tasks.checks import Check
+from tasks.diff import Change
+from tasks.kubeadm import JoinCredentials, Membership
+from tasks.registry import Pushed
+from tasks.steps import step
+
+TOKEN = "abcdef.0123456789abcdef"
+behaviour = sys.argv[1]
+tried: set[tuple[str, str]] = set()
+
+
+@dataclass(frozen=True)
+class PretendedConnection:
+    node: str
+
+    @contextmanager
+    def forward(self, host: str, port: int) -> Iterator[int]:
+        assert (host, port) == ("fd00::64", 5000)
+        yield 5000
+
+
+def bring_to(connection: PretendedConnection, stage: StageState) -> tuple[Change, ...]:
+    with step(connection.node, stage.name) as shown:
+        here = (connection.node, stage.name)
+        if behaviour == "two-fail" and here == ("kube-worker-1", "runtime"):
+            raise NodeError(*here, "the disk is full", todo="make room", detail="No space left on device")
+        if behaviour == "two-fail" and here == ("kube-worker-2", "network"):
+            raise NodeError(*here, "sudo wants a password")
+        if behaviour == "defect" and here == ("kube-worker-1", "network"):
+            raise LookupError("something nobody thought of")
+        if behaviour == "reset-once" and here == ("kube-worker-1", "runtime") and here not in tried:
+            tried.add(here)
+            raise NodeError(*here, "connection reset", transient=True)
+        while behaviour == "endless" and stage.name == "runtime":
+            shown.progress("still at it")
+            time.sleep(0.05)
+        return () if behaviour == "ready" else (Change("file", f"/etc/{stage.name}", "create"),)
+
+
+def pretend() -> None:
+    from flows import choose_release, stages  # Prefect may be imported only now
+    from flows.choose_release import Chosen
+
+    manifest = Manifest(
+        name="debian-1.20",
+        version="v1.20.2+kubev6.0000000",
+        key="0" * 64,
+        created="2024-01-01T00:00:00+00:00",
+        source=SourceEntry(kind="built", origin="nowhere"),
+        binaries=(BinaryEntry(name="kubelet", sha256="0" * 64, size=1),),
+        images=(),
+    )
+
+    @contextmanager
+    def connection(cluster: Cluster, node: str) -> Iterator[PretendedConnection]:
+        assert cluster.node(node)
+        yield PretendedConnection(node)
+
+    def announced(title: str, answer: object) -> Callable[..., object]:
+        def work(*_: object) -> object:
+            with step("kube-control-plane", title):
+                return answer
+
+        return work
+
+    ready = behaviour == "ready"
+    checks = tuple(
+        Check("pod to pod", f"pod on kube-worker-{n}", "[fd00:100::2]", behaviour != "bad-proof", "fetched", 0.01)
+        for n in (1, 2)
+    )
+    replaced: dict[tuple[object, str], object] = {
+        (stages, "connection"): connection,
+        (stages, "verify"): announced("proof", checks),
+        (lab, "up"): announced("lab", None),
+        (lab, "status_all"): lambda: (),
+        (choose_release, "built"): lambda *_: Chosen(load_release("debian-1.20"), manifest, "built"),
+        (survey, "resolvers"): lambda _: ("2001:db8::53",),
+        (engine, "bring_to"): bring_to,
+        (inventory, "endpoints"): lambda _: {},
+        (registry, "push"): lambda *_: Pushed(0 if ready else 9, 9, 9),
+        (kubeadm, "init"): announced("kubeadm init", not ready),
+        (kubeadm, "fetch_kubeconfig"): lambda *_: None,
+        (kubeadm, "probe"): lambda *_: Membership(member=ready, ca=""),
+        (kubeadm, "join_credentials"): announced("token", JoinCredentials(TOKEN, "sha256:0")),
+        (kubeadm, "drop_credentials"): announced("drop token", None),
+        (kubeadm, "join"): lambda *_: None,
+        (cluster_dns, "apply"): lambda *_: not ready,
+    }
+    for (owner, name), value in replaced.items():
+        setattr(owner, name, value)
+
+
+if __name__ == "__main__":
+    start_prefect = commands._start_prefect
+
+    def start_and_pretend() -> None:
+        start_prefect()
+        pretend()
+
+    commands._start_prefect = start_and_pretend
+    sys.exit(main(sys.argv[2:]))

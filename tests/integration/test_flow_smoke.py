@@ -1,0 +1,150 @@
+"""The deploy flow itself: real Prefect with its server, real command line, machines that are only pretended.
+
+Importing Prefect proves little: a FastAPI that does not go with it breaks every flow and no import.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration import pretended_machines
+
+PROGRAM = Path(pretended_machines.__file__)
+pytestmark = pytest.mark.usefixtures("own_data")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def prefect_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One home of Prefect for all of these runs: making its database takes longer than any of them."""
+    home = tmp_path_factory.mktemp("prefect")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("PREFECT_")]:
+            patch.delenv(name)
+        patch.setenv("PREFECT_HOME", str(home))
+        yield home
+
+
+def start(behaviour: str, *words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, PROGRAM, behaviour, "deploy", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def run(behaviour: str, *words: str) -> tuple[int, str, list[str]]:
+    """Exit status, standard output, and the lines of standard error with single spaces."""
+    process = start(behaviour, *words)
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, [" ".join(line.split()) for line in err.splitlines()]
+
+
+def position(lines: list[str], pattern: str) -> int:
+    """Number of the first line that matches."""
+    return next(number for number, line in enumerate(lines) if re.match(pattern, line))
+
+
+def the_log(own_data: Path) -> str:
+    (log,) = (own_data / "logs").iterdir()
+    return log.read_text()
+
+
+def test_a_deploy_goes_in_the_order_of_the_how_to_and_ends_in_its_tables(own_data: Path, prefect_home: Path) -> None:
+    status, out, lines = run("new")
+    assert status == 0, lines
+    ended = [
+        position(lines, pattern)
+        for pattern in (
+            r"kube-support support \d",
+            r"kube-worker-2 kubernetes \d",
+            r"kube-control-plane kubeadm init \d",
+            r"kube-worker-1 kubeadm join \d",
+            r"kube-control-plane proof \d",
+        )
+    ]
+    assert position(lines, r"prefect start \d") < ended[0] < position(lines, "kube-control-plane kubernetes ")
+    assert ended[2:] == sorted(ended[2:])
+    assert all(re.match(r"\S+ [A-Za-z ]+ (\.\.\.|\d)", line) for line in lines), "noise on the screen"
+    assert "fd00:101::/64" in out
+    assert re.search(r"pod to pod +2 +2", out)
+    assert re.search(r"kubeadm join +2 in parallel +\d", out)
+    # 4 networks, support, 3 runtimes, 3 kubernetes, machines, registry, init, 2 joins, DNS
+    assert "17 changes.\n" in out
+    assert out.endswith("kubectl -- get nodes -o wide\n  kubev6 ssh kube-worker-1\n  kubev6 lab down\n")
+    log = the_log(own_data)
+    assert "prefect.flow_runs" in log
+    assert "changed: kube-worker-1: create file /etc/runtime" in log
+    token = pretended_machines.TOKEN
+    assert token not in out + "".join(lines)
+    kept = [file for place in (own_data, prefect_home) for file in place.rglob("*") if file.is_file()]
+    assert any(file.name == "prefect.db" for file in kept)
+    assert not [file for file in kept if token.encode() in file.read_bytes()]
+
+
+def test_a_ready_cluster_is_left_as_it_is(own_data: Path) -> None:
+    status, out, _ = run("ready")
+    assert status == 0
+    assert "\n1 change.\n" in out  # the pretended lab is always brought up anew
+    assert "changed: lab: machines brought up" in the_log(own_data)
+
+
+def test_every_node_that_failed_is_named_and_the_others_go_on(own_data: Path) -> None:
+    status, out, lines = run("two-fail")
+    assert status == 1
+    assert out == ""
+    told = [line for line in lines if line.startswith("kubev6: ")]
+    assert told[0] == "kubev6: kube-worker-1: runtime: the disk is full; make room"
+    assert told[1].startswith("kubev6: kube-worker-2: network: sudo wants a password (log: ")
+    assert len(told) == 2
+    assert position(lines, r"kube-control-plane kubeadm init \d")
+    assert not any("proof" in line or "join" in line for line in lines)
+    assert not any("Traceback" in line for line in lines)
+    log = the_log(own_data)
+    assert "No space left on device" in log
+    assert "Traceback" in log
+
+
+def test_what_is_transient_is_tried_again() -> None:
+    status, _, lines = run("reset-once")
+    assert status == 0
+    assert "kube-worker-1: runtime: connection reset; trying again" in lines
+
+
+def test_a_defect_is_one_line_with_the_log(own_data: Path) -> None:
+    status, _, lines = run("defect")
+    assert status == 1
+    assert lines[-1].startswith("kubev6: a defect of kubev6: LookupError: something nobody thought of (log: ")
+    assert not any("Traceback" in line for line in lines)
+    assert "bring_to" in the_log(own_data)
+
+
+def test_a_failed_proof_shows_what_failed() -> None:
+    status, out, lines = run("bad-proof")
+    assert status == 1
+    assert re.search(r"pod to pod +pod on kube-worker-1 +\[fd00:100::2\] +FAILED", out)
+    assert lines[-1] == "kubev6: the cluster is up, but checks of its proof failed"
+
+
+def test_ctrl_c_ends_the_run_and_its_server_with_one_line() -> None:
+    process = start("endless")
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("kube-worker-1") and "runtime" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)  # ends only when nobody holds the pipes any more: no child is left
+    assert process.returncode == 130
+    assert out == ""
+    assert err.splitlines()[-1] == "kubev6: stopped; running it again goes on from here"
+    assert "Traceback" not in err
+    assert "FAILED" not in err

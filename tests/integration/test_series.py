@@ -1,0 +1,276 @@
+"""Picking a series with real git: ids, fates, conflicts, and what the working directory keeps."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import git
+import pytest
+
+from configs.errors import ConfigError, KubeV6Error
+from tasks import series
+from tasks.series import Picked, Series
+from tasks.source import PATCH_BRANCH, Source, commit_all, create_repository, open_repository
+
+BASE = {
+    "main.go": "one\ntwo\nthree\n",
+    "windows.txt": "a\r\nb\r\n",
+    ".gitignore": "_output\n*.log\n",
+    "vendor/kept.log": "ignored, and yet part of the tree\n",
+    ".gitattributes": "* text=auto\n*.go ident\n",
+}
+ANN, BEN = "Ann Example <ann@example.org>", "Ben Example <ben@example.org>"
+
+Edits = dict[str, str | None]
+
+
+def write(root: Path, edits: Edits) -> None:
+    for name, content in edits.items():
+        path = root / name
+        if content is None:
+            path.unlink()
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content.encode())
+
+
+def make_source(root: Path, patches: dict[str, Edits]) -> Source:
+    """A source whose patch branch has one commit for each of ``patches``, all made from the base."""
+    place = root / "cache" / "source" / "demo-1.0"
+    repo = create_repository(place, committed=1_700_000_000)
+    write(place, dict(BASE))
+    base = commit_all(repo, "demo: upstream tree\n", author=ANN, date="1700000000 +0000")
+    repo.git.branch(PATCH_BRANCH)
+    repo.git.symbolic_ref("HEAD", f"refs/heads/{PATCH_BRANCH}")
+    for number, (name, edits) in enumerate(patches.items()):
+        write(place, edits)
+        date = f"{1_600_000_000 + number} +0200"
+        commit_all(repo, f"Title of {name}\n\nWhy.\n\nPatch-Name: {name}\n", author=BEN, date=date)
+    repo.git.checkout("--quiet", "--detach", base)
+    return Source("demo", "1.0", place, base, 1_700_000_000)
+
+
+def make_series(root: Path, *patches: str, base: str = "demo") -> Series:
+    path = root / "demo.yaml"
+    names = "".join(f"\n- patch: {name}" for name in patches) or " []"
+    path.write_text(f"base: {base}\npatches:{names}\n")
+    return series.load(path)
+
+
+def head_of(source: Source) -> tuple[str, str]:
+    repo = open_repository(source.repository)
+    return repo.head.commit.hexsha, repo.git.status("--porcelain", "--ignored")
+
+
+TWO: dict[str, Edits] = {
+    "a.patch": {"main.go": "ONE\ntwo\nthree\n"},
+    "b.patch": {"main.go": "ONE\ntwo\nTHREE\n", "new.go": "new\n"},
+}
+
+
+@pytest.fixture
+def home(own_data: Path) -> Path:
+    return own_data.parent
+
+
+def test_patches_are_picked_in_order_with_their_authors_and_dates(home: Path) -> None:
+    source = make_source(home, TWO)
+
+    picked = series.pick(make_series(home, "a.patch", "Title of b.patch"), source)
+
+    commits = list(open_repository(source.repository).iter_commits(f"{source.base}..{picked.commit}"))
+    assert [commit.summary for commit in reversed(commits)] == ["Title of a.patch", "Title of b.patch"]
+    assert {(commit.author.name, commit.authored_date) for commit in commits} == {
+        ("Ben Example", 1_600_000_000),
+        ("Ben Example", 1_600_000_001),
+    }
+    assert {commit.committer.name for commit in commits} == {"kubev6"}
+    assert [entry.fate for entry in picked.patches] == ["applied", "applied"]
+    assert [entry.source for entry in picked.patches] == ["a.patch", "b.patch"]
+    assert picked.patches[-1].commit == picked.commit
+
+
+def test_the_same_inputs_give_the_same_ids_whatever_the_user_has_configured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(name: str) -> Picked:
+        root = tmp_path / name
+        root.mkdir()
+        monkeypatch.setenv("KUBEV6_CACHE", str(root / "cache"))
+        return series.pick(make_series(root, "a.patch", "b.patch"), make_source(root, TWO))
+
+    plain = run("plain")
+    settings = tmp_path / "gitconfig"
+    settings.write_text(
+        "[core]\n autocrlf = true\n excludesFile = /nope\n[commit]\n gpgSign = true\n[user]\n name = Somebody\n"
+        f"[init]\n defaultBranch = strange\n[core]\n hooksPath = {tmp_path / 'hooks'}\n"
+        "[i18n]\n commitEncoding = latin1\n"
+    )
+    hook = tmp_path / "hooks" / "pre-commit"
+    hook.parent.mkdir()
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    for name, value in {
+        "GIT_CONFIG_GLOBAL": str(settings),
+        "GIT_AUTHOR_NAME": "Somebody Else",
+        "GIT_COMMITTER_EMAIL": "other@example.org",
+        "GIT_DIR": str(tmp_path / "not-this-one"),
+        "TZ": "Asia/Tokyo",
+    }.items():
+        monkeypatch.setenv(name, value)
+
+    assert run("configured") == plain
+
+
+def test_a_second_time_is_answered_from_the_first(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, wanted = make_source(home, TWO), make_series(home, "a.patch", "b.patch")
+    first = series.pick(wanted, source)
+
+    def never(*_: object) -> str:
+        raise AssertionError("picked again")
+
+    monkeypatch.setattr(series, "_cherry_pick", never)
+
+    assert series.pick(wanted, source) == first
+
+
+def test_a_patch_that_the_base_has_already_is_dropped_and_said_so(home: Path) -> None:
+    patches = {**TWO, "c.patch": {"main.go": "one\ntwo\nthree\n", "new.go": None}, "d.patch": TWO["a.patch"]}
+    source = make_source(home, patches)
+
+    picked = series.pick(make_series(home, "a.patch", "d.patch"), source)
+
+    assert [(entry.source, entry.fate) for entry in picked.patches] == [
+        ("a.patch", "applied"),
+        ("d.patch", "already upstream"),
+    ]
+    assert picked.patches[1].commit == ""
+    assert picked.patches[0].commit == picked.commit
+
+
+def test_a_conflict_names_the_patch_and_the_files_and_leaves_nothing_behind(home: Path) -> None:
+    source = make_source(home, {**TWO, "c.patch": {"main.go": "eins\ntwo\nthree\n"}})
+
+    with pytest.raises(KubeV6Error) as caught:
+        series.pick(make_series(home, "c.patch", "b.patch"), source)
+
+    assert "c.patch" in caught.value.message
+    assert "main.go" in caught.value.message
+    assert "demo.yaml" in caught.value.todo
+    assert head_of(source) == (source.base, "")
+    assert not (source.repository / ".git" / "CHERRY_PICK_HEAD").exists()
+    assert [entry.fate for entry in series.pick(make_series(home, "a.patch"), source).patches] == ["applied"]
+
+
+def test_a_cherry_pick_that_was_killed_does_not_disturb_the_next(home: Path) -> None:
+    source = make_source(home, TWO)
+    repo = open_repository(source.repository)
+    with pytest.raises(git.GitCommandError):
+        repo.git.cherry_pick(repo.git.rev_parse(PATCH_BRANCH))
+    (source.repository / "stray.log").write_text("left over")
+
+    series.pick(make_series(home, "a.patch", "b.patch"), source)
+
+    assert head_of(source) == (source.base, "")
+
+
+@pytest.mark.parametrize(
+    ("patches", "base", "says"),
+    [
+        (
+            ("a.patch", "z.patch"),
+            "demo",
+            r"patches\[1\]\.patch: demo 1\.0 has no patch 'z\.patch'; it has: a\.patch, b\.patch",
+        ),
+        (("a.patch", "Title of a.patch"), "demo", r"patches\[1\]\.patch: 'Title of a\.patch' is named twice"),
+        (("a.patch",), "other", r"base: is other, but the release is built from demo"),
+    ],
+)
+def test_what_a_series_cannot_ask_for(home: Path, patches: tuple[str, ...], base: str, says: str) -> None:
+    source = make_source(home, TWO)
+
+    with pytest.raises(ConfigError, match=says):
+        series.pick(make_series(home, *patches, base=base), source)
+
+
+def checked_out(source: Source, home: Path, *patches: str) -> Path:
+    return series.check_out(series.pick(make_series(home, *patches), source), source)
+
+
+def test_every_file_of_the_tree_is_checked_out_as_it_is(home: Path) -> None:
+    place = checked_out(make_source(home, TWO), home, "a.patch")
+
+    found = {str(path.relative_to(place)): path.read_bytes() for path in place.rglob("*") if path.is_file()}
+    expected = {name: content.encode() for name, content in BASE.items()} | {"main.go": b"ONE\ntwo\nthree\n"}
+    assert found == expected
+
+
+def test_only_what_differs_is_written(home: Path) -> None:
+    source = make_source(home, TWO)
+    place = checked_out(source, home, "a.patch", "b.patch")
+    for path in place.rglob("*"):
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+    (place / "_output").mkdir()
+    (place / "_output" / "program").write_text("compiled")
+    (place / "stray.go").write_text("would be compiled")
+
+    checked_out(source, home, "a.patch")
+
+    fresh = {path.name for path in place.iterdir() if path.is_file() and path.stat().st_mtime > 1_100_000_000}
+    assert fresh == {"main.go"}
+    assert (place / "main.go").read_text() == "ONE\ntwo\nthree\n"
+    assert not (place / "new.go").exists()
+    assert not (place / "stray.go").exists()
+    assert (place / "_output" / "program").read_text() == "compiled"
+
+
+GENERATED = "pkg/zz_generated.deepcopy.go"
+
+
+def remade(place: Path) -> None:
+    (place / GENERATED).write_text("made anew\n")
+
+
+def edited(place: Path) -> None:
+    (place / "main.go").write_text("edited by hand\n")
+
+
+def removed(place: Path) -> None:
+    (place / "main.go").unlink()
+
+
+@pytest.mark.parametrize(
+    ("disturb", "then", "generated", "main"),
+    [
+        (remade, ("gen.patch",), "made anew\n", "one\ntwo\nthree\n"),
+        (remade, ("gen.patch", "more.patch"), "made anew\n", "one\ntwo\nTHREE\n"),
+        (remade, ("gen.patch", "regen.patch"), "second\n", "one\ntwo\nthree\n"),
+        (edited, ("gen.patch",), "first\n", "one\ntwo\nthree\n"),
+        (removed, ("gen.patch",), "first\n", "one\ntwo\nthree\n"),
+    ],
+    ids=[
+        "generated stays",
+        "also beside a change",
+        "unless itself changed",
+        "an edit goes",
+        "a loss is mended",
+    ],
+)
+def test_what_the_makefile_generated_stays_and_nothing_else(
+    home: Path, disturb: Callable[[Path], None], then: tuple[str, ...], generated: str, main: str
+) -> None:
+    patches: dict[str, Edits] = {
+        "gen.patch": {GENERATED: "first\n"},
+        "regen.patch": {GENERATED: "second\n"},
+        "more.patch": {"main.go": "one\ntwo\nTHREE\n"},
+    }
+    source = make_source(home, patches)
+    place = checked_out(source, home, "gen.patch")
+    disturb(place)
+
+    checked_out(source, home, *then)
+
+    assert (place / GENERATED).read_text() == generated
+    assert (place / "main.go").read_text() == main

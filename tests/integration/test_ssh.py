@@ -1,0 +1,336 @@
+"""The SSH transport against a real sshd."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from configs.errors import KubeV6Error, NodeError
+from tasks.ssh import Connection, Endpoint, connect, ssh_command
+from tests.integration.sshd import Sshd, free_port, make_key, running_sshd
+
+
+@pytest.fixture(scope="module")
+def sshd() -> Iterator[Sshd]:
+    with running_sshd() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def connection(sshd: Sshd) -> Iterator[Connection]:
+    with connect(sshd.endpoint()) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_a_command_runs_and_its_output_comes_back(sshd: Sshd, host: str) -> None:
+    with connect(sshd.endpoint(host)) as opened:
+        result = opened.run(["sh", "-c", 'echo "$1"; echo err >&2', "sh", "a 'b' $c"], step="test")
+    assert (result.status, result.stdout, result.stderr) == (0, "a 'b' $c\n", "err\n")
+
+
+def test_an_unknown_host_key_is_refused_with_its_fingerprint(sshd: Sshd) -> None:
+    (sshd.directory / "nothing").write_text("")
+    with pytest.raises(NodeError) as caught:
+        connect(sshd.endpoint("::1", known="nothing"))
+    seen = subprocess.run(["ssh-keygen", "-lf", str(sshd.directory / "host.pub")], capture_output=True, text=True)
+    assert seen.stdout.split()[1] in str(caught.value)
+    assert f"[::1]:{sshd.port}" in str(caught.value)
+    assert "ssh-keyscan" in caught.value.todo
+    assert not caught.value.transient
+
+
+def test_a_known_hosts_file_that_is_not_there_trusts_nobody(sshd: Sshd) -> None:
+    with pytest.raises(NodeError, match="not known"):
+        connect(sshd.endpoint(known="missing"))
+
+
+def test_a_changed_host_key_is_refused(sshd: Sshd) -> None:
+    known = (sshd.directory / "known_hosts").read_text()
+    other = (sshd.directory / "stranger.pub").read_text().split()[1]
+    (sshd.directory / "changed").write_text(
+        "".join(f"{line.rsplit(' ', 1)[0]} {other}\n" for line in known.splitlines())
+    )
+    with pytest.raises(NodeError, match="has changed") as caught:
+        connect(sshd.endpoint(known="changed"))
+    assert "ssh-keygen -R" in caught.value.todo
+    assert not caught.value.transient
+
+
+def test_a_wrong_key_is_refused_naming_what_was_tried(sshd: Sshd) -> None:
+    with pytest.raises(NodeError, match=r"refused root: tried key .*/stranger") as caught:
+        connect(sshd.endpoint(key="stranger"))
+    assert "authorized_keys" in caught.value.todo
+    assert not caught.value.transient
+
+
+def test_a_locked_key_is_named(sshd: Sshd) -> None:
+    locked = sshd.directory / "locked"
+    shutil.copy(sshd.directory / "user", locked)
+    subprocess.run(["ssh-keygen", "-q", "-p", "-P", "", "-N", "secret", "-f", str(locked)], check=True)
+    with pytest.raises(NodeError, match="locked by a passphrase"):
+        connect(sshd.endpoint(key="locked"))
+
+
+def test_a_key_that_is_no_key_is_named(sshd: Sshd) -> None:
+    (sshd.directory / "garbage").write_text("hello\n")
+    with pytest.raises(NodeError, match=r"cannot use the key .*garbage"):
+        connect(sshd.endpoint(key="garbage"))
+
+
+def test_the_users_own_default_key_and_known_hosts_are_used(sshd: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = sshd.directory / "home"
+    (home / ".ssh").mkdir(parents=True)
+    shutil.copy(sshd.directory / "known_hosts", home / ".ssh" / "known_hosts")
+    shutil.copy(sshd.directory / "user", home / ".ssh" / "id_ed25519")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    with connect(replace(sshd.endpoint(), key_file=None, known_hosts=None)) as opened:
+        assert opened.run("echo hello", step="test").stdout == "hello\n"
+
+
+def test_a_refused_connection_may_be_tried_again() -> None:
+    port = free_port()
+    with pytest.raises(NodeError, match=rf"\[::1\]:{port}: Connection refused") as caught:
+        connect(Endpoint("node-1", "::1", port, key_file="/nowhere"))
+    assert caught.value.transient
+
+
+def test_a_name_without_an_address_is_not_tried_again() -> None:
+    with pytest.raises(NodeError, match=r"no-such-machine\.invalid") as caught:
+        connect(Endpoint("node-1", "no-such-machine.invalid"))
+    assert not caught.value.transient
+
+
+def test_a_server_that_says_nothing_is_given_up_and_may_be_tried_again(sshd: Sshd) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(NodeError, match="no SSH session") as caught:
+        connect(replace(sshd.endpoint(), port=silent.getsockname()[1]), timeout=0.5)
+    assert caught.value.transient
+
+
+def test_a_connection_dropped_before_the_banner_may_be_tried_again(sshd: Sshd) -> None:
+    """What sshd does beyond MaxStartups."""
+    with socket.create_server(("127.0.0.1", 0)) as dropping:
+
+        def drop() -> None:
+            dropping.accept()[0].close()
+
+        thread = threading.Thread(target=drop)
+        thread.start()
+        with pytest.raises(NodeError) as caught:
+            connect(replace(sshd.endpoint(), port=dropping.getsockname()[1]))
+        thread.join()
+    assert caught.value.transient
+
+
+def test_a_failed_command_is_told_with_node_step_status_and_output(connection: Connection) -> None:
+    with pytest.raises(NodeError) as caught:
+        connection.run("echo out; echo first >&2; echo last >&2; exit 3", step="kubeadm init")
+    error = caught.value
+    assert (error.node, error.step) == ("node-1", "kubeadm init")
+    assert "status 3" in error.seen
+    assert error.seen.endswith("last")
+    assert "out\n" in error.detail
+    assert "first\n" in error.detail
+
+
+def test_the_error_does_not_repeat_the_commands_arguments(connection: Connection) -> None:
+    with pytest.raises(NodeError) as caught:
+        connection.run(["ls", "/no/such/secret"], step="test")
+    assert caught.value.seen.startswith("ls ended with status 2")
+
+
+def test_a_failure_that_is_expected_is_a_result(connection: Connection) -> None:
+    assert connection.run(["false"], step="test", check=False).status == 1
+
+
+def test_much_output_on_both_streams_does_not_block(connection: Connection) -> None:
+    size = 8_000_000
+    script = f"head -c {size} /dev/zero >&2; head -c {size} /dev/zero; head -c {size} /dev/zero >&2"
+    result = connection.run(script, step="test", timeout=60)
+    assert (len(result.stdout), len(result.stderr)) == (size, 2 * size)
+
+
+def test_standard_input_arrives_whole_and_is_closed(connection: Connection) -> None:
+    data = os.urandom(5_000_000)
+    assert connection.run(["sha256sum"], step="test", stdin=data).stdout.split()[0] == hashlib.sha256(data).hexdigest()
+    assert connection.run(["cat"], step="test").stdout == ""
+
+
+def test_a_command_that_does_not_read_its_input_still_ends(connection: Connection) -> None:
+    assert connection.run(["true"], step="test", stdin=b"x" * 20_000_000).status == 0
+
+
+def test_a_deadline_ends_the_command_on_the_node_too(connection: Connection, tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    started = time.monotonic()
+    with pytest.raises(NodeError, match="sh was ended after 1 s") as caught:
+        connection.run(["sh", "-c", f"echo $$ > {pid}; exec sleep 600"], step="test", timeout=1)
+    assert time.monotonic() - started < 8
+    assert caught.value.transient
+    assert not Path(f"/proc/{pid.read_text().strip()}").exists()
+
+
+def test_one_transport_serves_many_commands(connection: Connection) -> None:
+    peers = {connection.run("echo $SSH_CONNECTION", step="test").stdout for _ in range(20)}
+    assert len(peers) == 1
+
+
+def test_a_connection_that_is_closed_meanwhile_is_an_error_and_may_be_tried_again(sshd: Sshd) -> None:
+    opened = connect(sshd.endpoint())
+    threading.Timer(0.3, opened.close).start()
+    with pytest.raises(NodeError, match="broke") as caught:
+        opened.run(["sleep", "30"], step="test")
+    assert caught.value.transient
+    with pytest.raises(NodeError, match="broke"):
+        opened.run(["true"], step="test")
+
+
+def test_python_gets_its_payload_and_answers_json(connection: Connection) -> None:
+    told: list[str] = []
+    script = """
+import sys
+for number in PAYLOAD["numbers"]:
+    sys.stderr.write(json.dumps({"progress": "at %d" % number}) + "\\n")
+print(json.dumps({"sum": sum(PAYLOAD["numbers"]), "text": PAYLOAD["text"]}))
+"""
+    payload = {"numbers": [1, 2, 3], "text": "fd00::1 'ü'"}
+    answer = connection.run_python(script, payload, step="test", timeout=10, progress=told.append)
+    assert answer == {"sum": 6, "text": "fd00::1 'ü'"}
+    assert told == ["at 1", "at 2", "at 3"]
+
+
+def test_a_python_program_that_fails_tells_its_last_line(connection: Connection) -> None:
+    with pytest.raises(NodeError, match="ValueError: too bad") as caught:
+        connection.run_python("raise ValueError('too bad')", None, step="test", timeout=10)
+    assert "Traceback" in caught.value.detail
+
+
+def test_who_listens_to_progress_can_stop_it(connection: Connection) -> None:
+    def stop(_: str) -> None:
+        raise KubeV6Error("stopped")
+
+    script = """
+import sys, time
+sys.stderr.write(json.dumps({"progress": "begun"}) + "\\n"); sys.stderr.flush()
+time.sleep(30)
+"""
+    started = time.monotonic()
+    with pytest.raises(KubeV6Error, match="stopped"):
+        connection.run_python(script, None, step="test", timeout=60, progress=stop)
+    assert time.monotonic() - started < 10
+
+
+@contextmanager
+def echo_server(family: socket.AddressFamily = socket.AF_INET6) -> Iterator[int]:
+    """Sends back what it is sent, until the other side has said all."""
+
+    def serve(peer: socket.socket) -> None:
+        with peer:
+            while data := peer.recv(65536):
+                peer.sendall(data)
+
+    with socket.create_server(("::1" if family == socket.AF_INET6 else "127.0.0.1", 0), family=family) as listener:
+
+        def accept() -> None:
+            while True:
+                try:
+                    peer = listener.accept()[0]
+                except OSError:
+                    return
+                threading.Thread(target=serve, args=(peer,), daemon=True).start()
+
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        yield int(listener.getsockname()[1])
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def exchange(port: int, data: bytes) -> bytes:
+    """Send everything, say that it was all, and read to the end."""
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as peer:
+
+        def send() -> None:
+            peer.sendall(data)
+            peer.shutdown(socket.SHUT_WR)
+
+        sender = threading.Thread(target=send)
+        sender.start()
+        received = bytearray()
+        while piece := peer.recv(65536):
+            received += piece
+        sender.join()
+        return bytes(received)
+
+
+def test_a_forwarded_port_carries_data_both_ways(connection: Connection) -> None:
+    data = os.urandom(10_000_000)
+    with echo_server() as far, connection.forward("::1", far) as near:
+        assert exchange(near, data) == data
+
+
+def test_a_forwarded_port_carries_many_connections_beside_commands(connection: Connection) -> None:
+    pieces = [os.urandom(200_000) for _ in range(30)]
+    with echo_server() as far, connection.forward("::1", far) as near, ThreadPoolExecutor(10) as pool:
+        answers = [pool.submit(exchange, near, piece) for piece in pieces]
+        assert connection.run("echo beside", step="test").stdout == "beside\n"
+        assert [answer.result() for answer in answers] == pieces
+
+
+def test_a_forwarded_port_to_nowhere_closes_and_the_rest_goes_on(connection: Connection) -> None:
+    with connection.forward("::1", free_port()) as near:
+        with socket.create_connection(("127.0.0.1", near), timeout=10) as peer:
+            assert peer.recv(1) == b""
+        assert connection.run("echo on", step="test").stdout == "on\n"
+
+
+def test_a_forwarded_port_is_closed_at_the_end(connection: Connection) -> None:
+    with echo_server() as far, connection.forward("::1", far) as near:
+        pass
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", near), timeout=5)
+
+
+def test_the_systems_ssh_gets_the_same_key_and_host_key_check(sshd: Sshd) -> None:
+    words = ssh_command(sshd.endpoint("::1"), ["echo", "a b"])
+    done = subprocess.run(words, capture_output=True, text=True, timeout=30)
+    assert (done.stdout, done.returncode) == ("a b\n", 0), done.stderr
+    (sshd.directory / "nothing").write_text("")
+    words = [words[0], "-o", "BatchMode=yes", *ssh_command(sshd.endpoint("::1", known="nothing"), ["true"])[1:]]
+    assert subprocess.run(words, capture_output=True, timeout=30).returncode == 255
+
+
+def test_too_many_authentication_failures_are_told(sshd: Sshd, tmp_path: Path) -> None:
+    """An agent with many keys runs into the server's MaxAuthTries before the right one."""
+    agent = subprocess.run(
+        ["ssh-agent", "-s", "-a", str(tmp_path / "agent")], capture_output=True, text=True, check=True
+    )
+    pid = agent.stdout.split("SSH_AGENT_PID=")[1].split(";")[0]
+    environment = {**os.environ, "SSH_AUTH_SOCK": str(tmp_path / "agent")}
+    code = (
+        "from tasks.ssh import *\n"
+        f"connect(Endpoint('node-1', '127.0.0.1', {sshd.port}, known_hosts={str(sshd.directory / 'known_hosts')!r}))"
+    )
+    try:
+        for number in range(8):
+            make_key(tmp_path / f"key-{number}")
+            subprocess.run(["ssh-add", "-q", str(tmp_path / f"key-{number}")], env=environment, check=True)
+        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60)
+        assert "refused root: tried agent key SHA256:" in done.stderr
+        assert "MaxAuthTries" in done.stderr
+    finally:
+        os.kill(int(pid), 15)

@@ -1,0 +1,175 @@
+"""The command line: what it teaches, what it refuses and how, what it prints without contacting any machine."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from flows.cli import build_parser, main
+
+COMMANDS = ("deploy", "build", "releases", "render", "verify", "kubectl", "ssh", "lab")
+pytestmark = pytest.mark.usefixtures("own_data")
+
+
+def printed_help(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--help"])
+    assert ended.value.code == 0
+    return capsys.readouterr().out
+
+
+def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    text = printed_help(capsys)
+    for command in COMMANDS:
+        assert f"\n    {command} " in text
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command_has_an_example_that_is_accepted(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    text = printed_help(capsys, command)
+    assert "Exit status: 0" in text
+    examples = [line.split() for line in text.split("Examples:\n")[1].splitlines() if line.startswith("  kubev6 ")]
+    assert examples
+    for _, *words in examples:
+        own = words[: words.index("--")] if "--" in words else words
+        assert build_parser().parse_args(own).run == command
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--help"],
+        ["deploy", "--help"],
+        ["deploy", "--plan", "--cluster", "missing"],
+        ["render", "lab"],
+        ["releases"],
+    ],
+)
+def test_prefect_is_not_imported_where_nothing_is_orchestrated(words: list[str]) -> None:
+    program = (
+        "import sys\nfrom flows.cli import main\n"
+        f"try:\n    main({words!r})\nexcept SystemExit:\n    pass\n"
+        "sys.exit('prefect was imported' if 'prefect' in sys.modules else 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+def test_help_imports_none_of_the_heavy_libraries() -> None:
+    program = (
+        "import sys\nfrom flows.cli import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "print(*{'prefect', 'pydantic', 'paramiko', 'docker', 'requests', 'git', 'rich'} & set(sys.modules))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.splitlines()[-1] == ""
+
+
+@pytest.mark.parametrize(
+    ("content", "seen"),
+    [
+        ("", "is empty"),
+        ("name: [", "is not YAML"),
+        ("name: x\nfrobnicate: 1\n", "frobnicate"),
+    ],
+)
+@pytest.mark.parametrize("command", [["deploy", "--cluster"], ["deploy", "--plan", "--cluster"], ["render"]])
+def test_a_wrong_cluster_file_is_one_line_and_status_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: list[str], content: str, seen: str
+) -> None:
+    file = tmp_path / "cluster.yaml"
+    file.write_text(content)
+    assert main([*command, str(file)]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    (line,) = captured.err.splitlines()
+    assert line.startswith(f"kubev6: {file}: ")
+    assert seen in line
+
+
+def test_an_unknown_cluster_is_answered_with_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["render", "nowhere"]) == 1
+    assert "bare-metal, kube-v6, lab" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["frobnicate"],
+        ["deploy", "--json"],
+        ["deploy", "--", "x"],
+        ["lab", "up", "--images"],
+        ["lab", "sideways"],
+        ["kubectl"],
+        ["ssh"],
+    ],
+)
+def test_a_wrong_command_line_is_status_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    assert "error: " in capsys.readouterr().err
+
+
+def test_words_after_two_dashes_go_on_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[list[str]] = []
+
+    def kubectl(args: argparse.Namespace) -> int:
+        taken.append(args.rest)
+        return 7
+
+    monkeypatch.setattr("flows.commands.kubectl", kubectl)
+    assert main(["kubectl", "--cluster", "kube-v6", "--", "get", "nodes", "-o", "wide", "--", "x"]) == 7
+    assert taken == [["get", "nodes", "-o", "wide", "--", "x"]]
+
+
+def test_a_plan_of_a_lab_that_is_not_up_says_so_and_names_the_log(
+    own_data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["deploy", "--plan"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "the lab 'lab' is not up" in line
+    (log,) = (own_data / "logs").iterdir()
+    assert str(log) in line
+    assert "Traceback" in log.read_text()
+    assert log.stat().st_mode & 0o077 == 0
+
+
+def test_render_prints_the_routes_of_the_how_to(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["render", "kube-v6", "--node", "kube-minion-1"]) == 0
+    text = capsys.readouterr().out
+    for route in ("64:ff9b::/96 via fd00::64", "fd00:102::/64 via fd00::102", "fd00:1234::/110 via fd00::100"):
+        assert f"    route {route} dev eth1 metric 1024\n" in text
+    assert "node kube-master" not in text
+    assert "      | Gateway=fd00::64\n" in text
+
+
+def test_render_for_machines_is_json_of_all_nodes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["render", "lab", "--json"]) == 0
+    states = json.loads(capsys.readouterr().out)
+    assert list(states) == ["kube-support", "kube-control-plane", "kube-worker-1", "kube-worker-2"]
+    assert [stage["name"] for stage in states["kube-worker-2"]["stages"]] == ["network", "runtime", "kubernetes"]
+
+
+def test_render_of_an_unknown_node_names_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["render", "lab", "--node", "kube-1"]) == 1
+    assert "its nodes are kube-support, kube-control-plane" in capsys.readouterr().err
+
+
+def test_releases_of_an_empty_store_says_how_each_can_be_had(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["releases"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("debian-1.20: can be built") for line in lines)
+    assert any(line.startswith("v1.9.0-alpha.0.ipv6.0: can be fetched") for line in lines)
+
+
+def test_the_script_of_the_issue_is_the_same_command() -> None:
+    script = Path(__file__).parents[2] / "flows" / "deploy.py"
+    done = subprocess.run([sys.executable, script, "--help"], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.startswith("usage: kubev6 deploy ")

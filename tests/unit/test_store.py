@@ -1,0 +1,195 @@
+"""The release store: what goes in comes out whole, and what is damaged is noticed."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from configs.errors import KubeV6Error
+from configs.manifest import BinaryEntry, ImageEntry, Manifest, SourceEntry
+from tasks.store import Store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "data")
+
+
+def layer(content: bytes) -> bytes:
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as tar:
+        entry = tarfile.TarInfo("program")
+        entry.size = len(content)
+        tar.addfile(entry, io.BytesIO(content))
+    return made.getvalue()
+
+
+def saved(layers: list[bytes], diff_ids: list[str] | None = None) -> Iterator[bytes]:
+    """An archive as ``docker save`` writes it, in pieces."""
+    known = diff_ids or [f"sha256:{hashlib.sha256(one).hexdigest()}" for one in layers]
+    config = json.dumps({"os": "linux", "rootfs": {"type": "layers", "diff_ids": known}}).encode()
+    names = [f"{number}/layer.tar" for number in range(len(layers))]
+    listed = json.dumps([{"Config": "config.json", "RepoTags": ["x:y"], "Layers": names}]).encode()
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as tar:
+        for name, content in [
+            *zip(names, layers, strict=True),
+            ("config.json", config),
+            ("manifest.json", listed),
+        ]:
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    whole = made.getvalue()
+    return (whole[at : at + 700] for at in range(0, len(whole), 700))
+
+
+def release(store: Store, key: str = "a" * 64, content: bytes = b"kubeadm") -> Manifest:
+    sha256, size = store.add_stream([content])
+    digest, image_size = store.add_docker_image(saved([layer(content)]))
+    return Manifest(
+        name="test",
+        version="v1.20.2",
+        key=key,
+        created="2026-01-01T00:00:00+00:00",
+        source=SourceEntry(kind="built", origin="test"),
+        binaries=(BinaryEntry(name="kubeadm", sha256=sha256, size=size),),
+        images=(ImageEntry(name="pause", tag="3.2", digest=digest, size=image_size),),
+    )
+
+
+def files_in(store: Store) -> list[Path]:
+    return [path for path in store.root.rglob("*") if path.is_file()]
+
+
+def test_a_release_is_read_as_it_was_written(store: Store) -> None:
+    manifest = release(store)
+
+    store.write(manifest)
+
+    assert store.read("test") == manifest
+    assert store.list() == (manifest,)
+    assert store.check(manifest, deep=True) == ()
+
+
+def test_builds_of_one_release_are_kept_and_the_last_written_is_current(store: Store) -> None:
+    first, second = release(store, "a" * 64), release(store, "b" * 64, b"other")
+    store.write(first)
+    store.write(second)
+
+    assert store.read("test") == second
+    assert store.find("test", first.key) == first
+    assert store.find("test", "c" * 64) is None
+
+    store.write(first)
+
+    assert store.read("test") == first
+
+
+def test_an_image_is_kept_as_a_registry_holds_it(store: Store) -> None:
+    layers = [layer(b"one" * 1000), layer(b"two")]
+
+    digest, size = store.add_docker_image(saved(layers))
+
+    described = json.loads(store.blob(digest).read_bytes())
+    assert described["mediaType"] == "application/vnd.docker.distribution.manifest.v2+json"
+    for part, content in zip(described["layers"], layers, strict=True):
+        packed = store.blob(part["digest"]).read_bytes()
+        assert len(packed) == part["size"]
+        assert f"sha256:{hashlib.sha256(packed).hexdigest()}" == part["digest"]
+        assert gzip.decompress(packed) == content
+    parts = [described["config"], *described["layers"]]
+    assert size == len(store.blob(digest).read_bytes()) + sum(part["size"] for part in parts)
+
+
+def test_the_same_image_has_the_same_digest_every_time(tmp_path: Path) -> None:
+    first, second = (Store(tmp_path / name).add_docker_image(saved([layer(b"x")])) for name in "ab")
+
+    assert first == second
+
+
+def test_layers_that_come_compressed_are_understood(store: Store) -> None:
+    content = layer(b"x")
+    plain = f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+    digest, _ = store.add_docker_image(saved([gzip.compress(content)], [plain]))
+
+    (_, (packed, _size)) = store.image_blobs(digest)
+    assert gzip.decompress(store.blob(packed).read_bytes()) == content
+
+
+@pytest.mark.parametrize(
+    "archive",
+    [b"", b"no archive at all", b"".join(saved([layer(b"x")]))[:2000], b"".join(saved([b"x"], ["sha256:0"]))],
+    ids=["empty", "no tar", "cut off", "layer with another digest"],
+)
+def test_a_damaged_image_archive_is_refused_and_leaves_nothing(store: Store, archive: bytes) -> None:
+    with pytest.raises(KubeV6Error, match="cannot be read"):
+        store.add_docker_image([archive])
+
+    assert files_in(store) == []
+
+
+def test_a_stream_that_breaks_off_leaves_nothing(store: Store) -> None:
+    def breaking() -> Iterator[bytes]:
+        yield b"half"
+        raise ConnectionResetError
+
+    with pytest.raises((ConnectionResetError, KubeV6Error)):
+        store.add_stream(breaking())
+
+    assert files_in(store) == []
+
+
+def test_a_wrong_checksum_is_refused_and_nothing_kept(store: Store) -> None:
+    with pytest.raises(KubeV6Error, match="wrong checksum"):
+        store.add_stream([b"evil"], expected="0" * 64)
+
+    assert files_in(store) == []
+
+
+def test_damage_is_found(store: Store) -> None:
+    manifest = release(store)
+    store.write(manifest)
+    binary = store.blob(manifest.binaries[0].sha256)
+
+    binary.write_bytes(b"KUBEADM")
+    assert store.check(manifest) == (), "the same size is not looked into"
+    assert [damage.of for damage in store.check(manifest, deep=True)] == ["kubeadm"]
+
+    binary.write_bytes(b"kube")
+    assert "has 4 bytes instead of 7" in store.check(manifest)[0].seen
+
+    binary.unlink()
+    store.blob(manifest.images[0].digest).unlink()
+    assert {(damage.of, damage.seen) for damage in store.check(manifest)} == {
+        ("kubeadm", "missing"),
+        ("pause", "missing"),
+    }
+    with pytest.raises(KubeV6Error, match="missing"):
+        store.write(manifest)
+
+
+def test_a_missing_release_says_what_there_is(store: Store) -> None:
+    with pytest.raises(KubeV6Error, match="has no release nope; it has: none"):
+        store.read("nope")
+
+    store.write(release(store))
+    with pytest.raises(KubeV6Error, match="it has: test"):
+        store.read("nope")
+
+
+def test_a_manifest_that_is_none_is_named(store: Store) -> None:
+    store.write(release(store))
+    path = store.root / "releases" / "test" / "current" / "manifest.json"
+    path.write_text('{"name": 1}')
+
+    with pytest.raises(KubeV6Error, match=r"manifest\.json: is no release manifest"):
+        store.read("test")
