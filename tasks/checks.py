@@ -173,7 +173,7 @@ def _system_pods(cluster: Cluster, pods: Sequence[Any]) -> list[Check]:
     wanted["cluster DNS"] = 1
     ready: dict[str, list[bool]] = {name: [] for name in wanted}
     for pod in pods:
-        if pod["metadata"]["namespace"] != "kube-system":
+        if pod["metadata"]["namespace"] != "kube-system" or "deletionTimestamp" in pod["metadata"]:
             continue
         label = pod["metadata"].get("labels", {}).get("k8s-app", "")
         name = {"kube-dns": "cluster DNS", "kube-proxy": "kube-proxy"}.get(label, pod["metadata"]["name"])

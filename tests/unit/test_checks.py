@@ -100,6 +100,12 @@ def good_pods() -> list[dict[str, Any]]:
     ]
 
 
+def test_a_pod_that_is_on_its_way_out_does_not_count() -> None:
+    leaving = pod("cluster-dns-0", "fd00:101::9", ready="False", app="kube-dns")
+    leaving["metadata"]["deletionTimestamp"] = "2026-01-02T03:04:05Z"
+    assert failed(good_nodes(), [*good_pods(), leaving]) == set()
+
+
 def failed(nodes: list[dict[str, Any]], pods: list[dict[str, Any]]) -> set[tuple[str, str, str]]:
     checks: tuple[Check, ...] = check_objects(LAB, VERSION, nodes, pods)
     return {(check.name, check.target, check.seen) for check in checks if not check.ok}
