@@ -79,16 +79,15 @@ $(READY): requirements.lock pyproject.toml | packages
 
 # The lock holds hashes and no address, so that it is as good with any index; hence without this machine's settings.
 lock: | packages ## choose the newest allowed versions of all packages anew
-	@$(PYTHON) -m venv .venv-lock
-	@.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check pip-tools
-	@echo '# Every package that kubev6 and its tests need, with the hashes of its files. Made by `make lock`; not edited by hand.' >requirements.lock.new
-	@env -u PIP_FIND_LINKS PIP_CONFIG_FILE=/dev/null .venv-lock/bin/pip-compile --quiet --upgrade --generate-hashes \
+	@$(PYTHON) -m venv $(VENV)/lock
+	@$(VENV)/lock/bin/python -m pip install --quiet --disable-pip-version-check pip-tools
+	@env -u PIP_FIND_LINKS PIP_CONFIG_FILE=/dev/null $(VENV)/lock/bin/pip-compile --quiet --upgrade --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options --no-header --no-annotate \
-		--strip-extras --allow-unsafe --extra dev --build-deps-for editable --output-file .venv-lock/requirements.lock \
-		pyproject.toml
-	@cat .venv-lock/requirements.lock >>requirements.lock.new
-	@mv requirements.lock.new requirements.lock
-	@rm -rf .venv-lock
+		--strip-extras --allow-unsafe --extra dev --build-deps-for editable --output-file $(VENV)/lock/packages pyproject.toml
+	@{ echo '# Every package that kubev6 and its tests need, with the hashes of its files. Made by `make lock`;'; \
+		echo '# not edited by hand.'; cat $(VENV)/lock/packages; } >$(VENV)/lock/requirements.lock
+	@mv $(VENV)/lock/requirements.lock requirements.lock
+	@rm -rf $(VENV)/lock
 
 clean: ## remove the virtual environment; clusters, releases and caches stay
 	@rm -rf $(VENV)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import logging
 import os
 import shutil
@@ -11,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -241,12 +243,17 @@ def _give_up() -> None:
 
 def _start_prefect() -> None:
     """Import Prefect and wait for its server: a temporary one of this run, or the one that PREFECT_API_URL names."""
-    with steps.step("prefect", "start"):
+    with steps.step("prefect", "start"), ThreadPoolExecutor(1) as beside:
         environment.prepare()
         from prefect.client.orchestration import get_client
 
-        with get_client(sync_client=True) as client:
-            client.hello()
+        def wait_for_server() -> None:
+            with get_client(sync_client=True) as client:
+                client.hello()
+
+        started = beside.submit(wait_for_server)
+        importlib.import_module("flows.deploy")  # takes a second too, and this one is idle
+        started.result()
 
 
 def _outcome(state: Any) -> Any:

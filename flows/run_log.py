@@ -9,8 +9,8 @@ from pathlib import Path
 
 from tasks.paths import data_dir
 
-CHATTY = ("asyncio", "graphviz", "httpcore", "httpx", "markdown_it", "paramiko.transport.sftp", "websockets")
-"""Libraries whose debug records tell nothing about a run."""
+CHATTY = ("asyncio", "graphviz", "httpcore", "httpx", "markdown_it", "paramiko", "websockets")
+"""Libraries whose lesser records tell nothing about a run."""
 
 
 def open_run_log(command: str) -> Path:

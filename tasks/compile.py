@@ -6,6 +6,7 @@ cache that is kept between runs and shared by all series. It has no network.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
 from collections.abc import Sequence
@@ -150,6 +151,7 @@ def compile_tree(
                     read_only={stamp: "/version"},
                     environment={**ENVIRONMENT, "SOURCE_DATE_EPOCH": str(timestamp)},
                     as_caller=True,
+                    sole=f"kubev6-compile-{hashlib.sha256(str(tree).encode()).hexdigest()[:12]}",
                     deadline=DEADLINE,
                     on_line=show,
                 )

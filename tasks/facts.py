@@ -57,7 +57,14 @@ class FileFact:
 
 @dataclass(frozen=True, slots=True)
 class ServiceFact:
-    """A systemd unit: its ``LoadState``, ``ActiveState`` and ``UnitFileState``."""
+    """A systemd unit.
+
+    Attributes:
+        load: Its ``LoadState``.
+        active: Its ``ActiveState``.
+        enabled: Its ``UnitFileState``.
+        held_back: True when its conditions were looked at and not met, so that it is not meant to run yet.
+    """
 
     load: str = "not-found"
     active: str = "inactive"

@@ -74,9 +74,7 @@ def _binary(name: str, wanted: FetchedBinary, store: Store) -> BinaryEntry:
                     done = 0
                     for chunk in response.iter_content(1 << 20):
                         done += len(chunk)
-                        shown.progress(
-                            f"{done / 1e6:.0f} of {expected / 1e6:.0f} MB" if expected else f"{done} bytes"
-                        )
+                        shown.progress(f"{done / 1e6:.0f} of {expected / 1e6:.0f} MB" if expected else f"{done} bytes")
                         yield chunk
 
                 sha256, size = store.add_stream(chunks(), expected=wanted.sha256)

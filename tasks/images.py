@@ -7,6 +7,7 @@ else of Debian. ``build/images/<name>`` has one Dockerfile each.
 from __future__ import annotations
 
 import hashlib
+import os
 import queue
 import re
 import threading
@@ -56,7 +57,8 @@ def build(
     """
     with step(name, "image") as shown:
         recipe = IMAGES / name / "Dockerfile"
-        reference = f"kubev6/{name}:{tag}"
+        # The engine's copy is only on its way to the store; under a name of its own, two processes may make one each.
+        reference = f"kubev6/{name}:{tag}.{os.getpid()}"
         with context_of({"Dockerfile": recipe, **(files or {})}) as context:
             docker_build.build(
                 container_engine.client(),
@@ -67,7 +69,9 @@ def build(
                 shown=shown,
             )
         shown.progress("storing")
-        return _keep(reference, name, tag, store, shown, stand_in_for=stand_in_for)
+        entry = _keep(reference, name, tag, store, shown, stand_in_for=stand_in_for)
+        container_engine.client().images.remove(reference)
+        return entry
 
 
 def cluster_dns(coredns: str | None, tools: Toolchain, store: Store) -> ImageEntry:
@@ -91,9 +95,7 @@ def cluster_dns(coredns: str | None, tools: Toolchain, store: Store) -> ImageEnt
     return build_program(STAND_IN, tools, store, prefix=f"{version}-", stand_in_for="CoreDNS")
 
 
-def build_program(
-    name: str, tools: Toolchain, store: Store, *, prefix: str = "", stand_in_for: str = ""
-) -> ImageEntry:
+def build_program(name: str, tools: Toolchain, store: Store, *, prefix: str = "", stand_in_for: str = "") -> ImageEntry:
     """Compile a program of our own and build its image.
 
     Args:
@@ -157,17 +159,11 @@ def keep_pulled(reference: str, store: Store, shown: Step) -> ImageEntry:
     return _keep(reference, repository.rpartition("/")[2], tag, store, shown)
 
 
-def _keep(
-    reference: str, name: str, tag: str, store: Store, shown: Step, *, stand_in_for: str = ""
-) -> ImageEntry:
-    client = container_engine.client()
+def _keep(reference: str, name: str, tag: str, store: Store, shown: Step, *, stand_in_for: str = "") -> ImageEntry:
     try:
         digest, size = store.add_docker_image(_saved(reference))
-        client.images.remove(reference)
     except (docker.errors.DockerException, requests.RequestException) as error:
-        raise KubeV6Error(
-            f"{reference}: the Docker engine did not give it out: {error}", transient=True
-        ) from None
+        raise KubeV6Error(f"{reference}: the Docker engine did not give it out: {error}", transient=True) from None
     shown.ended_as(f"{name}:{tag}, {size / 1e6:.1f} MB")
     return ImageEntry(name=name, tag=tag, digest=digest, size=size, stand_in_for=stand_in_for)
 

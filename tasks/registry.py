@@ -116,9 +116,7 @@ def _push_blob(session: requests.Session, store: Store, base_url: str, blob: _Bl
         target = urljoin(base_url, place.path)
         with store.blob(blob.digest).open("rb") as content:
             ended = session.put(
-                f"{target}?{place.query}&digest={blob.digest}"
-                if place.query
-                else f"{target}?digest={blob.digest}",
+                f"{target}?{place.query}&digest={blob.digest}" if place.query else f"{target}?digest={blob.digest}",
                 data=content,
                 headers={"Content-Type": "application/octet-stream"},
                 timeout=TIMEOUT,

@@ -72,9 +72,7 @@ def release_key(release: Release, picked: Picked, tools: Toolchain) -> str:
         "tree": picked.tree,
         "toolchain": tools.identity,
         "platform": tools.platform,
-        "recipes": {
-            name: docker_build.directory_digest(REPO / "build" / name) for name in ("toolchain", "images")
-        },
+        "recipes": {name: docker_build.directory_digest(REPO / "build" / name) for name in ("toolchain", "images")},
         "targets": compile.TARGETS,
         "commands": [compile.COMPILE, compile.COMPILE_PROGRAM, compile.ENVIRONMENT],
     }
@@ -113,9 +111,7 @@ def _build(release: Release, tree: Source, picked: Picked, tools: Toolchain, sto
     compiling = pool.submit(compiled)
     try:
         beside: list[Future[ImageEntry]] = [
-            pool.submit(
-                images.build, "etcd", images.debian_tag(tools.version_of("etcd-server")), tools, store
-            ),
+            pool.submit(images.build, "etcd", images.debian_tag(tools.version_of("etcd-server")), tools, store),
             pool.submit(images.build_program, "probe", tools, store),
             pool.submit(images.cluster_dns, release.images.coredns, tools, store),
         ]

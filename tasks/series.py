@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,9 +124,7 @@ def pick(series: Series, source: Source) -> Picked:
         )
     repo = open_repository(source.repository, committed=source.timestamp)
     wanted = _resolve(repo, series, source)
-    identity = hashlib.sha256(
-        "\n".join((source.base, *(commit.hexsha for commit in wanted))).encode()
-    ).hexdigest()
+    identity = hashlib.sha256("\n".join((source.base, *(commit.hexsha for commit in wanted))).encode()).hexdigest()
     done = f"refs/kubev6/picked/{identity}"
     with exclusive(source.repository.with_name(f".{source.repository.name}.lock")):
         if not repo.git.for_each_ref(done):
@@ -135,9 +134,7 @@ def pick(series: Series, source: Source) -> Picked:
                 dropped = sum(1 for entry in fates if entry.fate == "already upstream")
                 shown.ended_as(f"{len(fates) - dropped} applied, {dropped} already upstream")
     result = repo.commit(done)
-    return Picked(
-        series.name, source.base, result.hexsha, result.tree.hexsha, _fates(repo, source, done, wanted)
-    )
+    return Picked(series.name, source.base, result.hexsha, result.tree.hexsha, _fates(repo, source, done, wanted))
 
 
 def check_out(picked: Picked, source: Source) -> Path:
@@ -149,13 +146,16 @@ def check_out(picked: Picked, source: Source) -> Path:
     place = cache_dir() / "worktree" / picked.series
     place.mkdir(parents=True, exist_ok=True)
     index = place.with_name(f".{picked.series}.index")
-    repo = open_repository(source.repository, work_tree=place, index=index, committed=source.timestamp)
-    if not index.exists():
+    # What was checked out last counts until all of this is done, so that a run that dies is simply done again.
+    fresh = index.with_suffix(".unfinished")
+    fresh.with_name(f"{fresh.name}.lock").unlink(missing_ok=True)
+    repo = open_repository(source.repository, work_tree=place, index=fresh, committed=source.timestamp)
+    if index.exists():
+        shutil.copyfile(index, fresh)
+    else:
         repo.git.read_tree("--empty")
     changed = set(_names(repo.git.diff_index("--cached", "--name-only", "-z", picked.commit)))
-    for name in _names(
-        repo.git.diff_index("--cached", "--name-only", "-z", "--diff-filter=A", picked.commit)
-    ):
+    for name in _names(repo.git.diff_index("--cached", "--name-only", "-z", "--diff-filter=A", picked.commit)):
         (place / name).unlink(missing_ok=True)
     repo.git.read_tree("--reset", picked.commit)
     # Files that were only touched, as code generators do, are told from changed ones before anything is written.
@@ -167,6 +167,7 @@ def check_out(picked: Picked, source: Source) -> Path:
         names.seek(0)
         repo.git.checkout_index("--force", "--index", "-z", "--stdin", istream=names)
     repo.git.clean("-ffd", "--quiet")
+    fresh.replace(index)
     return place
 
 
@@ -222,6 +223,8 @@ def _cherry_pick(repo: git.Repo, series: Series, source: Source, wanted: list[gi
 
 
 def _start_over(repo: git.Repo, base: str) -> None:
+    for lock in ("index.lock", "HEAD.lock"):  # of a git that was killed; the caller holds the repository's lock
+        (Path(repo.git_dir) / lock).unlink(missing_ok=True)
     repo.git.cherry_pick("--quit")
     repo.git.update_ref("--no-deref", "HEAD", base)
     repo.git.reset("--quiet", "--hard", base)

@@ -161,9 +161,7 @@ def describe(error: ValidationError) -> str:
     """A validation error in one line: field path, what was seen and what is wrong with it."""
     parts = []
     for detail in error.errors():
-        where = "".join(
-            f"[{part}]" if isinstance(part, int) else f".{part}" for part in detail["loc"]
-        ).lstrip(".")
+        where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in detail["loc"]).lstrip(".")
         parts.append(f"{where}: {detail['msg'][0].lower()}{detail['msg'][1:]} (found {detail['input']!r})")
     return "; ".join(parts)
 
@@ -240,7 +238,7 @@ def read_header(text: str, *, name: str) -> Header:
         text: The patch file.
         name: Its file name, the title of last resort.
 
-    See https://dep-team.pages.debian.net/deps/dep3/ for the fields.
+    The fields are those of Debian Enhancement Proposal 3.
     """
     head = re.split(r"^(?:---(?: |$)|diff --git |Index: )", text, maxsplit=1, flags=re.MULTILINE)[0]
     fields: dict[str, str] = {}
@@ -270,11 +268,10 @@ def read_header(text: str, *, name: str) -> Header:
     )
 
 
-def _make(
-    package: str, version: str | None, overlays: tuple[Overlay, ...], tools: Toolchain, shown: Step
-) -> Source:
-    _sources().mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".unpacked-", dir=_sources()) as made:
+def _make(package: str, version: str | None, overlays: tuple[Overlay, ...], tools: Toolchain, shown: Step) -> Source:
+    for left_behind in _sources().glob(f".unpacked-{package}-*"):
+        shutil.rmtree(left_behind)
+    with tempfile.TemporaryDirectory(prefix=f".unpacked-{package}-", dir=_sources()) as made:
         unpacked = Path(made)
         shown.progress(f"downloading {package}")
         wanted = f"{package}={version}" if version else package
@@ -353,20 +350,18 @@ def _series(path: Path) -> Iterator[str]:
 
 def _commit_patch(repo: git.Repo, patch: Path, name: str, timestamp: int) -> None:
     try:
-        repo.git.apply("--index", "--whitespace=nowarn", "-p1", str(patch))
+        repo.git.apply("--index", "--allow-empty", "--whitespace=nowarn", "-p1", str(patch))
     except git.GitCommandError as error:
-        raise KubeV6Error(
-            f"Debian's patch {name} does not apply to its own source", detail=str(error.stderr)
-        ) from None
+        raise KubeV6Error(f"Debian's patch {name} does not apply to its own source", detail=str(error.stderr)) from None
+    if not repo.git.diff("--cached", "--name-only"):
+        return  # some packages keep the empty file of a patch that went upstream
     header = read_header(patch.read_text(errors="replace"), name=name)
     date = header.date or datetime.fromtimestamp(timestamp, UTC)
     message = "\n\n".join(part for part in (header.title, header.body, f"{TRAILER}: {name}") if part)
     _commit(repo, message + "\n", author=header.author, date=date.strftime("%Y-%m-%dT%H:%M:%S%z"))
 
 
-def _commit_overlay(
-    repo: git.Repo, tree: Path, overlay: Overlay, files: Path, version: str, timestamp: int
-) -> None:
+def _commit_overlay(repo: git.Repo, tree: Path, overlay: Overlay, files: Path, version: str, timestamp: int) -> None:
     target = tree / overlay.into
     for path in target.iterdir() if target.is_dir() else ():
         if path.name not in overlay.keep:

@@ -9,13 +9,14 @@ Everything is written beside its place and renamed into it, so a run that dies l
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import json
 import os
-import shutil
 import tarfile
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +33,9 @@ MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 CONFIG_TYPE = "application/vnd.docker.container.image.v1+json"
 LAYER_TYPE = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 CHUNK = 1 << 20
+ABANDONED = 24 * 3600
+"""Seconds after which an unfinished file belongs to nobody any more."""
+_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +99,7 @@ class Store:
         """
         damaged = self.check(manifest)
         if damaged:
-            raise KubeV6Error(
-                f"release {manifest.name}: {damaged[0].of}: {damaged[0].digest}: {damaged[0].seen}"
-            )
+            raise KubeV6Error(f"release {manifest.name}: {damaged[0].of}: {damaged[0].digest}: {damaged[0].seen}")
         place = self.root / "releases" / manifest.name / manifest.key[:12]
         with self._unfinished(place / "manifest.json") as file:
             file.write(manifest.model_dump_json(indent=1).encode() + b"\n")
@@ -105,6 +107,9 @@ class Store:
         link.unlink(missing_ok=True)
         link.symlink_to(place.name)
         link.replace(place.with_name("current"))
+        for left_behind in (self.root / "blobs" / "unfinished").iterdir():
+            if left_behind.stat().st_mtime < time.time() - ABANDONED:
+                left_behind.unlink(missing_ok=True)
 
     def blob(self, digest: str) -> Path:
         """Where the blob of a digest (``sha256:<hex>`` or the bare hexadecimal) is kept."""
@@ -265,8 +270,8 @@ class Store:
     def _unfinished(self, place: Path | None) -> Iterator[Any]:
         """A temporary file of the store that is renamed to ``place`` if all goes well, and never left behind."""
         waiting = self.root / "blobs" / "unfinished"
-        waiting.mkdir(parents=True, exist_ok=True)
         try:
+            waiting.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=waiting, delete=False) as file:
                 try:
                     yield file
@@ -278,9 +283,10 @@ class Store:
                 finally:
                     Path(file.name).unlink(missing_ok=True)
         except OSError as error:
-            free = shutil.disk_usage(waiting).free
+            if error.errno not in _DISK_ERRORS:  # a download that broke off is an OSError too
+                raise
             raise KubeV6Error(
-                f"the store {self.root} cannot be written: {error.strerror}, {free / 1e6:.0f} MB free",
+                f"the store {self.root} cannot be written: {error.strerror}",
                 todo="make room, or set KUBEV6_DATA to a directory on a larger disk",
             ) from None
 

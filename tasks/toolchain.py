@@ -93,9 +93,7 @@ def ready() -> Toolchain:
         reference = f"kubev6/toolchain:{inputs[:12]}"
         base = base_image.base_image()
         with docker_build.directory_context(RECIPE) as context:
-            docker_build.build(
-                client, reference, context, inputs=inputs, arguments={"BASE": base}, shown=shown
-            )
+            docker_build.build(client, reference, context, inputs=inputs, arguments={"BASE": base}, shown=shown)
         lines: list[str] = []
         run(
             reference,
@@ -133,6 +131,7 @@ def run(
     *,
     name: str,
     deadline: float,
+    sole: str = "",
     mounts: Mapping[Path, str] | None = None,
     read_only: Mapping[Path, str] | None = None,
     environment: Mapping[str, str] | None = None,
@@ -147,6 +146,8 @@ def run(
         command: The command and its arguments.
         name: What it is, for errors, for example ``"compile"``.
         deadline: Seconds until it is stopped.
+        sole: Name of the container, when there may be only one at a time. The caller holds a lock on what it works
+            on, so one of that name that is there already was left behind by a process that got killed.
         mounts: Directories of this machine and where the command sees them.
         read_only: The same, but it cannot write there.
         environment: Variables for the command.
@@ -162,9 +163,13 @@ def run(
     volumes |= {str(path): {"bind": inside, "mode": "ro"} for path, inside in (read_only or {}).items()}
     tail: deque[str] = deque(maxlen=KEPT_LINES)
     try:
+        if sole:
+            for left_behind in client.containers.list(all=True, filters={"name": f"^/{sole}$"}):
+                _remove(left_behind)
         container = client.containers.create(
             image,
             list(command),
+            name=sole or None,
             labels={LABEL: name},
             volumes=volumes,
             environment={"HOME": "/tmp", **(environment or {})},
@@ -193,13 +198,16 @@ def run(
                 on_line(line)
         status = int(container.wait(timeout=60)["StatusCode"])
     except (docker.errors.DockerException, requests.RequestException) as error:
-        seen = f"was stopped after {deadline:.0f} s" if late.is_set() else f"the container went away: {error}"
-        raise KubeV6Error(f"{name}: {seen}", detail="\n".join(tail)) from None
+        if not late.is_set():
+            raise KubeV6Error(f"{name}: its container went away: {error}", detail="\n".join(tail)) from None
+        status = 137
     finally:
         timer.cancel()
         with _running_lock:
             _running.discard(str(container.id))
         _remove(container)
+    if late.is_set():
+        raise KubeV6Error(f"{name}: was stopped after {deadline:.0f} s", detail="\n".join(tail))
     if status:
         last = next((line for line in reversed(tail) if line.strip()), "no output")
         raise KubeV6Error(

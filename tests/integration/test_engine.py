@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -383,24 +384,31 @@ def test_two_runs_do_not_change_a_node_at_once(machine: Connection, endpoint: En
     assert said(machine, "cat /etc/kubev6-test/alone") == "x"
 
 
-def test_the_ipv4_default_route_goes_and_the_connection_stays(machine: Connection, endpoint: Endpoint) -> None:
+def test_the_ipv4_default_route_goes_and_the_connection_stays(
+    machine: Connection, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From an address that the machine can answer by its default route alone, as from beyond a gateway."""
+    gateway = said(machine, "echo ${SSH_CONNECTION%% *}")
+    links = json.loads(subprocess.run(["ip", "-4", "-j", "addr"], capture_output=True, check=True).stdout)
+    own = [address["local"] for link in links for address in link["addr_info"] if link["ifname"] != "lo"]
+    beyond = next(address for address in own if address != gateway)
+    direct = socket.create_connection
+
+    def from_beyond(address: tuple[str, int], timeout: float) -> socket.socket:
+        return direct(address, timeout, source_address=(beyond, 0))
+
+    monkeypatch.setattr(socket, "create_connection", from_beyond)
     stage = StageState(name="v6only", no_ipv4_default_route=True)
-    # As on a machine whose controller is beyond the gateway: the only way to it is the default route.
-    peer, gateway = said(machine, "set -- $SSH_CONNECTION; echo $1; ip -4 route show default | cut -d' ' -f3").split()
-    said(
-        machine,
-        f"ip -4 route replace {gateway}/32 dev eth0; subnet=$(ip -4 route show dev eth0 proto kernel | cut -d' ' -f1); "
-        "ip -4 route del $subnet dev eth0",
-    )
-    # Where the controller is the gateway itself, the route to it is there anyway.
-    expected = "" if peer == gateway else f"{peer} via {gateway}"
-    assert kinds(bring_to(machine, stage)) == [("ipv4-default-route", "remove")]
-    assert bring_to(machine, stage) == ()
-    assert said(machine, "ip -4 route show default") == ""
-    assert expected in said(machine, "ip -4 route")
+    with connect(endpoint) as opened:
+        assert kinds(bring_to(opened, stage)) == [("ipv4-default-route", "remove")]
+        assert bring_to(opened, stage) == ()
     with connect(endpoint) as again:
-        assert again.run(["true"], step="test").status == 0
-    assert record(machine)["stages"]["v6only"]["ipv4_default_routes"]
+        assert said(again, "ip -4 route show default") == ""
+        assert f"{beyond} via {gateway}" in said(again, "ip -4 route")
+        assert said(again, "cat /var/lib/kubev6/keep-ipv4") == beyond
+        kept = record(again)["stages"]["v6only"]
+    assert list(kept["ipv4_default_routes"]) == [f"default via {gateway} dev eth0"]
+    assert list(kept["keep_routes"]) == [f"{beyond}/32 via {gateway} dev eth0"]
 
 
 def test_sudo_with_and_without_a_password(
@@ -436,7 +444,7 @@ def test_sudo_with_and_without_a_password(
 
 def test_login_by_password(machine: Connection, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
     put(machine, "/etc/ssh/sshd_config.d/10-pw.conf", "Match User pw\nPasswordAuthentication yes\n")
-    said(machine, "useradd -m pw; echo pw:right | chpasswd; systemctl reload ssh")
+    said(machine, "useradd -m pw; echo pw:right | chpasswd; systemctl restart ssh")
     by_password = replace(endpoint, user="pw")
     monkeypatch.setenv("KUBEV6_SSH_PASSWORD", "right")
     with connect(by_password) as opened:

@@ -29,6 +29,7 @@ from docker.models.containers import Container
 
 from tasks import compile, container_engine, docker_build, images, toolchain
 from tasks.steps import Step
+from tasks.store import Store
 from tasks.toolchain import Toolchain, context_of
 
 LABELS = {"kubev6.test": "images"}
@@ -111,9 +112,7 @@ def test_kube_proxy_has_the_programs_it_calls(
     assert says in said(client, image("kube-proxy"), *command)
 
 
-def test_kube_proxy_can_write_the_rules_it_writes(
-    image: Callable[[str], str], client: docker.DockerClient
-) -> None:
+def test_kube_proxy_can_write_the_rules_it_writes(image: Callable[[str], str], client: docker.DockerClient) -> None:
     container = client.containers.create(
         image("kube-proxy"),
         ["--noflush", "/rules"],
@@ -153,9 +152,7 @@ def test_etcd_starts_and_answers_over_ipv6(image: Callable[[str], str], client: 
         detach=True,
     )
     try:
-        wait_for_line(
-            container, b"serving insecure client requests on [::1]:2379", b"ready to serve client requests"
-        )
+        wait_for_line(container, b"serving insecure client requests on [::1]:2379", b"ready to serve client requests")
     finally:
         container.remove(force=True, v=True)
 
@@ -167,12 +164,42 @@ def test_static_images_hold_their_program_and_nothing_else(
         container = client.containers.create(image(name), labels=LABELS)
         try:
             # What the engine itself puts into every container is not the image's.
-            files = [
-                path for path in exported(container) if not path.startswith(("dev/", "etc/", ".dockerenv"))
-            ]
+            files = [path for path in exported(container) if not path.startswith(("dev/", "etc/", ".dockerenv"))]
         finally:
             container.remove()
         assert [path.rpartition("/")[2] for path in files] == [name]
+
+
+def test_an_image_ends_in_the_store_and_not_in_the_engine(
+    tools: Toolchain, client: docker.DockerClient, tmp_path: Path
+) -> None:
+    store = Store(tmp_path / "store")
+    before = {tag for found in client.images.list() for tag in found.tags}
+
+    entry = images.build("etcd", "3.4", tools, store)
+
+    config, *layers = store.image_blobs(entry.digest)
+    assert layers
+    assert "etcd" in json.loads(store.blob(config[0]).read_bytes())["config"]["Entrypoint"]
+    assert {tag for found in client.images.list() for tag in found.tags} <= before
+
+
+def test_the_stand_in_is_taken_where_coredns_cannot_be_had_and_says_so(
+    tools: Toolchain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images, "COREDNS", "127.0.0.1:9/coredns")
+
+    entry = images.cluster_dns("1.7.0", tools, Store(tmp_path / "store"))
+
+    assert (entry.name, entry.stand_in_for) == ("cluster-dns-stand-in", "CoreDNS")
+
+
+@pytest.mark.parametrize(
+    ("version", "tag"),
+    [("3.4.23-4+b4", "3.4.23-4_b4"), ("2:1.19~1", "1.19_1"), ("1.20.5+really1.20.2", "1.20.5_really1.20.2")],
+)
+def test_a_debian_version_as_a_tag(version: str, tag: str) -> None:
+    assert images.debian_tag(version) == tag
 
 
 def test_the_programs_of_our_own_pass_their_tests(tools: Toolchain, tmp_path: Path) -> None:
@@ -228,9 +255,7 @@ class FakeAPI:
                     fake.watch(kind, self.wfile)
                 else:
                     items = fake.services if kind == "services" else [fake.endpoints()]
-                    self.wfile.write(
-                        json.dumps({"metadata": {"resourceVersion": "1"}, "items": items}).encode()
-                    )
+                    self.wfile.write(json.dumps({"metadata": {"resourceVersion": "1"}, "items": items}).encode())
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -340,9 +365,7 @@ def forwarder(address: str) -> Iterator[int]:
                 except OSError:
                     return
                 end = query.index(b"\0", 12) + 5
-                record = (
-                    b"\xc0\x0c" + struct.pack("!2HIH", AAAA, 1, 60, 16) + ip_address("2001:db8::64").packed
-                )
+                record = b"\xc0\x0c" + struct.pack("!2HIH", AAAA, 1, 60, 16) + ip_address("2001:db8::64").packed
                 reply = query[:2] + struct.pack("!5H", 0x8180, 1, 1, 0, 0) + query[12:end] + record
                 serving.sendto(reply, sender)
 

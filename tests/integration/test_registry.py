@@ -127,9 +127,7 @@ def release(store: Store) -> tuple[Manifest, str]:
     return manifest, image_id
 
 
-def test_all_of_a_release_arrives_and_only_once(
-    running: Running, store: Store, release: tuple[Manifest, str]
-) -> None:
+def test_all_of_a_release_arrives_and_only_once(running: Running, store: Store, release: tuple[Manifest, str]) -> None:
     manifest, image_id = release
 
     first = registry.push(manifest, store, running.url)
@@ -167,9 +165,7 @@ def test_only_what_is_missing_is_sent(running: Running, store: Store, release: t
     assert (rest.sent, rest.sent_bytes) == (1, manifest.binaries[1].size)
 
 
-def test_a_tag_is_moved_to_the_new_image(
-    running: Running, store: Store, release: tuple[Manifest, str]
-) -> None:
+def test_a_tag_is_moved_to_the_new_image(running: Running, store: Store, release: tuple[Manifest, str]) -> None:
     manifest, _ = release
     registry.push(manifest, store, running.url)
     _, archive = built_image(running.client, b"another program")

@@ -170,6 +170,7 @@ def test_a_cherry_pick_that_was_killed_does_not_disturb_the_next(home: Path) -> 
     with pytest.raises(git.GitCommandError):
         repo.git.cherry_pick(repo.git.rev_parse(PATCH_BRANCH))
     (source.repository / "stray.log").write_text("left over")
+    (source.repository / ".git" / "index.lock").touch()
 
     series.pick(make_series(home, "a.patch", "b.patch"), source)
 
@@ -231,6 +232,25 @@ GENERATED = "pkg/zz_generated.deepcopy.go"
 
 def remade(place: Path) -> None:
     (place / GENERATED).write_text("made anew\n")
+
+
+def test_a_check_out_that_was_killed_is_done_again(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    patches: dict[str, Edits] = {"gen.patch": {GENERATED: "first\n"}, "regen.patch": {GENERATED: "second\n"}}
+    source = make_source(home, patches)
+    place = checked_out(source, home, "gen.patch")
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("tempfile.TemporaryFile", killed)
+        with pytest.raises(KeyboardInterrupt):
+            checked_out(source, home, "gen.patch", "regen.patch")
+    (place.parent / ".demo.unfinished.lock").touch()
+
+    checked_out(source, home, "gen.patch", "regen.patch")
+
+    assert (place / GENERATED).read_text() == "second\n"
 
 
 def edited(place: Path) -> None:

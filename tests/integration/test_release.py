@@ -1,0 +1,111 @@
+"""That a release which the store holds already is taken from there, with nothing made anew and no Docker."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from configs.manifest import BinaryEntry, Manifest, SourceEntry
+from configs.schema import Release, load_release
+from tasks import container_engine, series, source, toolchain
+from tasks.release import build_release, release_key
+from tasks.source import PATCH_BRANCH, Source, commit_all, create_repository
+from tasks.store import Store
+from tasks.toolchain import Toolchain
+
+TOOLS = Toolchain("kubev6/toolchain:x", "go1.19.8 linux/amd64", ("golang-go=2:1.19~1",))
+AUTHOR, DATE = "Ann Example <ann@example.org>", "1700000000 +0000"
+
+
+class NoEngineError(Exception):
+    """Raised in place of an engine."""
+
+
+@pytest.fixture
+def obtained(own_data: Path, monkeypatch: pytest.MonkeyPatch) -> Source:
+    """A source and a toolchain as an earlier build left them, and no Docker any more."""
+    place = own_data.parent / "cache" / "source" / "kubernetes-1.0"
+    repo = create_repository(place, committed=1_700_000_000)
+    (place / "main.go").write_text("one\n")
+    base = commit_all(repo, "upstream\n", author=AUTHOR, date=DATE)
+    repo.git.checkout("--quiet", "-b", PATCH_BRANCH)
+    for name in ("first", "second"):
+        (place / f"{name}.go").write_text("new\n")
+        commit_all(repo, f"{name}\n\nPatch-Name: {name}\n", author=AUTHOR, date=DATE)
+    repo.git.checkout("--quiet", "--detach", base)
+    inputs = {"version": "1.0", "base": base, "timestamp": 1_700_000_000}
+    (place / ".git" / "kubev6.json").write_text(json.dumps({**inputs, "overlay": source._overlay_digest("kubernetes")}))
+    toolchain._record().parent.mkdir(parents=True)
+    toolchain._record().write_text(json.dumps(asdict(TOOLS)))
+
+    def no_engine() -> None:
+        raise NoEngineError
+
+    monkeypatch.setattr(container_engine, "client", no_engine)
+    found = source.find("kubernetes", None)
+    assert found is not None
+    return found
+
+
+def wanted(root: Path, *patches: str) -> Release:
+    path = root / "small.yaml"
+    path.write_text("base: kubernetes\npatches:\n" + "".join(f"- patch: {name}\n" for name in patches))
+    release = load_release("debian-1.20")
+    assert release.build is not None
+    return release.model_copy(update={"build": release.build.model_copy(update={"series": str(path)})})
+
+
+def keep(store: Store, release: Release, obtained: Source) -> Manifest:
+    """Put a release into the store as a build of it would have."""
+    assert release.build is not None
+    picked = series.pick(series.load(release.build.series), obtained)
+    sha256, size = store.add_stream([b"kubeadm"])
+    manifest = Manifest(
+        name=release.name,
+        version="v1.20.2+kubev6.small.0000000",
+        key=release_key(release, picked, TOOLS),
+        created="2026-01-01T00:00:00+00:00",
+        source=SourceEntry(kind="built", origin="test"),
+        binaries=(BinaryEntry(name="kubeadm", sha256=sha256, size=size),),
+        images=(),
+    )
+    store.write(manifest)
+    return manifest
+
+
+def test_what_the_store_holds_is_taken(obtained: Source, tmp_path: Path) -> None:
+    store = Store()
+    both = wanted(tmp_path, "first", "second")
+    kept = keep(store, both, obtained)
+
+    assert build_release(both, store=store) == kept
+
+
+def test_an_older_build_becomes_the_current_one_again(obtained: Source, tmp_path: Path) -> None:
+    store = Store()
+    older = keep(store, wanted(tmp_path, "first"), obtained)
+    newer = keep(store, wanted(tmp_path, "first", "second"), obtained)
+    assert store.read(newer.name) == newer
+
+    assert build_release(wanted(tmp_path, "first"), store=store) == older
+    assert store.read(newer.name) == older
+
+
+def test_another_series_has_to_be_built(obtained: Source, tmp_path: Path) -> None:
+    store = Store()
+    keep(store, wanted(tmp_path, "first"), obtained)
+
+    with pytest.raises(NoEngineError):
+        build_release(wanted(tmp_path, "second"), store=store)
+
+
+def test_a_release_that_lost_a_blob_has_to_be_built(obtained: Source, tmp_path: Path) -> None:
+    store = Store()
+    kept = keep(store, wanted(tmp_path, "first"), obtained)
+    store.blob(kept.binaries[0].sha256).unlink()
+
+    with pytest.raises(NoEngineError):
+        build_release(wanted(tmp_path, "first"), store=store)

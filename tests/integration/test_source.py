@@ -1,0 +1,121 @@
+"""A source package of the archive as a git repository, and commands in the toolchain's containers."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from configs.errors import KubeV6Error
+from tasks import container_engine, source, toolchain
+from tasks.source import PATCH_BRANCH, open_repository
+from tasks.toolchain import LABEL, Toolchain
+
+PACKAGE = "procps"
+"""Small, and with a patch series of Debian's own."""
+
+
+@pytest.fixture
+def tools() -> Toolchain:
+    return toolchain.ready()
+
+
+@pytest.fixture
+def no_leftovers() -> Iterator[None]:
+    yield
+    found = container_engine.client().containers.list(all=True, filters={"label": f"{LABEL}=test"})
+    assert found == []
+
+
+@pytest.mark.usefixtures("own_data")
+def test_a_source_package_becomes_a_base_and_a_patch_branch() -> None:
+    made = source.obtain(PACKAGE)
+
+    repo = open_repository(made.repository)
+    patches = list(repo.iter_commits(f"{made.base}..{PATCH_BRANCH}"))
+    assert patches
+    assert all("Patch-Name: " in str(commit.message) for commit in patches)
+    assert not (made.repository / "debian").exists()
+    assert repo.commit(made.base).parents == ()
+    assert repo.head.commit.hexsha == made.base
+    assert repo.git.status("--porcelain", "--ignored") == ""
+    assert {commit.committed_date for commit in patches} == {made.timestamp}
+
+    assert source.obtain(PACKAGE) == made
+    assert source.find(PACKAGE, made.version) == made
+
+    tip = repo.commit(PATCH_BRANCH).hexsha
+    made.repository.rename(made.repository.with_name("moved-away"))
+    again = source.obtain(PACKAGE, made.version)
+
+    assert again == made
+    assert open_repository(again.repository).commit(PATCH_BRANCH).hexsha == tip
+
+
+@pytest.mark.usefixtures("own_data")
+def test_a_package_that_the_archive_lacks_is_one_line() -> None:
+    with pytest.raises(KubeV6Error, match="source package no-such-package-anywhere could not be had") as caught:
+        source.obtain("no-such-package-anywhere")
+
+    assert "\n" not in str(caught.value)
+    assert list(source._sources().glob(".unpacked-*")) == []
+
+
+@pytest.mark.usefixtures("no_leftovers")
+def test_a_failed_command_says_its_status_and_last_line(tools: Toolchain) -> None:
+    with pytest.raises(KubeV6Error, match="test: ended with status 3: last words") as caught:
+        toolchain.run(tools.image, ["sh", "-c", "echo first; echo last words; exit 3"], name="test", deadline=30)
+
+    assert "first" in caught.value.detail
+
+
+@pytest.mark.usefixtures("no_leftovers")
+def test_a_command_that_takes_too_long_is_stopped(tools: Toolchain) -> None:
+    with pytest.raises(KubeV6Error, match="test: was stopped after 1 s"):
+        toolchain.run(tools.image, ["sleep", "600"], name="test", deadline=1)
+
+
+@pytest.mark.usefixtures("no_leftovers")
+def test_whoever_stops_listening_stops_the_command(tools: Toolchain) -> None:
+    def interrupt(_: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        toolchain.run(tools.image, ["sh", "-c", "echo; sleep 600"], name="test", deadline=60, on_line=interrupt)
+
+
+@pytest.mark.usefixtures("no_leftovers")
+def test_running_commands_are_stopped_from_another_thread(tools: Toolchain) -> None:
+    def stop(_: str) -> None:
+        threading.Thread(target=toolchain.stop_running).start()
+
+    with pytest.raises(KubeV6Error, match="test: "):
+        toolchain.run(tools.image, ["sh", "-c", "echo; sleep 600"], name="test", deadline=60, on_line=stop)
+
+
+@pytest.mark.usefixtures("no_leftovers")
+def test_a_container_left_behind_by_a_killed_process_is_replaced(tools: Toolchain) -> None:
+    client = container_engine.client()
+    client.containers.run(tools.image, ["sleep", "600"], name="kubev6-test-sole", labels={LABEL: "test"}, detach=True)
+    lines: list[str] = []
+
+    toolchain.run(
+        tools.image, ["echo", "done"], name="test", sole="kubev6-test-sole", deadline=30, on_line=lines.append
+    )
+
+    assert lines == ["done"]
+
+
+def test_files_are_the_callers_own(tools: Toolchain, tmp_path: Path) -> None:
+    toolchain.run(
+        tools.image,
+        ["touch", "/out/made"],
+        name="test",
+        mounts={tmp_path: "/out"},
+        as_caller=True,
+        deadline=30,
+    )
+
+    assert (tmp_path / "made").owner() == tmp_path.owner()
