@@ -1,0 +1,162 @@
+"""The whole thing: a lab from nothing to a proved cluster, by the commands that a person types.
+
+One lab serves all tests of this file. They stand in the order in which a person would do these things, and each leaves
+the cluster working.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from configs.schema import CONFIGS, load_cluster
+from tasks import container_engine, lab
+from tasks.paths import REPO, cluster_dir, data_dir
+
+NAME = "kubev6-test"
+WORKER = "kube-worker-1"
+BOOTSTRAP_TOKEN = re.compile(rb"\b[a-z0-9]{6}\.[a-z0-9]{16}\b")
+BUILD_MINUTES = 60
+"""A brand-new machine compiles Kubernetes first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """The lab under test: its file, and what the deploy that made it printed."""
+
+    file: Path
+    first_output: str
+
+
+def kubev6(*arguments: str, minutes: float = 10) -> subprocess.CompletedProcess[str]:
+    """Run the command line as a person would, and keep what it prints."""
+    command = [sys.executable, "-m", "flows.cli", *arguments]
+    return subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=minutes * 60, check=False)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    file = tmp_path_factory.mktemp("cluster") / "lab.yaml"
+    shipped = (CONFIGS / "clusters" / "lab.yaml").read_text()
+    file.write_text(shipped.replace("name: lab\n", f"name: {NAME}\n"))
+    lab.down(NAME)
+    try:
+        done = subprocess.run(
+            [sys.executable, "flows/deploy.py", "--cluster", str(file)],
+            cwd=REPO,
+            capture_output=True,
+            text=True,
+            timeout=BUILD_MINUTES * 60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        yield Cluster(file, done.stdout)
+    finally:
+        lab.down(NAME)
+
+
+def test_a_deploy_from_nothing_ends_in_a_proved_cluster_and_says_what_to_do_next(cluster: Cluster) -> None:
+    shown = cluster.first_output
+    for words in ("kube-support", "fd00::100", "fd00:102::/64", "NAT64 fetch", "kubeadm init", "Next:"):
+        assert words in shown
+    for command in ("kubectl", "ssh", "lab down"):
+        assert f"kubev6 {command} --cluster {cluster.file}" in shown
+
+
+def test_the_proof_for_machines_holds_every_check_and_all_are_ok(cluster: Cluster) -> None:
+    done = kubev6("verify", "--cluster", str(cluster.file), "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    checks = json.loads(done.stdout)
+    assert all(check["ok"] for check in checks)
+    by_name = {name: [c for c in checks if c["name"] == name] for name in {c["name"] for c in checks}}
+    assert len(by_name["pod to pod"]) == 6
+    assert len(by_name["node Ready"]) == len(by_name["hairpin"]) == len(by_name["cluster DNS"]) == 3
+    for name in ("ClusterIP", "NodePort", "API", "NAT64 name", "NAT64 fetch"):
+        assert len({check["source"] for check in by_name[name]}) == 6
+    assert all(check["seen"].startswith("fd00:64:ff9b::") for check in by_name["NAT64 name"])
+    assert all(check["seen"] == lab.OUTSIDE_PAGE.strip() for check in by_name["NAT64 fetch"])
+
+
+def test_deploying_again_changes_nothing(cluster: Cluster) -> None:
+    planned = kubev6("deploy", "--cluster", str(cluster.file), "--plan", "--json")
+    assert planned.returncode == 0, planned.stderr
+    again = kubev6("deploy", "--cluster", str(cluster.file), "--prebuilt")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "\n0 changes.\n" in again.stdout
+
+
+def test_kubectl_works_from_this_machine_and_its_kubeconfig_is_private(cluster: Cluster) -> None:
+    done = kubev6("kubectl", "--cluster", str(cluster.file), "--", "get", "nodes", "-o", "json")
+    assert done.returncode == 0, done.stderr
+    addresses = [
+        address["address"]
+        for node in json.loads(done.stdout)["items"]
+        for address in node["status"]["addresses"]
+        if address["type"] == "InternalIP"
+    ]
+    assert sorted(addresses) == ["fd00::100", "fd00::101", "fd00::102"]
+    assert stat.S_IMODE((cluster_dir(NAME) / "kubeconfig").stat().st_mode) == 0o600
+    refused = kubev6("kubectl", "--cluster", str(cluster.file), "--", "get", "node", "nobody")
+    assert refused.returncode == 1
+    assert "NotFound" in refused.stderr
+
+
+def test_what_has_drifted_fails_the_proof_shows_in_a_plan_and_is_mended_by_a_deploy(cluster: Cluster) -> None:
+    broken = kubev6("ssh", "--cluster", str(cluster.file), WORKER, "--", "ip", "-6", "route", "del", "fd00:102::/64")
+    assert broken.returncode == 0, broken.stderr
+
+    proof = kubev6("verify", "--cluster", str(cluster.file), "--json")
+    assert proof.returncode == 1
+    failed = [check for check in json.loads(proof.stdout) if not check["ok"]]
+    assert ("pod to pod", f"pod on {WORKER}", "pod on kube-worker-2") in [
+        (check["name"], check["source"], check["target"]) for check in failed
+    ]
+
+    planned = kubev6("deploy", "--cluster", str(cluster.file), "--plan")
+    assert "fd00:102::/64" in planned.stdout
+    assert "1 change in all" in planned.stdout
+
+    mended = kubev6("deploy", "--cluster", str(cluster.file), "--prebuilt")
+    assert mended.returncode == 0, mended.stdout + mended.stderr
+    assert "\n1 change.\n" in mended.stdout
+
+
+def test_restarted_machines_come_back_as_they_were(cluster: Cluster) -> None:
+    client = container_engine.client()
+    for machine in client.containers.list(filters={"label": f"{lab.LAB_LABEL}={NAME}"}):
+        machine.restart(timeout=10)
+    lab.up(load_cluster(cluster.file))
+    proof = kubev6("verify", "--cluster", str(cluster.file), "--json")
+    assert proof.returncode == 0, proof.stdout + proof.stderr
+    planned = kubev6("deploy", "--cluster", str(cluster.file), "--plan")
+    assert "0 changes in all" in planned.stdout, planned.stdout
+
+
+def test_no_join_token_was_written_anywhere_on_this_machine(cluster: Cluster) -> None:
+    kept = [path for place in ("logs", "prefect", "clusters", "labs") for path in (data_dir() / place).rglob("*")]
+    found = {}
+    for path in (path for path in kept if path.is_file()):
+        if tokens := set(BOOTSTRAP_TOKEN.findall(path.read_bytes())):
+            found[str(path)] = tokens
+    assert found == {}
+
+
+def test_down_leaves_nothing(cluster: Cluster) -> None:
+    assert kubev6("lab", "down", "--cluster", str(cluster.file)).returncode == 0
+    client = container_engine.client()
+    mine = {"label": f"{lab.LAB_LABEL}={NAME}"}
+    assert client.containers.list(all=True, filters=mine) == []
+    assert client.networks.list(filters=mine) == []
+    assert client.volumes.list(filters=mine) == []
+    assert NAME not in [status.name for status in lab.status_all()]
+    gone = kubev6("deploy", "--cluster", str(cluster.file), "--plan")
+    assert gone.returncode == 1
+    assert "is not up" in gone.stderr
