@@ -21,20 +21,18 @@ from typing import Any
 
 import docker
 import docker.errors
-import requests
 
 from configs.errors import KubeV6Error
 from tasks import apt_sources, container_engine, docker_build
 from tasks.apt_sources import CODENAME, AptSources
+from tasks.docker_pull import pull
 from tasks.exclusive import exclusive
 from tasks.paths import cache_dir
 from tasks.steps import Step, step
 
 IMAGE = f"kubev6/base:{CODENAME}"
-PUBLISHED = ("debian", f"{CODENAME}-slim")
+PUBLISHED = f"debian:{CODENAME}-slim"
 """Repository and tag of the same thing in a registry."""
-PULL_SILENCE = 15
-"""Seconds of silence after which a registry counts as one that does not answer."""
 BOOTSTRAP_DEADLINE = 900
 """Seconds that debootstrap may take."""
 
@@ -72,12 +70,13 @@ def base_image() -> str:
         if docker_build.is_current(client, IMAGE, inputs):
             return IMAGE
         with step("docker", "base image") as shown:
-            if _pull(shown):
+            refused = pull(PUBLISHED, shown)
+            if not refused:
                 _derive(client, sources, inputs, shown)
-                shown.ended_as(f"from {':'.join(PUBLISHED)}")
+                shown.ended_as(f"from {PUBLISHED}")
             else:
                 _bootstrap(client, sources, inputs, shown)
-                shown.ended_as("made with debootstrap, since no registry answered")
+                shown.ended_as(f"made with debootstrap; {PUBLISHED} could not be pulled: {refused}")
     return IMAGE
 
 
@@ -94,28 +93,12 @@ def _files(sources: AptSources) -> dict[str, str]:
     return files
 
 
-def _pull(shown: Step) -> bool:
-    """Pull the published image; False when no registry answers or the one that does refuses."""
-    repository, tag = PUBLISHED
-    shown.progress(f"pulling {repository}:{tag}")
-    try:
-        impatient = docker.from_env(timeout=PULL_SILENCE)
-        for event in impatient.api.pull(repository, tag, stream=True, decode=True):
-            if "error" in event:
-                return False
-            if event.get("status"):
-                shown.progress(f"pulling {repository}:{tag}: {event['status']}")
-    except (docker.errors.DockerException, requests.RequestException):
-        return False
-    return True
-
-
 def _derive(client: docker.DockerClient, sources: AptSources, inputs: str, shown: Step) -> None:
     """Make the base image from the pulled one."""
     environment = "".join(f"ENV {key}={value}\n" for key, value in _ENVIRONMENT.items())
     # The pulled image has no certificates, and this machine's archive may be one that needs them.
     dockerfile = (
-        f"FROM {':'.join(PUBLISHED)}\n{environment}"
+        f"FROM {PUBLISHED}\n{environment}"
         + ("RUN rm -f /etc/apt/sources.list.d/*\n" if sources.suites else "")
         + "COPY files/ /\n"
         + "RUN apt-get update && apt-get install -y ca-certificates && apt-get clean"

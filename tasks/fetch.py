@@ -13,6 +13,7 @@ from configs.errors import KubeV6Error
 from configs.manifest import BinaryEntry, ImageEntry, Manifest, SourceEntry
 from configs.schema import Fetch, FetchedBinary, Release
 from tasks import images
+from tasks.docker_pull import pull
 from tasks.steps import step
 from tasks.store import Store
 
@@ -97,7 +98,7 @@ def _binary(name: str, wanted: FetchedBinary, store: Store) -> BinaryEntry:
 
 def _image(reference: str, store: Store) -> ImageEntry:
     with step(reference.rpartition("/")[2], "download") as shown:
-        refused = images.pull(reference, shown)
+        refused = pull(reference, shown)
         if refused:
             raise KubeV6Error(
                 f"the image {reference} cannot be pulled: {refused}",

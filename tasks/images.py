@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-import queue
 import re
-import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import docker.errors
 import requests
@@ -21,6 +18,7 @@ import requests
 from configs.errors import KubeV6Error
 from configs.manifest import ImageEntry
 from tasks import compile, container_engine, docker_build
+from tasks.docker_pull import pull
 from tasks.paths import REPO
 from tasks.steps import Step, step
 from tasks.store import Store
@@ -29,8 +27,6 @@ from tasks.toolchain import Toolchain, context_of
 IMAGES = REPO / "build" / "images"
 COREDNS = "coredns/coredns"
 STAND_IN = "cluster-dns-stand-in"
-PULL_SILENCE = 20.0
-"""Seconds without a word from the engine after which a registry counts as one that does not answer."""
 
 
 def build(
@@ -112,40 +108,6 @@ def build_program(name: str, tools: Toolchain, store: Store, *, prefix: str = ""
     tag = f"{prefix}{docker_build.directory_digest(directory)[:12]}"
     files = {name: compile.compile_program(directory, name, tools)}
     return build(name, tag, tools, store, files=files, stand_in_for=stand_in_for)
-
-
-def pull(reference: str, shown: Step) -> str:
-    """Let the engine pull an image.
-
-    Args:
-        reference: Repository and tag.
-        shown: Step that hears how far it is.
-
-    Returns:
-        Empty when it is there now, else why not, in the engine's words. A registry that is silent for
-        :data:`PULL_SILENCE` seconds is given up; the engine itself would wait for minutes.
-    """
-    repository, _, tag = reference.rpartition(":")
-    api = container_engine.client().api
-    said: queue.Queue[dict[str, Any] | None] = queue.Queue()
-
-    def listen() -> None:
-        try:
-            for event in api.pull(repository, tag, stream=True, decode=True):
-                said.put(event)
-        except (docker.errors.DockerException, requests.RequestException) as error:
-            said.put({"error": str(getattr(error, "explanation", "") or error)})
-        said.put(None)
-
-    threading.Thread(target=listen, name=f"pull {reference}", daemon=True).start()
-    try:
-        while (event := said.get(timeout=PULL_SILENCE)) is not None:
-            if "error" in event:
-                return str(event["error"]).strip().splitlines()[0]
-            shown.progress(" ".join(str(event.get(key, "")) for key in ("status", "progress")).strip())
-    except queue.Empty:
-        return f"no answer in {PULL_SILENCE:.0f} s"
-    return ""
 
 
 def debian_tag(version: str) -> str:

@@ -1,8 +1,9 @@
 """A Debian source package as a git repository.
 
-The base commit is the upstream tree. The branch ``patches`` holds Debian's own series and our overlay on top of
-it, one commit each. Authors, dates and messages come from the patches and the changelog, never from the machine,
-so the same package gives the same commit ids everywhere.
+The base commit is the upstream tree. The branch ``patches`` holds Debian's own series on top of it, then our overlay
+(``build/overlay/<package>.yaml`` and the patch files in ``build/overlay/<package>/``), one commit each. Authors, dates
+and messages come from the patches and the changelog, never from the machine, so the same package gives the same
+commit ids everywhere.
 """
 
 from __future__ import annotations
@@ -157,6 +158,11 @@ def read_overlays(package: str) -> tuple[Overlay, ...]:
         raise ConfigError(f"{path}: {describe(error)}") from None
 
 
+def own_patches(package: str) -> tuple[Path, ...]:
+    """Our own patch files for a source package, in the order of their names."""
+    return tuple(sorted((OVERLAY / package).glob("*.patch")))
+
+
 def describe(error: ValidationError) -> str:
     """A validation error in one line: field path, what was seen and what is wrong with it."""
     parts = []
@@ -298,6 +304,9 @@ def _make(package: str, version: str | None, overlays: tuple[Overlay, ...], tool
             shown.progress(f"overlay {overlay.name}")
             files = unpacked / "overlay" / overlay.name
             _commit_overlay(repo, tree, overlay, files, tools.version_of(overlay.package), timestamp)
+        for patch in own_patches(package):
+            shown.progress(f"patch {patch.name}")
+            _commit_patch(repo, patch, patch.name, timestamp)
         repo.git.checkout("--quiet", "--detach", base)
         inputs = {
             "version": version,
@@ -352,7 +361,12 @@ def _commit_patch(repo: git.Repo, patch: Path, name: str, timestamp: int) -> Non
     try:
         repo.git.apply("--index", "--allow-empty", "--whitespace=nowarn", "-p1", str(patch))
     except git.GitCommandError as error:
-        raise KubeV6Error(f"Debian's patch {name} does not apply to its own source", detail=str(error.stderr)) from None
+        said = re.findall(r"error: ([^'\n]+)", str(error.stderr))
+        raise KubeV6Error(
+            f"{patch}: does not apply on top of the patches before it: {'; '.join(said)}",
+            todo="make it anew against the patch branch",
+            detail=str(error.stderr),
+        ) from None
     if not repo.git.diff("--cached", "--name-only"):
         return  # some packages keep the empty file of a patch that went upstream
     header = read_header(patch.read_text(errors="replace"), name=name)
@@ -401,8 +415,11 @@ def _decoded(text: str) -> str:
 
 
 def _overlay_digest(package: str) -> str:
-    path = OVERLAY / f"{package}.yaml"
-    return hashlib.sha256(path.read_bytes() if path.exists() else b"").hexdigest()
+    digest = hashlib.sha256()
+    for path in (OVERLAY / f"{package}.yaml", *own_patches(package)):
+        if path.exists():
+            digest.update(f"{path.name}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()
 
 
 def _sources() -> Path:

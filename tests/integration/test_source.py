@@ -54,6 +54,42 @@ def test_a_source_package_becomes_a_base_and_a_patch_branch() -> None:
     assert open_repository(again.repository).commit(PATCH_BRANCH).hexsha == tip
 
 
+OURS = """\
+From: Ann Example <ann@example.org>
+Date: Fri, 2 Jan 2026 03:04:05 +0100
+Subject: [PATCH] Say hello
+
+--- /dev/null
++++ b/HELLO
+@@ -0,0 +1 @@
++hello
+"""
+
+
+@pytest.mark.usefixtures("own_data")
+def test_our_own_patch_files_come_last_on_the_patch_branch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "OVERLAY", tmp_path / "overlay")
+    without = source.obtain(PACKAGE)
+    assert "HELLO" not in open_repository(without.repository).commit(PATCH_BRANCH).tree
+
+    ours = tmp_path / "overlay" / PACKAGE / "0001-say-hello.patch"
+    ours.parent.mkdir(parents=True)
+    ours.write_text(OURS)
+    tip = open_repository(source.obtain(PACKAGE).repository).commit(PATCH_BRANCH)
+    assert (str(tip.author), tip.summary, tip.authored_datetime.isoformat()) == (
+        "Ann Example",
+        "Say hello",
+        "2026-01-02T03:04:05+01:00",
+    )
+    assert "Patch-Name: 0001-say-hello.patch" in str(tip.message)
+    assert tip.tree["HELLO"].data_stream.read() == b"hello\n"
+
+    hunk = "--- a/NEWS\n+++ b/NEWS\n@@ -1 +1 @@\n-never there\n+hello\n"
+    ours.write_text(OURS[: OURS.index("---")] + hunk)
+    with pytest.raises(KubeV6Error, match=r"0001-say-hello\.patch: does not apply .* patch failed: NEWS:1"):
+        source.obtain(PACKAGE)
+
+
 @pytest.mark.usefixtures("own_data")
 def test_a_package_that_the_archive_lacks_is_one_line() -> None:
     with pytest.raises(KubeV6Error, match="source package no-such-package-anywhere could not be had") as caught:
