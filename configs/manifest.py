@@ -10,6 +10,10 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 SHA256 = r"^[0-9a-f]{64}$"
+NODE_BINARIES = ("kubeadm", "kubelet", "kubectl")
+"""Executables that every node of Kubernetes gets; the rest of Kubernetes comes as images."""
+BINARY_REPOSITORY = "kubev6/binaries"
+"""Repository of a registry whose blobs are the executables: ``GET /v2/kubev6/binaries/blobs/sha256:<hex>``."""
 
 
 class _Frozen(BaseModel):

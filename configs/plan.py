@@ -11,7 +11,7 @@ from ipaddress import IPv6Address
 from typing import Any
 
 from configs import versions
-from configs.manifest import Manifest
+from configs.manifest import BINARY_REPOSITORY, NODE_BINARIES, Manifest
 from configs.render import render
 from configs.schema import Cluster, Node, Release
 from configs.state import Address, Binary, File, NodeState, Route, Service, StageState, Sysctl
@@ -20,9 +20,6 @@ CNI_BIN_DIR = "/usr/lib/cni"
 """Where Debian's containernetworking-plugins puts bridge, host-local and loopback."""
 
 KUBEADM_CONFIG = "/etc/kubernetes/kubev6-kubeadm.yaml"
-BINARIES = ("kubeadm", "kubelet", "kubectl")
-BINARY_REPOSITORY = "kubev6/binaries"
-"""Repository of the registry whose blobs are the binaries."""
 
 
 def plan(
@@ -289,7 +286,7 @@ def _kubernetes(node: Node, facts: dict[str, Any]) -> StageState:
     binaries = tuple(
         Binary(f"/usr/bin/{entry.name}", entry.sha256, entry.size, f"{blobs}/sha256:{entry.sha256}")
         for entry in (manifest.binaries if manifest else ())
-        if entry.name in BINARIES
+        if entry.name in NODE_BINARIES
     )
     kubelet = _only(
         facts, "v1alpha1", "cni_bin_dir", "cgroup_driver", "cluster_dns", "pause_image", "node_ip", "cluster"

@@ -18,12 +18,10 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from configs.errors import KubeV6Error
-from configs.manifest import ImageEntry, Manifest
+from configs.manifest import BINARY_REPOSITORY, ImageEntry, Manifest
 from tasks.steps import step
 from tasks.store import Store
 
-BINARIES = "kubev6/binaries"
-"""Repository of the executables: ``GET /v2/kubev6/binaries/blobs/sha256:<hex>``."""
 TIMEOUT = (10, 120)
 """Seconds to connect, and of silence in a transfer."""
 
@@ -97,7 +95,7 @@ def push(manifest: Manifest, store: Store, base_url: str, *, parallel: int = 4) 
 
 def _blobs(manifest: Manifest, store: Store) -> Iterator[_Blob]:
     for binary in manifest.binaries:
-        yield _Blob(BINARIES, f"sha256:{binary.sha256}", binary.size)
+        yield _Blob(BINARY_REPOSITORY, f"sha256:{binary.sha256}", binary.size)
     for image in manifest.images:
         for digest, size in store.image_blobs(image.digest):
             yield _Blob(image.name, digest, size)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.errors import ConfigError
-from configs.manifest import BinaryEntry, ImageEntry, Manifest, SourceEntry
+from configs.manifest import NODE_BINARIES, BinaryEntry, ImageEntry, Manifest, SourceEntry
 from configs.schema import Release
 from configs.versions import image_name, image_tag
 from tasks import compile, docker_build, images, series, source, toolchain
@@ -26,7 +26,6 @@ from tasks.steps import step
 from tasks.store import Store
 from tasks.toolchain import Toolchain
 
-NODE_BINARIES = ("kubeadm", "kubelet", "kubectl")
 CONTROL_PLANE = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
 
 

@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from configs.errors import KubeV6Error
-from configs.manifest import BinaryEntry, ImageEntry, Manifest, SourceEntry
+from configs.manifest import BINARY_REPOSITORY, BinaryEntry, ImageEntry, Manifest, SourceEntry
 from tasks import base_image, container_engine, docker_build, registry
 from tasks.steps import Step
 from tasks.store import MANIFEST_TYPE, Store
@@ -138,7 +138,7 @@ def test_all_of_a_release_arrives_and_only_once(running: Running, store: Store, 
     assert (again.sent, again.present, again.sent_bytes) == (0, 5, 0)
 
     for binary in manifest.binaries:
-        answer = running.blob(registry.BINARIES, f"sha256:{binary.sha256}")
+        answer = running.blob(BINARY_REPOSITORY, f"sha256:{binary.sha256}")
         assert answer.status_code == 200
         assert hashlib.sha256(answer.content).hexdigest() == binary.sha256
 
@@ -190,7 +190,7 @@ def test_bytes_that_changed_in_the_store_are_not_taken(
     with pytest.raises(KubeV6Error, match="digest"):
         registry.push(manifest, store, running.url)
 
-    assert running.blob(registry.BINARIES, f"sha256:{manifest.binaries[0].sha256}").status_code == 404
+    assert running.blob(BINARY_REPOSITORY, f"sha256:{manifest.binaries[0].sha256}").status_code == 404
 
 
 def test_a_blob_missing_in_the_store_is_said_before_anything_is_sent(
