@@ -32,7 +32,9 @@ def show_checks(console: Console, checks: Sequence[Check]) -> None:
     table.columns[-1].justify = "right"
     for check in checks:
         verdict = Text("ok", style="green") if check.ok else Text("FAILED", style="red")
-        table.add_row(check.name, check.source, check.target, verdict, check.seen, f"{check.seconds:.2f}")
+        # One line for each, but of what went wrong every word.
+        seen = Text(check.seen, no_wrap=check.ok, overflow="ellipsis" if check.ok else "fold")
+        table.add_row(check.name, check.source, check.target, verdict, seen, f"{check.seconds:.2f}")
     console.print(table)
 
 

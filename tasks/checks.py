@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv6Address, IPv6Network, ip_address
@@ -215,5 +216,7 @@ def _addresses(text: str) -> list[IPv6Address]:
 
 
 def _short(text: str) -> str:
-    line = " ".join(text.split())
+    """A page in a few words: of the API server's version page the version, of others their beginning."""
+    version = re.search(r'"gitVersion": *"([^"]+)"', text)
+    line = version[1] if version else " ".join(text.split())
     return line if len(line) <= 60 else f"{line[:57]}..."

@@ -40,6 +40,7 @@ def test_the_api_is_asked_at_its_service_address() -> None:
 
 
 FETCH = Probe("ClusterIP", "kube-worker-1", True, "Service of b", "fetch", "http://[fd00::1]/", "kube-worker-2")
+API = Probe("API", "kube-worker-1", False, "[fd00:1234::1]:443", "fetch", "https://x/version", "gitVersion")
 RESOLVE = Probe("NAT64 name", "kube-worker-1", False, "x.test", "resolve", "x.test", "fd00:64:ff9b::/96")
 
 
@@ -49,6 +50,8 @@ RESOLVE = Probe("NAT64 name", "kube-worker-1", False, "x.test", "resolve", "x.te
         (FETCH, 0, "kube-worker-2\n", True, "kube-worker-2"),
         (FETCH, 0, "kube-worker-1\n", False, "'kube-worker-2' was expected, not kube-worker-1"),
         (FETCH, 0, "", False, "an empty answer"),
+        (API, 0, '{\n  "major": "1",\n  "gitVersion": "v1.20.2"\n}', True, "v1.20.2"),
+        (API, 0, '{"kind": "Status"}', False, '\'gitVersion\' was expected, not {"kind": "Status"}'),
         (FETCH, 1, "wget: server returned error\nconnection refused", False, "connection refused"),
         (FETCH, 7, "", False, "exit status 7"),
         (RESOLVE, 0, "fd00:64:ff9b::ac13:3\n", True, "fd00:64:ff9b::ac13:3"),
