@@ -49,3 +49,15 @@ class NodeError(KubeV6Error):
         self.node = node
         self.step = step
         self.seen = seen
+
+
+class CombinedError(KubeV6Error):
+    """Several pieces of work failed, each for itself.
+
+    Args:
+        errors: What each of them says.
+    """
+
+    def __init__(self, errors: tuple[BaseException, ...]) -> None:
+        super().__init__("; ".join(str(error) for error in errors))
+        self.errors = errors

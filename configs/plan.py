@@ -40,6 +40,20 @@ def plan(
     return {node.name: NodeState(node.name, _stages(node, facts)) for node in cluster.nodes}
 
 
+def plan_node(
+    cluster: Cluster, release: Release, manifest: Manifest | None, name: str, *, resolvers: Sequence[str] = ()
+) -> NodeState:
+    """What the node called ``name`` must look like: :func:`plan` for it alone.
+
+    With a hundred nodes, each of which asks for its own state, planning all of them every time takes ten seconds.
+
+    Raises:
+        ConfigError: There is no such node.
+    """
+    node = cluster.node(name)
+    return NodeState(name, _stages(node, _facts(cluster, release, manifest, resolvers)))
+
+
 def routes(cluster: Cluster, node: Node, version: str) -> tuple[Route, ...]:
     """The static routes of a node, as in the how-to's table for its role.
 
@@ -177,7 +191,13 @@ def _network(node: Node, facts: dict[str, Any]) -> StageState:
     cluster: Cluster = facts["cluster"]
     interface = cluster.fabric.interface
     node_routes = routes(cluster, node, facts["version"])
-    sysctls = [Sysctl("net.ipv6.conf.all.forwarding", "1"), Sysctl("net.ipv4.ip_forward", "1")]
+    sysctls = [
+        Sysctl("net.ipv6.conf.all.forwarding", "1"),
+        Sysctl("net.ipv4.ip_forward", "1"),
+        # A machine that comes back with another link-layer address tells its neighbours (a dot in an interface's name
+        # is a slash in a key, sysctl.d(5)).
+        Sysctl(f"net.ipv6.conf.{interface.replace('.', '/')}.ndisc_notify", "1"),
+    ]
     modules: tuple[str, ...] = ()
     if node.in_kubernetes:
         modules = ("br_netfilter", "overlay")

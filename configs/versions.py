@@ -68,6 +68,11 @@ def takes_ipv6_node_ip(version: str) -> bool:
     return parse_version(version) >= Version.parse("1.9.0")
 
 
+def supports_cgroup_v2(version: str) -> bool:
+    """Whether the kubelet runs on a machine with cgroup v2: since 1.19; an older one hangs there."""
+    return parse_version(version) >= Version.parse("1.19.0-0")
+
+
 def image_name(component: str, version: str) -> str:
     """The name under which kubeadm asks for an image: until 1.12 it ends in the architecture."""
     return component if parse_version(version) >= Version.parse("1.12.0-0") else f"{component}-amd64"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from configs.errors import ConfigError, KubeV6Error
+from configs.errors import KubeV6Error
 from configs.manifest import Manifest
 from configs.schema import Cluster, Release, load_release, shipped
 from tasks.fetch import fetch_release
@@ -64,54 +64,58 @@ def prebuilt(cluster: Cluster, named: str, store: Store) -> Chosen:
     if held := _held(own, store, "this cluster's release"):
         return held
     how_to = load_release(HOW_TO)
-    why = f"the store has no {own.name}, so this is the how-to's release"
-    if held := _held(how_to, store, why):
-        return held
-    try:
-        return _fetched(how_to, store, why)
-    except ConfigError:
-        raise
-    except KubeV6Error as error:
-        raise KubeV6Error(
-            f"the store has no {own.name}, and {how_to.name} could not be fetched: {error.message}",
-            todo="the choices: " + "; ".join(choices(store)),
-            detail=error.detail,
-        ) from error
+    none = f"the store has no {own.name}"
+    why = f"{none}, so this is the how-to's release"
+    return _held(how_to, store, why) or _fetched(how_to, store, why, failing=f"{none}, and ")
 
 
 def for_plan(cluster: Cluster, store: Store) -> tuple[Release, Manifest | None]:
     """What a plan of this cluster is about, without making or fetching anything."""
     release = load_release(cluster.release)
-    held = _held(release, store, "")
-    return release, held.manifest if held else None
+    return release, next((manifest for manifest in store.list() if manifest.name == release.name), None)
 
 
 def choices(store: Store) -> tuple[str, ...]:
     """Every release known here and how it can be had."""
-    held = {manifest.name for manifest in store.list()}
-    lines = [f"{name}: in the store (--prebuilt {name})" for name in sorted(held)]
+    held = {manifest.name: store.check(manifest) for manifest in store.list()}
+    lines = [f"{name}: in the store (--prebuilt {name})" for name, damaged in sorted(held.items()) if not damaged]
     for name in shipped("releases"):
         release = load_release(name)
-        if name not in held and release.build is not None:
-            lines.append(f"{name}: can be built (deploy without --prebuilt, or `kubev6 build {name}`)")
-        elif name not in held:
-            lines.append(f"{name}: can be fetched where its publisher is reachable (--prebuilt {name})")
+        damaged = "damaged in the store, " if held.get(name) else ""
+        if name in held and not damaged:
+            continue
+        if release.build is not None:
+            lines.append(f"{name}: {damaged}can be built (deploy without --prebuilt, or `kubev6 build {name}`)")
+        else:
+            lines.append(f"{name}: {damaged}can be fetched where its publisher is reachable (--prebuilt {name})")
     return tuple(lines)
 
 
 def _held(release: Release, store: Store, why: str) -> Chosen | None:
+    """What the store holds of it; None when that is nothing, or can be made whole by fetching it again."""
     if release.name not in {manifest.name for manifest in store.list()}:
         return None
     manifest = store.read(release.name)
-    if store.check(manifest):
-        return None
-    return Chosen(release, manifest, f"{why}, from the store" if why else "")
-
-
-def _fetched(release: Release, store: Store, why: str) -> Chosen:
-    if release.fetch is None:
+    if damaged := store.check(manifest):
+        if release.fetch is not None:
+            return None
         raise KubeV6Error(
-            f"release {release.name} is not in the store, and it is not published",
+            f"release {release.name} is damaged in the store: {damaged[0].of}: {damaged[0].digest}: {damaged[0].seen}",
             todo="the choices: " + "; ".join(choices(store)),
         )
-    return Chosen(release, fetch_release(release, store=store), f"{why}, by download")
+    return Chosen(release, manifest, f"{why}, from the store")
+
+
+def _fetched(release: Release, store: Store, why: str, *, failing: str = "") -> Chosen:
+    todo = "the choices: " + "; ".join(choices(store))
+    if release.fetch is None:
+        raise KubeV6Error(f"release {release.name} is not in the store, and it is not published", todo=todo)
+    try:
+        return Chosen(release, fetch_release(release, store=store), f"{why}, by download")
+    except KubeV6Error as error:
+        raise KubeV6Error(
+            f"{failing}{release.name} could not be fetched: {error.message}",
+            todo=f"{error.todo}; {todo}" if error.todo else todo,
+            transient=error.transient,
+            detail=error.detail,
+        ) from error

@@ -42,7 +42,7 @@ def deploy(args: argparse.Namespace) -> int:
 
         state = flow(args.cluster, args.prebuilt is not None, args.prebuilt or "", return_state=True)
         done = _outcome(state)
-    from flows.deploy import Deployed
+    from flows.stages import Deployed
 
     assert isinstance(done, Deployed)
     from flows import summary

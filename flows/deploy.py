@@ -9,7 +9,6 @@ if __name__ == "__main__":  # before Prefect is imported: the command line sets 
 
     sys.exit(main(["deploy", *sys.argv[1:]]))
 
-from dataclasses import dataclass
 from typing import Any
 
 from prefect import flow
@@ -17,33 +16,17 @@ from prefect.client.schemas.objects import State
 from prefect.states import Failed
 
 from configs.errors import KubeV6Error
-from configs.manifest import Manifest
 from configs.schema import load_cluster, load_release
 from flows import stages
-from flows.futures import begin, results
-from tasks.checks import Check
+from flows.connections import connection
+from flows.futures import A_THREAD_EACH, begin, begin_each, results
+from flows.gates import current_gates, gates_of
+from flows.stages import Changes, Deployed, Job, visible
 from tasks.exclusive import exclusive
 from tasks.paths import cluster_dir
 
 
-@dataclass(frozen=True, slots=True)
-class Deployed:
-    """What a deploy came to.
-
-    Attributes:
-        manifest: The release that the cluster runs.
-        why: Why this release.
-        changes: What was changed, one line each.
-        checks: The proof.
-    """
-
-    manifest: Manifest
-    why: str
-    changes: tuple[str, ...]
-    checks: tuple[Check, ...]
-
-
-@flow(name="kubev6", flow_run_name="deploy-{where}")
+@flow(name="kubev6", flow_run_name="deploy-{where}", task_runner=A_THREAD_EACH)
 def deploy(where: str = "lab", prebuilt: bool = False, named: str = "") -> Deployed | State[Any]:
     """Bring a cluster to what its file says, and prove it.
 
@@ -55,25 +38,14 @@ def deploy(where: str = "lab", prebuilt: bool = False, named: str = "") -> Deplo
     cluster = load_cluster(where)
     load_release(cluster.release)
     try:
-        with exclusive(cluster_dir(cluster.name) / "lock", on_wait=lambda: stages.say_waiting(cluster)):
+        lock = exclusive(cluster_dir(cluster.name) / "lock", on_wait=lambda: stages.say_waiting(cluster))
+        with lock, gates_of(cluster) as gates:
             machines = begin(stages.machines, cluster)
             release = begin(stages.release, cluster, prebuilt, named)
             made, chosen = results([machines, release])
-            job = stages.Job(cluster, chosen.release, chosen.manifest)
-
-            ready = {node.name: begin(stages.prepare, job, node.name) for node in cluster.nodes}
-            filled = begin(stages.fill_registry, job, after=[ready[cluster.support.name]])
-            installed = {
-                node.name: begin(stages.install, job, node.name, after=[ready[node.name], filled])
-                for node in cluster.kubernetes_nodes
-            }
-            control_plane = begin(stages.initialise, job, after=[installed[cluster.control_plane.name]])
-            dns = begin(stages.cluster_dns, job, after=[control_plane])
-            joined = [
-                begin(stages.join, job, node.name, after=[installed[node.name], control_plane])
-                for node in cluster.worker_nodes
-            ]
-            done = results([*ready.values(), filled, *installed.values(), control_plane, dns, *joined])
+            job = Job(cluster, chosen.release, chosen.manifest)
+            names = [each.name for each in (cluster.support, cluster.control_plane, *cluster.worker_nodes)]
+            done = results(begin_each(node, job, names, on_end=gates.node_ended))
             stages.drop_credentials(cluster)
             (checks,) = results([begin(stages.prove, job)])
     except KubeV6Error as error:
@@ -86,3 +58,27 @@ def deploy(where: str = "lab", prebuilt: bool = False, named: str = "") -> Deplo
     deployed = Deployed(chosen.manifest, chosen.why, tuple(line for lines in (made, *done) for line in lines), checks)
     bad = [f"{check.name} from {check.source} to {check.target}" for check in checks if not check.ok]
     return Failed(message="the proof failed: " + "; ".join(bad), data=deployed) if bad else deployed
+
+
+@visible("{name}")
+def node(job: Job, name: str) -> Changes:
+    """One machine's way into the cluster; the nodes go side by side, and wait at a gate for what one does for all."""
+    roles, gates = job.cluster.node(name).roles, current_gates()
+    with connection(job.cluster, name) as ssh:
+        changes = stages.provide_python(ssh)
+        state = stages.node_state(ssh, job, name)
+        changes += stages.bring(ssh, job, state, "network", "support", "runtime")
+        if "support" in roles:
+            changes += stages.fill_registry(ssh, job)
+            gates.registry.open()
+            return changes
+
+        gates.registry.wait(name)
+        changes += stages.bring(ssh, job, state, "kubernetes")
+        if "control-plane" in roles:
+            changes += stages.initialise(ssh, job)
+            gates.control_plane.open()
+            return changes + stages.cluster_dns(ssh, job)
+
+        gates.control_plane.wait(name)
+        return changes + stages.join(ssh, job, name)

@@ -3,63 +3,79 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
-from typing import Any, TypeVar
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar, cast
 
-from prefect import Task
+from prefect import Task, unmapped
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.futures import PrefectFuture, wait
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
-from configs.errors import KubeV6Error
+from configs.errors import CombinedError, KubeV6Error
+from flows.gates import NotBegunError
+from tasks import steps
 
 log = logging.getLogger("kubev6.flows")
 R = TypeVar("R")
 
-
-class CombinedError(KubeV6Error):
-    """Several pieces of work failed, each for itself.
-
-    Args:
-        errors: What each of them says.
-    """
-
-    def __init__(self, errors: tuple[BaseException, ...]) -> None:
-        super().__init__("; ".join(str(error) for error in errors))
-        self.errors = errors
+A_THREAD_EACH = cast(TaskRunner[PrefectFuture[Any]], ThreadPoolTaskRunner[Any](max_workers=sys.maxsize))
+"""No work waits for a thread: what opens a gate must never queue behind those that wait there."""
 
 
-def begin(work: Task[..., R], *arguments: object, after: Iterable[PrefectFuture[Any]] = ()) -> PrefectFuture[R]:
+def begin(work: Task[..., R], *arguments: object) -> PrefectFuture[R]:
     """Begin a piece of work beside those that are under way.
 
     Args:
         work: The Prefect task.
         arguments: What it takes: small frozen values.
-        after: What has to have gone well first; when it has not, the work does not begin.
     """
-    return work.submit(*arguments, wait_for=list(after), return_state=False)
+    return work.submit(*arguments, return_state=False)
+
+
+def begin_each(
+    work: Task[..., R], job: object, names: Sequence[str], *, on_end: Callable[[str], None]
+) -> list[PrefectFuture[R]]:
+    """Begin the same work for every name, side by side, in this order.
+
+    Args:
+        work: The Prefect task; takes the job and a name.
+        job: What is the same for all.
+        names: The names.
+        on_end: Called with the name when its work has ended, well or for good; from another thread.
+    """
+    futures = list(work.map(unmapped(job), names, return_state=False))
+    for name, future in zip(names, futures, strict=True):
+
+        def ended(_: PrefectFuture[R], name: str = name) -> None:
+            on_end(name)
+
+        future.add_done_callback(ended)
+    return futures
 
 
 def results(futures: Iterable[PrefectFuture[Any]]) -> list[Any]:
     """Wait for all of them, the failed and the good ones, and give what they returned.
 
     Raises:
-        KubeV6Error: Some failed. Those that never began, because what they depend on had failed, are not named.
+        KubeV6Error: Some failed. Those that did not begin, because what they depend on had failed, are not named.
     """
     pending = list(futures)
     wait(pending)
     failed = [future.state for future in pending if future.state.is_failed() or future.state.is_crashed()]
     errors = [state.result(raise_on_failure=False) for state in failed]
-    if len(errors) == 1:
-        raise errors[0]
-    if errors:
-        raise CombinedError(tuple(errors))
+    causes = [error for error in errors if not isinstance(error, NotBegunError)]
+    if len(causes) == 1:
+        raise causes[0]
+    if causes:
+        raise CombinedError(tuple(causes))
     return [future.result() for future in pending]
 
 
 def is_transient(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:  # noqa: ARG001 - Prefect's signature
     """Whether the same may succeed when simply tried again. What is wrong stays wrong and gets one attempt."""
     error = state.result(raise_on_failure=False)
-    again = isinstance(error, KubeV6Error) and error.transient
+    again = isinstance(error, KubeV6Error) and error.transient and not steps.stopped()
     if again:
         log.warning("%s; trying again", error)
     return again

@@ -6,12 +6,14 @@ import json
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from functools import partial
 
+from configs.errors import CombinedError
 from configs.manifest import Manifest
-from configs.plan import plan
+from configs.plan import plan_node
 from configs.schema import Cluster, Release
 from configs.state import NodeState, StageState
-from tasks import engine, inventory, kubeadm, survey
+from tasks import engine, inventory, kubeadm, preflight, survey
 from tasks.diff import Change
 from tasks.ssh import Endpoint, connect
 from tasks.steps import step
@@ -29,7 +31,7 @@ def preview(cluster: Cluster, release: Release, manifest: Manifest | None) -> Pr
         manifest: What it holds; without it the binaries cannot be compared.
 
     Raises:
-        KubeV6Error: The lab is not up, or a machine cannot be reached.
+        KubeV6Error: The lab is not up, or a machine cannot be reached or cannot become what the topology says.
     """
     machines = inventory.endpoints(cluster)
 
@@ -37,8 +39,10 @@ def preview(cluster: Cluster, release: Release, manifest: Manifest | None) -> Pr
         return _changes(cluster, release, manifest, name, machines[name])
 
     with ThreadPoolExecutor(max_workers=32) as pool:
-        names = [node.name for node in cluster.nodes]
-        return dict(zip(names, pool.map(of, names), strict=True))
+        asked = {node.name: pool.submit(of, node.name) for node in cluster.nodes}
+    if errors := tuple(error for future in asked.values() if (error := future.exception())):
+        raise errors[0] if len(errors) == 1 else CombinedError(errors)
+    return {name: future.result() for name, future in asked.items()}
 
 
 def _changes(
@@ -47,10 +51,10 @@ def _changes(
     with step(name, "compare") as shown, connect(endpoint) as ssh:
         asked = name == cluster.support.name and not cluster.dns64.forwarders
         resolvers = survey.resolvers(ssh) if asked else ()
-        stages = plan(cluster, release, manifest, resolvers=resolvers)[name].stages
-        changes = engine.plan_changes(ssh, stages)
+        stages = plan_node(cluster, release, manifest, name, resolvers=resolvers).stages
         node = cluster.node(name)
-        if manifest is not None and node.in_kubernetes and not kubeadm.probe(ssh, cluster, manifest, node).member:
+        changes = engine.plan_changes(ssh, stages, before=partial(preflight.check, cluster, release, node))
+        if manifest is not None and node.in_kubernetes and not kubeadm.is_member(ssh, cluster, manifest, node):
             verb = "init" if "control-plane" in node.roles else "join"
             changes["kubeadm"] = (Change("cluster", cluster.name, verb, will="by kubeadm"),)
         shown.ended_as(f"{sum(map(len, changes.values()))} changes")

@@ -1,4 +1,4 @@
-"""The visible pieces of a deploy: one Prefect task each. What they do is in ``tasks``; when, in ``flows/deploy.py``.
+"""The pieces of a deploy. What they do is in ``tasks``; in which order, in ``flows/deploy.py``.
 
 Each returns the changes that it made, one line each, so a run that found everything in place returns none.
 """
@@ -9,13 +9,14 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import ParamSpec, TypeVar
 
 from prefect import Task, task
 from prefect.tasks import exponential_backoff
 
 from configs.manifest import Manifest
-from configs.plan import plan
+from configs.plan import plan_node
 from configs.schema import Cluster, Release
 from configs.state import NodeState
 from flows import choose_release
@@ -23,7 +24,7 @@ from flows.connections import close_all, connection
 from flows.deployed import remember
 from flows.futures import is_transient
 from tasks import cluster_dns as dns
-from tasks import engine, inventory, kubeadm, lab, registry, steps, survey
+from tasks import engine, inventory, kubeadm, lab, preflight, registry, steps, survey
 from tasks.checks import Check
 from tasks.ssh import Connection
 from tasks.store import Store
@@ -61,6 +62,23 @@ class Job:
     manifest: Manifest
 
 
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """What a deploy came to.
+
+    Attributes:
+        manifest: The release that the cluster runs.
+        why: Why this release.
+        changes: What was changed, one line each.
+        checks: The proof.
+    """
+
+    manifest: Manifest
+    why: str
+    changes: tuple[str, ...]
+    checks: tuple[Check, ...]
+
+
 @visible("machines of {cluster.name}")
 def machines(cluster: Cluster) -> Changes:
     """The machines: containers for a lab; those of a cluster of one's own are there already."""
@@ -81,58 +99,52 @@ def release(cluster: Cluster, prebuilt: bool, named: str) -> choose_release.Chos
         return chosen
 
 
-@visible("{name}: prepare")
-def prepare(job: Job, name: str) -> Changes:
-    """A machine's network, then its support services or its container runtime."""
-    return _bring(job, name, ("network", "support", "runtime"))
+def provide_python(ssh: Connection) -> Changes:
+    """Python, with which a machine is asked and changed."""
+    return (f"{ssh.node}: python3 installed",) if ssh.provide_python() else ()
 
 
-@visible("fill the registry")
-def fill_registry(job: Job) -> Changes:
+def bring(ssh: Connection, job: Job, state: NodeState, *stages: str) -> Changes:
+    """A machine to those of its stages that are named, in their order."""
+    before = partial(preflight.check, job.cluster, job.release, job.cluster.node(state.node))
+    return tuple(
+        f"{state.node}: {change.describe()}"
+        for stage in state.stages
+        if stage.name in stages
+        for change in engine.bring_to(ssh, stage, before=before)
+    )
+
+
+def fill_registry(ssh: Connection, job: Job) -> Changes:
     """The release into the registry on the support node, through the SSH connection to it."""
-    support = job.cluster.support
-    with (
-        connection(job.cluster, support.name) as ssh,
-        ssh.forward(str(support.address), job.cluster.registry.port) as port,
-    ):
+    registry.drop_damaged(ssh)
+    with ssh.forward(str(job.cluster.support.address), job.cluster.registry.port) as port:
         pushed = registry.push(job.manifest, Store(), f"http://127.0.0.1:{port}")
     return (f"registry: {pushed.sent} blobs and manifests sent",) if pushed.sent else ()
 
 
-@visible("{name}: install Kubernetes")
-def install(job: Job, name: str) -> Changes:
-    """Kubernetes' binaries and settings onto a node."""
-    return _bring(job, name, ("kubernetes",))
-
-
-@visible("kubeadm init")
-def initialise(job: Job) -> Changes:
+def initialise(ssh: Connection, job: Job) -> Changes:
     """The control plane, and its kubeconfig to the user."""
-    name = job.cluster.control_plane.name
-    with connection(job.cluster, name) as ssh:
-        begun = kubeadm.init(ssh, job.cluster, job.manifest)
-        kubeadm.fetch_kubeconfig(ssh, job.cluster)
+    begun = kubeadm.init(ssh, job.cluster, job.manifest)
+    kubeadm.fetch_kubeconfig(ssh, job.cluster)
     remember(job.cluster, job.manifest)
-    return (f"{name}: kubeadm init",) if begun else ()
+    return (f"{job.cluster.control_plane.name}: kubeadm init",) if begun else ()
 
 
-@visible("{name}: kubeadm join")
-def join(job: Job, name: str) -> Changes:
+def cluster_dns(ssh: Connection, job: Job) -> Changes:
+    """Names for Services."""
+    return (f"{job.cluster.name}: cluster DNS",) if dns.apply(ssh, job.cluster, job.manifest) else ()
+
+
+def join(ssh: Connection, job: Job, name: str) -> Changes:
     """A worker into the cluster, unless it is a member already."""
     node = job.cluster.node(name)
-    with steps.step(name, "kubeadm join") as shown, connection(job.cluster, name) as ssh:
-        if kubeadm.probe(ssh, job.cluster, job.manifest, node).member:
+    with steps.step(name, "kubeadm join") as shown:
+        if kubeadm.is_member(ssh, job.cluster, job.manifest, node):
             shown.ended_as("already done")
             return ()
-        kubeadm.join(ssh, job.cluster, job.release, job.manifest, node, _credentials(job))
+        kubeadm.join(ssh, job.cluster, job.release, job.manifest, node, _credentials(job.cluster))
     return (f"{name}: kubeadm join",)
-
-
-@visible("cluster DNS")
-def cluster_dns(job: Job) -> Changes:
-    """Names for Services."""
-    with connection(job.cluster, job.cluster.control_plane.name) as ssh:
-        return (f"{job.cluster.name}: cluster DNS",) if dns.apply(ssh, job.cluster, job.manifest) else ()
 
 
 @visible("proof")
@@ -141,10 +153,11 @@ def prove(job: Job) -> tuple[Check, ...]:
     return verify(job.cluster, job.manifest, inventory.endpoints(job.cluster))
 
 
-def node_state(job: Job, name: str, ssh: Connection) -> NodeState:
+def node_state(ssh: Connection, job: Job, name: str) -> NodeState:
     """What a machine must look like. The support node is asked for its own resolvers where the topology names none."""
     asked = name == job.cluster.support.name and not job.cluster.dns64.forwarders
-    return plan(job.cluster, job.release, job.manifest, resolvers=survey.resolvers(ssh) if asked else ())[name]
+    resolvers = survey.resolvers(ssh) if asked else ()
+    return plan_node(job.cluster, job.release, job.manifest, name, resolvers=resolvers)
 
 
 def stop() -> None:
@@ -158,29 +171,21 @@ def say_waiting(cluster: Cluster) -> None:
     log.warning("another run works on cluster %s; waiting for it to end", cluster.name)
 
 
-def _bring(job: Job, name: str, stages: tuple[str, ...]) -> Changes:
-    with connection(job.cluster, name) as ssh:
-        state = node_state(job, name, ssh)
-        return tuple(
-            f"{name}: {change.describe()}"
-            for stage in state.stages
-            if stage.name in stages
-            for change in engine.bring_to(ssh, stage)
-        )
-
-
 # The token that lets workers join lives here and nowhere else: Prefect stores what tasks take and return.
 _asking = threading.Lock()
 _made: dict[str, kubeadm.JoinCredentials] = {}
 
 
-def _credentials(job: Job) -> kubeadm.JoinCredentials:
-    """The credentials for joining, made once for all workers of a run."""
+def _credentials(cluster: Cluster) -> kubeadm.JoinCredentials:
+    """The credentials for joining, made once for all workers of a run.
+
+    They are asked for over a connection of its own: that of the control plane's task is in use.
+    """
     with _asking:
-        if job.cluster.name not in _made:
-            with connection(job.cluster, job.cluster.control_plane.name) as ssh:
-                _made[job.cluster.name] = kubeadm.join_credentials(ssh)
-        return _made[job.cluster.name]
+        if cluster.name not in _made:
+            with connection(cluster, cluster.control_plane.name) as ssh:
+                _made[cluster.name] = kubeadm.join_credentials(ssh)
+        return _made[cluster.name]
 
 
 def drop_credentials(cluster: Cluster) -> None:

@@ -144,10 +144,7 @@ def parse_settings(text: str) -> tuple[str, ...]:
 
 def _is_debian(os_release: str) -> bool:
     values = dict(line.split("=", 1) for line in os_release.splitlines() if "=" in line)
-    return (
-        values.get("ID", "").strip('"') == "debian"
-        and values.get("VERSION_CODENAME", "").strip('"') == CODENAME
-    )
+    return values.get("ID", "").strip('"') == "debian" and values.get("VERSION_CODENAME", "").strip('"') == CODENAME
 
 
 def _targets() -> str:

@@ -112,9 +112,7 @@ def start() -> None:
         if Path("/etc/init.d/docker").exists() and shutil.which("service", path=_search_path()):
             shown.progress("by its service script")
             # In a container or a minimal virtual machine the script may fail at its own ulimit lines.
-            if _as_root(["service", "docker", "start"]).returncode == 0 and _wait_for(
-                EnginePaths().socket, 15
-            ):
+            if _as_root(["service", "docker", "start"]).returncode == 0 and _wait_for(EnginePaths().socket, 15):
                 shown.ended_as("by its service script")
                 return
         shown.progress("as a plain process")
@@ -180,9 +178,7 @@ def _program_of(pid: str) -> str:
     """The name of a process; empty when there is none, or when only its exit status is left."""
     process = Path("/proc", pid)
     with suppress(OSError):
-        return (
-            process.joinpath("comm").read_text().strip() if process.joinpath("cmdline").read_bytes() else ""
-        )
+        return process.joinpath("comm").read_text().strip() if process.joinpath("cmdline").read_bytes() else ""
     return ""
 
 
@@ -208,9 +204,7 @@ def _answers(where: Path) -> bool:
             return False
 
 
-def _wait_for(
-    where: Path, deadline: float = START_DEADLINE, process: subprocess.Popen[bytes] | None = None
-) -> bool:
+def _wait_for(where: Path, deadline: float = START_DEADLINE, process: subprocess.Popen[bytes] | None = None) -> bool:
     """Wait until the socket is listened on, the deadline (seconds) has passed, or ``process`` has ended."""
     until = time.monotonic() + deadline
     while not _answers(where):
@@ -238,11 +232,7 @@ def _as_root(command: list[str]) -> subprocess.CompletedProcess[str]:
             env={**os.environ, "PATH": _search_path()},
         )
     except subprocess.TimeoutExpired as error:
-        seen = (
-            error.stdout.decode(errors="replace")
-            if isinstance(error.stdout, bytes)
-            else str(error.stdout or "")
-        )
+        seen = error.stdout.decode(errors="replace") if isinstance(error.stdout, bytes) else str(error.stdout or "")
         return subprocess.CompletedProcess(command, 124, seen, "")
 
 

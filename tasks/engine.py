@@ -52,18 +52,24 @@ def read_facts(connection: Connection, stages: Sequence[StageState]) -> Facts:
     return Facts.parse(answer)
 
 
-def plan_changes(connection: Connection, stages: Sequence[StageState]) -> dict[str, tuple[Change, ...]]:
+def plan_changes(
+    connection: Connection, stages: Sequence[StageState], *, before: Callable[[Facts], None] = lambda _: None
+) -> dict[str, tuple[Change, ...]]:
     """What would be done to a node, by stage, in one round trip. Changes nothing there.
 
     Args:
         connection: To the node.
         stages: The stages.
+        before: Called with the node's facts when something is to be changed, as :func:`bring_to` does.
 
     Raises:
         NodeError: The node could not be asked.
     """
     facts = read_facts(connection, stages)
-    return {stage.name: diff(stage, facts) for stage in stages}
+    changes = {stage.name: diff(stage, facts) for stage in stages}
+    if any(changes.values()):
+        before(facts)
+    return changes
 
 
 def apply(
@@ -102,12 +108,16 @@ def apply(
         )
 
 
-def bring_to(connection: Connection, stage: StageState) -> tuple[Change, ...]:
+def bring_to(
+    connection: Connection, stage: StageState, *, before: Callable[[Facts], None] = lambda _: None
+) -> tuple[Change, ...]:
     """Bring a node to a stage and make sure that it is there.
 
     Args:
         connection: To the node.
         stage: The stage.
+        before: Called with the node's facts before it is changed, and not at all when nothing is to be changed;
+            what it raises keeps the node as it is.
 
     Returns:
         The changes that were made; none when the node was there already.
@@ -118,10 +128,13 @@ def bring_to(connection: Connection, stage: StageState) -> tuple[Change, ...]:
     with step(connection.node, stage.name) as shown:
         made: list[Change] = []
         for _ in range(ROUNDS):
-            changes = diff(stage, read_facts(connection, (stage,)))
+            facts = read_facts(connection, (stage,))
+            changes = diff(stage, facts)
             if not changes:
                 shown.ended_as(f"{len(made)} change{'s' if len(made) > 1 else ''}" if made else "no change")
                 return tuple(made)
+            if not made:
+                before(facts)
             shown.progress(f"{len(changes)} to change")
             apply(connection, stage, changes, progress=shown.progress)
             made += changes

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import requests
+from urllib3.exceptions import NameResolutionError
 
 from configs.errors import KubeV6Error
 from configs.manifest import BinaryEntry, ImageEntry, Manifest, SourceEntry
@@ -82,8 +83,8 @@ def _binary(name: str, wanted: FetchedBinary, store: Store) -> BinaryEntry:
         except requests.RequestException as error:
             raise KubeV6Error(
                 f"{name}: {wanted.url} cannot be downloaded: no answer ({type(error).__name__})",
-                todo="check the network, or use a release that is in the store (kubev6 releases)",
-                transient=True,
+                todo="check the network",
+                transient=not _nameless(error),
                 detail=str(error),
             ) from None
         if expected and size != expected:
@@ -94,6 +95,11 @@ def _binary(name: str, wanted: FetchedBinary, store: Store) -> BinaryEntry:
             )
         shown.ended_as(f"{size / 1e6:.0f} MB")
     return BinaryEntry(name=name, sha256=sha256, size=size)
+
+
+def _nameless(error: requests.RequestException) -> bool:
+    """Whether the host's name could not be resolved: there is no network to try it on again."""
+    return isinstance(getattr(error.args[0] if error.args else None, "reason", None), NameResolutionError)
 
 
 def _image(reference: str, store: Store) -> ImageEntry:

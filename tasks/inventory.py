@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from configs.errors import KubeV6Error
 from configs.schema import Cluster
 from tasks import lab
 from tasks.ssh import Endpoint
@@ -16,10 +17,14 @@ def endpoints(cluster: Cluster) -> dict[str, Endpoint]:
     nothing, at the node's fabric address as root.
 
     Raises:
-        KubeV6Error: The lab of this cluster is not up.
+        KubeV6Error: The lab of this cluster is not up, or has not all of its machines.
     """
     if cluster.lab is not None:
-        return lab.endpoints(cluster.name)
+        known = lab.endpoints(cluster.name)
+        if missing := [node.name for node in cluster.nodes if node.name not in known]:
+            seen = f"the lab {cluster.name!r} has no machine {', '.join(missing)}"
+            raise KubeV6Error(seen, todo="run `kubev6 lab up`")
+        return known
     found = {}
     for node in cluster.nodes:
         ssh = node.ssh.over(cluster.ssh)

@@ -24,19 +24,6 @@ JOIN_SECONDS = 300
 
 
 @dataclass(frozen=True, slots=True)
-class Membership:
-    """What a node says of itself.
-
-    Attributes:
-        member: It is a working member of this cluster.
-        ca: PEM text of the certificate authority it trusts, empty when it has none yet.
-    """
-
-    member: bool
-    ca: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
 class JoinCredentials:
     """What lets a node join. Never logged, never stored, gone after minutes.
 
@@ -49,7 +36,7 @@ class JoinCredentials:
     ca_hash: str
 
 
-def probe(connection: Connection, cluster: Cluster, manifest: Manifest, node: Node) -> Membership:
+def is_member(connection: Connection, cluster: Cluster, manifest: Manifest, node: Node) -> bool:
     """Whether ``node`` is a member of this cluster already.
 
     Args:
@@ -61,11 +48,9 @@ def probe(connection: Connection, cluster: Cluster, manifest: Manifest, node: No
     Raises:
         NodeError: The node belongs to another cluster, or its control plane runs another version.
     """
-    control_plane = "control-plane" in node.roles
-    seen = connection.run_python(
-        PROBE.read_text(), {"node": node.name, "control_plane": control_plane}, step="kubeadm probe", timeout=120
-    )
     wanted = f"https://[{cluster.control_plane.address}]:6443"
+    asked = {"node": node.name, "control_plane": "control-plane" in node.roles, "wanted": wanted}
+    seen = connection.run_python(PROBE.read_text(), asked, step="kubeadm probe", timeout=120)
     reset = "take it out of there first (kubeadm reset on the node)"
     if seen["server"] and seen["server"] != wanted:
         raise NodeError(node.name, "kubeadm", f"belongs to the cluster at {seen['server']}, not {wanted}", todo=reset)
@@ -77,7 +62,7 @@ def probe(connection: Connection, cluster: Cluster, manifest: Manifest, node: No
             f"its control plane runs {seen['tag']}, the release to deploy is {tag}",
             todo="take the cluster down first, or deploy the release that it runs: upgrading in place is not done",
         )
-    return Membership(member=seen["member"], ca=seen["ca"])
+    return bool(seen["member"])
 
 
 def init(connection: Connection, cluster: Cluster, manifest: Manifest) -> bool:
@@ -98,7 +83,7 @@ def init(connection: Connection, cluster: Cluster, manifest: Manifest) -> bool:
     """
     node = cluster.control_plane
     with step(node.name, "kubeadm init") as current:
-        if probe(connection, cluster, manifest, node).member:
+        if is_member(connection, cluster, manifest, node):
             current.ended_as("already done")
             return False
         skip = ["preflight"]
@@ -110,6 +95,9 @@ def init(connection: Connection, cluster: Cluster, manifest: Manifest) -> bool:
             f"kubeadm init --config {KUBEADM_CONFIG} --skip-phases={','.join(skip)} --skip-token-print",
             INIT_SECONDS,
         )
+        # kubeadm made a token for joining that nobody has asked for.
+        tokens = "secrets --field-selector type=bootstrap.kubernetes.io/token"
+        connection.run(f"kubectl --kubeconfig {ADMIN} -n kube-system delete {tokens}", step="kubeadm init")
         current.ended_as(f"control plane at [{node.address}]:6443")
         return True
 
@@ -146,7 +134,7 @@ def join(
     node: Node,
     credentials: JoinCredentials,
 ) -> None:
-    """Run ``kubeadm join`` on a node that :func:`probe` found to be no member.
+    """Run ``kubeadm join`` on a node that :func:`is_member` says is none.
 
     The document with the token goes over the encrypted connection into a file that only root can read, and is removed
     whatever comes of it.

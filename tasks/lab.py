@@ -25,6 +25,7 @@ from typing import Any, TypeVar, cast
 import docker
 import docker.errors
 import requests
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from docker.models.containers import Container
@@ -58,6 +59,7 @@ FIRST_HOST = 10
 OUTSIDE_HOST = 2
 
 _HOST_KEY = "/etc/ssh/ssh_host_ed25519_key.pub"
+_AUTHORIZED_KEYS = "/root/.ssh/authorized_keys"
 _REUSABLE = {"running", "exited", "paused", "restarting"}
 """States of a container that was completely made. Others are left by an interrupted or killed engine."""
 
@@ -120,14 +122,12 @@ def up(cluster: Cluster) -> LabRecord:
     client = container_engine.client()
     with step(cluster.name, "lab") as shown, _alone(shown):
         images = lab_images()
-        public_key, key_is_new = _ensure_key(cluster.name)
+        public_key = _ensure_key(cluster.name)
         management = _ensure_management(client, cluster.name)
         fabric = _ensure_fabric(client, cluster.name)
         subnet = _subnet(management)
         present = _present(client, cluster.name, management, fabric)
-        addresses = _addresses(
-            cluster.nodes, subnet, _known_addresses(cluster.name, present.values(), management)
-        )
+        addresses = _addresses(cluster.nodes, subnet, _known_addresses(cluster.name, present.values(), management))
         outcomes: list[str] = []
 
         def node_up(node: Node) -> NodeRecord:
@@ -146,13 +146,11 @@ def up(cluster: Cluster) -> LabRecord:
                         public_key,
                     ),
                 )
-                if key_is_new and done != "made":
-                    _put_key(container, public_key)
                 _wait_for_ssh(node.name, container, addresses[node.name])
                 state = _boot_state(node.name, container)
                 machine.ended_as(done if state == "running" else f"{done}, {state}")
                 outcomes.append(done)
-                host_key = _host_key(node.name, container)
+                host_key = _exchange_keys(node.name, container, public_key)
                 return NodeRecord(
                     node.name, tuple(node.roles), str(container.id), addresses[node.name], SSH_PORT, host_key
                 )
@@ -214,9 +212,7 @@ def status(name: str) -> LabStatus:
     found = _status(name, _containers(client, name))
     if not found.machines:
         others = ", ".join(lab.name for lab in status_all()) or "none"
-        raise KubeV6Error(
-            f"there is no lab called {name!r} (labs here: {others})", todo="run `kubev6 lab up`"
-        )
+        raise KubeV6Error(f"there is no lab called {name!r} (labs here: {others})", todo="run `kubev6 lab up`")
     return found
 
 
@@ -246,6 +242,7 @@ def endpoints(name: str) -> dict[str, Endpoint]:
             user="root",
             key_file=str(lab_record.key_file(name)),
             known_hosts=str(lab_record.known_hosts(name)),
+            todo="`kubev6 lab up` (deploy does it too) starts its machine and renews the keys on both sides",
         )
         for node in record.nodes
     }
@@ -264,9 +261,7 @@ def _ensure_management(client: docker.DockerClient, name: str) -> Network:
     for _attempt in range(5):
         # Docker knows which subnets are free, but lets containers have addresses of their own choice only where
         # the subnet was chosen too: so ask it for one, and choose that.
-        proposal = client.networks.create(
-            f"{full_name}-proposal", labels={LAB_LABEL: name}, check_duplicate=True
-        )
+        proposal = client.networks.create(f"{full_name}-proposal", labels={LAB_LABEL: name}, check_duplicate=True)
         try:
             proposal.reload()
             subnet = _subnet(proposal)
@@ -370,9 +365,7 @@ def _make_node(
     # Docker's own client calls this `systempaths=unconfined`; the kubelet reads and writes under /proc.
     host_config["MaskedPaths"] = []
     host_config["ReadonlyPaths"] = []
-    role_image = (
-        images.node if node.in_kubernetes else images.support if "support" in node.roles else images.machine
-    )
+    role_image = images.node if node.in_kubernetes else images.support if "support" in node.roles else images.machine
     created = api.create_container(
         role_image,
         name=_container_name(lab, node.name),
@@ -414,9 +407,7 @@ def _make_outside(
     return container
 
 
-def _only_network(
-    client: docker.DockerClient, network: Network, address: str, aliases: list[str] | None = None
-) -> Any:
+def _only_network(client: docker.DockerClient, network: Network, address: str, aliases: list[str] | None = None) -> Any:
     """Docker's form of "connected to this network, under this address"."""
     endpoint: Any = client.api.create_endpoint_config(ipv4_address=address, aliases=aliases)
     networks: Any = {str(network.name): endpoint}
@@ -482,9 +473,16 @@ def _boot_state(node: str, container: Container) -> str:
     return f"{state} ({failed} failed)" if failed else state
 
 
-def _host_key(node: str, container: Container) -> str:
-    """The machine's public host key, read through Docker and not through the network that it protects."""
-    return " ".join(_exec(node, container, ["cat", _HOST_KEY]).split()[:2])
+def _exchange_keys(node: str, container: Container, public_key: str) -> str:
+    """Let the lab's key into a machine that does not know it, and get the machine's public host key.
+
+    Both go through Docker and not through the network that they protect.
+    """
+    text = _exec(node, container, ["sh", "-c", f"cat {_HOST_KEY} || exit; cat {_AUTHORIZED_KEYS} 2>/dev/null; true"])
+    host_key, _, authorized = text.partition("\n")
+    if public_key not in authorized.splitlines(keepends=True):
+        _put_key(container, authorized + public_key)
+    return " ".join(host_key.split()[:2])
 
 
 def _exec(node: str, container: Container, command: list[str]) -> str:
@@ -495,8 +493,8 @@ def _exec(node: str, container: Container, command: list[str]) -> str:
     return output
 
 
-def _put_key(container: Container, public_key: str) -> None:
-    _put(container, {"root/.ssh/authorized_keys": (public_key, 0o600)})
+def _put_key(container: Container, public_keys: str) -> None:
+    _put(container, {_AUTHORIZED_KEYS.removeprefix("/"): (public_keys, 0o600)})
 
 
 def _put(container: Container, files: dict[str, tuple[str, int]]) -> None:
@@ -564,9 +562,7 @@ def _containers(client: docker.DockerClient, name: str) -> list[Container]:
     return client.containers.list(all=True, ignore_removed=True, filters={"label": f"{LAB_LABEL}={name}"})
 
 
-def _present(
-    client: docker.DockerClient, name: str, management: Network, fabric: Network
-) -> dict[str, Container]:
+def _present(client: docker.DockerClient, name: str, management: Network, fabric: Network) -> dict[str, Container]:
     """The lab's containers that can be used, by name; what is left of others is removed.
 
     An engine that was killed leaves some half made or half removed, and a network that was removed and made
@@ -627,20 +623,26 @@ def _summary(outcomes: Sequence[str], strangers: Sequence[str]) -> str:
 # --- the lab's key ---------------------------------------------------------------------------------------
 
 
-def _ensure_key(name: str) -> tuple[str, bool]:
-    """The public key that the lab's machines let in, and whether it was made just now."""
+def _ensure_key(name: str) -> str:
+    """The public key that the lab's machines let in, made when there is none."""
     private_file = lab_record.key_file(name)
     comment = f"kubev6-{name}"
     if private_file.exists():
-        private = serialization.load_ssh_private_key(private_file.read_bytes(), password=None)
-        return _public(private.public_key(), comment), False
+        try:
+            private = serialization.load_ssh_private_key(private_file.read_bytes(), password=None)
+        except (OSError, ValueError, UnsupportedAlgorithm) as error:
+            raise KubeV6Error(
+                f"{private_file} cannot be used as a private key: {getattr(error, 'strerror', None) or error}",
+                todo="remove it and run this again: a new one is made and put into the lab's machines",
+            ) from error
+        return _public(private.public_key(), comment)
     made = Ed25519PrivateKey.generate()
     text = made.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
     )
     private_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     lab_record.write_whole(private_file, text.decode(), mode=0o600)
-    return _public(made.public_key(), comment), True
+    return _public(made.public_key(), comment)
 
 
 def _public(key: Any, comment: str) -> str:
@@ -654,9 +656,7 @@ def _public(key: Any, comment: str) -> str:
 @contextmanager
 def _alone(shown: Step) -> Iterator[None]:
     """One lab command at a time: they share images and Docker's pool of subnets."""
-    with exclusive(
-        cache_dir() / "labs.lock", lambda: shown.progress("waiting for another lab command to end")
-    ):
+    with exclusive(cache_dir() / "labs.lock", lambda: shown.progress("waiting for another lab command to end")):
         yield
 
 
@@ -687,6 +687,4 @@ def _docker(what: str, action: Callable[[], R]) -> R:
             f"Docker could not {what}: {error.explanation or error}", transient=error.is_server_error()
         ) from error
     except requests.RequestException as error:
-        raise KubeV6Error(
-            f"Docker did not answer while asked to {what}", transient=True, detail=str(error)
-        ) from error
+        raise KubeV6Error(f"Docker did not answer while asked to {what}", transient=True, detail=str(error)) from error

@@ -82,7 +82,7 @@ def read(name: str) -> LabRecord | None:
     except (ValueError, KeyError, TypeError) as error:
         raise KubeV6Error(
             f"{file} is not a lab's record ({error})",
-            todo=f"run `kubev6 lab down {name}`, then `kubev6 lab up`",
+            todo=f"run `kubev6 lab down --cluster {name}`, then bring it up anew",
         ) from error
 
 

@@ -8,10 +8,12 @@ blobs too, of a repository of their own.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -19,9 +21,17 @@ from requests.adapters import HTTPAdapter
 
 from configs.errors import KubeV6Error
 from configs.manifest import BINARY_REPOSITORY, ImageEntry, Manifest
+from tasks.ssh import Connection
 from tasks.steps import step
 from tasks.store import Store
 
+log = logging.getLogger("kubev6.registry")
+STORAGE = "/var/lib/docker-registry"
+"""Where the registry of the support node keeps what it has: ``rootdirectory`` of its configuration."""
+READ = "/run/kubev6-registry-blobs.json"
+"""What was found good there since the machine was started."""
+BLOBS = Path(__file__).with_name("on_node") / "registry_blobs.py"
+BLOBS_SECONDS = 600
 TIMEOUT = (10, 120)
 """Seconds to connect, and of silence in a transfer."""
 
@@ -93,6 +103,25 @@ def push(manifest: Manifest, store: Store, base_url: str, *, parallel: int = 4) 
     return Pushed(sent, present, sent_bytes)
 
 
+def drop_damaged(connection: Connection) -> tuple[str, ...]:
+    """Take out of the registry's storage what is not what its digest says, so that the next push sends it anew.
+
+    Args:
+        connection: To the support node.
+
+    Returns:
+        The digests taken out.
+
+    Raises:
+        NodeError: The storage cannot be read or changed.
+    """
+    where = {"root": STORAGE, "memory": READ}
+    dropped = connection.run_python(BLOBS.read_text(), where, step="check the registry", timeout=BLOBS_SECONDS)
+    for digest in dropped:
+        log.warning("%s: the registry's %s was damaged on the disk there; it is sent anew", connection.node, digest)
+    return tuple(dropped)
+
+
 def _blobs(manifest: Manifest, store: Store) -> Iterator[_Blob]:
     for binary in manifest.binaries:
         yield _Blob(BINARY_REPOSITORY, f"sha256:{binary.sha256}", binary.size)
@@ -118,6 +147,11 @@ def _push_blob(session: requests.Session, store: Store, base_url: str, blob: _Bl
                 data=content,
                 headers={"Content-Type": "application/octet-stream"},
                 timeout=TIMEOUT,
+            )
+        if ended.status_code == 400 and store.drop_damaged(blob.digest):
+            raise KubeV6Error(
+                f"the store's {blob.digest} of {blob.repository} had other bytes than that, and was removed",
+                todo="build or fetch the release again (`kubev6 releases` lists what can be had)",
             )
         _expect_digest(_expect(ended, 201), blob.digest)
     return True

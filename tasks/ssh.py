@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,7 @@ class Endpoint:
         user: Login name. Anyone but root needs the right to use sudo.
         key_file: Private key; None means agent and default keys.
         known_hosts: File with the host's key; None means the user's and the system's own files.
+        todo: What to do when no connection comes about, where whoever made the machine knows better than SSH.
     """
 
     node: str
@@ -72,6 +73,7 @@ class Endpoint:
     user: str = "root"
     key_file: str | None = None
     known_hosts: str | None = None
+    todo: str = field(default="", compare=False)
 
     @property
     def authority(self) -> str:
@@ -183,7 +185,7 @@ class Connection:
             The parsed answer.
 
         Raises:
-            NodeError: The program failed, answered something else than JSON, or Python cannot be had on the node.
+            NodeError: The program failed, answered something else than JSON, or the node has no Python.
         """
         encoded = base64.b64encode(json.dumps(payload).encode()).decode()
         bound = f"import base64, json\nPAYLOAD = json.loads(base64.b64decode({encoded!r}).decode())\n"
@@ -196,10 +198,15 @@ class Connection:
         # -I and -S: nothing of the node's own Python set-up takes part, and it starts in half the time.
         command = ["python3", "-IS", "-"]
         result = self.run(command, step=step, stdin=program, timeout=timeout, check=False, on_stderr=line)
-        if result.status in (126, 127):
-            self._install_python()
-            result = self.run(command, step=step, stdin=program, timeout=timeout, check=False, on_stderr=line)
         detail = f"{result.stdout}\n{result.stderr}"
+        if result.status in (126, 127):
+            raise NodeError(
+                self.node,
+                step,
+                "there is no python3, so the node cannot be asked",
+                todo="a deploy installs it by the node's package manager; by hand: apt-get install python3",
+                detail=detail,
+            )
         if result.status != 0:
             last = _last_line(result.stderr) or "no output"
             raise NodeError(self.node, step, f"python3 ended with status {result.status}: {last}", detail=detail)
@@ -209,6 +216,29 @@ class Connection:
             raise NodeError(
                 self.node, step, f"the answer is not JSON: {result.stdout[:80]!r}", detail=detail
             ) from error
+
+    def provide_python(self) -> bool:
+        """Install Python by the node's own package manager, unless it is there: :meth:`run_python` needs it.
+
+        Returns:
+            True when it was installed.
+
+        Raises:
+            NodeError: It cannot be had.
+        """
+        if self.run(["python3", "-IS", "-c", ""], step="find python3", check=False).status not in (126, 127):
+            return False
+        script = (
+            "if command -v apt-get >/dev/null; then export DEBIAN_FRONTEND=noninteractive; "
+            "apt-get -o DPkg::Lock::Timeout=300 update && "
+            "apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends python3; "
+            "elif command -v dnf >/dev/null; then dnf install -y python3; "
+            "elif command -v yum >/dev/null; then yum install -y python3; "
+            "else echo 'no apt-get, dnf or yum here: install python3 (3.6 or newer) by hand' >&2; exit 1; fi"
+        )
+        with announced_step(self.node, "install python3"):
+            self.run(script, step="install python3", timeout=600)
+        return True
 
     def forward(self, host: str, port: int) -> AbstractContextManager[int]:
         """A port on 127.0.0.1 whose connections the node makes to ``host`` and ``port``.
@@ -253,19 +283,6 @@ class Connection:
                 "named by KUBEV6_SUDO_PASSWORD_FILE",
             )
         return self._sudo
-
-    def _install_python(self) -> None:
-        """Install Python by the node's own package manager; the state engine runs on it."""
-        script = (
-            "if command -v apt-get >/dev/null; then export DEBIAN_FRONTEND=noninteractive; "
-            "apt-get -o DPkg::Lock::Timeout=300 update && "
-            "apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends python3; "
-            "elif command -v dnf >/dev/null; then dnf install -y python3; "
-            "elif command -v yum >/dev/null; then yum install -y python3; "
-            "else echo 'no apt-get, dnf or yum here: install python3 (3.6 or newer) by hand' >&2; exit 1; fi"
-        )
-        with announced_step(self.node, "install python3"):
-            self.run(script, step="install python3", timeout=600)
 
     def _execute(
         self,
@@ -329,12 +346,16 @@ def connect(endpoint: Endpoint, *, timeout: float = 15) -> Connection:
     Raises:
         NodeError: Unreachable, host key unknown or changed, or login refused.
     """
-    transport = _transport(endpoint, timeout)
     try:
-        _handshake(endpoint, transport, timeout)
-        _authenticate(endpoint, transport)
-    except BaseException:
-        transport.close()
+        transport = _transport(endpoint, timeout)
+        try:
+            _handshake(endpoint, transport, timeout)
+            _authenticate(endpoint, transport)
+        except BaseException:
+            transport.close()
+            raise
+    except NodeError as error:
+        error.todo = endpoint.todo or error.todo
         raise
     transport.set_keepalive(KEEPALIVE)
     return Connection(endpoint, transport)
@@ -412,7 +433,8 @@ def _handshake(endpoint: Endpoint, transport: paramiko.Transport, timeout: float
     options.key_types = first + [kind for kind in options.key_types if kind not in first]
     try:
         transport.start_client(timeout=timeout)
-        # start_client returns without a word when the time is up; this does not.
+        if not transport.initial_kex_done:  # start_client returns without a word when the time is up
+            raise TimeoutError(f"silence for {timeout:g} s")
         key = transport.get_remote_server_key()
     except (paramiko.SSHException, OSError, EOFError) as error:
         incompatible = isinstance(error, paramiko.ssh_exception.IncompatiblePeer)
@@ -420,8 +442,10 @@ def _handshake(endpoint: Endpoint, transport: paramiko.Transport, timeout: float
         raise NodeError(
             endpoint.node,
             STEP,
-            f"{endpoint.authority} answers, but no SSH session came of it: {seen}",
-            todo="" if not incompatible else "let its sshd offer algorithms of this century",
+            f"{endpoint.authority} takes the connection, but no SSH session came of it: {seen}",
+            todo="let its sshd offer algorithms of this century"
+            if incompatible
+            else "look on the machine's console whether it is frozen or overloaded, and whether that port is sshd's",
             transient=not incompatible,
         ) from error
     accepted = known.get(key.get_name(), [])
@@ -520,8 +544,9 @@ def _keys(endpoint: Endpoint, tried: list[str]) -> Iterator[tuple[str, paramiko.
             raise NodeError(
                 endpoint.node,
                 STEP,
-                f"cannot use the key {path}: {getattr(error, 'strerror', None) or error}",
+                f"cannot use the key {path}: {getattr(error, 'strerror', None) or 'no private key is in it'}",
                 todo="name a private key in OpenSSH format",
+                detail=str(error),
             ) from error
         yield f"key {path}", key
         return

@@ -15,6 +15,8 @@ log = logging.getLogger("kubev6.ssh")
 
 BUFFER = 256 * 1024
 OPEN_TIMEOUT = 15.0
+GONE = (OSError, paramiko.SSHException, EOFError)
+"""What using an end raises whose other side has gone."""
 
 
 @contextmanager
@@ -39,7 +41,7 @@ def forwarded_port(transport: paramiko.Transport, node: str, host: str, port: in
         def carry(near: socket.socket) -> None:
             try:
                 far = transport.open_channel("direct-tcpip", (host, port), near.getpeername()[:2], timeout=OPEN_TIMEOUT)
-            except (paramiko.SSHException, OSError, EOFError) as error:
+            except GONE as error:
                 log.warning("%s: no connection to [%s]:%d: %s", node, host, port, error)
                 near.close()
                 return
@@ -51,8 +53,8 @@ def forwarded_port(transport: paramiko.Transport, node: str, host: str, port: in
             back.join()
             with lock:
                 open_ends.difference_update((near, far))
-            far.close()
-            near.close()
+            _end(far)
+            _end(near)
 
         def accept() -> None:
             while True:
@@ -75,24 +77,30 @@ def forwarded_port(transport: paramiko.Transport, node: str, host: str, port: in
             with lock:
                 left = list(open_ends)
             for end in left:
-                with contextlib.suppress(OSError):
-                    end.shutdown(socket.SHUT_RDWR)
-                end.close()
+                _end(end)
+
+
+def _end(end: socket.socket | paramiko.Channel) -> None:
+    # Its other side, or the whole transport, may be gone already. Shutdown first: it wakes who reads from it.
+    with contextlib.suppress(*GONE):
+        end.shutdown(socket.SHUT_RDWR)
+    with contextlib.suppress(*GONE):
+        end.close()
 
 
 def _pump_forth(near: socket.socket, far: paramiko.Channel) -> None:
     buffer = bytearray(BUFFER)
     view = memoryview(buffer)
     # Either end may go away at any time; the other is told by the shutdown below.
-    with contextlib.suppress(OSError, paramiko.SSHException, EOFError):
+    with contextlib.suppress(*GONE):
         while count := near.recv_into(buffer):
             far.sendall(bytes(view[:count]))
-    with contextlib.suppress(OSError, paramiko.SSHException, EOFError):
+    with contextlib.suppress(*GONE):
         far.shutdown_write()
 
 
 def _pump_back(far: paramiko.Channel, near: socket.socket) -> None:
-    with contextlib.suppress(OSError, paramiko.SSHException, EOFError):
+    with contextlib.suppress(*GONE):
         while data := far.recv(BUFFER):
             near.sendall(data)
     with contextlib.suppress(OSError):

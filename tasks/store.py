@@ -181,6 +181,13 @@ class Store:
             if (seen := self._fault(digest, size, deep=deep))
         )
 
+    def drop_damaged(self, digest: str) -> bool:
+        """Remove a blob whose bytes are not what its digest says, so that it is made anew. Returns whether it was."""
+        if not self._fault(digest, None, deep=True):
+            return False
+        self.blob(digest).unlink(missing_ok=True)
+        return True
+
     def blobs(self, manifest: Manifest) -> Iterator[tuple[str, str, int | None]]:
         """Every blob of a release: the binary or image it is of, its digest and its size (None if not known)."""
         for binary in manifest.binaries:

@@ -74,17 +74,20 @@ def _start_probe_pods(control_plane: Connection, cluster: Cluster, manifest: Man
     system = f"{KUBECTL} -n kube-system"
     # What an earlier proof that was cut off left behind has to be gone first. A pod that does not get Ready, or a
     # system pod that is still starting, is for the checks to report: they say which.
+    # They share one deadline: a node that is gone keeps more than one of them waiting.
+    left = "--timeout=$(( $(date +%s) < end ? end - $(date +%s) : 1 ))s"
     script = (
+        f"end=$(( $(date +%s) + {READY_SECONDS} )); "
         f"{KUBECTL} delete namespace {PROOF_NAMESPACE} --ignore-not-found --timeout={READY_SECONDS}s >/dev/null "
         f"&& {KUBECTL} create -f - >/dev/null || exit 1; "
-        f"{KUBECTL} wait --for=condition=Ready nodes --all --timeout={READY_SECONDS}s >/dev/null; "
-        f"{KUBECTL} wait -n {PROOF_NAMESPACE} --for=condition=Ready pods --all --timeout={READY_SECONDS}s >/dev/null; "
-        f"{system} wait --for=condition=Ready pods -l tier=control-plane --timeout={READY_SECONDS}s >/dev/null; "
+        f"{KUBECTL} wait --for=condition=Ready nodes --all {left} >/dev/null; "
+        f"{KUBECTL} wait -n {PROOF_NAMESPACE} --for=condition=Ready pods --all {left} >/dev/null; "
+        f"{system} wait --for=condition=Ready pods -l tier=control-plane {left} >/dev/null; "
         f"for each in $({system} get deployments,daemonsets -o name); do "
-        f"{system} rollout status $each --timeout={READY_SECONDS}s >/dev/null; done; "
+        f"{system} rollout status $each {left} >/dev/null; done; "
         f"{KUBECTL} get nodes,pods,services --all-namespaces -o json"
     )
-    answer = control_plane.run(script, step="proof", stdin=objects.encode(), timeout=6 * READY_SECONDS)
+    answer = control_plane.run(script, step="proof", stdin=objects.encode(), timeout=3 * READY_SECONDS)
     items = json.loads(answer.stdout)["items"]
     of_kind = {kind: [item for item in items if item["kind"] == kind] for kind in ("Node", "Pod", "Service")}
     in_proof = [item for item in items if item["metadata"].get("namespace") == PROOF_NAMESPACE]

@@ -442,6 +442,10 @@ def write_atomically(path: str, data: bytes, mode: int, owner: Optional[Tuple[in
                 file.write(data)
                 file.truncate()
             os.chmod(path, mode)
+    except OSError as error:
+        if error.filename is None:  # what writing says of a full disk does not say where
+            raise OSError(error.errno, error.strerror, path) from None
+        raise
     finally:
         if os.path.lexists(temporary):
             os.unlink(temporary)
@@ -820,7 +824,7 @@ def download(change: Json, partial: str, tell: Callable[[str, int], None]) -> No
         raise Failed(said, transient=True)
     if count > change["size"] or digest.hexdigest() != change["sha256"]:
         said = "{}: wrong checksum: sha256 {} was expected, {} came; {} is as it was"
-        todo = "fill the registry again, then run this again"
+        todo = "start the support node anew and run this again: what the registry has damaged is then sent anew"
         raise Failed(said.format(url, change["sha256"][:12], digest.hexdigest()[:12], change["subject"]), todo)
     os.chmod(partial, 0o755)
 

@@ -7,12 +7,14 @@ import json
 import re
 import subprocess
 import time
+from typing import Any, Dict
 
-CA = "/etc/kubernetes/pki/ca.crt"
 APISERVER = "/etc/kubernetes/manifests/kube-apiserver.yaml"
+START_SECONDS = 60
+"""How long an API server that belongs here is waited for, when the kubelet runs that starts it."""
 
 
-def read(path):
+def read(path: str) -> str:
     try:
         with open(path) as file:
             return file.read()
@@ -20,18 +22,24 @@ def read(path):
         return ""
 
 
-def kubectl(kubeconfig, *arguments):
+def found(pattern: str, text: str) -> str:
+    match = re.search(pattern, text)
+    return match.group(1) if match else ""
+
+
+def kubectl(kubeconfig: str, *arguments: str) -> bool:
     command = ["kubectl", "--kubeconfig", kubeconfig, "--request-timeout=5s"] + list(arguments)
     try:
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=15)
+        done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=15)
     except (OSError, subprocess.TimeoutExpired):
         return False
     return done.returncode == 0
 
 
-def is_member(kubeconfig, node, control_plane, patience):
+def is_member(kubeconfig: str, node: str, control_plane: bool) -> bool:
     """True once the API server knows the node; a server that is still starting is waited for."""
-    deadline = time.monotonic() + patience
+    kubelet_runs = subprocess.run(["systemctl", "is-active", "--quiet", "kubelet"]).returncode == 0
+    deadline = time.monotonic() + (START_SECONDS if kubelet_runs else 0)
     while True:
         if kubectl(kubeconfig, "get", "node", node):
             # kube-proxy is the last thing that kubeadm init sets up: without it, init died on the way.
@@ -41,23 +49,18 @@ def is_member(kubeconfig, node, control_plane, patience):
         time.sleep(0.5)
 
 
-def probe(node, control_plane):
+def probe(node: str, control_plane: bool, wanted: str) -> Dict[str, Any]:
     manifest = read(APISERVER)
     kubeconfig = "/etc/kubernetes/admin.conf" if control_plane else "/etc/kubernetes/kubelet.conf"
-    config = read(kubeconfig)
-    server = re.search(r"server: (\S+)", config)
-    image = re.search(r"image: \S+:(\S+)", manifest)
-    began = bool(config and (manifest or not control_plane))
-    patience = 0
-    if began:
-        active = subprocess.run(["systemctl", "is-active", "--quiet", "kubelet"]).returncode == 0
-        patience = 60 if active else 0
+    server = found(r"server: (\S+)", read(kubeconfig))
+    # A member of another cluster is none of this one, however long its API server is waited for.
+    begun = server == wanted and (bool(manifest) or not control_plane)
     return {
-        "server": server.group(1) if server else "",
-        "tag": image.group(1) if image else "",
-        "ca": read(CA),
-        "member": began and is_member(kubeconfig, node, control_plane, patience),
+        "server": server,
+        "tag": found(r"image: \S+:(\S+)", manifest),
+        "member": begun and is_member(kubeconfig, node, control_plane),
     }
 
 
-print(json.dumps(probe(**PAYLOAD)))
+if "PAYLOAD" in globals():
+    print(json.dumps(probe(**PAYLOAD)))  # type: ignore[name-defined]

@@ -12,26 +12,31 @@ import sys
 import threading
 import time
 import urllib.request
+from typing import Any, Dict, List
 
 CA = "/etc/kubernetes/pki/ca.crt"
 TIMEOUT = 5
 
+Question = Dict[str, str]
+Answer = List[Any]
 
-def fetch(url):
+
+def fetch(url: str) -> str:
     # A proxy set for the machine would answer in the cluster's place.
-    handlers = [urllib.request.ProxyHandler({})]
+    handlers = [urllib.request.ProxyHandler({})]  # type: List[urllib.request.BaseHandler]
     if url.startswith("https:"):
         handlers.append(urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=CA)))
     with urllib.request.build_opener(*handlers).open(url, timeout=TIMEOUT) as answer:
-        return answer.read(65536).decode("utf-8", "replace")
+        page = answer.read(65536)  # type: bytes
+    return page.decode("utf-8", "replace")
 
 
-def resolve(name):
+def resolve(name: str) -> str:
     found = socket.getaddrinfo(name, None, socket.AF_INET6, socket.SOCK_STREAM)
-    return "\n".join(sorted({entry[4][0] for entry in found}))
+    return "\n".join(sorted({str(entry[4][0]) for entry in found}))
 
 
-def ask(question, deadline):
+def ask(question: Question, deadline: float) -> Answer:
     attempt = {"fetch": fetch, "resolve": resolve}[question["kind"]]
     while True:
         started = time.monotonic()
@@ -43,7 +48,7 @@ def ask(question, deadline):
         time.sleep(0.3)
 
 
-def ask_from_pod(pod, questions, kubectl, patience):
+def ask_from_pod(pod: str, questions: List[Question], kubectl: List[str], patience: float) -> Dict[str, Answer]:
     """All questions of one pod in one exec."""
     with open(CA) as file:
         errand = {"patience": patience, "timeout": TIMEOUT, "ca": file.read(), "questions": questions}
@@ -58,16 +63,16 @@ def ask_from_pod(pod, questions, kubectl, patience):
     try:
         output, errors = process.communicate(json.dumps(errand), timeout=patience + 6 * TIMEOUT)
         said = errors.strip() or said
-        return json.loads(output)
+        return dict(json.loads(output))
     except (subprocess.TimeoutExpired, ValueError):
         process.kill()
         return {question["id"]: [1, "kubectl exec: " + said, 0.0] for question in questions}
 
 
-def main(node, pods, kubectl, patience):
-    answers = {}
+def main(node: List[Question], pods: Dict[str, List[Question]], kubectl: List[str], patience: float) -> None:
+    answers = {}  # type: Dict[str, Answer]
 
-    def ask_pod(pod, questions):
+    def ask_pod(pod: str, questions: List[Question]) -> None:
         answers.update(ask_from_pod(pod, questions, kubectl, patience))
 
     threads = [threading.Thread(target=ask_pod, args=each) for each in pods.items()]
@@ -81,4 +86,5 @@ def main(node, pods, kubectl, patience):
     json.dump(answers, sys.stdout)
 
 
-main(**PAYLOAD)
+if "PAYLOAD" in globals():
+    main(**PAYLOAD)  # type: ignore[name-defined]

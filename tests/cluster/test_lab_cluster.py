@@ -140,7 +140,8 @@ def test_restarted_machines_come_back_as_they_were(cluster: Cluster) -> None:
     assert "0 changes in all" in planned.stdout, planned.stdout
 
 
-def test_no_join_token_was_written_anywhere_on_this_machine(cluster: Cluster) -> None:
+@pytest.mark.usefixtures("cluster")
+def test_no_join_token_was_written_anywhere_on_this_machine() -> None:
     kept = [path for place in ("logs", "prefect", "clusters", "labs") for path in (data_dir() / place).rglob("*")]
     found = {}
     for path in (path for path in kept if path.is_file()):
@@ -152,7 +153,7 @@ def test_no_join_token_was_written_anywhere_on_this_machine(cluster: Cluster) ->
 def test_down_leaves_nothing(cluster: Cluster) -> None:
     assert kubev6("lab", "down", "--cluster", str(cluster.file)).returncode == 0
     client = container_engine.client()
-    mine = {"label": f"{lab.LAB_LABEL}={NAME}"}
+    mine: dict[str, str | list[str] | bool] = {"label": f"{lab.LAB_LABEL}={NAME}"}
     assert client.containers.list(all=True, filters=mine) == []
     assert client.networks.list(filters=mine) == []
     assert client.volumes.list(filters=mine) == []

@@ -21,7 +21,7 @@ from flows.cli import main
 from tasks import cluster_dns, engine, inventory, kubeadm, lab, registry, survey
 from tasks.checks import Check
 from tasks.diff import Change
-from tasks.kubeadm import JoinCredentials, Membership
+from tasks.kubeadm import JoinCredentials
 from tasks.registry import Pushed
 from tasks.steps import step
 
@@ -34,13 +34,16 @@ tried: set[tuple[str, str]] = set()
 class PretendedConnection:
     node: str
 
+    def provide_python(self) -> bool:
+        return False
+
     @contextmanager
     def forward(self, host: str, port: int) -> Iterator[int]:
         assert (host, port) == ("fd00::64", 5000)
         yield 5000
 
 
-def bring_to(connection: PretendedConnection, stage: StageState) -> tuple[Change, ...]:
+def bring_to(connection: PretendedConnection, stage: StageState, *, before: object) -> tuple[Change, ...]:  # noqa: ARG001
     with step(connection.node, stage.name) as shown:
         here = (connection.node, stage.name)
         if behaviour == "two-fail" and here == ("kube-worker-1", "runtime"):
@@ -52,14 +55,16 @@ def bring_to(connection: PretendedConnection, stage: StageState) -> tuple[Change
         if behaviour == "reset-once" and here == ("kube-worker-1", "runtime") and here not in tried:
             tried.add(here)
             raise NodeError(*here, "connection reset", transient=True)
-        while behaviour == "endless" and stage.name == "runtime":
+        if behaviour == "no-support" and here == ("kube-support", "support"):
+            raise NodeError(*here, "there is no tun device")
+        while behaviour == "endless" and stage.name == "support":
             shown.progress("still at it")
             time.sleep(0.05)
         return () if behaviour == "ready" else (Change("file", f"/etc/{stage.name}", "create"),)
 
 
 def pretend() -> None:
-    from flows import choose_release, stages  # Prefect may be imported only now
+    from flows import choose_release, deploy, stages  # Prefect may be imported only now
     from flows.choose_release import Chosen
 
     manifest = Manifest(
@@ -84,12 +89,19 @@ def pretend() -> None:
 
         return work
 
+    def init(*_: object) -> bool:
+        with step("kube-control-plane", "kubeadm init"):
+            if behaviour == "no-control-plane":
+                raise NodeError("kube-control-plane", "kubeadm init", "etcd does not start")
+            return not ready
+
     ready = behaviour == "ready"
     checks = tuple(
         Check("pod to pod", f"pod on kube-worker-{n}", "[fd00:100::2]", behaviour != "bad-proof", "fetched", 0.01)
         for n in (1, 2)
     )
     replaced: dict[tuple[object, str], object] = {
+        (deploy, "connection"): connection,
         (stages, "connection"): connection,
         (stages, "verify"): announced("proof", checks),
         (lab, "up"): announced("lab", None),
@@ -98,10 +110,11 @@ def pretend() -> None:
         (survey, "resolvers"): lambda _: ("2001:db8::53",),
         (engine, "bring_to"): bring_to,
         (inventory, "endpoints"): lambda _: {},
+        (registry, "drop_damaged"): lambda _: (),
         (registry, "push"): lambda *_: Pushed(0 if ready else 9, 9, 9),
-        (kubeadm, "init"): announced("kubeadm init", not ready),
+        (kubeadm, "init"): init,
         (kubeadm, "fetch_kubeconfig"): lambda *_: None,
-        (kubeadm, "probe"): lambda *_: Membership(member=ready, ca=""),
+        (kubeadm, "is_member"): lambda *_: ready,
         (kubeadm, "join_credentials"): announced("token", JoinCredentials(TOKEN, "sha256:0")),
         (kubeadm, "drop_credentials"): announced("drop token", None),
         (kubeadm, "join"): lambda *_: None,

@@ -100,9 +100,7 @@ def test_a_container_of_a_killed_engine_can_be_started_again(engine: OwnEngine) 
     engine.start()
     client = engine.client()
     client.api.import_image_from_data(root_of("sleep"), repository="sleep", tag="1")
-    made = client.containers.run(
-        "sleep:1", ["/bin/sleep", "600"], detach=True, network_mode="none", name="sleeper"
-    )
+    made = client.containers.run("sleep:1", ["/bin/sleep", "600"], detach=True, network_mode="none", name="sleeper")
     made.reload()
     assert made.status == "running"
     engine.kill()

@@ -114,6 +114,27 @@ def test_every_node_that_failed_is_named_and_the_others_go_on(own_data: Path) ->
     assert "Traceback" in log
 
 
+@pytest.mark.parametrize(
+    ("behaviour", "cause", "begun", "not_begun"),
+    [
+        ("no-support", "kube-support: support: there is no tun device", "runtime", "kubernetes"),
+        ("no-control-plane", "kube-control-plane: kubeadm init: etcd does not start", "kubernetes", "kubeadm join"),
+    ],
+)
+def test_nodes_that_wait_for_one_that_fails_end_and_only_the_cause_is_named(
+    own_data: Path, behaviour: str, cause: str, begun: str, not_begun: str
+) -> None:
+    status, out, lines = run(behaviour)
+    assert (status, out) == (1, "")
+    (told,) = (line for line in lines if line.startswith("kubev6: "))
+    assert told.startswith(f"kubev6: {cause} (log: ")
+    for worker in ("kube-worker-1", "kube-worker-2"):
+        position(lines, rf"{worker} {begun} \d")
+        assert not any(line.startswith(f"{worker} {not_begun}") for line in lines)
+        assert f"{worker}: not begun because {cause.partition(':')[0]} failed" in the_log(own_data)
+    assert not any("Traceback" in line for line in lines)
+
+
 def test_what_is_transient_is_tried_again() -> None:
     status, _, lines = run("reset-once")
     assert status == 0
@@ -139,7 +160,7 @@ def test_ctrl_c_ends_the_run_and_its_server_with_one_line() -> None:
     process = start("endless")
     assert process.stderr is not None
     for line in process.stderr:
-        if line.startswith("kube-worker-1") and "runtime" in line:
+        if re.match(r"kube-worker-1 +runtime +\d", line):  # it now waits for the support node, which goes on and on
             break
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)  # ends only when nobody holds the pipes any more: no child is left

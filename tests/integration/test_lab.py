@@ -11,7 +11,7 @@ from typing import Any
 import docker
 import pytest
 
-from configs.errors import ConfigError, KubeV6Error
+from configs.errors import ConfigError, KubeV6Error, NodeError
 from configs.schema import Cluster, Lab, load_cluster
 from tasks import container_engine, lab, lab_record, ssh
 from tasks.lab_record import LabRecord
@@ -128,9 +128,7 @@ def test_what_the_machines_are_for_starts_under_systemd(small: Small) -> None:
     assert small.run(SUPPORT, f"systemctl is-enabled {units} || true").split()[1:] == ["disabled", "disabled"]
     small.run(SUPPORT, "sed -i 's/^prefix .*/prefix fd00:64:ff9b::\\/96/' /etc/tayga.conf")
     small.run(SUPPORT, "echo 'ipv6-addr fd00::6464' >> /etc/tayga.conf")
-    assert (
-        small.run(SUPPORT, f"systemctl start {units}; systemctl is-active {units}").split() == ["active"] * 3
-    )
+    assert small.run(SUPPORT, f"systemctl start {units}; systemctl is-active {units}").split() == ["active"] * 3
 
 
 def test_the_outside_has_an_ipv4_address_only(small: Small) -> None:
@@ -145,6 +143,17 @@ def test_up_on_a_lab_that_is_up_changes_nothing(small: Small) -> None:
     record = lab.up(small.cluster)
     after = [small.container(node).attrs["State"]["StartedAt"] for node in (SUPPORT, CONTROL_PLANE)]
     assert (after, record) == (before, lab_record.read(NAME))
+
+
+def test_up_renews_keys_that_do_not_fit_any_more(small: Small) -> None:
+    small.run(CONTROL_PLANE, "echo 'ssh-ed25519 AAAA a person' >> /root/.ssh/authorized_keys")
+    lab_record.key_file(NAME).unlink()
+    lab._ensure_key(NAME)  # another one, as when the record was moved here from elsewhere
+    lab_record.known_hosts(NAME).write_text("")
+    with pytest.raises(NodeError, match=r"is not known: .*; `kubev6 lab up`"):
+        small.run(CONTROL_PLANE, "true")
+    lab.up(small.cluster)
+    assert "a person" in small.run(CONTROL_PLANE, "cat /root/.ssh/authorized_keys")
 
 
 def test_up_starts_what_is_stopped_and_makes_what_is_gone(small: Small) -> None:

@@ -116,9 +116,14 @@ def test_a_name_without_an_address_is_not_tried_again() -> None:
 
 
 def test_a_server_that_says_nothing_is_given_up_and_may_be_tried_again(sshd: Sshd) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(NodeError, match="no SSH session") as caught:
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(NodeError, match="silence for") as caught:
         connect(replace(sshd.endpoint(), port=silent.getsockname()[1]), timeout=0.5)
     assert caught.value.transient
+
+
+def test_whoever_made_the_machine_says_what_to_do(sshd: Sshd) -> None:
+    with pytest.raises(NodeError, match=r"refused root: tried key \S+stranger; bring it up again$"):
+        connect(replace(sshd.endpoint(key="stranger"), todo="bring it up again"))
 
 
 def test_a_connection_dropped_before_the_banner_may_be_tried_again(sshd: Sshd) -> None:

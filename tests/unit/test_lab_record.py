@@ -10,7 +10,7 @@ import pytest
 
 from configs.errors import KubeV6Error
 from configs.schema import load_cluster
-from tasks import lab, lab_record
+from tasks import inventory, lab, lab_record
 from tasks.lab_record import LabRecord, NodeRecord
 
 KEY = "ssh-ed25519 AAAAC3Nza"
@@ -42,7 +42,7 @@ def test_no_record_is_none_and_its_endpoints_an_error() -> None:
 def test_a_damaged_record_is_an_error_that_says_what_to_do(text: str) -> None:
     lab_record.write(RECORD)
     (lab_record.directory("lab") / "record.json").write_text(text)
-    with pytest.raises(KubeV6Error, match="lab down lab"):
+    with pytest.raises(KubeV6Error, match="lab down --cluster lab`"):
         lab_record.read("lab")
 
 
@@ -60,12 +60,25 @@ def test_endpoints_name_the_labs_own_key_and_known_hosts() -> None:
 
 
 def test_the_key_is_made_once_and_is_private() -> None:
-    public, made = lab._ensure_key("lab")
-    again, made_again = lab._ensure_key("lab")
-    assert (made, made_again) == (True, False)
-    assert public == again
+    public = lab._ensure_key("lab")
+    assert lab._ensure_key("lab") == public
     assert public.startswith("ssh-ed25519 ")
     assert stat.S_IMODE(lab_record.key_file("lab").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("content", ["", "no key\n"])
+def test_a_key_that_is_none_is_named_and_not_replaced(content: str) -> None:
+    lab_record.key_file("lab").parent.mkdir(parents=True)
+    lab_record.write_whole(lab_record.key_file("lab"), content, mode=0o600)
+    with pytest.raises(KubeV6Error, match=r"labs/lab/id_ed25519 cannot be used as a private key: .*; remove it"):
+        lab._ensure_key("lab")
+    assert lab_record.key_file("lab").read_text() == content
+
+
+def test_a_machine_that_the_lab_lacks_is_named() -> None:
+    lab_record.write(RECORD)
+    with pytest.raises(KubeV6Error, match=r"has no machine kube-control-plane, kube-worker-1, kube-worker-2; .*lab up"):
+        inventory.endpoints(load_cluster("lab"))
 
 
 def test_nodes_keep_their_addresses_and_new_ones_get_free_ones() -> None:

@@ -7,11 +7,13 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+import yaml
 
 from configs.manifest import Manifest
 from configs.plan import plan, registry_name, routes
 from configs.schema import load_cluster, load_release
 from configs.state import NodeState
+from tasks import registry
 from tests.unit.sample import manifest
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -122,3 +124,10 @@ def test_forwarders_of_the_topology_win_over_the_support_nodes_own() -> None:
         assert stage is not None
         named = next(file.content for file in stage.files if file.path == "/etc/bind/named.conf.options")
         assert f"forwarders {{\n        {wanted};\n    }};" in named
+
+
+def test_the_registry_keeps_its_blobs_where_they_are_looked_at() -> None:
+    stage = plan(load_cluster("lab"), load_release("debian-1.20"))["kube-support"].stage("support")
+    assert stage is not None
+    registry_yml = next(file.content for file in stage.files if file.path.endswith("config.yml"))
+    assert yaml.safe_load(registry_yml)["storage"]["filesystem"]["rootdirectory"] == registry.STORAGE

@@ -1,0 +1,102 @@
+"""Where the nodes of a run wait for what one of them does for all.
+
+Every node is one task that goes its whole way. A gate stands where it needs another node to have come to some point;
+the one that opens it never waits itself at a gate that comes later, so nobody waits for good.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from configs.errors import KubeV6Error
+from configs.schema import Cluster
+from tasks import steps
+
+
+class NotBegunError(KubeV6Error):
+    """Work that did not begin because another node's failed: a consequence, whose cause is reported by itself."""
+
+
+class Gate:
+    """Closed until one node opens it to all.
+
+    Args:
+        opener: The node that opens it.
+    """
+
+    def __init__(self, opener: str) -> None:
+        self.opener = opener
+        self._settled = threading.Event()
+        self._open = False
+
+    def open(self) -> None:
+        """Let everybody through, from now on."""
+        self._open = True
+        self._settled.set()
+
+    def give_up(self) -> None:
+        """Send away those that wait, and those that come later; an open gate stays open."""
+        self._settled.set()
+
+    def wait(self, node: str) -> None:
+        """Come back when it is open.
+
+        Args:
+            node: Who waits.
+
+        Raises:
+            NotBegunError: It will not be opened in this run.
+        """
+        self._settled.wait()
+        if not self._open:
+            why = "the run was stopped" if steps.stopped() else f"{self.opener} failed"
+            raise NotBegunError(f"{node}: not begun because {why}")
+
+
+@dataclass(frozen=True, slots=True)
+class Gates:
+    """The gates of a run.
+
+    Attributes:
+        registry: Behind it, the registry holds the release.
+        control_plane: Behind it, nodes can join.
+    """
+
+    registry: Gate
+    control_plane: Gate
+
+    def node_ended(self, node: str) -> None:
+        """Give up what ``node`` was to open and did not, now that its task has ended for good."""
+        for gate in (self.registry, self.control_plane):
+            if gate.opener == node:
+                gate.give_up()
+
+
+# Not a parameter of tasks: those are plain values. Prefect's threads inherit the context of the flow.
+_current: ContextVar[Gates] = ContextVar("gates")
+
+
+@contextmanager
+def gates_of(cluster: Cluster) -> Iterator[Gates]:
+    """The gates of a run, which its tasks find by :func:`current_gates`. However the run ends, nobody goes on waiting.
+
+    Args:
+        cluster: Whose nodes.
+    """
+    gates = Gates(registry=Gate(cluster.support.name), control_plane=Gate(cluster.control_plane.name))
+    token = _current.set(gates)
+    try:
+        yield gates
+    finally:
+        _current.reset(token)
+        for node in cluster.nodes:
+            gates.node_ended(node.name)
+
+
+def current_gates() -> Gates:
+    """The gates of the run that the caller is part of."""
+    return _current.get()

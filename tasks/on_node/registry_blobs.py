@@ -1,0 +1,64 @@
+"""Runs on the support node: takes out of the registry's storage what is damaged there.
+
+A registry never looks again at content that it has taken, and takes no second copy of what it believes to have. So a
+blob that the disk has spoilt would be handed out, and refused by every node, for good. A file that has been read since
+the machine was started, and is the same as then, is not read again. ``PAYLOAD`` is bound by the sender.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from typing import Any, Dict, List, Tuple
+
+
+def damaged_blobs(root: str, known: Dict[str, Any]) -> Tuple[List[str], Dict[str, Any]]:
+    """The blobs whose content is not their digest, and what is known of the others.
+
+    They lie as the registry's filesystem driver keeps them: ``blobs/sha256/<first two>/<hexadecimal>/data``.
+    """
+    damaged = []  # type: List[str]
+    good = {}  # type: Dict[str, Any]
+    blobs = os.path.join(root, "docker/registry/v2/blobs/sha256")
+    for directory, _, files in os.walk(blobs):
+        if "data" not in files:
+            continue
+        digest = os.path.basename(directory)
+        path = os.path.join(directory, "data")
+        seen = os.stat(path)
+        identity = [seen.st_size, seen.st_mtime_ns, seen.st_ino]
+        if known.get(digest) == identity or sha256_of(path) == digest:
+            good[digest] = identity
+        else:
+            damaged.append(directory)
+    return damaged, good
+
+
+def sha256_of(path: str) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for piece in iter(lambda: file.read(1 << 20), b""):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def read_json(path: str) -> Dict[str, Any]:
+    try:
+        with open(path) as file:
+            return dict(json.load(file))
+    except (OSError, ValueError):
+        return {}
+
+
+def drop_damaged(root: str, memory: str) -> List[str]:
+    damaged, good = damaged_blobs(root, read_json(memory))
+    for directory in damaged:
+        shutil.rmtree(directory)
+    with open(memory + ".partial", "w") as file:
+        json.dump(good, file)
+    os.replace(memory + ".partial", memory)
+    return ["sha256:" + os.path.basename(directory) for directory in damaged]
+
+
+if "PAYLOAD" in globals():
+    print(json.dumps(drop_damaged(**PAYLOAD)))  # type: ignore[name-defined]

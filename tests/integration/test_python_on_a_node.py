@@ -1,0 +1,58 @@
+"""A node without Python: a deploy installs it, and nothing else does."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from configs.errors import NodeError
+from tasks.ssh import Connection, connect
+from tests.integration.sshd import running_sshd
+
+
+@pytest.fixture
+def programs(tmp_path: Path) -> Path:
+    """All the programs that the node has."""
+    directory = tmp_path / "programs"
+    directory.mkdir()
+    for name in ("sh", "env", "timeout", "ln", "echo"):
+        found = shutil.which(name)
+        assert found
+        (directory / name).symlink_to(found)
+    return directory
+
+
+@pytest.fixture
+def node(programs: Path) -> Iterator[Connection]:
+    """A node with those programs, and no Python."""
+    # The shell's own start-up file, which may add to the PATH, is looked for in HOME.
+    with running_sshd(f"SetEnv PATH={programs} HOME={programs}") as sshd, connect(sshd.endpoint()) as opened:
+        yield opened
+
+
+def test_to_ask_a_node_without_python_is_an_error_that_changes_nothing(node: Connection, programs: Path) -> None:
+    (programs / "apt-get").write_text("#!/bin/sh\nexit 1\n")
+    (programs / "apt-get").chmod(0o755)
+    before = sorted(programs.iterdir())
+    with pytest.raises(NodeError, match="read facts: there is no python3") as caught:
+        node.run_python("print(1)", None, step="read facts", timeout=10)
+    assert "a deploy installs it" in caught.value.todo
+    assert not caught.value.transient
+    assert sorted(programs.iterdir()) == before
+
+
+def test_python_is_installed_once_by_the_nodes_package_manager(node: Connection, programs: Path) -> None:
+    python = shutil.which("python3", path="/usr/bin")
+    (programs / "apt-get").write_text(f'#!/bin/sh\ncase "$*" in *install*python3) ln -s {python} {programs} ;; esac\n')
+    (programs / "apt-get").chmod(0o755)
+    assert node.provide_python()
+    assert node.run_python("print(1)", None, step="read facts", timeout=10) == 1
+    assert not node.provide_python()
+
+
+def test_where_python_cannot_be_installed_the_error_says_what_to_do(node: Connection) -> None:
+    with pytest.raises(NodeError, match=r"install python3: .*install python3 \(3.6 or newer\) by hand"):
+        node.provide_python()

@@ -1,0 +1,95 @@
+"""Which release a deploy takes, and what it says when there is none to take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from configs.errors import KubeV6Error
+from configs.manifest import BinaryEntry, Manifest, SourceEntry
+from configs.schema import Cluster, load_cluster
+from flows import choose_release
+from flows.choose_release import choices, for_plan, prebuilt
+from tasks.store import Store
+
+UNREACHABLE = """
+name: {name}
+kubernetes: 1.20.2
+fetch: {{binaries: {{kubeadm: {{url: "http://no-such-host.invalid/kubeadm"}}}}}}
+"""
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    return load_cluster("lab")
+
+
+def kept(store: Store, name: str) -> Manifest:
+    """A release of one executable, in the store."""
+    sha256, size = store.add_stream([b"kubeadm"])
+    manifest = Manifest(
+        name=name,
+        version="v1.20.2",
+        key="a" * 64,
+        created="2026-01-01T00:00:00+00:00",
+        source=SourceEntry(kind="built", origin="test"),
+        binaries=(BinaryEntry(name="kubeadm", sha256=sha256, size=size),),
+        images=(),
+    )
+    store.write(manifest)
+    return manifest
+
+
+def test_the_clusters_own_release_is_taken_from_the_store(store: Store, cluster: Cluster) -> None:
+    manifest = kept(store, "debian-1.20")
+    chosen = prebuilt(cluster, "", store)
+    assert (chosen.manifest, chosen.why) == (manifest, "this cluster's release, from the store")
+
+
+def test_a_damaged_release_is_named_and_nothing_else_is_taken_instead(store: Store, cluster: Cluster) -> None:
+    manifest = kept(store, "debian-1.20")
+    store.blob(manifest.binaries[0].sha256).unlink()
+    with pytest.raises(KubeV6Error) as caught:
+        prebuilt(cluster, "", store)
+    assert "debian-1.20 is damaged in the store: kubeadm: sha256:" in str(caught.value)
+    assert "missing; the choices: debian-1.20: damaged in the store, can be built" in str(caught.value)
+    assert for_plan(cluster, store)[1] == manifest
+
+
+def test_what_cannot_be_downloaded_lists_the_choices_and_is_not_tried_again(
+    tmp_path: Path, store: Store, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept(store, "mine")
+    there = tmp_path / "far.yaml"
+    there.write_text(UNREACHABLE.format(name="far"))
+    for named, before in (
+        (str(there), "far could not be fetched"),
+        ("", "the store has no debian-1.20, and far could"),
+    ):
+        monkeypatch.setattr(choose_release, "HOW_TO", str(there))
+        with pytest.raises(KubeV6Error) as caught:
+            prebuilt(cluster, named, store)
+        assert str(caught.value).startswith(before)
+        assert "the choices: mine: in the store (--prebuilt mine); debian-1.20: can be built" in str(caught.value)
+        assert "\n" not in str(caught.value)
+        assert not caught.value.transient
+
+
+def test_what_is_damaged_and_published_is_fetched_again(tmp_path: Path, store: Store, cluster: Cluster) -> None:
+    manifest = kept(store, "far")
+    store.blob(manifest.binaries[0].sha256).unlink()
+    there = tmp_path / "far.yaml"
+    there.write_text(UNREACHABLE.format(name="far"))
+    with pytest.raises(KubeV6Error, match=r"far could not be fetched: kubeadm: http://no-such-host\.invalid/kubeadm"):
+        prebuilt(cluster, str(there), store)
+
+
+def test_every_release_is_a_choice_once(store: Store) -> None:
+    kept(store, "debian-1.20")
+    assert [line.partition(":")[0] for line in choices(store)] == ["debian-1.20", "v1.9.0-alpha.0.ipv6.0"]

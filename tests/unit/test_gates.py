@@ -1,0 +1,98 @@
+"""Nodes wait for one another only as long as there is something to wait for."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+
+from configs.schema import load_cluster
+from flows.gates import Gate, NotBegunError, current_gates, gates_of
+from tasks import steps
+
+CLUSTER = load_cluster("lab")
+SECONDS = 5.0
+
+
+def waiting(pool: ThreadPoolExecutor, gate: Gate) -> Future[None]:
+    """Somebody who is about to wait at a gate."""
+    ready = threading.Event()
+
+    def come() -> None:
+        ready.set()
+        gate.wait("kube-worker-1")
+
+    coming = pool.submit(come)
+    assert ready.wait(SECONDS)
+    return coming
+
+
+def test_an_open_gate_lets_through_who_waits_and_who_comes_later_and_stays_open() -> None:
+    gate = Gate("kube-support")
+    with ThreadPoolExecutor(1) as pool:
+        waits = waiting(pool, gate)
+        assert not waits.done()
+        gate.open()
+        waits.result(SECONDS)
+    gate.give_up()
+    gate.wait("kube-worker-2")
+
+
+@pytest.mark.parametrize("late", [True, False])
+def test_a_gate_that_was_given_up_names_the_node_that_failed(late: bool) -> None:
+    gate = Gate("kube-support")
+    with ThreadPoolExecutor(1) as pool:
+        if late:
+            gate.give_up()
+        waits = waiting(pool, gate)
+        gate.give_up()
+        with pytest.raises(NotBegunError, match=r"^kube-worker-1: not begun because kube-support failed$"):
+            waits.result(SECONDS)
+
+
+def test_who_waits_in_a_run_that_is_stopped_hears_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steps, "_stopping", threading.Event())
+    gate = Gate("kube-support")
+    steps.stop()
+    gate.give_up()
+    with pytest.raises(NotBegunError, match="the run was stopped"):
+        gate.wait("kube-worker-1")
+
+
+@pytest.mark.parametrize(
+    ("ended", "gate", "given_up"),
+    [
+        ("kube-support", "registry", True),
+        ("kube-support", "control_plane", False),
+        ("kube-control-plane", "registry", False),
+        ("kube-control-plane", "control_plane", True),
+        ("kube-worker-1", "registry", False),
+        ("kube-worker-1", "control_plane", False),
+    ],
+)
+def test_a_node_that_has_ended_gives_up_only_what_it_was_to_open(ended: str, gate: str, given_up: bool) -> None:
+    with gates_of(CLUSTER) as gates, ThreadPoolExecutor(1) as pool:
+        waits = waiting(pool, getattr(gates, gate))
+        gates.node_ended(ended)
+        if given_up:
+            assert isinstance(waits.exception(SECONDS), NotBegunError)
+        else:
+            getattr(gates, gate).open()
+            waits.result(SECONDS)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_when_a_run_ends_nobody_goes_on_waiting(error: type[BaseException]) -> None:
+    with ThreadPoolExecutor(1) as pool:
+
+        def run(then: Callable[[Future[None]], None]) -> None:
+            with gates_of(CLUSTER):
+                then(waiting(pool, current_gates().control_plane))
+                raise error
+
+        left: list[Future[None]] = []
+        with pytest.raises(error):
+            run(left.append)
+        assert isinstance(left[0].exception(SECONDS), NotBegunError)

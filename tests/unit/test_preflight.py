@@ -1,0 +1,106 @@
+"""What a machine's facts say against it, as a table."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from configs.errors import NodeError
+from configs.schema import Release, load_cluster, load_release
+from tasks.facts import Facts, System
+from tasks.preflight import check, problems
+
+CLUSTER = load_cluster("lab")
+RELEASE = load_release("debian-1.20")
+DEBIAN = System(os="debian", os_version="12", machine="x86_64", cgroup=2, memory=2 << 30, package_manager="apt-get")
+GOOD = Facts(system=DEBIAN, interfaces=("lo", "eth0", "eth1"), sysctls={"net.ipv6.conf.all.forwarding": "0"})
+SUPPORT, CONTROL_PLANE, WORKER = "kube-support", "kube-control-plane", "kube-worker-1"
+
+
+def release(version: str) -> Release:
+    return RELEASE.model_copy(update={"kubernetes": version})
+
+
+def machine(**other: object) -> Facts:
+    return replace(GOOD, system=replace(DEBIAN, **other))  # type: ignore[arg-type]
+
+
+CASES: dict[str, tuple[str, Release, Facts, tuple[str, ...]]] = {
+    "a machine as it should be": (CONTROL_PLANE, RELEASE, GOOD, ()),
+    "another system": (
+        WORKER,
+        RELEASE,
+        machine(os="fedora", os_version="39"),
+        ("operating system is fedora 39, and only debian",),
+    ),
+    "a system that does not say what it is": (
+        SUPPORT,
+        RELEASE,
+        machine(os="", os_version=""),
+        ("system is unknown, and only debian",),
+    ),
+    "another processor": (WORKER, RELEASE, machine(machine="aarch64"), ("processor is aarch64",)),
+    "another processor, where none of the release's binaries run": (SUPPORT, RELEASE, machine(machine="aarch64"), ()),
+    "no fabric interface": (
+        SUPPORT,
+        RELEASE,
+        replace(GOOD, interfaces=("lo", "ens3", "veth1")),
+        ("no interface eth1, it has ens3: name the right one",),
+    ),
+    "a kernel without IPv6": (
+        SUPPORT,
+        RELEASE,
+        replace(GOOD, sysctls={"net.ipv6.conf.all.forwarding": None}),
+        ("kernel runs without IPv6",),
+    ),
+    "cgroup v2 and a release that does not know it": (
+        WORKER,
+        release("1.18.20"),
+        GOOD,
+        ("cgroup v2, and Kubernetes 1.18.20 knows only v1",),
+    ),
+    "cgroup v2 on the support node": (SUPPORT, release("1.18.20"), GOOD, ()),
+    "cgroup v1 and an old release": (WORKER, release("1.9.0-alpha.0.ipv6.0"), machine(cgroup=1), ()),
+    "cgroup v2 and the first release that knows it": (WORKER, release("1.19.0"), GOOD, ()),
+    "little memory for a control plane": (
+        CONTROL_PLANE,
+        RELEASE,
+        machine(memory=1024 << 20),
+        ("1024 MB of memory, and a control plane needs 1700 MB",),
+    ),
+    "just enough memory": (CONTROL_PLANE, RELEASE, machine(memory=1700 << 20), ()),
+    "the same memory, enough for a worker": (WORKER, RELEASE, machine(memory=1024 << 20), ()),
+    "several at once": (
+        CONTROL_PLANE,
+        RELEASE,
+        replace(machine(os="alpine", memory=1 << 29), interfaces=("lo",)),
+        ("alpine", "no interface eth1", "512 MB"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("node", "release", "facts", "seen"), CASES.values(), ids=CASES.keys())
+def test_what_stands_against_a_machine_is_named(
+    node: str, release: Release, facts: Facts, seen: tuple[str, ...]
+) -> None:
+    found = problems(CLUSTER, release, CLUSTER.node(node), facts)
+    assert len(found) == len(seen)
+    for problem, part in zip(found, seen, strict=True):
+        assert part in problem
+
+
+def test_one_line_names_the_node_and_every_reason() -> None:
+    facts = replace(machine(os="alpine", os_version=""), interfaces=("lo",))
+    with pytest.raises(NodeError) as error:
+        check(CLUSTER, RELEASE, CLUSTER.node(WORKER), facts)
+    text = str(error.value)
+    assert text.startswith("kube-worker-1: preflight: its operating system is alpine")
+    assert "no interface eth1" in text
+    assert "nothing was changed there" in text
+    assert "\n" not in text
+    assert not error.value.transient
+
+
+def test_a_machine_as_it_should_be_passes() -> None:
+    check(CLUSTER, RELEASE, CLUSTER.node(CONTROL_PLANE), GOOD)
