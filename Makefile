@@ -71,9 +71,9 @@ docker-group: | packages
 
 # --no-build-isolation: what builds kubev6 itself is in the lock too, and nothing is fetched unchecked.
 $(READY): requirements.lock pyproject.toml | packages
-	@echo 'Installing the locked Python packages into $(VENV)'
+	@echo 'Installing the locked Python packages into $(VENV): half a minute'
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --progress-bar off --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 

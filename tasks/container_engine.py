@@ -20,7 +20,8 @@ import docker.errors
 import requests
 
 from configs.errors import KubeV6Error
-from tasks.paths import data_dir
+from tasks.exclusive import exclusive
+from tasks.paths import cache_dir, data_dir
 from tasks.steps import step
 
 API_TIMEOUT = 600.0
@@ -66,7 +67,9 @@ def client() -> docker.DockerClient:
                     f"no Docker engine answers at {where}, where DOCKER_HOST places it",
                     todo="start it, or unset DOCKER_HOST",
                 )
-            start()
+            with exclusive(cache_dir() / "docker-engine.lock"):
+                if not _answers(where):  # the one before us at the lock has started it
+                    start()
     try:
         connected = docker.from_env(timeout=int(API_TIMEOUT), max_pool_size=32)
         connected.ping()

@@ -37,7 +37,7 @@ from tasks import capabilities, container_engine, docker_build, lab_record
 from tasks.exclusive import exclusive
 from tasks.lab_images import LabImages, lab_images
 from tasks.lab_record import LabRecord, NodeRecord
-from tasks.paths import cache_dir
+from tasks.paths import cache_dir, cluster_dir
 from tasks.ssh import Endpoint
 from tasks.steps import Step, step
 
@@ -196,6 +196,8 @@ def down(name: str, images: bool = False) -> None:
         had_record = where.is_dir()
         if had_record:
             shutil.rmtree(where)
+        # The kubeconfig and the like of a cluster that is no more.
+        shutil.rmtree(cluster_dir(name), ignore_errors=True)
         found = bool(containers or networks or had_record)
         shown.ended_as(f"{len(containers)} containers" if found else "there was none")
         if images:

@@ -1,4 +1,4 @@
-"""Settings of all tests: nothing of the person's own data is read or written."""
+"""What tests share."""
 
 from __future__ import annotations
 

@@ -158,6 +158,7 @@ def test_down_leaves_nothing(cluster: Cluster) -> None:
     assert client.networks.list(filters=mine) == []
     assert client.volumes.list(filters=mine) == []
     assert NAME not in [status.name for status in lab.status_all()]
+    assert not cluster_dir(NAME).exists()
     gone = kubev6("deploy", "--cluster", str(cluster.file), "--plan")
     assert gone.returncode == 1
     assert "is not up" in gone.stderr
