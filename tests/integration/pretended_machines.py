@@ -26,7 +26,7 @@ from tasks.registry import Pushed
 from tasks.steps import step
 
 TOKEN = "abcdef.0123456789abcdef"
-behaviour = sys.argv[1]
+behaviour = ""  # set from the command line
 tried: set[tuple[str, str]] = set()
 
 
@@ -125,6 +125,7 @@ def pretend() -> None:
 
 
 if __name__ == "__main__":
+    behaviour = sys.argv[1]
     start_prefect = commands._start_prefect
 
     def start_and_pretend() -> None:
