@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help lab down test test-unit check packages docker-group lock clean
+.PHONY: help lab down test test-unit check packages test-packages docker-group lock clean
 
 PYTHON ?= /usr/bin/python3
 VENV ?= .venv
@@ -30,7 +30,7 @@ lab: $(READY) docker-group ## bring up a real IPv6-only cluster on this machine 
 down: $(READY) docker-group ## remove that cluster and its machines
 	@$(call with_docker,$(BIN)/kubev6 lab down)
 
-test: $(READY) docker-group check ## every test: style, types, unit, integration, and a whole cluster
+test: $(READY) docker-group test-packages check ## every test: style, types, unit, integration, and a whole cluster
 	@$(call with_docker,$(BIN)/python -m pytest)
 
 test-unit: $(READY) ## the tests that need nothing but Python, in under a minute
@@ -64,6 +64,16 @@ packages:
 	echo "Installing Debian packages:$$missing"; \
 	install="$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends$$missing"; \
 	$$install || { $$sudo apt-get update -q && $$install; }
+
+# The tests talk to an sshd that they start themselves. One that Debian starts for this machine is not wanted.
+test-packages: | packages
+	@[ -x /usr/sbin/sshd ] && command -v ip >/dev/null || { \
+		sudo=''; [ "$$(id -u)" = 0 ] || sudo='sudo'; \
+		echo 'Installing iproute2 and openssh-server for the tests, the service of the latter masked'; \
+		[ -x /usr/sbin/sshd ] || $$sudo ln -sf /dev/null /etc/systemd/system/ssh.service; \
+		install="$$sudo env DEBIAN_FRONTEND=noninteractive \
+			apt-get install -q -y --no-install-recommends iproute2 openssh-server"; \
+		$$install || { $$sudo apt-get update -q && $$install; }; }
 
 docker-group: | packages
 	@[ "$$(id -u)" = 0 ] || [ -n "$$DOCKER_HOST" ] || getent group docker | grep -qw "$$(id -un)" || { \
