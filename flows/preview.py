@@ -15,7 +15,8 @@ from configs.schema import Cluster, Release
 from configs.state import NodeState, StageState
 from tasks import engine, inventory, kubeadm, preflight, survey
 from tasks.diff import Change
-from tasks.ssh import Endpoint, connect
+from tasks.ssh import connect
+from tasks.ssh_endpoint import Endpoint
 from tasks.steps import step
 
 Preview = dict[str, dict[str, tuple[Change, ...]]]

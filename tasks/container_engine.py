@@ -10,10 +10,11 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import docker
 import docker.errors
@@ -29,6 +30,8 @@ API_TIMEOUT = 600.0
 START_DEADLINE = 60.0
 """Seconds in which a started engine must answer. It cleans up after a killed predecessor before it does."""
 DEFAULT_SOCKET = "/var/run/docker.sock"
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,29 @@ def client() -> docker.DockerClient:
             detail=str(error),
         ) from error
     return connected
+
+
+def ask(what: str, action: Callable[[], R]) -> R:
+    """Do something with the engine; what it refuses becomes an error that a person can read.
+
+    Args:
+        what: What is done, as it follows "Docker could not".
+        action: Does it.
+
+    Returns:
+        What the action returned.
+
+    Raises:
+        KubeV6Error: The engine refused, or did not answer.
+    """
+    try:
+        return action()
+    except docker.errors.APIError as error:
+        raise KubeV6Error(
+            f"Docker could not {what}: {error.explanation or error}", transient=error.is_server_error()
+        ) from error
+    except requests.RequestException as error:
+        raise KubeV6Error(f"Docker did not answer while asked to {what}", transient=True, detail=str(error)) from error
 
 
 def start() -> None:

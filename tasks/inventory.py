@@ -7,7 +7,7 @@ from pathlib import Path
 from configs.errors import KubeV6Error
 from configs.schema import Cluster
 from tasks import lab
-from tasks.ssh import Endpoint
+from tasks.ssh_endpoint import Endpoint
 
 
 def endpoints(cluster: Cluster) -> dict[str, Endpoint]:

@@ -12,7 +12,8 @@ from configs.errors import KubeV6Error
 from configs.manifest import Manifest
 from configs.schema import Cluster
 from tasks.paths import cache_dir, cluster_dir
-from tasks.ssh import Endpoint, connect
+from tasks.ssh import connect
+from tasks.ssh_endpoint import Endpoint
 from tasks.store import Store
 
 

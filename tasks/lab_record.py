@@ -1,4 +1,4 @@
-"""What is written down about a lab: its machines, their addresses, and the files that SSH needs.
+"""What is written down about a lab: its machines, their addresses, its key, and the labels that Docker keeps.
 
 A lab's directory is made by ``lab up`` and removed by ``lab down``; Docker's own labels suffice to take a lab
 down when the directory is lost.
@@ -10,9 +10,21 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from configs.errors import KubeV6Error
 from tasks.paths import data_dir
+
+LAB_LABEL = "kubev6.lab"
+"""Label of everything that a lab has of Docker's, by which it is found again; the lab's name."""
+NODE_LABEL = "kubev6.node"
+"""Label of a node's container; the node's name."""
+ROLES_LABEL = "kubev6.roles"
+"""Label of a node's container; its roles, with commas between them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +73,38 @@ def directory(name: str) -> Path:
 def key_file(name: str) -> Path:
     """The private key that the lab's machines let in; mode 0600."""
     return directory(name) / "id_ed25519"
+
+
+def ensure_key(name: str) -> str:
+    """The public key that the lab's machines let in, made with its private key when there is none.
+
+    Args:
+        name: The lab's name.
+
+    Returns:
+        The line for ``authorized_keys``, with its line end.
+
+    Raises:
+        KubeV6Error: The private key's file is no key that can be used.
+    """
+    private_file = key_file(name)
+    comment = f"kubev6-{name}"
+    if private_file.exists():
+        try:
+            private = serialization.load_ssh_private_key(private_file.read_bytes(), password=None)
+        except (OSError, ValueError, UnsupportedAlgorithm) as error:
+            raise KubeV6Error(
+                f"{private_file} cannot be used as a private key: {getattr(error, 'strerror', None) or error}",
+                todo="remove it and run this again: a new one is made and put into the lab's machines",
+            ) from error
+        return _public(private.public_key(), comment)
+    made = Ed25519PrivateKey.generate()
+    text = made.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+    )
+    private_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_whole(private_file, text.decode(), mode=0o600)
+    return _public(made.public_key(), comment)
 
 
 def known_hosts(name: str) -> Path:
@@ -122,3 +166,8 @@ def write_whole(path: Path, text: str, mode: int = 0o644) -> None:
     with open(descriptor, "w") as file:  # noqa: PTH123
         file.write(text)
     scratch.replace(path)
+
+
+def _public(key: Any, comment: str) -> str:
+    line = key.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+    return f"{line.decode()} {comment}\n"

@@ -15,7 +15,8 @@ from configs.render import render
 from configs.schema import Cluster
 from tasks.checks import PROOF_NAMESPACE, Check, Probe, check_objects, judge, probes
 from tasks.kubeadm import ADMIN
-from tasks.ssh import Connection, Endpoint, connect
+from tasks.ssh import Connection, connect
+from tasks.ssh_endpoint import Endpoint
 from tasks.steps import step
 
 PROBE = Path(__file__).with_name("on_node") / "verify_probe.py"

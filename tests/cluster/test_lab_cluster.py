@@ -18,10 +18,10 @@ from pathlib import Path
 import pytest
 
 from configs.schema import CONFIGS, load_cluster
-from tasks import container_engine, lab
+from tasks import container_engine, lab, lab_machine, lab_record
 from tasks.paths import REPO, cluster_dir, data_dir
 
-NAME = "kubev6-test"
+NAME = "kubev6-cluster-test"
 WORKER = "kube-worker-1"
 BOOTSTRAP_TOKEN = re.compile(rb"\b[a-z0-9]{6}\.[a-z0-9]{16}\b")
 BUILD_MINUTES = 60
@@ -82,7 +82,7 @@ def test_the_proof_for_machines_holds_every_check_and_all_are_ok(cluster: Cluste
     for name in ("ClusterIP", "NodePort", "API", "NAT64 name", "NAT64 fetch"):
         assert len({check["source"] for check in by_name[name]}) == 6
     assert all(check["seen"].startswith("fd00:64:ff9b::") for check in by_name["NAT64 name"])
-    assert all(check["seen"] == lab.OUTSIDE_PAGE.strip() for check in by_name["NAT64 fetch"])
+    assert all(check["seen"] == lab_machine.OUTSIDE_PAGE.strip() for check in by_name["NAT64 fetch"])
 
 
 def test_deploying_again_changes_nothing(cluster: Cluster) -> None:
@@ -131,7 +131,7 @@ def test_what_has_drifted_fails_the_proof_shows_in_a_plan_and_is_mended_by_a_dep
 
 def test_restarted_machines_come_back_as_they_were(cluster: Cluster) -> None:
     client = container_engine.client()
-    for machine in client.containers.list(filters={"label": f"{lab.LAB_LABEL}={NAME}"}):
+    for machine in client.containers.list(filters={"label": f"{lab_record.LAB_LABEL}={NAME}"}):
         machine.restart(timeout=10)
     lab.up(load_cluster(cluster.file))
     proof = kubev6("verify", "--cluster", str(cluster.file), "--json")
@@ -153,7 +153,7 @@ def test_no_join_token_was_written_anywhere_on_this_machine() -> None:
 def test_down_leaves_nothing(cluster: Cluster) -> None:
     assert kubev6("lab", "down", "--cluster", str(cluster.file)).returncode == 0
     client = container_engine.client()
-    mine: dict[str, str | list[str] | bool] = {"label": f"{lab.LAB_LABEL}={NAME}"}
+    mine: dict[str, str | list[str] | bool] = {"label": f"{lab_record.LAB_LABEL}={NAME}"}
     assert client.containers.list(all=True, filters=mine) == []
     assert client.networks.list(filters=mine) == []
     assert client.volumes.list(filters=mine) == []

@@ -22,7 +22,8 @@ from tasks import lab
 from tasks.diff import Change
 from tasks.engine import apply, bring_to, plan_changes, read_facts
 from tasks.facts import Facts
-from tasks.ssh import Connection, Endpoint, connect
+from tasks.ssh import Connection, connect
+from tasks.ssh_endpoint import Endpoint
 
 NAME = "kubev6-engine-test"
 NODE = "kube-support"
@@ -202,7 +203,8 @@ def test_a_run_that_dies_before_the_restart_is_continued(machine: Connection, en
     blocking = Binary("/opt/kubev6-test/blocked", "0" * 64, 10, "http://[::1]:9999/blob")
     second = service_stage("dying", "second")
     code = (
-        "from tasks.ssh import *; from tasks.engine import *; from configs.state import *\n"
+        "from tasks.ssh import *; from tasks.ssh_endpoint import *\n"
+        "from tasks.engine import *; from configs.state import *\n"
         f"bring_to(connect({endpoint!r}), {replace(second, binaries=(blocking,))!r})"
     )
     controller = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)

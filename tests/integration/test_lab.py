@@ -13,10 +13,10 @@ import pytest
 
 from configs.errors import ConfigError, KubeV6Error, NodeError
 from configs.schema import Cluster, Lab, load_cluster
-from tasks import container_engine, lab, lab_record, ssh
+from tasks import container_engine, lab, lab_machine, lab_record, ssh
 from tasks.lab_record import LabRecord
 
-NAME = "kubev6-test"
+NAME = "kubev6-lab-test"
 SUPPORT, CONTROL_PLANE = "kube-support", "kube-control-plane"
 
 
@@ -35,11 +35,11 @@ class Small:
         return done.stdout
 
     def container(self, node: str) -> Any:
-        return self.client.containers.get(lab._container_name(NAME, node))
+        return self.client.containers.get(lab_machine.container_name(NAME, node))
 
     def leftovers(self, name: str = NAME) -> list[str]:
         """Whatever Docker still has of a lab."""
-        label: Any = {"label": f"{lab.LAB_LABEL}={name}"}
+        label: Any = {"label": f"{lab_record.LAB_LABEL}={name}"}
         return [
             *(str(container.name) for container in self.client.containers.list(all=True, filters=label)),
             *(str(network.name) for network in self.client.networks.list(filters=label)),
@@ -132,9 +132,9 @@ def test_what_the_machines_are_for_starts_under_systemd(small: Small) -> None:
 
 
 def test_the_outside_has_an_ipv4_address_only(small: Small) -> None:
-    fetched = small.run(SUPPORT, f"curl -sS --max-time 10 http://{lab.OUTSIDE_NAME}/")
-    assert fetched == lab.OUTSIDE_PAGE
-    addresses = small.run(SUPPORT, f"getent ahosts {lab.OUTSIDE_NAME} | cut -d' ' -f1 | sort -u").split()
+    fetched = small.run(SUPPORT, f"curl -sS --max-time 10 http://{lab_machine.OUTSIDE_NAME}/")
+    assert fetched == lab_machine.OUTSIDE_PAGE
+    addresses = small.run(SUPPORT, f"getent ahosts {lab_machine.OUTSIDE_NAME} | cut -d' ' -f1 | sort -u").split()
     assert addresses == [small.record.outside]
 
 
@@ -148,7 +148,7 @@ def test_up_on_a_lab_that_is_up_changes_nothing(small: Small) -> None:
 def test_up_renews_keys_that_do_not_fit_any_more(small: Small) -> None:
     small.run(CONTROL_PLANE, "echo 'ssh-ed25519 AAAA a person' >> /root/.ssh/authorized_keys")
     lab_record.key_file(NAME).unlink()
-    lab._ensure_key(NAME)  # another one, as when the record was moved here from elsewhere
+    lab_record.ensure_key(NAME)  # another one, as when the record was moved here from elsewhere
     lab_record.known_hosts(NAME).write_text("")
     with pytest.raises(NodeError, match=r"is not known: .*; `kubev6 lab up`"):
         small.run(CONTROL_PLANE, "true")
@@ -163,7 +163,7 @@ def test_up_starts_what_is_stopped_and_makes_what_is_gone(small: Small) -> None:
     assert {machine.name: machine.state for machine in lab.status(NAME).machines} == {
         SUPPORT: "exited",
         CONTROL_PLANE: "missing",
-        lab.OUTSIDE: "running",
+        lab_machine.OUTSIDE: "running",
     }
     after = {node.name: node for node in lab.up(small.cluster).nodes}
     assert after[SUPPORT] == before[SUPPORT]
@@ -180,7 +180,7 @@ def test_a_second_lab_stands_beside_it_and_goes_without_a_trace(small: Small) ->
         assert not IPv4Network(record.management).overlaps(IPv4Network(small.record.management))
         assert {other, NAME} <= {found.name for found in lab.status_all()}
         # Half of it is gone already, and so is everything that was written down.
-        small.client.containers.get(lab._container_name(other, SUPPORT)).remove(force=True)
+        small.client.containers.get(lab_machine.container_name(other, SUPPORT)).remove(force=True)
         (lab_record.directory(other) / "record.json").unlink()
     finally:
         lab.down(other)

@@ -10,7 +10,7 @@ import pytest
 
 from configs.errors import KubeV6Error
 from configs.schema import load_cluster
-from tasks import inventory, lab, lab_record
+from tasks import inventory, lab, lab_machine, lab_network, lab_record
 from tasks.lab_record import LabRecord, NodeRecord
 
 KEY = "ssh-ed25519 AAAAC3Nza"
@@ -60,8 +60,8 @@ def test_endpoints_name_the_labs_own_key_and_known_hosts() -> None:
 
 
 def test_the_key_is_made_once_and_is_private() -> None:
-    public = lab._ensure_key("lab")
-    assert lab._ensure_key("lab") == public
+    public = lab_record.ensure_key("lab")
+    assert lab_record.ensure_key("lab") == public
     assert public.startswith("ssh-ed25519 ")
     assert stat.S_IMODE(lab_record.key_file("lab").stat().st_mode) == 0o600
 
@@ -71,7 +71,7 @@ def test_a_key_that_is_none_is_named_and_not_replaced(content: str) -> None:
     lab_record.key_file("lab").parent.mkdir(parents=True)
     lab_record.write_whole(lab_record.key_file("lab"), content, mode=0o600)
     with pytest.raises(KubeV6Error, match=r"labs/lab/id_ed25519 cannot be used as a private key: .*; remove it"):
-        lab._ensure_key("lab")
+        lab_record.ensure_key("lab")
     assert lab_record.key_file("lab").read_text() == content
 
 
@@ -85,7 +85,7 @@ def test_nodes_keep_their_addresses_and_new_ones_get_free_ones() -> None:
     nodes = load_cluster("lab").nodes
     subnet = IPv4Network("172.20.0.0/24")
     known = {"kube-worker-1": "172.20.0.10", "kube-worker-2": "10.9.9.9", "gone": "172.20.0.11"}
-    assert lab._addresses(nodes, subnet, known) == {
+    assert lab_network.addresses(nodes, subnet, known) == {
         "kube-support": "172.20.0.12",
         "kube-control-plane": "172.20.0.13",
         "kube-worker-1": "172.20.0.10",
@@ -104,4 +104,4 @@ def test_a_written_file_replaces_the_old_one_whole(tmp_path: Path) -> None:
 
 def test_names_of_containers_cannot_meet() -> None:
     pairs = [("a", "b-c"), ("a-b", "c"), ("a", "outside"), ("a", "")]
-    assert len({lab._container_name(*pair) for pair in pairs}) == len(pairs)
+    assert len({lab_machine.container_name(*pair) for pair in pairs}) == len(pairs)
