@@ -50,9 +50,7 @@ def _changes(
     cluster: Cluster, release: Release, manifest: Manifest | None, name: str, endpoint: Endpoint
 ) -> dict[str, tuple[Change, ...]]:
     with step(name, "compare") as shown, connect(endpoint) as ssh:
-        asked = name == cluster.support.name and not cluster.dns64.forwarders
-        resolvers = survey.resolvers(ssh) if asked else ()
-        stages = plan_node(cluster, release, manifest, name, resolvers=resolvers).stages
+        stages = plan_node(cluster, release, manifest, name, survey.machine(ssh)).stages
         node = cluster.node(name)
         changes = engine.plan_changes(ssh, stages, before=partial(preflight.check, cluster, release, node))
         if manifest is not None and node.in_kubernetes and not kubeadm.is_member(ssh, cluster, manifest, node):

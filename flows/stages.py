@@ -154,10 +154,8 @@ def prove(job: Job) -> tuple[Check, ...]:
 
 
 def node_state(ssh: Connection, job: Job, name: str) -> NodeState:
-    """What a machine must look like. The support node is asked for its own resolvers where the topology names none."""
-    asked = name == job.cluster.support.name and not job.cluster.dns64.forwarders
-    resolvers = survey.resolvers(ssh) if asked else ()
-    return plan_node(job.cluster, job.release, job.manifest, name, resolvers=resolvers)
+    """What a machine must look like, which depends on what it says of itself."""
+    return plan_node(job.cluster, job.release, job.manifest, name, survey.machine(ssh))
 
 
 def stop() -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from configs.errors import NodeError
 from configs.manifest import Manifest
-from configs.plan import KUBEADM_CONFIG, join_config
+from configs.plan import join_config
 from configs.schema import Cluster, Node, Release
+from configs.stages.kubernetes import KUBEADM_CONFIG
 from configs.versions import image_tag
 from tasks.paths import cluster_dir
 from tasks.ssh import Connection

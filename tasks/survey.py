@@ -4,20 +4,33 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 
+from configs.systems import Machine
 from tasks.ssh import Connection
 
+ASK = """
+cat /etc/os-release 2>/dev/null || cat /usr/lib/os-release
+grep -qs 'nameserver 127.0.0.53' /etc/resolv.conf && file=/run/systemd/resolve/resolv.conf
+cat "${file:-/etc/resolv.conf}"
+"""
+"""systemd-resolved's stub answers on the node's own loopback only for itself, so where it is in use the list behind it
+is read instead."""
 
-def resolvers(connection: Connection) -> tuple[str, ...]:
-    """The resolvers that the support node uses itself, for DNS64 to forward to.
 
-    systemd-resolved's stub answers on the node's own loopback only for itself, so where it is in use the list behind
-    it is read instead.
+def machine(connection: Connection) -> Machine:
+    """What a machine says of itself that its state depends on, in one round trip.
 
     Args:
-        connection: To the support node.
+        connection: To the machine.
     """
-    behind = "grep -qs 'nameserver 127.0.0.53' /etc/resolv.conf && file=/run/systemd/resolve/resolv.conf"
-    return parse_resolvers(connection.run(f"{behind}; cat ${{file:-/etc/resolv.conf}}", step="resolvers").stdout)
+    said = connection.run(ASK, step="survey").stdout
+    release = parse_os_release(said)
+    return Machine(release.get("ID", ""), release.get("VERSION_ID", ""), resolvers=parse_resolvers(said))
+
+
+def parse_os_release(text: str) -> dict[str, str]:
+    """The assignments of os-release(5), without their quotes; other lines are left out."""
+    lines = (line.partition("=") for line in text.splitlines())
+    return {key: value.strip().strip("\"'") for key, equals, value in lines if equals and key.isidentifier()}
 
 
 def parse_resolvers(text: str) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from configs.errors import NodeError
 from configs.manifest import BinaryEntry, Manifest, SourceEntry
 from configs.schema import Cluster, load_release
 from configs.state import StageState
+from configs.systems import Machine
 from flows import commands
 from flows.cli import main
 from tasks import cluster_dns, engine, inventory, kubeadm, lab, registry, survey
@@ -107,7 +108,7 @@ def pretend() -> None:
         (lab, "up"): announced("lab", None),
         (lab, "status_all"): lambda: (),
         (choose_release, "built"): lambda *_: Chosen(load_release("debian-1.20"), manifest, "built"),
-        (survey, "resolvers"): lambda _: ("2001:db8::53",),
+        (survey, "machine"): lambda _: Machine(resolvers=("2001:db8::53",)),
         (engine, "bring_to"): bring_to,
         (inventory, "endpoints"): lambda _: {},
         (registry, "drop_damaged"): lambda _: (),

@@ -10,9 +10,12 @@ import pytest
 import yaml
 
 from configs.manifest import Manifest
-from configs.plan import plan, registry_name, routes
-from configs.schema import load_cluster, load_release
+from configs.derived import registry_name
+from configs.plan import plan
+from configs.routes import routes
+from configs.schema import Cluster, load_cluster, load_release
 from configs.state import NodeState
+from configs.systems import Machine
 from tasks import registry
 from tests.unit.sample import manifest
 
@@ -34,6 +37,11 @@ def as_text(state: NodeState) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _machines(cluster: Cluster) -> dict[str, Machine]:
+    """Machines that use a resolver of their own."""
+    return {node.name: Machine(resolvers=("192.0.2.53",)) for node in cluster.nodes}
+
+
 CASES = [(cluster, node.name) for cluster in ("kube-v6", "lab", "bare-metal") for node in load_cluster(cluster).nodes]
 
 
@@ -42,7 +50,7 @@ def test_every_node_of_the_shipped_clusters_is_planned_as_in_its_golden_file(nam
     cluster = load_cluster(name)
     release = load_release(cluster.release)
     contents: Manifest | None = None if name == "kube-v6" else manifest(stand_in=name == "lab")
-    text = as_text(plan(cluster, release, contents, resolvers=["192.0.2.53"])[node])
+    text = as_text(plan(cluster, release, contents, _machines(cluster))[node])
     golden = GOLDEN / name / f"{node}.txt"
     if os.environ.get("KUBEV6_WRITE_GOLDEN"):
         golden.parent.mkdir(parents=True, exist_ok=True)
@@ -120,7 +128,7 @@ def test_forwarders_of_the_topology_win_over_the_support_nodes_own() -> None:
     release = load_release("debian-1.20")
     own = cluster.model_copy(update={"dns64": cluster.dns64.model_copy(update={"forwarders": ("198.51.100.1",)})})
     for planned, wanted in ((own, "198.51.100.1"), (cluster, "192.0.2.53")):
-        stage = plan(planned, release, resolvers=["192.0.2.53"])["kube-support"].stage("support")
+        stage = plan(planned, release, machines=_machines(planned))["kube-support"].stage("support")
         assert stage is not None
         named = next(file.content for file in stage.files if file.path == "/etc/bind/named.conf.options")
         assert f"forwarders {{\n        {wanted};\n    }};" in named

@@ -1,0 +1,38 @@
+"""The static routes of a node, as in the how-to's table for its role."""
+
+from __future__ import annotations
+
+from configs import versions
+from configs.schema import Cluster, Node
+from configs.state import Route
+
+
+def routes(cluster: Cluster, node: Node, version: str) -> tuple[Route, ...]:
+    """The static routes of a node, as in the how-to's table for its role.
+
+    The support node routes the pod subnets back; every node of Kubernetes routes the NAT64 prefix to the support
+    node, the other nodes' pod subnets to these nodes, and the Service subnet: a packet of the node itself is routed
+    before its destination becomes a pod's, so without that route (or a default route) no ClusterIP can be reached.
+
+    Args:
+        cluster: The topology.
+        node: The node whose routes are wanted.
+        version: The version of Kubernetes; the 1.9 pre-releases also want a default route on the fabric.
+    """
+    interface = cluster.fabric.interface
+    support = str(cluster.support.address)
+    found: list[Route] = []
+    if node.in_kubernetes:
+        found.append(Route(str(cluster.nat64.prefix), support, interface))
+    found += [
+        Route(str(other.pod_subnet), str(other.address), interface)
+        for other in cluster.kubernetes_nodes
+        if other.pod_subnet and other.name != node.name
+    ]
+    if node.in_kubernetes:
+        # On the control plane itself there is nobody to send it to; on-link is enough for the lookup.
+        via = "" if node.name == cluster.control_plane.name else str(cluster.control_plane.address)
+        found.append(Route(str(cluster.services.subnet), via, interface))
+        if not versions.takes_ipv6_node_ip(version):
+            found.append(Route("::/0", support, interface))
+    return tuple(found)

@@ -1,0 +1,1 @@
+"""What each stage of a node looks like, one module for each stage."""
