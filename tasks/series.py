@@ -1,65 +1,42 @@
 """A series of patches picked onto a base.
 
-A series is data (``build/series/*.yaml``). Its patches are commits of the source's patch branch, named by their
-patch name or title. Committer and date are fixed, so the same series on the same base gives the same commit ids.
+Every new commit keeps its author and author's date; committer and date are ours and the source's. So the same series
+on the same base gives the same commit ids every time, on every machine. The committer's date is the base's and not
+that of the picked commit, which may be older than what it is picked onto: git's walks through history go by date.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-import shutil
-import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Literal
 
 import git
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from configs.errors import ConfigError, KubeV6Error
 from configs.manifest import PatchEntry
+from tasks import cherry_pick
+from tasks.cherry_pick import ConflictingFile
+from tasks.debian_source import PATCH_BRANCH, TRAILER
 from tasks.exclusive import exclusive
-from tasks.paths import REPO, cache_dir
-from tasks.source import PATCH_BRANCH, TRAILER, Source, describe, open_repository
+from tasks.git_source import resolve
+from tasks.repository import (
+    COMMITTER,
+    Commit,
+    MissingObjectError,
+    as_input,
+    listed,
+    read_commit,
+    read_object,
+    write_commit,
+)
+from tasks.series_file import DebianSeries, Rewrite, Series
+from tasks.source import Source
 from tasks.steps import step
 
-SERIES = REPO / "build" / "series"
 _PICKED_FROM = re.compile(r"^\(cherry picked from commit ([0-9a-f]{40})\)$", re.MULTILINE)
-_GENERATED = re.compile(r"(^|/)(zz_generated\.[^/]*|bindata)\.go$")
-"""Files of the tree that Kubernetes' own makefile makes anew when what they come from is newer."""
-
-
-class PatchReference(BaseModel):
-    """One patch of a series.
-
-    Attributes:
-        patch: Its name on the patch branch (``CVE-2021-25743.patch``, ``reflect2``), or its title.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    patch: str = Field(min_length=1)
-
-
-class Series(BaseModel):
-    """A series file.
-
-    Attributes:
-        name: Name of the file without its suffix.
-        path: The file, for errors.
-        description: What it is for.
-        base: Source package whose upstream tree it is picked onto.
-        patches: The patches in order.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str = Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,22}[a-z0-9])?$")
-    path: Path
-    description: str = ""
-    base: str
-    patches: tuple[PatchReference, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +48,7 @@ class Picked:
         base: Commit id of the base.
         commit: Commit id of the result.
         tree: Tree id of the result.
-        patches: What became of each patch.
+        patches: What became of each patch and of each rewrite.
     """
 
     series: str
@@ -81,168 +58,311 @@ class Picked:
     patches: tuple[PatchEntry, ...]
 
 
-def load(where: str | Path) -> Series:
-    """Read a series file.
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """A patch of a series and the commit that it is.
+
+    Attributes:
+        name: What the series calls it: its name on the patch branch, or the commit's id.
+        commit: The commit to be picked.
+        pull_request: Number of its pull request.
+        upstream: What the series says became of it in the base's project.
+    """
+
+    name: str
+    commit: Commit
+    pull_request: int | None = None
+    upstream: str = ""
+
+    def __str__(self) -> str:
+        pull = f", pull request {self.pull_request}" if self.pull_request else ""
+        return f"{self.name} ({self.commit.title!r}{pull})"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a patch stands to a base.
+
+    Attributes:
+        patch: The patch.
+        outcome: What picking it there comes to.
+        conflicts: The files that could not be merged.
+    """
+
+    patch: Patch
+    outcome: Literal["applies", "already upstream", "conflict"]
+    conflicts: tuple[ConflictingFile, ...] = ()
+
+
+class ConflictError(KubeV6Error):
+    """A patch that cannot be picked.
 
     Args:
-        where: Name of a file in ``build/series`` without its suffix, or a path.
-
-    Raises:
-        ConfigError: There is none, or it cannot be right; names file and field.
+        series: The series.
+        position: Number of the patch in it, from 1 on.
+        patch: The patch.
+        source: Where it was picked onto.
+        conflicts: The files that could not be merged.
     """
-    path = Path(where)
-    if path.suffix != ".yaml":
-        path = SERIES / f"{where}.yaml"
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        known = ", ".join(sorted(found.stem for found in SERIES.glob("*.yaml")))
-        raise ConfigError(f"there is no series {path}", todo=f"name a file, or one of: {known}") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}".replace("\n", " ")) from None
-    if not isinstance(data, dict):
-        raise ConfigError(f"{path}: holds no mapping", todo="keys wanted: description, base, patches")
-    try:
-        return Series.model_validate({**data, "name": path.stem, "path": path})
-    except ValidationError as error:
-        raise ConfigError(f"{path}: {describe(error)}") from None
+
+    def __init__(
+        self, series: Series, position: int, patch: Patch, source: Source, conflicts: tuple[ConflictingFile, ...]
+    ) -> None:
+        super().__init__(
+            f"series {series.name}: patch {position}, {patch}, conflicts with {source.name} {source.version} and what "
+            f"was picked before it, in {', '.join(f'{file.path} ({file.kind})' for file in conflicts)}",
+            todo=f"mend the patch, or its place in {series.path}",
+            detail=both_sides(conflicts),
+        )
+        self.position = position
+        self.patch = patch
+        self.conflicts = conflicts
 
 
 def pick(series: Series, source: Source) -> Picked:
     """Cherry-pick a series onto its source's base. Doing it again gives the same ids, and is quick.
 
-    A patch whose change the base holds already is dropped, and reported as such.
+    A patch whose change the base holds already is dropped, and reported as such. No working tree and no index are
+    touched: what came of it is a few commits, or nothing.
 
     Raises:
         ConfigError: The series is for another source, or names a patch that the source does not have.
-        KubeV6Error: A patch conflicts; names the patch and the files. The repository is left clean.
+        ConflictError: A patch conflicts; names the patch and the files.
+        KubeV6Error: An object that a patch touches is missing, or a rewrite finds nothing.
     """
-    if series.base != source.package:
-        raise ConfigError(
-            f"{series.path}: base: is {series.base}, but the release is built from {source.package}",
-            todo="name the release's source package there, or another series in the release",
-        )
-    repo = open_repository(source.repository, committed=source.timestamp)
-    wanted = _resolve(repo, series, source)
-    identity = hashlib.sha256("\n".join((source.base, *(commit.hexsha for commit in wanted))).encode()).hexdigest()
+    repo = source.open()
+    patches = resolved(series, source, repo)
+    inputs = [
+        source.base,
+        *(patch.commit.id for patch in patches),
+        *(each.model_dump_json() for each in series.rewrites),
+    ]
+    identity = hashlib.sha256("\n".join(inputs).encode()).hexdigest()
     done = f"refs/kubev6/picked/{identity}"
     with exclusive(source.repository.with_name(f".{source.repository.name}.lock")):
-        if not repo.git.for_each_ref(done):
+        if repo.git.for_each_ref(done):
+            commit = str(repo.git.rev_parse(done))
+        else:
             with step(series.name, "patches") as shown:
-                repo.git.update_ref(done, _cherry_pick(repo, series, source, wanted))
-                fates = _fates(repo, source, done, wanted)
-                dropped = sum(1 for entry in fates if entry.fate == "already upstream")
-                shown.ended_as(f"{len(fates) - dropped} applied, {dropped} already upstream")
-    result = repo.commit(done)
-    return Picked(series.name, source.base, result.hexsha, result.tree.hexsha, _fates(repo, source, done, wanted))
+                commit = _pick(repo, series, source, patches)
+                # A ref says that all it leads to is here, which is not so while objects are read elsewhere.
+                if not source.borrowed:
+                    repo.git.update_ref(done, commit)
+                entries = _entries(repo, series, source, commit, patches)
+                dropped = sum(1 for entry in entries if entry.fate == "already upstream")
+                shown.ended_as(f"{len(entries) - dropped} applied, {dropped} already upstream")
+    result = read_commit(repo, commit)
+    return Picked(series.name, source.base, commit, result.tree, _entries(repo, series, source, commit, patches))
 
 
-def check_out(picked: Picked, source: Source) -> Path:
-    """Put the result of a series into its own working directory and return that.
+def status(series: Series, source: Source) -> tuple[Standing, ...]:
+    """How every patch of a series stands to a base.
 
-    Only files whose content differs are written, and generated files stay as the last compilation left them unless
-    the series changes them: what was generated and compiled there before stays good.
+    A patch that conflicts is left out, and those after it are tried on top of the ones that applied: what is said of
+    a later patch holds once the conflicts before it are resolved, unless it builds upon a patch that was left out. A
+    patch is upstream already when the base has it in its history, or when picking it changes nothing.
+
+    Args:
+        series: The series.
+        source: What is picked onto.
+
+    Raises:
+        KubeV6Error: An object that a patch touches is missing.
     """
-    place = cache_dir() / "worktree" / picked.series
-    place.mkdir(parents=True, exist_ok=True)
-    index = place.with_name(f".{picked.series}.index")
-    # What was checked out last counts until all of this is done, so that a run that dies is simply done again.
-    fresh = index.with_suffix(".unfinished")
-    fresh.with_name(f"{fresh.name}.lock").unlink(missing_ok=True)
-    repo = open_repository(source.repository, work_tree=place, index=fresh, committed=source.timestamp)
-    if index.exists():
-        shutil.copyfile(index, fresh)
-    else:
-        repo.git.read_tree("--empty")
-    changed = set(_names(repo.git.diff_index("--cached", "--name-only", "-z", picked.commit)))
-    for name in _names(repo.git.diff_index("--cached", "--name-only", "-z", "--diff-filter=A", picked.commit)):
-        (place / name).unlink(missing_ok=True)
-    repo.git.read_tree("--reset", picked.commit)
-    # Files that were only touched, as code generators do, are told from changed ones before anything is written.
-    repo.git.update_index("-q", "--refresh")
-    different = _names(repo.git.diff_files("--name-only", "-z"))
-    outdated = [name for name in different if name in changed or not _GENERATED.search(name)]
-    with tempfile.TemporaryFile() as names:
-        names.write("\0".join(outdated).encode())
-        names.seek(0)
-        repo.git.checkout_index("--force", "--index", "-z", "--stdin", istream=names)
-    repo.git.clean("-ffd", "--quiet")
-    fresh.replace(index)
-    return place
+    repo = source.open()
+    tree = read_commit(repo, source.base).tree
+    standings = []
+    for patch in resolved(series, source, repo):
+        if _in_history(repo, patch.commit.id, source.base):
+            standings.append(Standing(patch, "already upstream"))
+            continue
+        merged = _merged(repo, series, source, tree, patch)
+        if merged.conflicts:
+            standings.append(Standing(patch, "conflict", merged.conflicts))
+        else:
+            standings.append(Standing(patch, "already upstream" if merged.tree == tree else "applies"))
+            tree = merged.tree
+    return tuple(standings)
 
 
-def _names(listed: str) -> list[str]:
-    return [name for name in listed.split("\0") if name]
+def resolved(series: Series, source: Source, repo: git.Repo | None = None) -> tuple[Patch, ...]:
+    """The commits that the patches of a series are.
+
+    Args:
+        series: The series.
+        source: A source that holds them.
+        repo: The source's repository, if it is open already.
+
+    Raises:
+        ConfigError: The series is for another source, or names a patch that the source does not have.
+    """
+    repo = repo or source.open()
+    if isinstance(series, DebianSeries):
+        return _named(series, source, repo)
+    found = []
+    for position, patch in enumerate(series.patches):
+        full = resolve(repo, patch.commit)
+        if full is None:
+            raise ConfigError(
+                f"{series.path}: patches[{position}].commit: {source.name} holds no commit {patch.commit}"
+            )
+        commit = read_commit(repo, full)
+        if len(commit.parents) > 1:
+            raise ConfigError(
+                f"{series.path}: patches[{position}].commit: {patch.commit} ({commit.title}) is a merge",
+                todo="name the commits that it merged",
+            )
+        found.append(Patch(patch.commit, commit, patch.pull_request, patch.fate))
+    return tuple(found)
 
 
-def _resolve(repo: git.Repo, series: Series, source: Source) -> list[git.Commit]:
-    offered = list(repo.iter_commits(f"{source.base}..{PATCH_BRANCH}", reverse=True))
+def both_sides(conflicts: Sequence[ConflictingFile]) -> str:
+    """Every place of a conflict with what is there and what the patch wants, for a person."""
+    lines = []
+    for file in conflicts:
+        lines.append(f"{file.path}: {file.said}")
+        for hunk in file.hunks:
+            lines += ["  there is:", *(f"    | {line}" for line in hunk.ours.splitlines())]
+            lines += ["  the patch has:", *(f"    | {line}" for line in hunk.theirs.splitlines())]
+    return "\n".join(lines)
+
+
+def _named(series: DebianSeries, source: Source, repo: git.Repo) -> tuple[Patch, ...]:
+    if series.base != source.name:
+        raise ConfigError(
+            f"{series.path}: base: is {series.base}, but the release is built from {source.name}",
+            todo="name the release's source package there, or another series in the release",
+        )
+    # All but the first, which is the upstream tree.
+    ids = repo.git.rev_list("--reverse", "--min-parents=1", PATCH_BRANCH, "--").split()
+    offered = [read_commit(repo, each) for each in ids]
     names = {_name(commit): commit for commit in offered}
-    titles = {str(commit.summary): commit for commit in offered}
-    wanted = []
+    titles = {commit.title: commit for commit in offered}
+    found: list[Patch] = []
     for position, reference in enumerate(series.patches):
         commit = names.get(reference.patch) or titles.get(reference.patch)
         if commit is None:
             raise ConfigError(
-                f"{series.path}: patches[{position}].patch: {source.package} {source.version} has no patch "
+                f"{series.path}: patches[{position}].patch: {source.name} {source.version} has no patch "
                 f"{reference.patch!r}",
                 todo=f"it has: {', '.join(names)}",
             )
-        if commit in wanted:
+        if any(commit.id == patch.commit.id for patch in found):
             raise ConfigError(f"{series.path}: patches[{position}].patch: {reference.patch!r} is named twice")
-        wanted.append(commit)
-    return wanted
+        found.append(Patch(_name(commit), commit))
+    return tuple(found)
 
 
-def _name(commit: git.Commit) -> str:
-    found = re.search(rf"^{TRAILER}: (.+)$", str(commit.message), re.MULTILINE)
-    return str(found[1]) if found else str(commit.summary)
+def _name(commit: Commit) -> str:
+    found = re.search(rf"^{TRAILER}: (.+)$", commit.message, re.MULTILINE)
+    return str(found[1]) if found else commit.title
 
 
-def _cherry_pick(repo: git.Repo, series: Series, source: Source, wanted: list[git.Commit]) -> str:
-    """Pick the commits in the repository's own working tree; always leaves it at the base, clean."""
-    _start_over(repo, source.base)
+def _pick(repo: git.Repo, series: Series, source: Source, patches: Sequence[Patch]) -> str:
+    """Write the picked commits and the rewrites; returns the last one's id."""
+    head, tree = source.base, read_commit(repo, source.base).tree
+    for position, patch in enumerate(patches, start=1):
+        merged = _merged(repo, series, source, tree, patch)
+        if merged.conflicts:
+            raise ConflictError(series, position, patch, source, merged.conflicts)
+        if merged.tree != tree:
+            tree = merged.tree
+            head = write_commit(
+                repo,
+                tree=tree,
+                parents=[head],
+                author=patch.commit.author,
+                committed=source.timestamp,
+                message=cherry_pick.with_origin(patch.commit.message, patch.commit.id),
+            )
+    for number, rewrite in enumerate(series.rewrites):
+        tree = _rewritten(repo, tree, rewrite, f"{series.path}: rewrites[{number}]")
+        message = f"{rewrite.title}\n" + (f"\n{rewrite.reason.strip()}\n" if rewrite.reason else "")
+        author = f"{COMMITTER} {source.timestamp} +0000"
+        head = write_commit(repo, tree=tree, parents=[head], author=author, committed=source.timestamp, message=message)
+    return head
+
+
+def _in_history(repo: git.Repo, commit: str, base: str) -> bool:
+    """Whether a base is known to come after a commit; how far back is known depends on what was fetched."""
+    done = repo.git.merge_base("--is-ancestor", commit, base, with_extended_output=True, with_exceptions=False)
+    return bool(done[0] == 0)
+
+
+def _merged(repo: git.Repo, series: Series, source: Source, tree: str, patch: Patch) -> cherry_pick.Merged:
     try:
-        for commit in wanted:
-            try:
-                repo.git.cherry_pick("-x", "--keep-redundant-commits", "--allow-empty", commit.hexsha)
-            except git.GitCommandError as error:
-                files = sorted(set(repo.git.diff("--name-only", "--diff-filter=U").splitlines()))
-                raise KubeV6Error(
-                    f"series {series.name}: patch {_name(commit)} ({commit.summary!s}) conflicts with "
-                    f"{source.package} {source.version} and what was picked before it, in "
-                    f"{', '.join(files) if files else 'no file'}",
-                    todo=f"mend the patch, or its place in {series.path}",
-                    detail=str(error.stderr),
-                ) from None
-            if repo.head.commit.tree == repo.head.commit.parents[0].tree:
-                repo.git.reset("--quiet", "--soft", "HEAD~1")
-        return repo.head.commit.hexsha
-    finally:
-        _start_over(repo, source.base)
+        return cherry_pick.merge(repo, tree, patch.commit)
+    except MissingObjectError as error:
+        raise KubeV6Error(
+            f"series {series.name}: patch {patch} cannot be picked onto {source.name} {source.version}: "
+            f"{error.message}",
+            todo="the patch touches it: name a whole repository with --source",
+            detail=error.detail,
+        ) from None
 
 
-def _start_over(repo: git.Repo, base: str) -> None:
-    for lock in ("index.lock", "HEAD.lock"):  # of a git that was killed; the caller holds the repository's lock
-        (Path(repo.git_dir) / lock).unlink(missing_ok=True)
-    repo.git.cherry_pick("--quit")
-    repo.git.update_ref("--no-deref", "HEAD", base)
-    repo.git.reset("--quiet", "--hard", base)
-    repo.git.clean("-ffdx", "--quiet")
+def _rewritten(repo: git.Repo, tree: str, rewrite: Rewrite, where: str) -> str:
+    """The tree with one text replaced by another."""
+    wanted = rewrite.replace.encode()
+    try:
+        found = repo.git.grep("-l", "-z", "-I", "--fixed-strings", "-e", rewrite.replace, tree, "--", *rewrite.paths)
+    except git.GitCommandError as error:
+        if error.status != 1:
+            raise
+        raise KubeV6Error(
+            f"{where}: {', '.join(rewrite.paths)} has no {rewrite.replace!r} to replace",
+            todo="take the rewrite out of the series, or mend its paths",
+        ) from None
+    for name in listed(found):
+        path = name.split(":", 1)[1]
+        content = read_object(repo, f"{tree}:{path}").replace(wanted, rewrite.by.encode())
+        with as_input(content) as given:
+            blob = str(repo.git.hash_object("-w", "--stdin", istream=given))
+        tree = _with_file(repo, tree, path.split("/"), blob)
+    return tree
 
 
-def _fates(repo: git.Repo, source: Source, result: str, wanted: list[git.Commit]) -> tuple[PatchEntry, ...]:
+def _with_file(repo: git.Repo, tree: str, path: Sequence[str], blob: str) -> str:
+    """A tree in which one file has another content; only the directories on its path are opened."""
+    entries = []
+    for entry in listed(repo.git.ls_tree("-z", tree)):
+        about, name = entry.split("\t", 1)
+        if name == path[0]:
+            mode, kind, old = about.split()
+            about = f"{mode} {kind} {_with_file(repo, old, path[1:], blob) if len(path) > 1 else blob}"
+        entries.append(f"{about}\t{name}\0")
+    with as_input("".join(entries).encode(errors="surrogateescape")) as given:
+        return str(repo.git.mktree("-z", "--missing", istream=given))
+
+
+def _entries(
+    repo: git.Repo, series: Series, source: Source, result: str, patches: Sequence[Patch]
+) -> tuple[PatchEntry, ...]:
+    """What became of every patch, read from the commits that came of it."""
     picked: dict[str, str] = {}
-    for commit in repo.iter_commits(f"{source.base}..{result}"):
-        origin = _PICKED_FROM.findall(str(commit.message))
-        picked[origin[-1]] = commit.hexsha
-    return tuple(
-        PatchEntry(
-            title=str(commit.summary),
-            author=f"{commit.author.name} <{commit.author.email}>",
-            source=_name(commit),
-            commit=picked.get(commit.hexsha, ""),
-            fate="applied" if commit.hexsha in picked else "already upstream",
-        )
-        for commit in wanted
+    commit, own = result, []
+    for _ in series.rewrites:
+        own.append(commit)
+        commit = read_commit(repo, commit).parents[0]
+    while commit != source.base:
+        found = read_commit(repo, commit)
+        picked[_PICKED_FROM.findall(found.message)[-1]] = commit
+        commit = found.parents[0]
+    rewritten = [
+        PatchEntry(title=rewrite.title, author=COMMITTER, source="rewrite", commit=commit, fate="applied")
+        for rewrite, commit in zip(series.rewrites, reversed(own), strict=True)
+    ]
+    return (
+        *(
+            PatchEntry(
+                title=patch.commit.title,
+                author=patch.commit.author_name,
+                source=patch.name,
+                commit=picked.get(patch.commit.id, ""),
+                fate="applied" if patch.commit.id in picked else "already upstream",
+                pull_request=patch.pull_request,
+            )
+            for patch in patches
+        ),
+        *rewritten,
     )

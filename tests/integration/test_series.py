@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-import git
 import pytest
 
 from configs.errors import ConfigError, KubeV6Error
-from tasks import series
-from tasks.series import Picked, Series
-from tasks.source import PATCH_BRANCH, Source, commit_all, create_repository, open_repository
+from tasks import series, series_file
+from tasks.check_out import check_out
+from tasks.debian_source import PATCH_BRANCH
+from tasks.repository import commit_all, create_repository, open_repository
+from tasks.series import Picked
+from tasks.series_file import Series
+from tasks.source import Source
 
 BASE = {
     "main.go": "one\ntwo\nthree\n",
@@ -49,14 +53,14 @@ def make_source(root: Path, patches: dict[str, Edits]) -> Source:
         date = f"{1_600_000_000 + number} +0200"
         commit_all(repo, f"Title of {name}\n\nWhy.\n\nPatch-Name: {name}\n", author=BEN, date=date)
     repo.git.checkout("--quiet", "--detach", base)
-    return Source("demo", "1.0", place, base, 1_700_000_000)
+    return Source("demo", "1.0", "a test", place, base, 1_700_000_000)
 
 
 def make_series(root: Path, *patches: str, base: str = "demo") -> Series:
     path = root / "demo.yaml"
     names = "".join(f"\n- patch: {name}" for name in patches) or " []"
     path.write_text(f"base: {base}\npatches:{names}\n")
-    return series.load(path)
+    return series_file.load(path)
 
 
 def head_of(source: Source) -> tuple[str, str]:
@@ -131,7 +135,7 @@ def test_a_second_time_is_answered_from_the_first(home: Path, monkeypatch: pytes
     def never(*_: object) -> str:
         raise AssertionError("picked again")
 
-    monkeypatch.setattr(series, "_cherry_pick", never)
+    monkeypatch.setattr(series, "_pick", never)
 
     assert series.pick(wanted, source) == first
 
@@ -160,21 +164,50 @@ def test_a_conflict_names_the_patch_and_the_files_and_leaves_nothing_behind(home
     assert "main.go" in caught.value.message
     assert "demo.yaml" in caught.value.todo
     assert head_of(source) == (source.base, "")
-    assert not (source.repository / ".git" / "CHERRY_PICK_HEAD").exists()
     assert [entry.fate for entry in series.pick(make_series(home, "a.patch"), source).patches] == ["applied"]
 
 
-def test_a_cherry_pick_that_was_killed_does_not_disturb_the_next(home: Path) -> None:
+def test_the_patches_of_a_package_are_compared_with_another_base(home: Path) -> None:
+    source = make_source(home, {**TWO, "c.patch": {"main.go": "eins\ntwo\nTHREE\n"}})
+    newer = replace(source, base=open_repository(source.repository).git.rev_parse(f"{PATCH_BRANCH}~1"))
+
+    standings = series.status(make_series(home, "a.patch", "b.patch", "c.patch"), newer)
+
+    assert [each.outcome for each in standings] == ["already upstream", "already upstream", "applies"]
+
+
+def test_what_the_other_base_has_in_its_history_is_upstream_although_it_was_changed_since(home: Path) -> None:
+    source = make_source(home, {**TWO, "c.patch": {"main.go": "eins\ntwo\nTHREE\n"}})
+    newer = replace(source, base=open_repository(source.repository).git.rev_parse(PATCH_BRANCH))
+
+    standings = series.status(make_series(home, "a.patch", "c.patch"), newer)
+
+    assert [each.outcome for each in standings] == ["already upstream", "already upstream"]
+
+
+def test_nothing_but_commits_is_written(home: Path) -> None:
     source = make_source(home, TWO)
-    repo = open_repository(source.repository)
-    with pytest.raises(git.GitCommandError):
-        repo.git.cherry_pick(repo.git.rev_parse(PATCH_BRANCH))
-    (source.repository / "stray.log").write_text("left over")
+    (source.repository / "stray.log").write_text("somebody's")
+    (source.repository / "main.go").write_text("edited\n")
     (source.repository / ".git" / "index.lock").touch()
+    before = {path: path.stat().st_mtime_ns for path in source.repository.iterdir()}
+    index = (source.repository / ".git" / "index").read_bytes()
 
-    series.pick(make_series(home, "a.patch", "b.patch"), source)
+    picked = series.pick(make_series(home, "a.patch", "b.patch"), source)
 
-    assert head_of(source) == (source.base, "")
+    assert [entry.fate for entry in picked.patches] == ["applied", "applied"]
+    assert {path: path.stat().st_mtime_ns for path in source.repository.iterdir()} == before
+    assert (source.repository / ".git" / "index").read_bytes() == index
+
+
+def test_the_result_is_what_git_cherry_pick_gives(home: Path) -> None:
+    source = make_source(home, TWO)
+    picked = series.pick(make_series(home, "a.patch", "b.patch"), source)
+
+    repo = open_repository(source.repository, committed=source.timestamp)
+    repo.git.cherry_pick("-x", *repo.git.rev_list("--reverse", f"{source.base}..{PATCH_BRANCH}").split())
+
+    assert repo.head.commit.hexsha == picked.commit
 
 
 @pytest.mark.parametrize(
@@ -197,7 +230,7 @@ def test_what_a_series_cannot_ask_for(home: Path, patches: tuple[str, ...], base
 
 
 def checked_out(source: Source, home: Path, *patches: str) -> Path:
-    return series.check_out(series.pick(make_series(home, *patches), source), source)
+    return check_out(series.pick(make_series(home, *patches), source), source)
 
 
 def test_every_file_of_the_tree_is_checked_out_as_it_is(home: Path) -> None:
