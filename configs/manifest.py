@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 SHA256 = r"^[0-9a-f]{64}$"
 NODE_BINARIES = ("kubeadm", "kubelet", "kubectl")
 """Executables that every node of Kubernetes gets; the rest of Kubernetes comes as images."""
+CNI_PLUGINS = ("bridge", "host-local", "loopback", "portmap")
+"""The CNI plugins that a node needs, of the dozen that their project publishes in one archive."""
 BINARY_REPOSITORY = "kubev6/binaries"
 """Repository of a registry whose blobs are the executables: ``GET /v2/kubev6/binaries/blobs/sha256:<hex>``."""
 
@@ -29,6 +31,7 @@ class PatchEntry(_Frozen):
         source: The commit id or patch file it was picked from.
         commit: The id it has in the result; empty when it was dropped.
         fate: ``applied``, or ``already upstream`` when the base holds it and it was dropped as empty.
+        pull_request: Number of the pull request in which it was proposed upstream.
     """
 
     title: str
@@ -36,6 +39,7 @@ class PatchEntry(_Frozen):
     source: str
     commit: str = ""
     fate: Literal["applied", "already upstream"]
+    pull_request: int | None = None
 
 
 class SourceEntry(_Frozen):
@@ -61,11 +65,19 @@ class SourceEntry(_Frozen):
 
 
 class BinaryEntry(_Frozen):
-    """An executable for the nodes: ``kubeadm``, ``kubelet`` or ``kubectl``."""
+    """An executable for the nodes: ``kubeadm``, ``kubelet`` or ``kubectl``, or a CNI plugin.
+
+    Attributes:
+        name: Its file name.
+        sha256: Its checksum, hexadecimal.
+        size: In bytes.
+        checked: What its download was checked against; empty for what was built here.
+    """
 
     name: str
     sha256: str = Field(pattern=SHA256)
     size: int = Field(ge=1)
+    checked: str = ""
 
 
 class ImageEntry(_Frozen):
@@ -77,6 +89,7 @@ class ImageEntry(_Frozen):
         digest: ``sha256:...`` of its manifest, which is a blob of the store like its layers.
         size: Sum of the sizes of its blobs, in bytes.
         stand_in_for: What this image takes the place of, when it is not the real thing; else empty.
+        checked: What its download was checked against; empty for what was built here.
     """
 
     name: str
@@ -84,6 +97,7 @@ class ImageEntry(_Frozen):
     digest: str = Field(pattern=r"^sha256:[0-9a-f]{64}$")
     size: int = Field(ge=1)
     stand_in_for: str = ""
+    checked: str = ""
 
 
 class Manifest(_Frozen):
@@ -98,6 +112,8 @@ class Manifest(_Frozen):
         toolchain: What compiled it, for example ``go1.19.8 linux/amd64``; empty for a fetched release.
         binaries: Executables for the nodes.
         images: Container images.
+        cni: CNI plugins of the release's own; empty where the nodes' packages bring them.
+        cni_version: Their version.
     """
 
     name: str
@@ -108,6 +124,8 @@ class Manifest(_Frozen):
     toolchain: str = ""
     binaries: tuple[BinaryEntry, ...]
     images: tuple[ImageEntry, ...]
+    cni: tuple[BinaryEntry, ...] = ()
+    cni_version: str = ""
 
     def binary(self, name: str) -> BinaryEntry:
         """The executable called ``name``. Raises KeyError when the release has none."""

@@ -1,114 +1,130 @@
-"""Fetching a prebuilt release: executables by download, images through the Docker engine."""
+"""Fetching a prebuilt release into the store: from its publishers, or from a mirror of them."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from datetime import UTC, datetime
-
-import requests
-from urllib3.exceptions import NameResolutionError
+from pathlib import Path
+from typing import Any
 
 from configs.errors import KubeV6Error
-from configs.manifest import BinaryEntry, ImageEntry, Manifest, SourceEntry
-from configs.schema import Fetch, FetchedBinary, Release
-from tasks import images
-from tasks.docker_pull import pull
-from tasks.steps import step
+from configs.manifest import BinaryEntry, Manifest, SourceEntry
+from configs.schema import CniPlugins, Release
+from tasks import cni
+from tasks.fetch_file import fetch_file, held_file
+from tasks.fetch_image import fetch_image, held_image
+from tasks.mirror import Mirror, path_of_file, path_of_image
 from tasks.store import Store
 
-TIMEOUT = (15, 60)
-"""Seconds to connect, and of silence in a transfer."""
+PARALLEL = 4
+"""Files and images that are fetched at a time."""
 
 
-def fetch_release(release: Release, *, store: Store) -> Manifest:
-    """Download what a release file says and keep it in the store.
+def fetch_release(release: Release, *, store: Store, mirror: Mirror | None = None) -> Manifest:
+    """Fetch what a release file says and keep it in the store. What is there already is not fetched.
 
     Args:
-        release: The release; its ``fetch`` part is used.
+        release: The release; its ``fetch`` and ``cni`` parts are used.
         store: Where it is kept, and looked for first.
+        mirror: Where the addresses are read from; None for their publishers.
 
     Raises:
-        KubeV6Error: There is nothing to fetch, the network does not give it, or a checksum is wrong.
+        KubeV6Error: There is nothing to fetch, the network or mirror does not give it, or a checksum is wrong. What
+            has come stays where the next attempt finds it.
     """
     if release.fetch is None:
         raise KubeV6Error(f"release {release.name} has no download address", todo="build it instead")
-    key = fetch_key(release.fetch)
+    key = fetch_key(release)
     kept = store.find(release.name, key)
     if kept is not None and not store.check(kept):
         store.write(kept)
         return kept
-    binaries = tuple(_binary(name, wanted, store) for name, wanted in sorted(release.fetch.binaries.items()))
+    _refuse_missing(release, store, mirror)
+    names = sorted(release.fetch.binaries)
+    with ThreadPoolExecutor(PARALLEL, thread_name_prefix="fetch") as pool:
+        files = [
+            pool.submit(fetch_file, release.fetch.binaries[name], name=name, store=store, mirror=mirror)
+            for name in names
+        ]
+        plugins = [pool.submit(fetch_cni, release.cni, store=store, mirror=mirror)] if release.cni else []
+        pulled = [pool.submit(fetch_image, reference, store, mirror) for reference in release.fetch.images]
+        _finish([*files, *plugins, *pulled])
     manifest = Manifest(
         name=release.name,
         version=f"v{release.kubernetes.removeprefix('v')}",
         key=key,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        source=SourceEntry(kind="fetched", origin=next(iter(release.fetch.binaries.values())).url),
-        binaries=binaries,
-        images=tuple(_image(reference, store) for reference in release.fetch.images),
+        source=SourceEntry(kind="fetched", origin=release.fetch.binaries[names[0]].url),
+        binaries=tuple(
+            BinaryEntry(name=name, sha256=file.sha256, size=file.size, checked=file.checked)
+            for name, file in zip(names, (each.result() for each in files), strict=True)
+        ),
+        images=tuple(each.result() for each in pulled),
+        cni=plugins[0].result() if plugins else (),
+        cni_version=release.cni.version if release.cni else "",
     )
     store.write(manifest)
     return manifest
 
 
-def fetch_key(fetch: Fetch) -> str:
+def fetch_key(release: Release) -> str:
     """sha256 of what is to be fetched: the same addresses and checksums give the same key."""
-    return hashlib.sha256(json.dumps(fetch.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+    wanted = release.model_dump(mode="json", include={"fetch", "cni"})
+    return hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()
 
 
-def _binary(name: str, wanted: FetchedBinary, store: Store) -> BinaryEntry:
-    if wanted.sha256 and store.blob(wanted.sha256).exists():
-        return BinaryEntry(name=name, sha256=wanted.sha256, size=store.blob(wanted.sha256).stat().st_size)
-    with step(name, "download") as shown:
-        try:
-            with requests.get(wanted.url, stream=True, timeout=TIMEOUT) as response:
-                if response.status_code != 200:
-                    raise KubeV6Error(
-                        f"{name}: {wanted.url} answered {response.status_code} {response.reason}",
-                        todo="check the address in the release file",
-                        transient=response.status_code >= 500,
-                    )
-                expected = int(response.headers.get("Content-Length") or 0)
+def fetch_cni(wanted: CniPlugins, *, store: Store, mirror: Mirror | None = None) -> tuple[BinaryEntry, ...]:
+    """Fetch the CNI plugins and keep those that nodes need.
 
-                def chunks() -> Iterator[bytes]:
-                    done = 0
-                    for chunk in response.iter_content(1 << 20):
-                        done += len(chunk)
-                        shown.progress(f"{done / 1e6:.0f} of {expected / 1e6:.0f} MB" if expected else f"{done} bytes")
-                        yield chunk
-
-                sha256, size = store.add_stream(chunks(), expected=wanted.sha256)
-        except requests.RequestException as error:
-            raise KubeV6Error(
-                f"{name}: {wanted.url} cannot be downloaded: no answer ({type(error).__name__})",
-                todo="check the network",
-                transient=not _nameless(error),
-                detail=str(error),
-            ) from None
-        if expected and size != expected:
-            raise KubeV6Error(
-                f"{name}: {wanted.url} broke off after {size} of {expected} bytes",
-                todo="try again",
-                transient=True,
-            )
-        shown.ended_as(f"{size / 1e6:.0f} MB")
-    return BinaryEntry(name=name, sha256=sha256, size=size)
+    Raises:
+        KubeV6Error: As :func:`fetch_file`; or the archive is none, or lacks one.
+    """
+    name = f"cni-plugins {wanted.version}"
+    archive = fetch_file(wanted, name=name, store=store, mirror=mirror)
+    return cni.keep_plugins(store.blob(archive.sha256), store, name=f"{name}: {wanted.url}", checked=archive.checked)
 
 
-def _nameless(error: requests.RequestException) -> bool:
-    """Whether the host's name could not be resolved: there is no network to try it on again."""
-    return isinstance(getattr(error.args[0] if error.args else None, "reason", None), NameResolutionError)
+def _refuse_missing(release: Release, store: Store, mirror: Mirror | None) -> None:
+    """Say at once all that a directory lacks, before anything is copied."""
+    if mirror is None or not mirror.is_directory or release.fetch is None:
+        return
+    missing: list[str] = []
+    for wanted in (*release.fetch.binaries.values(), *([release.cni] if release.cni else [])):
+        if held_file(wanted, store) is None:
+            urls = [wanted.url, *([wanted.sha256_url] if wanted.sha256_url else [])]
+            missing += [path_of_file(url) for url in urls if not Path(mirror.file(url)).is_file()]
+    for reference in release.fetch.images:
+        if held_image(reference, store) is None and not Path(mirror.image(reference)).is_file():
+            missing.append(path_of_image(reference))
+    if missing:
+        raise mirror.lacks(missing)
 
 
-def _image(reference: str, store: Store) -> ImageEntry:
-    with step(reference.rpartition("/")[2], "download") as shown:
-        refused = pull(reference, shown)
-        if refused:
-            raise KubeV6Error(
-                f"the image {reference} cannot be pulled: {refused}",
-                todo="check the network, or use a release that is in the store",
-                transient=True,
-            )
-        return images.keep_pulled(reference, store, shown)
+def _finish(futures: Sequence[Future[Any]]) -> None:
+    """Wait for all of them; after a failure only for those that have begun, whose work stays.
+
+    Raises:
+        KubeV6Error: Some failed; the message has all of them.
+    """
+    wait(futures, return_when=FIRST_EXCEPTION)
+    if any(future.done() and future.exception() for future in futures):
+        for future in futures:
+            future.cancel()
+        wait(futures)
+    errors = [error for future in futures if not future.cancelled() and (error := future.exception())]
+    for error in errors:
+        if not isinstance(error, KubeV6Error):
+            raise error
+    told = [error for error in errors if isinstance(error, KubeV6Error)]
+    if len(told) == 1:
+        raise told[0]
+    if told:
+        raise KubeV6Error(
+            "; ".join(dict.fromkeys(error.message for error in told)),
+            todo="; ".join(dict.fromkeys(error.todo for error in told if error.todo)),
+            transient=all(error.transient for error in told),
+            detail="\n".join(error.detail for error in told if error.detail),
+        )

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -21,6 +20,7 @@ from requests.adapters import HTTPAdapter
 
 from configs.errors import KubeV6Error
 from configs.manifest import BINARY_REPOSITORY, ImageEntry, Manifest
+from tasks.program import program
 from tasks.ssh import Connection
 from tasks.steps import step
 from tasks.store import Store
@@ -30,7 +30,6 @@ STORAGE = "/var/lib/docker-registry"
 """Where the registry of the support node keeps what it has: ``rootdirectory`` of its configuration."""
 READ = "/run/kubev6-registry-blobs.json"
 """What was found good there since the machine was started."""
-BLOBS = Path(__file__).with_name("on_node") / "registry_blobs.py"
 BLOBS_SECONDS = 600
 TIMEOUT = (10, 120)
 """Seconds to connect, and of silence in a transfer."""
@@ -91,7 +90,7 @@ def push(manifest: Manifest, store: Store, base_url: str, *, parallel: int = 4) 
                     sent, present = sent + fresh, present + (not fresh)
                     sent_bytes += blob.size * fresh
                     done += blob.size
-                    shown.progress(f"{done / 1e6:.0f} of {total / 1e6:.0f} MB")
+                    shown.progress(f"{done / 1e6:.0f} of {total / 1e6:.0f} MB", done, total)
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
@@ -116,14 +115,14 @@ def drop_damaged(connection: Connection) -> tuple[str, ...]:
         NodeError: The storage cannot be read or changed.
     """
     where = {"root": STORAGE, "memory": READ}
-    dropped = connection.run_python(BLOBS.read_text(), where, step="check the registry", timeout=BLOBS_SECONDS)
+    dropped = connection.run_python(program("registry_blobs"), where, step="check the registry", timeout=BLOBS_SECONDS)
     for digest in dropped:
         log.warning("%s: the registry's %s was damaged on the disk there; it is sent anew", connection.node, digest)
     return tuple(dropped)
 
 
 def _blobs(manifest: Manifest, store: Store) -> Iterator[_Blob]:
-    for binary in manifest.binaries:
+    for binary in (*manifest.binaries, *manifest.cni):
         yield _Blob(BINARY_REPOSITORY, f"sha256:{binary.sha256}", binary.size)
     for image in manifest.images:
         for digest, size in store.image_blobs(image.digest):

@@ -53,6 +53,29 @@ class Damage:
     seen: str
 
 
+class ChecksumError(KubeV6Error):
+    """Bytes that are not those that were wanted.
+
+    Args:
+        seen: Their sha256.
+        size: How many there were.
+        wanted: The sha256 that was wanted.
+    """
+
+    def __init__(self, seen: str, size: int, wanted: str) -> None:
+        super().__init__(
+            f"wrong checksum: {size} bytes with sha256 {seen} came, {wanted} was wanted",
+            todo="do not use it; ask its publisher, or correct the release file",
+        )
+        self.seen = seen
+        self.size = size
+        self.wanted = wanted
+
+
+class ArchiveError(KubeV6Error):
+    """An image archive that holds no image, or a damaged one."""
+
+
 class Store:
     """The releases and blobs below one directory.
 
@@ -115,10 +138,27 @@ class Store:
         """Where the blob of a digest (``sha256:<hex>`` or the bare hexadecimal) is kept."""
         return self.root / "blobs" / "sha256" / digest.removeprefix("sha256:")
 
-    def add_file(self, path: Path) -> tuple[str, int]:
-        """Keep a copy of a file. Returns its sha256 (hexadecimal) and size in bytes."""
+    def add_file(self, path: Path, *, expected: str | None = None) -> tuple[str, int]:
+        """Keep a copy of a file. Arguments, return value and errors are those of :meth:`add_stream`."""
         with path.open("rb") as file:
-            return self.add_stream(iter(lambda: file.read(CHUNK), b""))
+            return self.add_stream(iter(lambda: file.read(CHUNK), b""), expected=expected)
+
+    def take_file(self, path: Path, *, expected: str | None = None) -> tuple[str, int]:
+        """Keep a file itself, which is gone from its place then. The rest is that of :meth:`add_file`."""
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        size = path.stat().st_size
+        if expected and digest != expected:
+            raise ChecksumError(digest, size, expected)
+        with self._writing():
+            try:
+                self._place(path, digest)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                self.add_file(path, expected=digest)
+                path.unlink()
+        return digest, size
 
     def add_stream(self, chunks: Iterable[bytes], *, expected: str | None = None) -> tuple[str, int]:
         """Keep what comes out of an iterator. Returns its sha256 (hexadecimal) and size in bytes.
@@ -128,7 +168,8 @@ class Store:
             expected: The sha256 that they must have, when that is known.
 
         Raises:
-            KubeV6Error: They have another one (nothing is kept), or the store cannot be written.
+            ChecksumError: They have another one; nothing is kept.
+            KubeV6Error: The store cannot be written.
         """
         digest = hashlib.sha256()
         size = 0
@@ -138,10 +179,7 @@ class Store:
                 size += len(chunk)
                 file.write(chunk)
             if expected and digest.hexdigest() != expected:
-                raise KubeV6Error(
-                    f"wrong checksum: {size} bytes with sha256 {digest.hexdigest()} came, {expected} was wanted",
-                    todo="do not use it; ask its publisher, or correct the release file",
-                )
+                raise ChecksumError(digest.hexdigest(), size, expected)
             file.flush()
             self._place(Path(file.name), digest.hexdigest())
         return digest.hexdigest(), size
@@ -156,7 +194,8 @@ class Store:
             Digest of the image's manifest (``sha256:...``) and the sum of the sizes of its blobs in bytes.
 
         Raises:
-            KubeV6Error: The archive does not hold exactly one image, or a layer is not what its config says.
+            ArchiveError: The archive does not hold exactly one image, or a layer is not what its config says.
+            KubeV6Error: The store cannot be written.
         """
         with self._unfinished(None) as file:
             for chunk in archive:
@@ -166,7 +205,7 @@ class Store:
                 with tarfile.open(fileobj=file, mode="r:") as tar:
                     return self._add_image(tar)
             except (tarfile.TarError, KeyError, ValueError, EOFError) as error:
-                raise KubeV6Error(f"the engine's image archive cannot be read: {error}") from None
+                raise ArchiveError(f"the image archive cannot be read: {error}") from None
 
     def check(self, manifest: Manifest, *, deep: bool = False) -> tuple[Damage, ...]:
         """What is wrong with the blobs of a release; nothing when it is whole.
@@ -190,7 +229,7 @@ class Store:
 
     def blobs(self, manifest: Manifest) -> Iterator[tuple[str, str, int | None]]:
         """Every blob of a release: the binary or image it is of, its digest and its size (None if not known)."""
-        for binary in manifest.binaries:
+        for binary in (*manifest.binaries, *manifest.cni):
             yield binary.name, f"sha256:{binary.sha256}", binary.size
         for image in manifest.images:
             yield image.name, image.digest, None
@@ -205,6 +244,11 @@ class Store:
             return tuple((part["digest"], part["size"]) for part in parts)
         except (OSError, ValueError, KeyError):
             return ()
+
+    def has_image(self, digest: str) -> bool:
+        """Whether an image is here whole, by existence and size of its blobs."""
+        parts = self.image_blobs(digest) if not self._fault(digest, None, deep=True) else ()
+        return bool(parts) and not any(self._fault(part, size, deep=False) for part, size in parts)
 
     def _add_image(self, tar: tarfile.TarFile) -> tuple[str, int]:
         (listed,) = json.loads(_member(tar, "manifest.json").read())
@@ -277,7 +321,7 @@ class Store:
     def _unfinished(self, place: Path | None) -> Iterator[Any]:
         """A temporary file of the store that is renamed to ``place`` if all goes well, and never left behind."""
         waiting = self.root / "blobs" / "unfinished"
-        try:
+        with self._writing():
             waiting.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=waiting, delete=False) as file:
                 try:
@@ -289,6 +333,12 @@ class Store:
                         Path(file.name).replace(place)
                 finally:
                     Path(file.name).unlink(missing_ok=True)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """What the disk refuses in this context is one line."""
+        try:
+            yield
         except OSError as error:
             if error.errno not in _DISK_ERRORS:  # a download that broke off is an OSError too
                 raise

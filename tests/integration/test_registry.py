@@ -156,6 +156,17 @@ def test_all_of_a_release_arrives_and_only_once(running: Running, store: Store, 
         running.client.images.remove(f"{host}/kube-proxy@{manifest.images[0].digest}", force=True)
 
 
+def test_cni_plugins_arrive_as_the_other_executables_do(
+    running: Running, store: Store, release: tuple[Manifest, str]
+) -> None:
+    sha256, size = store.add_stream([b"bridge" * 1000])
+    plugins = (BinaryEntry(name="bridge", sha256=sha256, size=size),)
+
+    registry.push(release[0].model_copy(update={"cni": plugins, "cni_version": "0.6.0"}), store, running.url)
+
+    assert running.blob(BINARY_REPOSITORY, f"sha256:{sha256}").content == b"bridge" * 1000
+
+
 def test_only_what_is_missing_is_sent(running: Running, store: Store, release: tuple[Manifest, str]) -> None:
     manifest, _ = release
     registry.push(manifest.model_copy(update={"binaries": manifest.binaries[:1]}), store, running.url)

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import tarfile
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 
 from configs.errors import KubeV6Error
 from configs.manifest import BinaryEntry, ImageEntry, Manifest, SourceEntry
-from tasks.store import Store
+from tasks.store import ChecksumError, Store
 
 
 @pytest.fixture
@@ -193,3 +194,58 @@ def test_a_manifest_that_is_none_is_named(store: Store) -> None:
 
     with pytest.raises(KubeV6Error, match=r"manifest\.json: is no release manifest"):
         store.read("test")
+
+
+def test_cni_plugins_are_blobs_of_a_release(store: Store) -> None:
+    sha256, size = store.add_stream([b"bridge"])
+    plugins = (BinaryEntry(name="bridge", sha256=sha256, size=size),)
+    manifest = release(store).model_copy(update={"cni": plugins, "cni_version": "0.6.0"})
+    store.write(manifest)
+
+    assert store.read("test") == manifest
+    store.blob(sha256).unlink()
+    assert [(damage.of, damage.seen) for damage in store.check(manifest)] == [("bridge", "missing")]
+
+
+def test_a_manifest_of_before_there_were_cni_plugins_is_read(store: Store) -> None:
+    manifest = release(store)
+    store.write(manifest)
+    path = store.root / "releases" / "test" / "current" / "manifest.json"
+    old = json.loads(path.read_text())
+    del old["cni"], old["cni_version"], old["binaries"][0]["checked"], old["images"][0]["checked"]
+    path.write_text(json.dumps(old))
+
+    assert store.read("test") == manifest
+
+
+def test_a_file_is_taken_by_moving_it(store: Store, tmp_path: Path) -> None:
+    file = tmp_path / "downloaded"
+    file.write_bytes(b"kubeadm")
+    with pytest.raises(ChecksumError, match="wrong checksum"):
+        store.take_file(file, expected="0" * 64)
+    assert file.exists()
+
+    sha256, size = store.take_file(file, expected=hashlib.sha256(b"kubeadm").hexdigest())
+
+    assert size == 7
+    assert store.blob(sha256).read_bytes() == b"kubeadm"
+    assert not file.exists()
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="no second file system")
+def test_a_file_is_taken_from_another_file_system(store: Store) -> None:
+    with tempfile.NamedTemporaryFile(dir="/dev/shm", delete=False) as file:
+        file.write(b"kubeadm")
+    sha256, _ = store.take_file(Path(file.name))
+
+    assert store.blob(sha256).read_bytes() == b"kubeadm"
+    assert not Path(file.name).exists()
+
+
+def test_an_image_is_whole_or_not_there(store: Store) -> None:
+    digest, _ = store.add_docker_image(saved([layer(b"x")]))
+    assert store.has_image(digest)
+    assert not store.has_image(f"sha256:{'0' * 64}")
+
+    store.blob(store.image_blobs(digest)[1][0]).write_bytes(b"cut")
+    assert not store.has_image(digest)

@@ -1,0 +1,42 @@
+"""A published release into the store, as a flow of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from prefect import flow
+
+from configs.manifest import Manifest
+from configs.schema import Release, load_release
+from flows.stages import visible
+from tasks import mirror, mirror_directory
+from tasks.fetch import fetch_release
+from tasks.store import Store
+
+
+@flow(name="kubev6-fetch", flow_run_name="fetch-{named}")
+def fetch(named: str, mirror: str = "", to: str = "") -> Manifest:
+    """Fetch a release and keep it in the store; what is there already is taken as it is.
+
+    Args:
+        named: A release file, or the name of a shipped one.
+        mirror: Where it is fetched from; empty for what ``KUBEV6_MIRROR`` names, else for its publishers.
+        to: A directory that is made a mirror of it; empty for none.
+    """
+    release = load_release(named)
+    manifest = fetched(release, mirror)
+    if to:
+        mirrored(release, manifest, mirror, to)
+    return manifest
+
+
+@visible("fetch {release.name}")
+def fetched(release: Release, place: str) -> Manifest:
+    """The release, whole and in the store. Running it again goes on from what is done."""
+    return fetch_release(release, store=Store(), mirror=mirror.chosen(place))
+
+
+@visible("mirror {release.name}")
+def mirrored(release: Release, manifest: Manifest, place: str, to: str) -> int:
+    """The release as a directory that others fetch it from."""
+    return mirror_directory.write(release, manifest, Store(), Path(to), mirror.chosen(place))

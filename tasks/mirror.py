@@ -1,0 +1,96 @@
+"""A mirror: another place that addresses are read from, such as a directory on a stick for a site without a network.
+
+MIRROR/<host>/<path>                              what https://<host>/<path> is
+MIRROR/<registry>/<repository>/<tag>.tar          an image, as `docker save` writes it
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from configs.errors import ConfigError, KubeV6Error
+
+VARIABLE = "KUBEV6_MIRROR"
+NAMED = 3
+"""How many missing files an error names; the run log has all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    """A mirror.
+
+    Attributes:
+        root: Its address, or the path of its directory.
+    """
+
+    root: str
+
+    @property
+    def is_directory(self) -> bool:
+        return "://" not in self.root
+
+    def file(self, url: str) -> str:
+        """Where a file is in this mirror: an address or a path."""
+        return f"{self.root}/{path_of_file(url)}"
+
+    def image(self, reference: str) -> str:
+        """Where an image is in this mirror: an address or a path."""
+        return f"{self.root}/{path_of_image(reference)}"
+
+    def lacks(self, paths: Sequence[str]) -> KubeV6Error:
+        """The error that says which files this mirror does not have."""
+        more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
+        return KubeV6Error(
+            f"the mirror {self.root} has no {', '.join(paths[:NAMED])}{more}",
+            todo="put it there (`kubev6 fetch RELEASE --to DIRECTORY` writes a whole mirror), or do without the mirror",
+            detail="missing there:\n" + "\n".join(paths),
+        )
+
+
+def chosen(given: str = "") -> Mirror | None:
+    """The mirror to use: the one given, else the one that ``KUBEV6_MIRROR`` names; None for the publishers themselves.
+
+    Args:
+        given: An address or a directory; empty for none.
+
+    Raises:
+        ConfigError: It is no address, or there is no such directory.
+    """
+    root, said = (given, "the mirror") if given else (os.environ.get(VARIABLE, ""), f"the mirror of {VARIABLE},")
+    if not root:
+        return None
+    if "://" not in root:
+        directory = Path(root).expanduser().absolute()
+        if not directory.is_dir():
+            raise ConfigError(f"{said} {root}: there is no such directory", todo="name a directory or an http address")
+        return Mirror(str(directory))
+    parts = urlsplit(root)
+    if parts.username is not None:
+        raise ConfigError(f"{said} at {parts.hostname} is named with a login", todo="put the login into ~/.netrc")
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ConfigError(f"{said} {root}: is no address", todo="such as http://mirror.example/kubev6 is wanted")
+    return Mirror(root.rstrip("/"))
+
+
+def path_of_file(url: str) -> str:
+    """Where a mirror keeps what an address gives, below its root."""
+    parts = urlsplit(url)
+    return f"{parts.netloc}{parts.path}"
+
+
+def path_of_image(reference: str) -> str:
+    """Where a mirror keeps an image, below its root: ``docker.io/library/busybox/1.36.tar`` for ``busybox:1.36``."""
+    name, _, tag = full_reference(reference).rpartition(":")
+    return f"{name}/{tag}.tar"
+
+
+def full_reference(reference: str) -> str:
+    """An image reference with the registry and the directory that Docker adds where they are left out."""
+    first, slash, _ = reference.partition("/")
+    if slash and ("." in first or ":" in first or first == "localhost"):
+        return reference
+    return f"docker.io/{reference}" if slash else f"docker.io/library/{reference}"
