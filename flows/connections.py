@@ -6,8 +6,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from configs.errors import KubeV6Error
 from configs.schema import Cluster
-from tasks import inventory
+from flows.deployed import machines
 from tasks.ssh import Connection, connect
 
 _changing = threading.Lock()
@@ -20,12 +21,18 @@ def connection(cluster: Cluster, node: str) -> Iterator[Connection]:
 
     Args:
         cluster: The topology.
-        node: The machine's name.
+        node: The machine's name; one that the topology no longer names counts as long as it is remembered.
 
     Raises:
         NodeError: The machine cannot be reached.
+        KubeV6Error: Nobody knows how.
     """
-    with connect(inventory.endpoints(cluster)[node]) as opened:
+    known = machines(cluster)
+    if node not in known:
+        raise KubeV6Error(
+            f"{node}: it is not known here how to reach it", todo=f"known are {', '.join(known) or 'no machines'}"
+        )
+    with connect(known[node]) as opened:
         with _changing:
             _open.add(opened)
         try:

@@ -1,22 +1,26 @@
-"""What was deployed last on each cluster from here: which release its proof and its kubectl belong to."""
+"""What was deployed last on each cluster from here: which release its proof and its kubectl belong to, and on which
+machines, so that one can be taken out of the cluster when its file no longer names it.
+"""
 
 from __future__ import annotations
 
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 from configs.errors import KubeV6Error
 from configs.manifest import Manifest
 from configs.schema import Cluster
+from tasks import inventory
 from tasks.paths import cluster_dir
+from tasks.ssh_endpoint import Endpoint
 
 
 def remember(cluster: Cluster, manifest: Manifest) -> None:
     """Write down the release that a cluster now runs. It only informs: no deploy reads it."""
-    path = _path(cluster)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}")
-    temporary.write_text(manifest.model_dump_json(indent=1) + "\n")
-    temporary.replace(path)
+    _write(_path(cluster), manifest.model_dump_json(indent=1) + "\n")
 
 
 def deployed(cluster: Cluster) -> Manifest:
@@ -34,5 +38,68 @@ def deployed(cluster: Cluster) -> Manifest:
     return Manifest.model_validate_json(path.read_text())
 
 
+def forget(cluster: Cluster) -> None:
+    """Forget the release, and remove the kubeconfig: there is no control plane any more."""
+    for path in (_path(cluster), cluster_dir(cluster.name) / "kubeconfig"):
+        path.unlink(missing_ok=True)
+
+
+def remember_machines(cluster: Cluster) -> None:
+    """Write down how the machines of a cluster are reached, beside those that were deployed to before."""
+    before = remembered_machines(cluster)
+    known = {**before, **inventory.endpoints(cluster)}
+    if known != before:
+        _write_machines(cluster, known)
+
+
+def remembered_machines(cluster: Cluster) -> dict[str, Endpoint]:
+    """How the machines are reached that were deployed to and not reset since, by name.
+
+    Raises:
+        KubeV6Error: What is written down cannot be understood.
+    """
+    path = _machines(cluster)
+    try:
+        return {name: Endpoint(**entry) for name, entry in json.loads(path.read_text()).items()}
+    except FileNotFoundError:
+        return {}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise KubeV6Error(
+            f"{path} cannot be understood ({error})",
+            todo="remove it; machines that the cluster's file no longer names have then to be reset by hand",
+        ) from error
+
+
+def forget_machine(cluster: Cluster, name: str) -> None:
+    """Forget a machine that has been reset."""
+    known = remembered_machines(cluster)
+    if known.pop(name, None):
+        _write_machines(cluster, known)
+
+
+def machines(cluster: Cluster) -> dict[str, Endpoint]:
+    """How to reach every machine of a cluster: those of its file, and those that were deployed to before.
+
+    Raises:
+        KubeV6Error: The lab of this cluster is not up.
+    """
+    return {**remembered_machines(cluster), **inventory.known_endpoints(cluster)}
+
+
+def _write_machines(cluster: Cluster, known: Mapping[str, Endpoint]) -> None:
+    _write(_machines(cluster), json.dumps({name: asdict(known[name]) for name in sorted(known)}, indent=1) + "\n")
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}-{os.getpid()}")
+    temporary.write_text(text)
+    temporary.replace(path)
+
+
 def _path(cluster: Cluster) -> Path:
     return cluster_dir(cluster.name) / "release.json"
+
+
+def _machines(cluster: Cluster) -> Path:
+    return cluster_dir(cluster.name) / "machines.json"

@@ -34,7 +34,7 @@ def begin(work: Task[..., R], *arguments: object) -> PrefectFuture[R]:
 
 
 def begin_each(
-    work: Task[..., R], job: object, names: Sequence[str], *, on_end: Callable[[str], None]
+    work: Task[..., R], job: object, names: Sequence[str], *, on_end: Callable[[str], None] = lambda _: None
 ) -> list[PrefectFuture[R]]:
     """Begin the same work for every name, side by side, in this order.
 
@@ -44,7 +44,7 @@ def begin_each(
         names: The names.
         on_end: Called with the name when its work has ended, well or for good; from another thread.
     """
-    futures = list(work.map(unmapped(job), names, return_state=False))
+    futures = list(work.map(unmapped(job), names, return_state=False)) if names else []
     for name, future in zip(names, futures, strict=True):
 
         def ended(_: PrefectFuture[R], name: str = name) -> None:
@@ -70,6 +70,11 @@ def results(futures: Iterable[PrefectFuture[Any]]) -> list[Any]:
     if causes:
         raise CombinedError(tuple(causes))
     return [future.result() for future in pending]
+
+
+def settled(futures: Iterable[PrefectFuture[Any]]) -> None:
+    """Wait until all of them have ended, well or not."""
+    wait(list(futures))
 
 
 def is_transient(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:  # noqa: ARG001 - Prefect's signature

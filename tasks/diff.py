@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import posixpath
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from ipaddress import IPv6Interface, IPv6Network, ip_address
 
-from configs.state import Address, File, Route, Service, StageState
+from configs.state import Address, File, Reload, Route, Service, StageState
 from tasks.facts import Added, Facts, FileFact, ServiceFact, address_words, route_words
 
 RUNNING = ("active", "activating", "reloading")
@@ -20,11 +21,12 @@ class Change:
     """One thing that is done to a node.
 
     Attributes:
-        kind: ``package``, ``module``, ``file``, ``swap``, ``sysctl``, ``address``, ``ipv4-address``,
-            ``ipv4-default-route``, ``route``, ``binary`` or ``service``.
-        subject: Which one: a package's name, a path, a setting's key, a route in the words of ``ip route``, a unit.
+        kind: ``package``, ``module``, ``file``, ``swap``, ``selinux``, ``ipv4-name``, ``sysctl``, ``link``,
+            ``address``, ``ipv4-address``, ``ipv4-default-route``, ``route``, ``binary``, ``command`` or ``service``.
+        subject: Which one: a package's name, a path, a setting's key, a route in the words of ``ip route``, a command,
+            a unit.
         action: What is done: ``install``, ``load``, ``create``, ``replace``, ``delete``, ``take back``, ``off``,
-            ``set``, ``add``, ``remove``, ``fetch``, ``enable``, ``start`` or ``restart``.
+            ``set``, ``set up``, ``add``, ``remove``, ``fetch``, ``run``, ``enable``, ``start`` or ``restart``.
         was: What is there now, in a few words; empty for nothing.
         will: What will be there, or why, in a few words.
     """
@@ -59,15 +61,26 @@ def diff(desired: StageState, facts: Facts) -> tuple[Change, ...]:
     changes = [
         *(Change("package", name, "install") for name in desired.packages if name not in facts.packages),
         *(Change("module", name, "load") for name in desired.modules if name not in facts.modules),
+        # Before the file that says what it is goes.
+        *(Change("service", unit, "take back", "no longer wanted") for unit in _unwanted(desired, added)),
         *_files(desired, facts, added),
     ]
     if desired.swap_off and (facts.swaps or facts.fstab_swaps):
         devices = facts.swaps or tuple(line.split()[0] for line in facts.fstab_swaps)
         changes.append(Change("swap", ", ".join(devices), "off", "in use" if facts.swaps else "on at boot"))
+    if desired.selinux_permissive and "enforcing" in (facts.selinux, facts.selinux_at_boot):
+        was = "enforcing" if facts.selinux == "enforcing" else "enforcing at boot"
+        changes.append(Change("selinux", "mode", "set", was, "permissive"))
+    changes += [
+        Change("ipv4-name", name, "remove", f"{', '.join(facts.ipv4_names[name])} in /etc/hosts")
+        for name in desired.no_ipv4_names
+        if name in facts.ipv4_names
+    ]
     for sysctl in desired.sysctls:
         now = facts.sysctls.get(sysctl.key)
         if now is None or now.split() != sysctl.value.split():
             changes.append(Change("sysctl", sysctl.key, "set", now or "", sysctl.value))
+    changes += [Change("link", name, "set up", "down") for name in desired.links_up if name not in facts.links_up]
     changes += _addresses(desired, facts, added)
     if desired.no_ipv4_default_route:
         changes += [Change("ipv4-default-route", words, "remove") for words in facts.ipv4_default_routes]
@@ -78,6 +91,8 @@ def diff(desired: StageState, facts: Facts) -> tuple[Change, ...]:
             was = f"sha256 {digest[:12]}" if digest else ""
             changes.append(Change("binary", binary.path, "fetch", was, f"sha256 {binary.sha256[:12]}"))
     touched = frozenset(change.subject for change in changes if change.kind in ("file", "binary"))
+    for reload in desired.reloads:
+        changes += _reload(reload, facts, touched)
     for service in desired.services:
         changes += _service(service, facts, touched)
     return tuple(changes)
@@ -93,10 +108,11 @@ def _files(desired: StageState, facts: Facts, added: Added) -> Iterator[Change]:
         change = _block(file, facts.blocks.get(file.path)) if file.block else _file(file, facts.files.get(file.path))
         if change:
             yield change
-    for path in desired.absent_files:
-        if fact := facts.files.get(path):
-            yield Change("file", path, "delete", _short(fact))
     wanted = {file.path for file in desired.files}
+    for path, fact in sorted(facts.files.items()):
+        foreign = path not in wanted and path not in added.files
+        if fact and fact.kind != "other" and foreign and posixpath.dirname(path) in desired.only_files_in:
+            yield Change("file", path, "delete", _short(fact))
     for path, (is_block, original_kept) in sorted(added.files.items()):
         if path in wanted:
             continue
@@ -122,7 +138,8 @@ def _block(file: File, fact: str | None) -> Change | None:
         return Change("file", file.path, "create", will="a block of lines")
     if fact == sha256(file.content):
         return None
-    return Change("file", file.path, "replace", fact.removeprefix("!"), "other lines in our block")
+    was = fact.removeprefix("!") if fact.startswith("!") else "our block"
+    return Change("file", file.path, "replace", was, "other lines")
 
 
 def _short(fact: FileFact) -> str:
@@ -165,6 +182,18 @@ def _routes(desired: StageState, facts: Facts, added: Added) -> Iterator[Change]
         others = [r for r in facts.routes if (r.destination, r.metric) == (route.destination, route.metric)]
         was = ", ".join(sorted(f"via {r.via} dev {r.interface}" for r in others))
         yield Change("route", route_words(route), "replace" if others else "add", was)
+
+
+def _unwanted(desired: StageState, added: Added) -> list[str]:
+    return sorted(added.services - {service.unit for service in desired.services})
+
+
+def _reload(reload: Reload, facts: Facts, touched: frozenset[str]) -> Iterator[Change]:
+    command = " ".join(reload.command)
+    if reasons := sorted(touched.intersection(reload.when)):
+        yield Change("command", command, "run", will=f"{reasons[0]} changes")
+    elif command in facts.pending_restarts:
+        yield Change("command", command, "run", will="an earlier run ended before it")
 
 
 def _service(service: Service, facts: Facts, touched: frozenset[str]) -> Iterator[Change]:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from configs.errors import NodeError
 from configs.state import Binary, File, StageState
 from tasks.diff import Change, diff
 from tasks.facts import Facts, parse_address, parse_route
+from tasks.program import program
 from tasks.ssh import Connection
 from tasks.steps import step
 
-AGENT = Path(__file__).with_name("on_node") / "agent.py"
 FACTS_SECONDS = 60
 APPLY_SECONDS = 1800
 ROUNDS = 3
@@ -38,15 +37,15 @@ def read_facts(connection: Connection, stages: Sequence[StageState]) -> Facts:
         "stages": [stage.name for stage in stages],
         "packages": _all(name for stage in stages for name in stage.packages),
         "modules": _all(name for stage in stages for name in stage.modules),
-        "files": _all(
-            path for stage in stages for path in (*(f.path for f in stage.files if not f.block), *stage.absent_files)
-        ),
+        "files": _all(file.path for stage in stages for file in stage.files if not file.block),
+        "directories": _all(directory for stage in stages for directory in stage.only_files_in),
         "blocks": _all(file.path for stage in stages for file in stage.files if file.block),
+        "names": _all(name for stage in stages for name in stage.no_ipv4_names),
         "sysctls": _all(sysctl.key for stage in stages for sysctl in stage.sysctls),
         "binaries": _all(binary.path for stage in stages for binary in stage.binaries),
         "services": _all(service.unit for stage in stages for service in stage.services),
     }
-    answer = connection.run_python(AGENT.read_text(), {"facts": query}, step="read facts", timeout=FACTS_SECONDS)
+    answer = connection.run_python(program("read_facts"), query, step="read facts", timeout=FACTS_SECONDS)
     if "seen" in answer:
         raise NodeError(connection.node, "read facts", answer["seen"], todo=answer["todo"])
     return Facts.parse(answer)
@@ -77,7 +76,8 @@ def apply(
     stage: StageState,
     changes: Sequence[Change],
     *,
-    progress: Callable[[str], None] | None = None,
+    progress: Callable[..., object] | None = None,
+    made: Callable[[Change], None] = lambda _: None,
 ) -> None:
     """Make changes on a node, in one round trip and in their order, until the first that fails.
 
@@ -85,15 +85,26 @@ def apply(
         connection: To the node.
         stage: The stage that the changes belong to.
         changes: What :func:`tasks.diff.diff` found.
-        progress: Called with what is being done, from another thread.
+        progress: Called with what is being done, and how much of how much where that is counted, from another thread.
+        made: Called with each change that was made, also when a later one could not be.
 
     Raises:
         NodeError: A change could not be made; those before it stand, and running it again goes on from there.
     """
     order = {"stage": stage.name, "changes": [_order(stage, change) for change in changes]}
-    failed: dict[str, Any] = connection.run_python(
-        AGENT.read_text(), order, step=stage.name, timeout=APPLY_SECONDS, progress=progress
-    )
+    count = 0
+
+    def heard(number: int) -> None:
+        nonlocal count
+        count = number
+
+    try:
+        failed: dict[str, Any] = connection.run_python(
+            program("apply_changes"), order, step=stage.name, timeout=APPLY_SECONDS, progress=progress, made=heard
+        )
+    finally:
+        for change in changes[:count]:
+            made(change)
     if failed:
         at = (
             f"{failed['change']}: " if "change" in failed and failed["change"].split()[-1] not in failed["seen"] else ""
@@ -109,7 +120,11 @@ def apply(
 
 
 def bring_to(
-    connection: Connection, stage: StageState, *, before: Callable[[Facts], None] = lambda _: None
+    connection: Connection,
+    stage: StageState,
+    *,
+    before: Callable[[Facts], None] = lambda _: None,
+    made: Callable[[Change], None] = lambda _: None,
 ) -> tuple[Change, ...]:
     """Bring a node to a stage and make sure that it is there.
 
@@ -118,6 +133,7 @@ def bring_to(
         stage: The stage.
         before: Called with the node's facts before it is changed, and not at all when nothing is to be changed;
             what it raises keeps the node as it is.
+        made: Called with each change that was made, also when the stage is not reached.
 
     Returns:
         The changes that were made; none when the node was there already.
@@ -126,18 +142,18 @@ def bring_to(
         NodeError: A change could not be made, or the node does not stay as it should be.
     """
     with step(connection.node, stage.name) as shown:
-        made: list[Change] = []
+        all_made: list[Change] = []
         for _ in range(ROUNDS):
             facts = read_facts(connection, (stage,))
             changes = diff(stage, facts)
             if not changes:
-                shown.ended_as(f"{len(made)} change{'s' if len(made) > 1 else ''}" if made else "no change")
-                return tuple(made)
-            if not made:
+                shown.ended_as(f"{len(all_made)} change{'s' if len(all_made) > 1 else ''}" if all_made else "no change")
+                return tuple(all_made)
+            if not all_made:
                 before(facts)
             shown.progress(f"{len(changes)} to change")
-            apply(connection, stage, changes, progress=shown.progress)
-            made += changes
+            apply(connection, stage, changes, progress=shown.progress, made=made)
+            all_made += changes
         left = diff(stage, read_facts(connection, (stage,)))
         if left:
             raise NodeError(
@@ -147,8 +163,8 @@ def bring_to(
                 todo="look on the node for what changes it back",
                 detail="\n".join(change.describe() for change in left),
             )
-        shown.ended_as(f"{len(made)} changes")
-        return tuple(made)
+        shown.ended_as(f"{len(all_made)} changes")
+        return tuple(all_made)
 
 
 def _all(values: Any) -> list[str]:

@@ -80,11 +80,13 @@ class Added:
         files: For each path whether it is a block in a file, and whether an original is kept.
         addresses: Addresses added.
         routes: Routes added.
+        services: Units enabled or started.
     """
 
     files: Mapping[str, tuple[bool, bool]] = field(default_factory=dict)
     addresses: frozenset[Address] = frozenset()
     routes: frozenset[Route] = frozenset()
+    services: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +97,17 @@ class Facts:
         system: What the machine is.
         packages: Installed ones of those asked about.
         modules: Loaded or built-in ones of those asked about.
-        files: By path; None where nothing is.
+        unloadable_modules: Those of the others that the kernel has nowhere.
+        files: By path, for the files and for all that is in the directories asked about; None where nothing is.
         blocks: By path: sha256 of our block, None without one, or the trouble with its marks after ``!``.
         swaps: Swap devices in use. In a container these are its host's.
         fstab_swaps: Lines of fstab that turn swap on at boot.
+        selinux: What SELinux does now, ``enforcing`` or ``permissive``; empty where there is none.
+        selinux_at_boot: What it does after the next start.
+        ipv4_names: IPv4 addresses that ``/etc/hosts`` gives the names asked about.
         sysctls: By key; None where the kernel has no such setting.
         interfaces: Names of all interfaces.
+        links_up: Names of those that are switched on.
         addresses: All IPv6 addresses that work or are about to.
         failed_addresses: IPv6 addresses that another machine on the link has too.
         ipv4_addresses: IPv4 addresses by interface.
@@ -109,18 +116,23 @@ class Facts:
         binaries: sha256 by path; None where nothing is.
         services: By unit name.
         added: By stage name.
-        pending_restarts: Units whose restart an earlier run owes.
+        pending_restarts: Units whose restart an earlier run owes, and commands that it owes.
     """
 
     system: System = field(default_factory=System)
     packages: frozenset[str] = frozenset()
     modules: frozenset[str] = frozenset()
+    unloadable_modules: frozenset[str] = frozenset()
     files: Mapping[str, FileFact | None] = field(default_factory=dict)
     blocks: Mapping[str, str | None] = field(default_factory=dict)
     swaps: tuple[str, ...] = ()
     fstab_swaps: tuple[str, ...] = ()
+    selinux: str = ""
+    selinux_at_boot: str = ""
+    ipv4_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     sysctls: Mapping[str, str | None] = field(default_factory=dict)
     interfaces: tuple[str, ...] = ()
+    links_up: frozenset[str] = frozenset()
     addresses: frozenset[Address] = frozenset()
     failed_addresses: frozenset[Address] = frozenset()
     ipv4_addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -133,7 +145,7 @@ class Facts:
 
     @classmethod
     def parse(cls, answer: Mapping[str, Any]) -> Facts:
-        """Facts from the JSON that ``tasks/on_node/agent.py`` answers."""
+        """Facts from the JSON that ``tasks/on_node/read_facts.py`` answers."""
         ipv4: dict[str, tuple[str, ...]] = {}
         good: set[Address] = set()
         failed: set[Address] = set()
@@ -146,12 +158,17 @@ class Facts:
             system=System(**answer["system"]),
             packages=frozenset(answer["packages"]),
             modules=frozenset(answer["modules"]),
+            unloadable_modules=frozenset(answer["unloadable_modules"]),
             files={path: FileFact(**fact) if fact else None for path, fact in answer["files"].items()},
             blocks=answer["blocks"],
             swaps=tuple(answer["swaps"]),
             fstab_swaps=tuple(answer["fstab_swaps"]),
+            selinux=answer["selinux"]["now"],
+            selinux_at_boot=answer["selinux"]["boot"],
+            ipv4_names={name: tuple(addresses) for name, addresses in answer["ipv4_names"].items()},
             sysctls=answer["sysctls"],
             interfaces=tuple(answer["interfaces"]),
+            links_up=frozenset(answer["links_up"]),
             addresses=frozenset(good),
             failed_addresses=frozenset(failed),
             ipv4_addresses=ipv4,
@@ -170,6 +187,7 @@ def _added(entry: Mapping[str, Any]) -> Added:
         files={path: (bool(noted["block"]), bool(noted["before"])) for path, noted in files.items()},
         addresses=frozenset(parse_address(text) for text in entry.get("addresses", {})),
         routes=frozenset(parse_route(text) for text in entry.get("routes", {})),
+        services=frozenset(entry.get("services", {})),
     )
 
 

@@ -19,12 +19,21 @@ def endpoints(cluster: Cluster) -> dict[str, Endpoint]:
     Raises:
         KubeV6Error: The lab of this cluster is not up, or has not all of its machines.
     """
+    known = known_endpoints(cluster)
+    if missing := [node.name for node in cluster.nodes if node.name not in known]:
+        seen = f"the lab {cluster.name!r} has no machine {', '.join(missing)}"
+        raise KubeV6Error(seen, todo="run `kubev6 lab up`")
+    return known
+
+
+def known_endpoints(cluster: Cluster) -> dict[str, Endpoint]:
+    """The same, of a lab only those machines that there are, also such as the topology does not name.
+
+    Raises:
+        KubeV6Error: The lab of this cluster is not up.
+    """
     if cluster.lab is not None:
-        known = lab.endpoints(cluster.name)
-        if missing := [node.name for node in cluster.nodes if node.name not in known]:
-            seen = f"the lab {cluster.name!r} has no machine {', '.join(missing)}"
-            raise KubeV6Error(seen, todo="run `kubev6 lab up`")
-        return known
+        return lab.endpoints(cluster.name)
     found = {}
     for node in cluster.nodes:
         ssh = node.ssh.over(cluster.ssh)

@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import docker
@@ -18,7 +18,7 @@ import docker.errors
 from docker.models.containers import Container
 
 from configs.errors import ConfigError, KubeV6Error
-from configs.schema import Cluster, Node
+from configs.schema import Cluster, Node, load_release
 from tasks import container_engine, docker_build, lab_machine, lab_network, lab_record
 from tasks.exclusive import exclusive
 from tasks.lab_images import lab_images
@@ -87,7 +87,7 @@ def up(cluster: Cluster) -> LabRecord:
         )
     client = container_engine.client()
     with step(cluster.name, "lab") as shown, _alone(shown):
-        images = lab_images()
+        images = lab_images(cluster.runtime or load_release(cluster.release).runtime)
         public_key = lab_record.ensure_key(cluster.name)
         management = lab_network.ensure_management(client, cluster.name)
         fabric = lab_network.ensure_fabric(client, cluster.name)
@@ -139,6 +139,7 @@ def up(cluster: Cluster) -> LabRecord:
         jobs: list[Callable[[], NodeRecord | None]] = [outside_up]
         jobs += [_bound(node_up, node) for node in cluster.nodes]
         nodes = [made for made in _parallel(lambda job: job(), jobs) if made is not None]
+        nodes += _kept_strangers(cluster, present.values())
         record = LabRecord(cluster.name, str(subnet), str(subnet[lab_network.OUTSIDE_HOST]), tuple(nodes))
         lab_record.write(record)
         shown.ended_as(_summary(outcomes, _strangers(cluster, present.values())))
@@ -175,6 +176,29 @@ def down(name: str, images: bool = False) -> None:
         shown.ended_as(f"{len(containers)} containers" if found else "there was none")
         if images:
             _remove_images(client)
+
+
+def remove_machine(name: str, node: str) -> bool:
+    """Remove one machine of a lab with its volumes, such as one that the cluster's file no longer names.
+
+    Args:
+        name: The lab's name.
+        node: The machine's name.
+
+    Returns:
+        True when there was one.
+
+    Raises:
+        KubeV6Error: It cannot be removed.
+    """
+    client = container_engine.client()
+    with step(node, "remove the machine") as shown, _alone(shown):
+        found = [each for each in lab_machine.containers(client, name) if each.labels.get(NODE_LABEL) == node]
+        _parallel(lab_machine.remove, found)
+        record = lab_record.read(name)
+        if record:
+            lab_record.write(replace(record, nodes=tuple(each for each in record.nodes if each.name != node)))
+    return bool(found)
 
 
 def status(name: str) -> LabStatus:
@@ -244,6 +268,13 @@ def _strangers(cluster: Cluster, containers: Iterable[Container]) -> list[str]:
     """Nodes that the lab has and the cluster's file has not (any more)."""
     wanted = {node.name for node in cluster.nodes}
     return sorted({container.labels.get(NODE_LABEL, "") for container in containers} - wanted - {""})
+
+
+def _kept_strangers(cluster: Cluster, containers: Iterable[Container]) -> list[NodeRecord]:
+    """What was written down of them: they can be reached until they are removed."""
+    strangers = _strangers(cluster, containers)
+    record = lab_record.read(cluster.name)
+    return [node for node in record.nodes if node.name in strangers] if record else []
 
 
 def _status(name: str, containers: list[Container]) -> LabStatus:

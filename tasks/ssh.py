@@ -19,6 +19,7 @@ from typing import Any
 import paramiko
 
 from configs.errors import NodeError
+from tasks.command_log import ran
 from tasks.shell import quote
 from tasks.ssh_channel import execute, last_line
 from tasks.ssh_endpoint import Endpoint
@@ -97,6 +98,7 @@ class Connection:
             NodeError: It failed (with ``check``), ran out of time, root is not to be had, or the connection broke.
         """
         prefix, secret = self._as_root(step) if root else ("", b"")
+        ran(self.node, command, step=step)
         started = time.monotonic()
         limit = f"timeout -k 5 {math.ceil(timeout)} "
         status, out, err = execute(
@@ -125,20 +127,25 @@ class Connection:
         *,
         step: str,
         timeout: float,
-        progress: Callable[[str], None] | None = None,
+        progress: Callable[..., object] | None = None,
+        made: Callable[[int], None] | None = None,
     ) -> Any:
         """Run a Python program as root on the node and get its JSON answer.
 
         The program goes to ``python3 -`` by standard input, with the payload bound to ``PAYLOAD`` before it, and
-        prints one JSON document. Lines of standard error of the form ``{"progress": TEXT}`` are handed to
-        ``progress``.
+        prints one JSON document. Lines of standard error of the form ``{"progress": TEXT}`` (with ``"done"`` and
+        ``"total"`` where that is counted), ``{"made": COUNT}`` and ``{"command": TEXT}`` are handed to ``progress``,
+        ``made`` and the log of commands as they come, so what is known of a program whose connection breaks is what
+        it had done by then.
 
         Args:
-            script: Source of a self-contained program, see :mod:`tasks.on_node`.
+            script: Source of a self-contained program, see :func:`tasks.program.program`.
             payload: Anything that JSON can hold.
             step: What is being done, for the error.
             timeout: Seconds.
-            progress: Called with each progress text, from another thread.
+            progress: Called with each progress text, and with how much of how much is done where the program counts
+                that, from another thread.
+            made: Called with the number of changes that are made so far, from another thread.
 
         Returns:
             The parsed answer.
@@ -152,7 +159,13 @@ class Connection:
 
         def line(text: str) -> None:
             if progress is not None and text.startswith('{"progress"'):
-                progress(str(json.loads(text)["progress"]))
+                told = json.loads(text)
+                numbers = (told["done"], told["total"]) if "total" in told else ()
+                progress(str(told["progress"]), *numbers)
+            elif made is not None and text.startswith('{"made"'):
+                made(int(json.loads(text)["made"]))
+            elif text.startswith('{"command"'):
+                ran(self.node, str(json.loads(text)["command"]), step=step)
 
         # -I and -S: nothing of the node's own Python set-up takes part, and it starts in half the time.
         command = ["python3", "-IS", "-"]
@@ -193,7 +206,7 @@ class Connection:
             "apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends python3; "
             "elif command -v dnf >/dev/null; then dnf install -y python3; "
             "elif command -v yum >/dev/null; then yum install -y python3; "
-            "else echo 'no apt-get, dnf or yum here: install python3 (3.6 or newer) by hand' >&2; exit 1; fi"
+            "else echo 'no apt-get, dnf or yum here: install python3 (3.5 or newer) by hand' >&2; exit 1; fi"
         )
         with announced_step(self.node, "install python3"):
             self.run(script, step="install python3", timeout=600)

@@ -1,6 +1,6 @@
 """Runs on a node: says which cluster, if any, this node is a member of.
 
-Sent as text to the node's own Python, so it needs nothing but the standard library. ``PAYLOAD`` is bound by the sender.
+One that is just becoming a member, by a kubeadm of an earlier run whose controller has gone away, is waited for.
 """
 
 import json
@@ -8,6 +8,8 @@ import re
 import subprocess
 import time
 from typing import Any, Dict
+
+from tasks.on_node.kubeadm_lock import await_other_kubeadm
 
 APISERVER = "/etc/kubernetes/manifests/kube-apiserver.yaml"
 START_SECONDS = 60
@@ -50,6 +52,7 @@ def is_member(kubeconfig: str, node: str, control_plane: bool) -> bool:
 
 
 def probe(node: str, control_plane: bool, wanted: str) -> Dict[str, Any]:
+    await_other_kubeadm()
     manifest = read(APISERVER)
     kubeconfig = "/etc/kubernetes/admin.conf" if control_plane else "/etc/kubernetes/kubelet.conf"
     server = found(r"server: (\S+)", read(kubeconfig))

@@ -11,6 +11,7 @@ import re
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +21,12 @@ import pytest
 from configs.schema import CONFIGS, load_cluster
 from tasks import container_engine, lab, lab_machine, lab_record
 from tasks.paths import REPO, cluster_dir, data_dir
+from tasks.ssh import connect
 
 NAME = "kubev6-cluster-test"
 WORKER = "kube-worker-1"
+LEAVER = "kube-worker-2"
+RESET_SECONDS = 30
 BOOTSTRAP_TOKEN = re.compile(rb"\b[a-z0-9]{6}\.[a-z0-9]{16}\b")
 BUILD_MINUTES = 60
 """A brand-new machine compiles Kubernetes first."""
@@ -40,6 +44,80 @@ def kubev6(*arguments: str, minutes: float = 10) -> subprocess.CompletedProcess[
     """Run the command line as a person would, and keep what it prints."""
     command = [sys.executable, "-m", "flows.cli", *arguments]
     return subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=minutes * 60, check=False)
+
+
+def deploy_and_list_changes(cluster: Cluster) -> dict[str, list[str]]:
+    """Deploy, and what that changed on each machine, in a few words."""
+    done = kubev6("deploy", "--cluster", str(cluster.file), "--prebuilt")
+    assert done.returncode == 0, done.stdout + done.stderr
+    logs = sorted((data_dir() / "logs").glob("*-deploy.log"), key=lambda path: path.stat().st_mtime)
+    log = next(text for text in (path.read_text() for path in reversed(logs)) if NAME in text)
+    changed: dict[str, list[str]] = {}
+    for subject, what in re.findall(r" changed: (\S+): (.*)", log):
+        changed.setdefault(subject, []).append(what.partition(" (")[0])
+    return changed
+
+
+def followed(verb: str, name: str) -> list[str]:
+    """What changes on another machine when the second worker comes or goes.
+
+    networkd has to read its file again: when the link loses its carrier and gets it back, it makes the routes that it
+    has read. A restart of it loses no packet.
+    """
+    network = [
+        "replace file /etc/systemd/network/10-kubev6-eth1.network",
+        "replace file /etc/hosts",
+        f"{verb} route fd00:102::/64 via fd00::102 dev eth1 metric 1024",
+        "restart service systemd-networkd.service",
+    ]
+    resolver = ["replace file /etc/bind/named.conf.options", "restart service named.service"]
+    return network + resolver * (name == "kube-support")
+
+
+def machines() -> list[str]:
+    """Names of the lab's containers."""
+    found = container_engine.client().containers.list(all=True, filters={"label": f"{lab_record.LAB_LABEL}={NAME}"})
+    return [str(container.name) for container in found]
+
+
+def on(name: str, script: str) -> str:
+    """What a script says on a machine."""
+    with connect(lab.endpoints(NAME)[name]) as ssh:
+        return ssh.run(script, step="test", check=False).stdout
+
+
+def running_since(name: str) -> str:
+    """When the services that carry pods, images and NAT64 were started on a machine."""
+    units = "kubelet containerd docker-registry kubev6-nat64"
+    return on(name, f"systemctl show -p Id,ActiveEnterTimestampMonotonic {units}")
+
+
+def members(cluster: Cluster) -> list[str]:
+    done = kubev6("kubectl", "--cluster", str(cluster.file), "--", "get", "nodes", "-o", "name")
+    assert done.returncode == 0, done.stderr
+    return sorted(line.removeprefix("node/") for line in done.stdout.split())
+
+
+def assert_nothing_left(name: str) -> None:
+    """No file, link, rule, route, address, unit, mount or process of Kubernetes' or ours on a machine."""
+    assert on(name, "grep -rl kubev6 /etc /usr/local /run/systemd 2>/dev/null") == ""
+    places = "/var/lib/kubev6 /var/lib/kubelet /var/lib/cni /var/lib/etcd /etc/kubernetes /etc/cni /usr/bin/kube*"
+    assert on(name, f"ls -d {places} 2>/dev/null") == ""
+    assert on(name, "iptables-save; ip6tables-save").count("KUBE") == 0
+    assert on(name, "ls /sys/class/net").split() == ["eth0", "eth1", "lo"]
+    routes = on(name, "ip -6 route show table main").splitlines()
+    assert [route for route in routes if not route.startswith("fe80::/64")] == []
+    assert on(name, "ip -4 route show default").startswith("default via")
+    assert "fd00:" not in on(name, "ip -6 addr")
+    assert on(name, "cat /proc/self/mounts | grep -E 'kubelet|k8s.io|netns/cni'") == ""
+    active = on(
+        name,
+        "systemctl list-units --plain --no-legend --state=active,activating,failed 'kube*' 'containerd*' "
+        "'named*' 'docker-registry*' 'systemd-networkd*'",
+    )
+    assert active == ""
+    assert on(name, "ps -e -o comm=").count("containerd-shim") == 0
+    assert on(name, "sysctl -n net.ipv6.conf.all.forwarding").strip() == "0"
 
 
 @pytest.fixture(scope="module")
@@ -138,6 +216,63 @@ def test_restarted_machines_come_back_as_they_were(cluster: Cluster) -> None:
     assert proof.returncode == 0, proof.stdout + proof.stderr
     planned = kubev6("deploy", "--cluster", str(cluster.file), "--plan")
     assert "0 changes in all" in planned.stdout, planned.stdout
+
+
+def test_a_worker_that_the_file_no_longer_names_leaves_the_cluster(cluster: Cluster) -> None:
+    others = ("kube-support", "kube-control-plane", WORKER)
+    running = {name: running_since(name) for name in others}
+    cluster.file.write_text(cluster.file.read_text().replace("workers: 2", "workers: 1"))
+    planned = kubev6("deploy", "--cluster", str(cluster.file), "--plan")
+    assert f"leave cluster {NAME} (drained, deleted and reset" in planned.stdout
+
+    changed = deploy_and_list_changes(cluster)
+    assert changed.pop(LEAVER) == ["drained and deleted from the cluster", "reset", "machine removed"]
+    assert changed == {name: followed("remove", name) for name in others}
+    assert {name: running_since(name) for name in others} == running
+    assert members(cluster) == ["kube-control-plane", WORKER]
+    assert [machine for machine in machines() if LEAVER in machine] == []
+    for name in others:
+        assert "fd00:102::" not in on(name, "ip -6 route; cat /etc/hosts /etc/systemd/network/*")
+
+
+def test_a_worker_that_the_file_names_anew_joins_and_the_others_get_a_route_to_it(cluster: Cluster) -> None:
+    others = ("kube-support", "kube-control-plane", WORKER)
+    running = {name: running_since(name) for name in others}
+    cluster.file.write_text(cluster.file.read_text().replace("workers: 1", "workers: 2"))
+    changed = deploy_and_list_changes(cluster)
+    assert changed.pop(LEAVER)[-1] == "kubeadm join"
+    assert changed.pop(NAME) == ["machines brought up"]
+    assert changed == {name: followed("add", name) for name in others}
+    assert {name: running_since(name) for name in others} == running
+    assert members(cluster) == ["kube-control-plane", WORKER, LEAVER]
+
+
+def test_a_worker_that_is_reset_has_left_the_cluster(cluster: Cluster) -> None:
+    done = kubev6("reset", "--cluster", str(cluster.file), LEAVER, "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert members(cluster) == ["kube-control-plane", WORKER]
+    assert_nothing_left(LEAVER)
+
+
+def test_a_reset_leaves_nothing_and_again_does_nothing(cluster: Cluster) -> None:
+    began = time.monotonic()
+    done = kubev6("reset", "--cluster", str(cluster.file), "--yes")
+    took = time.monotonic() - began
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert took < RESET_SECONDS
+    assert f"{LEAVER}: nothing to reset" in done.stdout
+    for name in ("kube-support", "kube-control-plane", WORKER):
+        assert_nothing_left(name)
+    assert sorted(path.name for path in cluster_dir(NAME).iterdir()) == ["lock", "machines.json"]
+    again = kubev6("reset", "--cluster", str(cluster.file), "--yes")
+    assert again.returncode == 0
+    assert again.stdout.count(": nothing to reset\n") == 4
+
+
+def test_a_deploy_after_the_reset_ends_in_a_proved_cluster(cluster: Cluster) -> None:
+    done = kubev6("deploy", "--cluster", str(cluster.file), "--prebuilt")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert members(cluster) == ["kube-control-plane", WORKER, LEAVER]
 
 
 @pytest.mark.usefixtures("cluster")

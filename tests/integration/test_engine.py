@@ -92,7 +92,7 @@ def test_first_time_everything_second_time_nothing_and_plan_says_the_same(machin
             File("/etc/kubev6-test/deep/new.conf", "new\n", mode=0o640),
             File("/etc/hosts", "fd00::100 kube-control-plane\n", block=True),
         ),
-        absent_files=("/etc/kubev6-test/old.conf",),
+        only_files_in=("/etc/kubev6-test",),
         sysctls=(Sysctl("net.ipv6.conf.all.forwarding", "1"), Sysctl("net.ipv4.ip_local_port_range", "30000 61000")),
         addresses=(Address("eth1", "fd00::0064/64"),),
         no_ipv4_on=("eth1",),
@@ -191,6 +191,26 @@ def test_a_service_is_restarted_only_when_what_it_reads_changes(machine: Connect
     assert invocation(machine, "sleeper") != first
     said(machine, "systemctl stop sleeper; systemctl disable -q sleeper")
     assert kinds(bring_to(machine, service_stage("sleeper", "second"))) == [("service", "enable"), ("service", "start")]
+
+
+def test_a_service_that_is_no_longer_wanted_becomes_what_it_was(machine: Connection) -> None:
+    stage = service_stage("unwanted", "first")
+    bring_to(machine, stage)
+    made = bring_to(machine, StageState(name="unwanted"))
+    assert kinds(made) == [("service", "take back"), ("file", "take back"), ("file", "take back")]
+    assert said(
+        machine, "systemctl is-active unwanted || :; ls /etc/systemd/system/*/unwanted.service 2>/dev/null || :"
+    ) == ("inactive")
+    assert bring_to(machine, StageState(name="unwanted")) == ()
+
+
+def test_what_was_made_before_a_failure_is_told(machine: Connection) -> None:
+    files = (File("/etc/kubev6-test/told-1", "x\n"), File("/etc/kubev6-test/told-2", "x\n"))
+    stage = StageState(name="told", files=files, routes=(Route("fd00:9::/64", "fd77::1", "eth1"),))
+    made: list[Change] = []
+    with pytest.raises(NodeError, match="ip -6 route replace"):
+        bring_to(machine, stage, made=made.append)
+    assert [change.subject for change in made] == [file.path for file in files]
 
 
 def test_a_run_that_dies_before_the_restart_is_continued(machine: Connection, endpoint: Endpoint) -> None:
@@ -337,7 +357,7 @@ def test_a_package_brings_a_file_that_is_replaced_and_one_that_must_not_be(machi
         name="packaged",
         packages=("cron",),
         files=(File("/etc/default/cron", "EXTRA_OPTS=-L 2\n"),),
-        absent_files=("/etc/cron.d/e2scrub_all", "/etc/cron.daily/dpkg"),
+        only_files_in=("/etc/cron.d", "/etc/cron.daily"),
         services=(Service("cron.service", restart_on=("/etc/default/cron",)),),
     )
     made = bring_to(machine, stage)
@@ -426,7 +446,7 @@ def test_the_ipv4_default_route_goes_and_the_connection_stays(
     with connect(endpoint) as again:
         assert said(again, "ip -4 route show default") == ""
         assert f"{beyond} via {gateway}" in said(again, "ip -4 route")
-        assert said(again, "cat /var/lib/kubev6/keep-ipv4") == beyond
+        assert said(again, "cat /var/lib/kubev6/keep-ipv4") == f"{beyond}/32 via {gateway} dev eth0"
         kept = record(again)["stages"]["v6only"]
     assert list(kept["ipv4_default_routes"]) == [f"default via {gateway} dev eth0"]
     assert list(kept["keep_routes"]) == [f"{beyond}/32 via {gateway} dev eth0"]

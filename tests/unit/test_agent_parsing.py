@@ -1,23 +1,47 @@
-"""The pure parts of the program that runs on a node."""
+"""The pure parts of what runs on a node."""
 
 from __future__ import annotations
 
 import ast
+import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tasks.engine import AGENT
-from tasks.on_node import agent
+from tasks.on_node import (
+    addresses,
+    binaries,
+    blocks,
+    files,
+    hosts,
+    ip,
+    kernel,
+    packages,
+    routes,
+    selinux,
+    services,
+    swap,
+)
+from tasks.program import DIRECTORY, source_of
 
 
-def test_the_agent_is_one_file_that_python_3_6_reads() -> None:
-    tree = ast.parse(Path(AGENT).read_text(), feature_version=(3, 6))
+@pytest.mark.parametrize("module", sorted(DIRECTORY.glob("*.py")), ids=lambda path: path.stem)
+def test_what_runs_on_a_node_is_read_by_python_3_5_and_needs_nothing_but_its_library(module: Path) -> None:
+    tree = ast.parse(source_of(module.stem), feature_version=(3, 5))
     imported = {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
-    assert not any(name.startswith(("configs", "tasks", "yaml", "paramiko")) for name in imported)
-    newer = ("capture_output", "text=True", "removeprefix", "from __future__ import annotations")
-    assert not any(word in Path(AGENT).read_text() for word in newer)
+    imported |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    others = {name for name in imported if not name.startswith("tasks.on_node.")}
+    assert {name.partition(".")[0] for name in others} <= sys.stdlib_module_names
+    assert not any(isinstance(node, ast.JoinedStr) for node in ast.walk(tree))
+    newer = (
+        "capture_output",
+        "text=True",
+        "removeprefix",
+        "\n        errors=",
+        "ModuleNotFoundError",
+        "from __future__ import annotations",
+    )
+    assert not any(word in module.read_text() for word in newer)
 
 
 @pytest.mark.parametrize(
@@ -32,10 +56,10 @@ def test_the_agent_is_one_file_that_python_3_6_reads() -> None:
     ],
 )
 def test_a_block_is_set_in_its_place_and_taken_away(text: str, content: str | None, expected: str) -> None:
-    result = agent.with_block(text, content)
+    result = blocks.with_block(text, content)
     assert result == expected
-    assert agent.block_of(result) == content
-    assert agent.with_block(result, content) == result
+    assert blocks.block_of(result) == content
+    assert blocks.with_block(result, content) == result
 
 
 @pytest.mark.parametrize(
@@ -44,7 +68,7 @@ def test_a_block_is_set_in_its_place_and_taken_away(text: str, content: str | No
 )
 def test_marks_that_are_no_pair_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="one pair"):
-        agent.with_block(text, "x\n")
+        blocks.with_block(text, "x\n")
 
 
 @pytest.mark.parametrize(
@@ -55,46 +79,96 @@ def test_marks_that_are_no_pair_are_refused(text: str) -> None:
     ],
 )
 def test_a_settings_key_names_a_file(key: str, path: str) -> None:
-    assert agent.sysctl_path(key) == path
+    assert kernel.sysctl_path(key) == path
 
 
-ROUTES: list[dict[str, Any]] = [
-    {"dst": "fd00::/64", "dev": "eth1", "protocol": "kernel", "metric": 256},
-    {"dst": "fd00:101::/64", "gateway": "fd00::101", "dev": "eth1", "protocol": "boot", "metric": 1024},
-    {"dst": "default", "gateway": "fd00::64", "dev": "eth1", "protocol": "static", "metric": 1024},
-    {"dst": "default", "gateway": "fe80::1", "dev": "eth0", "protocol": "ra", "metric": 100},
-    {"dst": "fd00:9::1", "gateway": "fd00::9", "dev": "eth1"},
-    {"dst": "fd00:1234::/110", "dev": "eth1", "metric": 1024},
-    {"type": "unreachable", "dst": "fd00:dead::/64", "dev": "lo", "metric": 1024},
-    {"dst": "fd00:8::/64", "metric": 1024, "nexthops": [{"gateway": "fd00::8", "dev": "eth1"}]},
-]
+ROUTES = r"""fd00::/64 dev eth1 proto kernel metric 256 pref medium
+fd00:101::/64 via fd00::101 dev eth1 metric 1024 pref medium
+default via fd00::64 dev eth1 proto static metric 1024 pref medium
+default via fe80::1 dev eth0 proto ra metric 100 expires 1790sec hoplimit 64 pref medium
+fd00:9::1 via fd00::9 dev eth1 metric 1024 linkdown pref medium
+fd00:1234::/110 dev eth1  metric 1024  error 4294967295
+unreachable fd00:dead::/64 dev lo metric 1024 error -113 pref medium
+fd00:8::/64 metric 1024 \	nexthop via fd00::8 dev eth1 weight 1 \	nexthop via fd00::9 dev eth1 weight 1
+"""
 
 
 def test_routes_are_told_without_the_kernels_own() -> None:
-    assert [(r["destination"], r["via"], r["metric"]) for r in agent.route_facts(ROUTES)] == [
-        ("fd00:101::/64", "fd00::101", 1024),
-        ("::/0", "fd00::64", 1024),
-        ("fd00:9::1/128", "fd00::9", 1024),
-        ("fd00:1234::/110", "", 1024),
+    told = routes.route_facts(ip.routes_of(ROUTES))
+    assert [(r["destination"], r["via"], r["interface"], r["metric"]) for r in told] == [
+        ("fd00:101::/64", "fd00::101", "eth1", 1024),
+        ("::/0", "fd00::64", "eth1", 1024),
+        ("fd00:9::1/128", "fd00::9", "eth1", 1024),
+        ("fd00:1234::/110", "", "eth1", 1024),
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("default via 10.0.2.2 dev eth0 \n", "default via 10.0.2.2 dev eth0"),
+        (
+            "default via 10.0.2.2 dev eth0 proto dhcp src 10.0.2.15 metric 100 ",
+            "default via 10.0.2.2 dev eth0 metric 100",
+        ),
+        ("default dev ppp0 scope link", "default dev ppp0"),
+    ],
+)
+def test_an_ipv4_default_route_is_told_as_it_is_given(text: str, words: str) -> None:
+    assert [routes.ipv4_route_words(route) for route in ip.routes_of(text)] == [words]
+
+
+ADDRESSES = r"""1: lo    inet 127.0.0.1/8 scope host lo\       valid_lft forever preferred_lft forever
+2: eth1    inet6 fd00::1/64 scope global \       valid_lft forever preferred_lft forever
+2: eth1    inet6 fd00::2/64 scope global tentative \       valid_lft forever preferred_lft forever
+2: eth1    inet6 fd00::3/64 scope global dadfailed tentative \       valid_lft forever preferred_lft forever
+7: tun0    inet 192.168.255.1 peer 192.168.255.2/32 scope global tun0\       valid_lft forever preferred_lft forever
+"""
 
 
 def test_addresses_are_told_with_what_became_of_them() -> None:
-    links: list[dict[str, Any]] = [
-        {
-            "ifname": "eth1",
-            "addr_info": [
-                {"local": "fd00::1", "prefixlen": 64},
-                {"local": "fd00::2", "prefixlen": 64, "tentative": True},
-                {"local": "fd00::3", "prefixlen": 64, "tentative": True, "dadfailed": True},
-            ],
-        },
-        {},
-        {"ifname": "tun0", "addr_info": []},
+    assert ip.addresses_of(ADDRESSES) == [
+        ["lo", "127.0.0.1/8", ""],
+        ["eth1", "fd00::1/64", ""],
+        ["eth1", "fd00::2/64", "tentative"],
+        ["eth1", "fd00::3/64", "failed"],
+        ["tun0", "192.168.255.1/32", ""],
     ]
-    interfaces, addresses = agent.address_facts(links)
-    assert interfaces == ["eth1", "tun0"]
-    assert [state for _, _, state in addresses] == ["", "tentative", "failed"]
+
+
+def test_interfaces_are_told_and_whether_they_are_up() -> None:
+    text = r"""1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue state UNKNOWN mode DEFAULT \    link/loopback
+3: eth1@if9: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc noqueue state UP mode DEFAULT \    link/ether
+4: eth2: <BROADCAST,MULTICAST> mtu 1500 qdisc noop state DOWN mode DEFAULT group default \    link/ether
+"""
+    assert ip.links_of(text) == [("lo", True), ("eth1", True), ("eth2", False)]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("127.0.1.1 kube-1\n", "# kubev6: 127.0.1.1 kube-1\n"),
+        ("127.0.1.1\tkube-1.example.org kube-1 # own\n", None),
+        ("127.0.0.1 localhost kube-1\n::1 localhost\n", None),
+        ("127.0.0.1 localhost\n127.0.1.1 kube-10\n# 127.0.1.1 kube-1\nfd00::101 kube-1\n", ""),
+        ("10.0.0.7 KUBE-1 a b\n10.0.0.7 a\n", None),
+    ],
+)
+def test_a_name_loses_its_ipv4_addresses_and_gets_them_back(before: str, after: str | None) -> None:
+    without = hosts.without_ipv4(before, "kube-1")
+    assert hosts.ipv4_names(without, ["kube-1"]) == {}
+    if after is not None:
+        assert without == (after or before)
+    kept = {name for line in before.splitlines() for name in hosts.entry_of(line)[1]} - {"kube-1", "KUBE-1"}
+    assert kept <= {name for line in without.splitlines() for name in hosts.entry_of(line)[1]} | {"kube-1.example.org"}
+    assert hosts.with_ipv4(without) == before
+
+
+def test_selinux_is_made_permissive_at_boot_and_the_rest_of_its_file_stays() -> None:
+    text = "# SELINUX= can take one of these\nSELINUX=enforcing\nSELINUXTYPE=targeted\n"
+    assert selinux.mode_of(text) == "enforcing"
+    assert selinux.with_mode(text, "permissive") == text.replace("=enforcing", "=permissive")
+    assert selinux.mode_of("SELINUX=disabled\n") == ""
 
 
 def test_services_are_told_in_the_order_they_were_asked_for() -> None:
@@ -114,7 +188,7 @@ UnitFileState=enabled
 ConditionResult=no
 ConditionTimestampMonotonic=81034
 """
-    told = agent.service_facts(["bind9.service", "none.service", "waits.service"], text)
+    told = services.service_facts(["bind9.service", "none.service", "waits.service"], text)
     assert [tuple(told[unit].values()) for unit in told] == [
         ("loaded", "active", "alias", False),
         ("not-found", "inactive", "", False),
@@ -124,7 +198,7 @@ ConditionTimestampMonotonic=81034
 
 def test_swap_lines_of_fstab() -> None:
     text = "# /dev/old none swap sw 0 0\nUUID=1 / ext4 defaults 0 1\n/swapfile none swap sw 0 0\n\n"
-    assert agent.fstab_swaps(text) == ["/swapfile none swap sw 0 0"]
+    assert swap.fstab_swaps(text) == ["/swapfile none swap sw 0 0"]
 
 
 @pytest.mark.parametrize(
@@ -140,27 +214,27 @@ def test_only_an_ipv4_connection_has_a_path_to_keep(
     connection: str, expected: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSH_CONNECTION", connection)
-    assert agent.own_connection() == expected
+    assert addresses.own_connection() == expected
 
 
 def test_packages_that_are_installed() -> None:
-    assert agent.installed_packages("installed bind9\nconfig-files tayga\nnot-installed socat\n") == ["bind9"]
+    assert packages.installed_packages("installed bind9\nconfig-files tayga\nnot-installed socat\n") == ["bind9"]
 
 
 def test_an_old_executable_is_kept_by_the_next_free_number(tmp_path: Path) -> None:
     tool = tmp_path / "tool"
     for content in ("one", "two"):
         tool.write_text(content)
-        agent.keep_numbered(str(tool))
+        binaries.keep_numbered(str(tool))
         tool.unlink()
-    agent.keep_numbered(str(tool))
+    binaries.keep_numbered(str(tool))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["tool.~1~", "tool.~2~"]
     assert (tmp_path / "tool.~2~").read_text() == "two"
 
 
 def test_a_file_is_written_whole_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "er" / "file"
-    agent.write_atomically(str(path), b"content\n", 0o640)
+    files.write_atomically(str(path), b"content\n", 0o640)
     assert path.read_text() == "content\n"
     assert path.stat().st_mode & 0o777 == 0o640
     assert [entry.name for entry in path.parent.iterdir()] == ["file"]

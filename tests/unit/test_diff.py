@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from configs.state import Address, Binary, File, Route, Service, StageState, Sysctl
+from configs.state import Address, Binary, File, Reload, Route, Service, StageState, Sysctl
 from tasks.diff import Change, diff, sha256
 from tasks.facts import Added, Facts, FileFact, ServiceFact, parse_address, parse_route, route_words
 
@@ -20,6 +20,7 @@ OTHER = FileFact("file", BAD, 0o644)
 BLOCK = File("/etc/hosts", "fd00::1 a\n", block=True)
 BINARY = Binary("/usr/bin/kubelet", GOOD, 100, "http://[fd00::64]:5000/blob")
 SERVICE = Service("kubelet.service", restart_on=("/etc/x.conf", "/usr/bin/kubelet"))
+RELOAD = Reload(("netplan", "apply"), when=("/etc/x.conf",))
 ROUTE = Route("fd00:101::/64", "fd00::101", "eth1")
 ADDRESS = Address("eth1", "fd00::100/64")
 
@@ -38,9 +39,18 @@ NO_OPS: dict[str, tuple[StageState, Facts]] = {
     "module": (stage(modules=("br_netfilter",)), facts(modules=frozenset({"br_netfilter"}))),
     "file": (stage(files=(FILE,)), facts(files={FILE.path: AS_WANTED})),
     "block": (stage(files=(BLOCK,)), facts(blocks={BLOCK.path: sha256(BLOCK.content)})),
-    "absent file": (stage(absent_files=("/etc/x",)), facts(files={"/etc/x": None})),
+    "only our files in a directory": (
+        stage(files=(FILE,), only_files_in=(FILE.path.rpartition("/")[0],)),
+        facts(files={FILE.path: AS_WANTED, f"{FILE.path}.d": FileFact("other"), "/etc/elsewhere/x": OTHER}),
+    ),
     "swap that nobody asked about": (stage(), facts(swaps=("/dev/sda2",), fstab_swaps=("/dev/sda2 none swap sw 0 0",))),
     "no swap": (stage(swap_off=True), facts()),
+    "no SELinux": (stage(selinux_permissive=True), facts()),
+    "permissive SELinux": (stage(selinux_permissive=True), facts(selinux="permissive", selinux_at_boot="permissive")),
+    "SELinux that may enforce": (stage(), facts(selinux="enforcing", selinux_at_boot="enforcing")),
+    "name without an IPv4 address": (stage(no_ipv4_names=("kube-1",)), facts()),
+    "interface that is up": (stage(links_up=("eth2",)), facts(links_up=frozenset({"eth2"}))),
+    "command whose file stays": (stage(files=(FILE,), reloads=(RELOAD,)), facts(files={FILE.path: AS_WANTED})),
     "sysctl": (stage(sysctls=(Sysctl("a.b", "1"),)), facts(sysctls={"a.b": "1"})),
     "sysctl of several words": (stage(sysctls=(Sysctl("a.b", "1  2"),)), facts(sysctls={"a.b": "1 2"})),
     "address": (stage(addresses=(ADDRESS,)), facts(addresses=frozenset({ADDRESS}))),
@@ -152,8 +162,8 @@ CHANGES: dict[str, tuple[StageState, Facts, tuple[tuple[str, str, str], ...]]] =
     ),
     "new block": (stage(files=(BLOCK,)), facts(blocks={BLOCK.path: None}), (("file", BLOCK.path, "create"),)),
     "other block": (stage(files=(BLOCK,)), facts(blocks={BLOCK.path: BAD}), (("file", BLOCK.path, "replace"),)),
-    "file that must not be": (
-        stage(absent_files=("/etc/cni/net.d/99-x.conf",)),
+    "somebody else's file in a directory of ours": (
+        stage(only_files_in=("/etc/cni/net.d",)),
         facts(files={"/etc/cni/net.d/99-x.conf": OTHER}),
         (("file", "/etc/cni/net.d/99-x.conf", "delete"),),
     ),
@@ -162,6 +172,36 @@ CHANGES: dict[str, tuple[StageState, Facts, tuple[tuple[str, str, str], ...]]] =
         stage(swap_off=True),
         facts(fstab_swaps=("/dev/sda2 none swap sw 0 0",)),
         (("swap", "/dev/sda2", "off"),),
+    ),
+    "SELinux that enforces": (
+        stage(selinux_permissive=True),
+        facts(selinux="enforcing", selinux_at_boot="enforcing"),
+        (("selinux", "mode", "set"),),
+    ),
+    "SELinux that enforces again after the next start": (
+        stage(selinux_permissive=True),
+        facts(selinux="permissive", selinux_at_boot="enforcing"),
+        (("selinux", "mode", "set"),),
+    ),
+    "a name with an IPv4 address": (
+        stage(no_ipv4_names=("kube-1", "kube-2")),
+        facts(ipv4_names={"kube-1": ("127.0.1.1",)}),
+        (("ipv4-name", "kube-1", "remove"),),
+    ),
+    "interface that is down": (
+        stage(links_up=("eth1", "eth2")),
+        facts(links_up=frozenset({"eth1"})),
+        (("link", "eth2", "set up"),),
+    ),
+    "command whose file changes": (
+        stage(files=(FILE,), reloads=(RELOAD, Reload(("other",), when=("/etc/y.conf",)))),
+        facts(files={FILE.path: OTHER}),
+        (("file", FILE.path, "replace"), ("command", "netplan apply", "run")),
+    ),
+    "command owed by an earlier run": (
+        stage(files=(FILE,), reloads=(RELOAD,)),
+        facts(files={FILE.path: AS_WANTED}, pending_restarts=frozenset({"netplan apply"})),
+        (("command", "netplan apply", "run"),),
     ),
     "sysctl": (stage(sysctls=(Sysctl("a.b", "1"),)), facts(sysctls={"a.b": "0"}), (("sysctl", "a.b", "set"),)),
     "sysctl that comes with a module": (
@@ -301,7 +341,7 @@ def test_changes_come_in_the_order_in_which_they_must_be_made() -> None:
         packages=("p",),
         modules=("m",),
         files=(FILE,),
-        absent_files=("/etc/y",),
+        only_files_in=("/etc/only",),
         swap_off=True,
         sysctls=(Sysctl("a.b", "1"),),
         addresses=(ADDRESS,),
@@ -312,7 +352,7 @@ def test_changes_come_in_the_order_in_which_they_must_be_made() -> None:
         services=(SERVICE,),
     )
     there = facts(
-        files={"/etc/y": OTHER},
+        files={"/etc/only/y": OTHER},
         swaps=("/dev/sda2",),
         ipv4_addresses={"eth1": ("10.0.0.1/8",)},
         ipv4_default_routes=("default dev eth0",),

@@ -1,0 +1,53 @@
+"""The order in which a cluster goes: `kubev6 reset`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Failed
+
+from configs.errors import KubeV6Error
+from configs.schema import load_cluster
+from flows import leaving, stages
+from flows.changes import noted_changes
+from flows.futures import A_THREAD_EACH, begin_each, results, settled
+from flows.leaving import Going
+from flows.stages import visible
+from tasks.exclusive import exclusive
+from tasks.paths import cluster_dir
+from tasks.reset import Reset
+
+
+@flow(name="kubev6-reset", flow_run_name="reset-{where}", task_runner=A_THREAD_EACH)
+def reset(where: str = "lab", names: tuple[str, ...] = ()) -> tuple[Reset, ...] | State[Any]:
+    """Take machines out of their cluster and make them what they were before.
+
+    Args:
+        where: A cluster file, or the name of a shipped one.
+        names: The machines; none for all.
+    """
+    cluster = load_cluster(where)
+    try:
+        lock = exclusive(cluster_dir(cluster.name) / "lock", on_wait=lambda: stages.say_waiting(cluster))
+        with lock, noted_changes():
+            going = leaving.chosen(cluster, names)
+            begun = []
+            for group in going.groups:
+                begun += begin_each(node, going, group)
+                settled(begun)  # one that fails keeps nobody from being reset
+            return tuple(results(begun))
+    except KubeV6Error as error:
+        return Failed(message=str(error), data=error)
+    except BaseException:
+        stages.stop()
+        raise
+    finally:
+        stages.finish(cluster)
+
+
+@visible("reset {name}")
+def node(going: Going, name: str) -> Reset:
+    """One machine out of its cluster, and made what it was."""
+    return leaving.reset(going, name)

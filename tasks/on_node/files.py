@@ -1,0 +1,97 @@
+"""Files of a node: what they are, and how one is written so that it is whole or not at all."""
+
+import errno
+import hashlib
+import os
+import stat
+from typing import List, Optional, Tuple
+
+from tasks.on_node.protocol import Json
+
+
+def text_of(path: str) -> str:
+    """Content of a file, empty when it cannot be read."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def sha256_of(path: str) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for piece in iter(lambda: file.read(1 << 20), b""):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def file_fact(path: str) -> Optional[Json]:
+    try:
+        seen = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if stat.S_ISLNK(seen.st_mode):
+        return {"kind": "link", "target": os.readlink(path), "mode": 0, "sha256": ""}
+    if not stat.S_ISREG(seen.st_mode):
+        return {"kind": "other", "target": "", "mode": 0, "sha256": ""}
+    return {"kind": "file", "target": "", "mode": stat.S_IMODE(seen.st_mode), "sha256": sha256_of(path)}
+
+
+def files_in(directory: str) -> List[str]:
+    """Paths of what is in a directory, but for what begins with a dot; none when it is not there."""
+    try:
+        return [os.path.join(directory, name) for name in os.listdir(directory) if not name.startswith(".")]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def missing_directories(path: str) -> List[str]:
+    """The directories that have to be made before there can be a file ``path``, the deepest last."""
+    missing: List[str] = []
+    directory = os.path.dirname(path)
+    while not os.path.lexists(directory):
+        missing.insert(0, directory)
+        directory = os.path.dirname(directory)
+    return missing
+
+
+def make_directories(path: str, mode: int = 0o755) -> None:
+    if not os.path.isdir(path):
+        make_directories(os.path.dirname(path), mode)
+        try:
+            os.mkdir(path, mode)
+        except FileExistsError:
+            if not os.path.isdir(path):
+                raise
+
+
+def write_atomically(path: str, data: bytes, mode: int, owner: Optional[Tuple[int, int]] = None) -> None:
+    """Write a whole file or nothing of it. A mount point cannot be renamed over and is written in place."""
+    make_directories(os.path.dirname(path))
+    temporary = os.path.join(os.path.dirname(path), ".kubev6-{}.partial".format(os.path.basename(path)))
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        with open(descriptor, "wb") as file:
+            file.write(data)
+            os.fchmod(descriptor, mode)
+            if owner:
+                os.fchown(descriptor, *owner)
+            file.flush()
+            os.fsync(descriptor)
+        try:
+            os.replace(temporary, path)
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            with open(path, "r+b") as file:
+                file.write(data)
+                file.truncate()
+            os.chmod(path, mode)
+    except OSError as error:
+        if error.filename is None:  # what writing says of a full disk does not say where
+            raise OSError(error.errno, error.strerror, path) from None
+        raise
+    finally:
+        if os.path.lexists(temporary):
+            os.unlink(temporary)

@@ -1,0 +1,51 @@
+"""What ``ip`` prints, as values. Its text: the JSON of newer ones is not had from that of CentOS 7 or Ubuntu 16.04."""
+
+from typing import List, Tuple
+
+from tasks.on_node.protocol import Json
+
+KEYS = {"via": "gateway", "dev": "dev", "proto": "protocol", "metric": "metric"}
+TYPES = ("unicast", "local", "broadcast", "anycast", "multicast", "unreachable", "blackhole", "prohibit", "throw")
+
+
+def links_of(text: str) -> List[Tuple[str, bool]]:
+    """Name of every interface and whether it is switched on, from ``ip -o link``."""
+    found = []
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) > 2:
+            flags = words[2].strip("<>").split(",")
+            found.append((words[1].rstrip(":").split("@")[0], "UP" in flags))
+    return found
+
+
+def addresses_of(text: str) -> List[List[str]]:
+    """``[interface, address/length, state]`` of every address, from ``ip -o addr``."""
+    found = []
+    for line in text.splitlines():
+        words = line.split("\\")[0].split()
+        if len(words) < 4 or words[2] not in ("inet", "inet6"):
+            continue
+        address = words[3]
+        if "/" not in address:  # of a tunnel, whose length stands behind the other end
+            address += "/" + words[5].split("/")[-1]
+        state = "failed" if "dadfailed" in words else "tentative" if "tentative" in words else ""
+        found.append([words[1], address, state])
+    return found
+
+
+def routes_of(text: str) -> List[Json]:
+    """Every route, from ``ip -o route``; of one with several next hops these are left out."""
+    found = []
+    for line in text.splitlines():
+        words = line.split("\\")[0].split()
+        route: Json = {"type": words.pop(0)} if words and words[0] in TYPES else {}
+        if not words:
+            continue
+        route["dst"] = words.pop(0)
+        words = [word for word in words if word not in ("inet", "inet6")]
+        for word, value in zip(words, words[1:]):  # noqa: B905, RUF007 - newer than 3.5
+            if word in KEYS and KEYS[word] not in route:
+                route[KEYS[word]] = int(value) if word == "metric" else value
+        found.append(route)
+    return found

@@ -1,0 +1,107 @@
+"""A program: takes a node out of Kubernetes and makes it what it was before us, by the record that is kept on it.
+
+Every step is tried, also on a node that is half dead. What could not be done is told, and stays in the record, so that
+it can be tried again.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+from typing import Callable, List
+
+from tasks.on_node.commands import prepare
+from tasks.on_node.leave_kubernetes import leave, remove_empty_directories, remove_whole, server
+from tasks.on_node.lock import alone
+from tasks.on_node.protocol import Failed, Json, progress
+from tasks.on_node.record import HOME, LostRecord, read_record
+from tasks.on_node.undo import Stays, undo
+
+RECORD = os.path.join(HOME, "record.json")
+BACKUP = os.path.join(HOME, "backup")
+UNKNOWN = (
+    "what was there before is not known, so files, routes and services stay as they are; put back by hand the copies "
+    "in {}, if there are any, and remove {}".format(BACKUP, HOME)
+)
+OWN = ("/run/kubev6-registry-blobs.json", "/var/lib/kubev6-nat64")
+"""What is ours beside the record's directory."""
+
+
+def reset(server_wanted: str) -> Json:
+    """Take everything back.
+
+    Args:
+        server_wanted: The API server of the cluster that this node may be taken out of without a record.
+
+    Returns:
+        What was ``done``, what ``stays`` because the connection needs it, and what is ``left`` because it could not be
+        done, one line each; nothing of all on a node that is not ours.
+
+    Raises:
+        Failed: The node belongs to another cluster.
+    """
+    done: List[str] = []
+    stays: List[str] = []
+    left: List[str] = []
+    unknown: List[str] = []
+
+    def attempt(step: Callable[[], List[str]]) -> None:
+        try:
+            for line in step():
+                progress(line)
+                done.append(line)
+        except Stays as error:
+            stays.append(error.seen)
+        except Failed as error:
+            left.append("; ".join(part for part in (error.seen, error.todo) if part))
+        except (OSError, ValueError, subprocess.SubprocessError) as error:
+            left.append(str(error))
+
+    recorded = os.path.exists(RECORD)
+    member_of = server()
+    if not recorded and member_of not in ("", server_wanted):
+        raise Failed(
+            "belongs to the cluster at {}, not {}, and has no record of ours".format(member_of, server_wanted),
+            "take it out of there by `kubeadm reset` on the node",
+        )
+    if not recorded and not member_of and not os.path.isdir(HOME):
+        return {"done": done, "stays": stays, "left": left}
+    with alone():
+        try:
+            record = read_record("reset")
+        except Failed as error:
+            unknown.append("{}: {}".format(error.seen, UNKNOWN))
+            record = LostRecord()
+        if not recorded and (member_of or os.path.isdir(BACKUP)):
+            unknown.append("{} is gone: {}".format(RECORD, UNKNOWN))
+        if member_of == server_wanted:
+            # Begun here; goes on from here, too, when the configuration that says so has been removed.
+            record.all["stages"].setdefault("kubernetes", {})
+            record.save()
+        if "kubernetes" in record.all["stages"]:
+            leave(record, attempt)
+        undo(record, attempt)
+        attempt(remove_own)
+        if not left and not (unknown and (recorded or os.path.isdir(BACKUP))):
+            shutil.rmtree(HOME)
+    return {"done": done, "stays": stays, "left": unknown + left}
+
+
+def remove_own() -> List[str]:
+    for path in OWN:
+        remove_whole(path)
+    remove_empty_directories()
+    return []
+
+
+def main(server_wanted: str) -> None:
+    prepare()
+    try:
+        result = reset(server_wanted)
+    except Failed as error:
+        result = {"seen": error.seen, "todo": error.todo, "transient": error.transient}
+    print(json.dumps(result))
+
+
+if "PAYLOAD" in globals():
+    main(**PAYLOAD)  # type: ignore[name-defined]

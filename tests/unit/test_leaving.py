@@ -1,0 +1,141 @@
+"""Which machines leave a cluster, in which order, and what is said of one that cannot be reached."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pytest
+
+from configs.errors import ConfigError, KubeV6Error, NodeError
+from configs.schema import Cluster, load_cluster
+from flows import deployed, leaving
+from flows.changes import noted_changes
+from tasks import inventory, members
+from tasks import reset as task
+from tasks.paths import cluster_dir
+from tasks.reset import Reset
+from tasks.ssh_endpoint import Endpoint
+
+RACK = load_cluster("bare-metal")
+WORKERS = tuple(node.name for node in RACK.worker_nodes)
+CONTROL_PLANE, SUPPORT = RACK.control_plane.name, RACK.support.name
+GONE = Endpoint("rack-old-worker", "192.0.2.9", port=2222, user="ops", key_file="/home/ops/.ssh/id")
+
+
+@dataclass(frozen=True)
+class Pretended:
+    node: str
+
+
+@pytest.fixture(autouse=True)
+def rack(own_data: object, monkeypatch: pytest.MonkeyPatch) -> list[str]:  # noqa: ARG001
+    """A cluster with a machine that its file no longer names; the list of what is done to machines."""
+    done: list[str] = []
+
+    @contextmanager
+    def connection(cluster: Cluster, node: str) -> Iterator[Pretended]:
+        assert node in deployed.machines(cluster)
+        yield Pretended(node)
+
+    def take_out(_: Pretended, name: str) -> bool:
+        done.append(f"take out {name}")
+        return True
+
+    def reset(connection: Pretended, cluster: Cluster) -> Reset:  # noqa: ARG001
+        done.append(f"reset {connection.node}")
+        return Reset(connection.node, ("all",), ())
+
+    monkeypatch.setattr(leaving, "connection", connection)
+    monkeypatch.setattr(members, "members", lambda _: (CONTROL_PLANE, *WORKERS))
+    monkeypatch.setattr(members, "take_out", take_out)
+    monkeypatch.setattr(task, "reset", reset)
+    here = inventory.endpoints
+    with pytest.MonkeyPatch.context() as before:
+        before.setattr(inventory, "endpoints", lambda cluster: {**here(cluster), GONE.node: GONE})
+        deployed.remember_machines(RACK)
+    return done
+
+
+def test_all_go_workers_first_and_the_support_node_last_and_nobody_is_drained() -> None:
+    going = leaving.chosen(RACK, ())
+    assert [set(group) for group in going.groups] == [{*WORKERS, GONE.node}, {CONTROL_PLANE}, {SUPPORT}]
+    assert going.drained == frozenset()
+
+
+def test_a_worker_that_goes_alone_is_drained() -> None:
+    going = leaving.chosen(RACK, WORKERS[:1])
+    assert going.groups == (WORKERS[:1],)
+    assert going.drained == {WORKERS[0]}
+
+
+def test_a_machine_that_the_file_no_longer_names_can_still_be_reset() -> None:
+    assert leaving.chosen(RACK, [GONE.node]).names == (GONE.node,)
+
+
+def test_a_machine_that_nobody_knows_is_refused() -> None:
+    with pytest.raises(ConfigError, match=rf"has no machine 'nobody'; there are .*{WORKERS[0]}"):
+        leaving.chosen(RACK, ["nobody"])
+
+
+def test_the_control_plane_does_not_go_from_under_its_workers() -> None:
+    with pytest.raises(ConfigError, match=f"{CONTROL_PLANE} cannot be reset while its workers stay: {WORKERS[0]}"):
+        leaving.chosen(RACK, [CONTROL_PLANE, SUPPORT])
+    assert leaving.chosen(RACK, [CONTROL_PLANE, *WORKERS]).drained == frozenset()
+
+
+def test_strangers_are_members_and_remembered_machines_that_the_file_does_not_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(members, "members", lambda _: (CONTROL_PLANE, "elsewhere", WORKERS[0]))
+    assert leaving.strangers(RACK) == ("elsewhere", GONE.node)
+
+
+@pytest.mark.parametrize("answer", [(), ("another-control-plane", GONE.node)])
+def test_nobody_is_a_stranger_to_a_cluster_that_is_not_there_or_has_another_control_plane(
+    answer: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(members, "members", lambda _: answer)
+    assert leaving.strangers(RACK) == ()
+
+
+def test_nobody_is_a_stranger_while_the_control_plane_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(_: Cluster, node: str) -> None:
+        raise NodeError(node, "connect", "refused", transient=True)
+
+    monkeypatch.setattr(leaving, "connection", unreachable)
+    assert leaving.strangers(RACK) == ()
+
+
+def test_a_machine_that_leaves_is_drained_and_then_reset_and_forgotten(rack: list[str]) -> None:
+    with noted_changes() as changes:
+        leaving.remove(RACK, GONE.node)
+    assert rack == [f"take out {GONE.node}", f"reset {GONE.node}"]
+    assert changes == [f"{GONE.node}: drained and deleted from the cluster", f"{GONE.node}: reset"]
+    assert leaving.strangers(RACK) == ()
+
+
+def test_one_that_cannot_be_reached_is_taken_out_and_said_and_remembered(
+    rack: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def unreachable(connection: Pretended, cluster: Cluster) -> Reset:  # noqa: ARG001
+        raise NodeError(connection.node, "connect", "192.0.2.9 does not answer", transient=True)
+
+    monkeypatch.setattr(task, "reset", unreachable)
+    with noted_changes() as changes, caplog.at_level(logging.WARNING):
+        leaving.remove(RACK, GONE.node)
+    assert rack == [f"take out {GONE.node}"]
+    assert changes == [f"{GONE.node}: drained and deleted from the cluster"]
+    assert "its machine was not reset" in caplog.text
+    assert "192.0.2.9 does not answer" in caplog.text
+    assert f"run `kubev6 reset {GONE.node}`" in caplog.text
+    assert leaving.chosen(RACK, [GONE.node]).names == (GONE.node,)
+
+
+def test_what_is_remembered_of_a_machine_is_how_it_is_reached() -> None:
+    assert deployed.remembered_machines(RACK)[GONE.node] == GONE
+    (cluster_dir(RACK.name) / "machines.json").write_text("[]")
+    with pytest.raises(KubeV6Error, match=r"machines\.json cannot be understood .*; remove it"):
+        deployed.remembered_machines(RACK)
