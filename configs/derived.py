@@ -7,10 +7,15 @@ from ipaddress import IPv6Address
 from typing import Any
 
 from configs import versions
+from configs.errors import ConfigError
 from configs.manifest import Manifest
 from configs.render import render
 from configs.schema import Cluster, Release
 from configs.systems import Machine, System, system_of
+from configs.versions import Runtime
+
+CNI_BIN_DIR = "/opt/cni/bin"
+"""Where a release's own CNI plugins go, as in the how-to."""
 
 
 @dataclass(frozen=True)
@@ -24,13 +29,16 @@ class Derived:
         machine: What the machine says of itself.
         system: Names of packages, units and paths there.
         version: The full version of Kubernetes, with its ``v``.
+        runtime: What runs the containers.
         api: kubeadm's configuration API.
         node_ip: Whether the kubelet takes an IPv6 ``--node-ip``.
         cluster_dns: Service address of cluster DNS.
         registry: The registry's name in image references.
         cgroup_driver: ``cgroupfs`` or ``systemd``.
-        cri_socket: Path of the container runtime's socket.
-        tags: Tag of each image of the release, by name.
+        cri_socket: The container runtime's socket, as kubeadm wants it written.
+        own_cni: Whether the CNI plugins are the release's own.
+        image_repository: Where kubeadm takes its images from.
+        images: Reference of each image of the release, by name.
     """
 
     cluster: Cluster
@@ -39,13 +47,16 @@ class Derived:
     machine: Machine
     system: System
     version: str
+    runtime: Runtime
     api: str
     node_ip: bool
     cluster_dns: IPv6Address
     registry: str
     cgroup_driver: str
     cri_socket: str
-    tags: dict[str, str]
+    own_cni: bool
+    image_repository: str
+    images: dict[str, str]
 
     @property
     def v1alpha1(self) -> bool:
@@ -53,24 +64,41 @@ class Derived:
         return self.api == "v1alpha1"
 
     @property
+    def cni_bin_dir(self) -> str:
+        """Directory of the CNI plugins: the usual one for the release's own, else that of the system's package."""
+        return CNI_BIN_DIR if self.own_cni else self.system.paths["cni"]
+
+    @property
     def pause_image(self) -> str:
         """Reference of the image that holds a pod's network."""
         name = versions.image_name("pause", self.version)
-        return f"{self.registry}/{name}:{self.tags.get(name, '3.0' if self.v1alpha1 else 'latest')}"
+        return self.images.get(name, f"{self.registry}/{name}:{'3.0' if self.v1alpha1 else 'latest'}")
+
+    @property
+    def etcd_image(self) -> str:
+        """Reference of etcd's image, which kubeadm of the how-to's age wants whole."""
+        return self.images.get("etcd-amd64", f"{self.registry}/etcd-amd64:3.0.17")
+
+    def image_tag(self, name: str) -> str:
+        """The tag of one of the release's images; empty when it has none of that name."""
+        return self.images.get(name, "").rpartition(":")[2]
 
     def render(self, template: str, **more: object) -> str:
         """The text of one file: a template that knows everything here, and ``more``."""
         values: dict[str, Any] = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return render(template, **{**values, "v1alpha1": self.v1alpha1, "pause_image": self.pause_image, **more})
+        values |= {name: getattr(self, name) for name in ("v1alpha1", "cni_bin_dir", "pause_image", "etcd_image")}
+        return render(template, **{**values, **more})
 
 
 def derive(cluster: Cluster, release: Release, manifest: Manifest | None, machine: Machine) -> Derived:
     """Derive what the stages of a machine speak of.
 
     Raises:
-        ConfigError: Nobody knows the machine's operating system.
+        ConfigError: Nobody knows the machine's operating system; or this Kubernetes does not work with the container
+            runtime, its kubeadm is of an age that nobody speaks to here, or its images are not to be had upstream.
     """
     version = manifest.version if manifest else f"v{release.kubernetes.removeprefix('v')}"
+    runtime = container_runtime(cluster, release, version)
     return Derived(
         cluster=cluster,
         release=release,
@@ -78,14 +106,44 @@ def derive(cluster: Cluster, release: Release, manifest: Manifest | None, machin
         machine=machine,
         system=system_of(machine),
         version=version,
-        api=versions.kubeadm_api(version),
+        runtime=runtime,
+        api=kubeadm_api(version),
         node_ip=versions.takes_ipv6_node_ip(version),
         cluster_dns=versions.cluster_dns_address(cluster.services.subnet, version),
         registry=registry_name(cluster),
         cgroup_driver=cgroup_driver(cluster),
-        cri_socket=cri_socket(release),
-        tags={image.name: image.tag for image in manifest.images} if manifest else {},
+        cri_socket=versions.cri_endpoint(runtime_socket(runtime), version),
+        own_cni=bool(own_cni_version(cluster, release, manifest)),
+        image_repository=image_repository(cluster, release, manifest),
+        images=image_references(cluster, release, manifest),
     )
+
+
+def refuse_misfit(cluster: Cluster, release: Release) -> None:
+    """Refuse what a topology asks of a release and cannot get, before the release is made or anything is touched.
+
+    Raises:
+        ConfigError: As :func:`derive`.
+    """
+    version = f"v{release.kubernetes.removeprefix('v')}"
+    kubeadm_api(version)
+    container_runtime(cluster, release, version)
+    image_references(cluster, release, None)
+
+
+def kubeadm_api(version: str) -> str:
+    """kubeadm's configuration API.
+
+    Raises:
+        ConfigError: It is one of the two that lived for one version each, which nobody speaks here.
+    """
+    api = versions.kubeadm_api(version)
+    if api in ("v1alpha2", "v1alpha3"):
+        raise ConfigError(
+            f"Kubernetes {version}: the configuration of its kubeadm ({api}) is not written here",
+            todo="choose a release before 1.11, or from 1.13 on",
+        )
+    return api
 
 
 def registry_name(cluster: Cluster) -> str:
@@ -98,6 +156,80 @@ def cgroup_driver(cluster: Cluster) -> str:
     return "cgroupfs" if cluster.lab else "systemd"
 
 
-def cri_socket(release: Release) -> str:
+def container_runtime(cluster: Cluster, release: Release, version: str) -> Runtime:
+    """What runs the containers: what the topology says, else what the release is used to.
+
+    Raises:
+        ConfigError: This version of Kubernetes does not work with it.
+    """
+    wanted = cluster.runtime or release.runtime
+    possible = versions.container_runtimes(version)
+    if wanted not in possible:
+        raise ConfigError(
+            f"cluster {cluster.name}: runtime: Kubernetes {version} does not work with {wanted}",
+            todo=f"write `runtime: {possible[0]}` into the cluster's file, or choose another release",
+        )
+    return wanted
+
+
+def own_cni_version(cluster: Cluster, release: Release, manifest: Manifest | None) -> str:
+    """Version of the release's own CNI plugins; empty when those of the machines' distribution are used.
+
+    The lab's Docker is that of Debian, with which plugins before 0.7.0 give no pod an IPv6 address; so unless the
+    topology says otherwise, such a release gets Debian's there.
+    """
+    version = manifest.cni_version if manifest else (release.cni.version if release.cni else "")
+    too_old = bool(version) and not versions.cni_shows_ipv6(version)
+    wanted = cluster.cni or ("system" if cluster.lab and too_old else "release")
+    return version if wanted == "release" else ""
+
+
+def image_references(cluster: Cluster, release: Release, manifest: Manifest | None) -> dict[str, str]:
+    """Reference of each image of a release, by its name without a registry.
+
+    Raises:
+        ConfigError: The topology wants them from their publishers, and these images have none.
+    """
+    published = {_image_name(reference): reference for reference in (release.fetch.images if release.fetch else ())}
+    if cluster.images == "upstream":
+        if not published or (manifest is not None and manifest.source.kind == "built"):
+            raise ConfigError(
+                f"cluster {cluster.name}: images: upstream is wanted, and those of {release.name} were built here",
+                todo="write `images: registry` into the cluster's file: the cluster's own registry has them",
+            )
+        return published
+    registry = registry_name(cluster)
+    if manifest is None:
+        return {name: f"{registry}/{name}:{reference.rpartition(':')[2]}" for name, reference in published.items()}
+    return {image.name: f"{registry}/{image.name}:{image.tag}" for image in manifest.images}
+
+
+def image_repository(cluster: Cluster, release: Release, manifest: Manifest | None) -> str:
+    """Where kubeadm takes its images from: the cluster's registry, or their publisher's repository.
+
+    Raises:
+        ConfigError: As :func:`image_references`.
+    """
+    if cluster.images == "registry":
+        return registry_name(cluster)
+    images = image_references(cluster, release, manifest)
+    return next(each.rpartition("/")[0] for name, each in images.items() if name.startswith("kube-apiserver"))
+
+
+def for_registry(cluster: Cluster, release: Release, manifest: Manifest) -> Manifest:
+    """A release without the images that the nodes take from their publishers: what the registry has to hold of it."""
+    if cluster.images == "registry":
+        return manifest
+    published = image_references(cluster, release, manifest)
+    return manifest.model_copy(
+        update={"images": tuple(image for image in manifest.images if image.name not in published)}
+    )
+
+
+def _image_name(reference: str) -> str:
+    return reference.rpartition(":")[0].rpartition("/")[2]
+
+
+def runtime_socket(runtime: Runtime) -> str:
     """Path of the container runtime's socket."""
-    return "/run/containerd/containerd.sock" if release.runtime == "containerd" else "/var/run/dockershim.sock"
+    return "/run/containerd/containerd.sock" if runtime == "containerd" else "/var/run/dockershim.sock"

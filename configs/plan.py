@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from configs import versions
-from configs.derived import Derived, cri_socket, derive, registry_name
+from configs.derived import Derived, container_runtime, derive, kubeadm_api, registry_name, runtime_socket
+from configs.errors import ConfigError
 from configs.manifest import Manifest
 from configs.render import render
 from configs.schema import Cluster, Node, Release
@@ -56,10 +57,13 @@ def plan_node(cluster: Cluster, release: Release, manifest: Manifest | None, nam
         machine: What its machine says of itself.
 
     Raises:
-        ConfigError: There is no such node, or nobody knows its machine's operating system.
+        ConfigError: There is no such node, or its machine's operating system is unknown or lacks what it needs.
     """
     node = cluster.node(name)
-    return NodeState(name, _stages(derive(cluster, release, manifest, machine), node))
+    try:
+        return NodeState(name, _stages(derive(cluster, release, manifest, machine), node))
+    except ConfigError as error:
+        raise ConfigError(f"{name}: {error.message}", todo=error.todo) from None
 
 
 def _stages(derived: Derived, node: Node) -> tuple[StageState, ...]:
@@ -82,14 +86,16 @@ def join_config(cluster: Cluster, release: Release, version: str, node: Node, to
         token: A bootstrap token; the document is as secret as it is.
         ca_hash: ``sha256:...`` of the cluster's certificate authority.
     """
+    api = kubeadm_api(version)
+    socket = versions.cri_endpoint(runtime_socket(container_runtime(cluster, release, version)), version)
     return render(
-        "kubeadm-join.yaml",
-        api=versions.kubeadm_api(version),
+        "kubeadm-join-v1alpha1.yaml" if api == "v1alpha1" else "kubeadm-join.yaml",
+        api=api,
         cluster=cluster,
         node=node,
         token=token,
         ca_hash=ca_hash,
-        cri_socket=cri_socket(release),
+        cri_socket=socket,
     )
 
 
@@ -102,7 +108,8 @@ def cluster_dns_manifest(cluster: Cluster, version: str, image: str) -> str:
         image: The stand-in's image reference.
     """
     address = versions.cluster_dns_address(cluster.services.subnet, version)
-    return render("cluster-dns.yaml", cluster=cluster, cluster_dns=address, image=image)
+    workloads = versions.workloads_api(version)
+    return render("cluster-dns.yaml", cluster=cluster, cluster_dns=address, image=image, workloads=workloads)
 
 
 def image_reference(cluster: Cluster, manifest: Manifest, name: str) -> str:

@@ -6,24 +6,33 @@ from configs import versions
 from configs.schema import Cluster, Node
 from configs.state import Route
 
+METRIC = 1024
+"""The how-to's, and what the kernel gives a route without one, such as an advertised default route."""
+PREFERRED = 512
+"""Of a default route that must win over another one."""
+
 
 def routes(cluster: Cluster, node: Node, version: str) -> tuple[Route, ...]:
     """The static routes of a node, as in the how-to's table for its role.
 
-    The support node routes the pod subnets back; every node of Kubernetes routes the NAT64 prefix to the support
-    node, the other nodes' pod subnets to these nodes, and the Service subnet: a packet of the node itself is routed
-    before its destination becomes a pod's, so without that route (or a default route) no ClusterIP can be reached.
+    The support node routes the pod subnets back; every node of Kubernetes routes the NAT64 prefix to the
+    translator, the other nodes' pod subnets to these nodes, and the Service subnet: a packet of the node itself is
+    routed before its destination becomes a pod's, so without that route (or a default route) no ClusterIP can be
+    reached.
 
     Args:
         cluster: The topology.
         node: The node whose routes are wanted.
-        version: The version of Kubernetes; the 1.9 pre-releases also want a default route on the fabric.
+        version: The version of Kubernetes; the 1.9 pre-releases also want a default route on the fabric, and take the
+            node's address from the interface of the default route that is preferred.
     """
     interface = cluster.fabric.interface
     support = str(cluster.support.address)
+    translator = str(cluster.translator)
     found: list[Route] = []
-    if node.in_kubernetes:
-        found.append(Route(str(cluster.nat64.prefix), support, interface))
+    # On the support node its own translator takes the prefix; one elsewhere is reached like from everywhere.
+    if node.in_kubernetes or translator != support:
+        found.append(Route(str(cluster.nat64.prefix), translator, interface))
     found += [
         Route(str(other.pod_subnet), str(other.address), interface)
         for other in cluster.kubernetes_nodes
@@ -34,5 +43,12 @@ def routes(cluster: Cluster, node: Node, version: str) -> tuple[Route, ...]:
         via = "" if node.name == cluster.control_plane.name else str(cluster.control_plane.address)
         found.append(Route(str(cluster.services.subnet), via, interface))
         if not versions.takes_ipv6_node_ip(version):
-            found.append(Route("::/0", support, interface))
+            found.append(Route("::/0", support, interface, PREFERRED if cluster.uplink else METRIC))
     return tuple(found)
+
+
+def uplink_routes(cluster: Cluster) -> tuple[Route, ...]:
+    """The static routes of every node's uplink: the default route, unless routers advertise it."""
+    if cluster.uplink is None or cluster.uplink.gateway is None:
+        return ()
+    return (Route("::/0", str(cluster.uplink.gateway), cluster.uplink.interface, METRIC),)

@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from ipaddress import IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
+from urllib.parse import urlsplit
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from configs.errors import ConfigError
-from configs.versions import parse_version
+from configs.manifest import SHA256
+from configs.translation import problems as translation_problems
+from configs.versions import Runtime, parse_version
 
 CONFIGS = Path(__file__).resolve().parent
-NAT64_PREFIX_LENGTHS = (32, 40, 48, 56, 64, 96)
-"""Prefix lengths that can embed an IPv4 address (RFC 6052, section 2.2)."""
-
 Role = Literal["support", "control-plane", "worker"]
 
 
@@ -61,10 +61,40 @@ def _kubernetes_version(value: str) -> str:
     return value
 
 
+def _url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"\s", value):
+        raise ValueError("is no address; such as https://dl.k8s.io/release/v1.34.2/bin/linux/amd64/kubeadm is wanted")
+    if parts.username is not None:
+        raise ValueError("holds a login; that belongs into ~/.netrc")
+    # A mirror is laid out by host and path, so the path has to be that of a file.
+    if parts.query or parts.fragment or {"", ".", ".."} & set(parts.path.split("/")[1:]) or not parts.path:
+        raise ValueError("is not host and path of a file alone")
+    return value
+
+
+def _image_reference(value: str) -> str:
+    name = r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*"
+    if not re.fullmatch(rf"{name}(?::[0-9]+)?(?:/{name})*:[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}}", value):
+        raise ValueError("is no image with its tag; such as registry.k8s.io/pause:3.10.1 is wanted")
+    return value
+
+
+def _resolver(value: str) -> str:
+    try:
+        return str(ip_address(value))
+    except ValueError:
+        raise ValueError("is no address; a resolver's IPv4 or IPv6 address is wanted") from None
+
+
+Interface = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,14}$")]
 Address6 = Annotated[IPv6Address, BeforeValidator(_ipv6_address)]
 Network6 = Annotated[IPv6Network, BeforeValidator(_ipv6_network)]
+Resolver = Annotated[str, AfterValidator(_resolver)]
 Hostname = Annotated[str, AfterValidator(_hostname)]
 KubernetesVersion = Annotated[str, AfterValidator(_kubernetes_version)]
+Url = Annotated[str, AfterValidator(_url)]
+ImageReference = Annotated[str, AfterValidator(_image_reference)]
 
 
 class _Model(BaseModel):
@@ -104,6 +134,7 @@ class Node(_Model):
         roles: What it does.
         address: Its address on the fabric.
         pod_subnet: Subnet of its pods; derived from ``pods.prefix`` and the address when absent.
+        uplink_address: Its address on the uplink, where these are static.
         ssh: What differs from the cluster's own ssh settings.
     """
 
@@ -111,6 +142,7 @@ class Node(_Model):
     roles: tuple[Role, ...] = Field(min_length=1)
     address: Address6
     pod_subnet: Network6 | None = None
+    uplink_address: Address6 | None = None
     ssh: Ssh = Ssh()
 
     @property
@@ -122,8 +154,24 @@ class Node(_Model):
 class Fabric(_Model):
     """The cluster's IPv6 network (the how-to's eth1)."""
 
-    interface: str = Field(default="eth1", pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,14}$")
+    interface: Interface = "eth1"
     subnet: Network6
+
+
+class Uplink(_Model):
+    """A second network on which the nodes have IPv6 addresses to be reached by (the how-to's eth2).
+
+    Attributes:
+        interface: Its interface.
+        addressing: ``slaac`` when addresses and default route come from router advertisements (RFC 4862).
+        subnet: Where the nodes' static addresses are.
+        gateway: Next hop of the default route that goes with static addresses; none when absent.
+    """
+
+    interface: Interface = "eth2"
+    addressing: Literal["slaac", "static"] = "slaac"
+    subnet: Network6 | None = None
+    gateway: Address6 | None = None
 
 
 class Pods(_Model):
@@ -147,27 +195,35 @@ class Services(_Model):
 
 
 class Nat64(_Model):
-    """The translator on the support node.
+    """The translator that carries the cluster to IPv4 destinations.
 
     Attributes:
         prefix: Prefix that embeds IPv4 addresses (RFC 6052).
-        pool: IPv4 addresses that stand for IPv6 sources; at least as many as there are sources.
+        by: What translates on the support node; ``existing`` for a translator that is there already and only checked.
+        pool: IPv4 addresses that stand for IPv6 sources, for tayga; at least as many as there are sources.
+        address: Address on the fabric of an existing translator, which must route the pod subnets back.
     """
 
     prefix: Network6
+    by: Literal["tayga", "jool", "existing"] = "tayga"
     pool: IPv4Network = IPv4Network("192.168.255.0/24")
+    address: Address6 | None = None
 
 
 class Dns64(_Model):
-    """The resolver on the support node.
+    """The resolver that gives names with IPv4 addresses only an address inside the NAT64 prefix.
 
     Attributes:
+        by: What answers on the support node; ``existing`` for a server that is there already and only checked.
+        address: Address of an existing server.
         exclude_any: Synthesise also for names that have real IPv6 addresses (``exclude { any; }``).
         forwarders: Resolvers to ask, IPv4 or IPv6; the support node's own when empty.
     """
 
+    by: Literal["bind", "unbound", "existing"] = "bind"
+    address: Address6 | None = None
     exclude_any: bool = True
-    forwarders: tuple[str, ...] = ()
+    forwarders: tuple[Resolver, ...] = ()
 
 
 class Registry(_Model):
@@ -187,18 +243,30 @@ class Lab(_Model):
 
 
 class Cluster(_Model):
-    """A cluster. ``nodes`` holds those generated for ``workers`` too once the file has been read."""
+    """A cluster. ``nodes`` holds those generated for ``workers`` too once the file has been read.
+
+    Attributes:
+        runtime: What runs the containers on its nodes; what its release is used to when absent.
+        images: Where its nodes take the images of Kubernetes from: the cluster's own registry, which is filled with
+            them, or their publishers through NAT64. Executables come from the registry in any case.
+        cni: Whose CNI plugins its nodes use: those of the release if it names any, or in any case those of the nodes'
+            own distribution. Absent, it is the release's, but for plugins that cannot work with a lab's Docker.
+    """
 
     name: Hostname
     description: str = ""
     release: str
     fabric: Fabric
+    uplink: Uplink | None = None
     pods: Pods
     services: Services
     nat64: Nat64
     dns64: Dns64 = Dns64()
     registry: Registry = Registry()
     verify: Verify
+    runtime: Runtime | None = None
+    images: Literal["registry", "upstream"] = "registry"
+    cni: Literal["release", "system"] | None = None
     ssh: Ssh = Ssh()
     nodes: tuple[Node, ...]
     workers: int = Field(default=0, ge=0, le=200)
@@ -223,6 +291,22 @@ class Cluster(_Model):
     def kubernetes_nodes(self) -> tuple[Node, ...]:
         """Every machine that is a node of Kubernetes."""
         return tuple(node for node in self.nodes if node.in_kubernetes)
+
+    @property
+    def translator(self) -> IPv6Address:
+        """Next hop of the route to the NAT64 prefix."""
+        return self.nat64.address or self.support.address
+
+    @property
+    def resolver(self) -> IPv6Address:
+        """The DNS64 that every node of Kubernetes asks."""
+        return self.dns64.address or self.support.address
+
+    @property
+    def existing_servers(self) -> tuple[str, ...]:
+        """What of ``NAT64`` and ``DNS64`` is there already and only checked."""
+        by = {"DNS64": self.dns64.by, "NAT64": self.nat64.by}
+        return tuple(name for name, means in by.items() if means == "existing")
 
     def node(self, name: str) -> Node:
         """The node called ``name``.
@@ -264,30 +348,80 @@ class DebianSource(_Model):
 
 
 class Source(_Model):
-    """Where the source tree comes from."""
+    """Where the source tree comes from, for a series that does not name remotes of its own."""
 
     debian: DebianSource
 
 
+class GoImage(_Model):
+    """An image that compiles: with Go, and with bash, gcc and make, which Kubernetes' makefiles call.
+
+    Attributes:
+        image: Its name and tag, such as ``golang:1.8.3``; pulled when the engine does not hold it.
+    """
+
+    image: ImageReference
+
+
 class Build(_Model):
-    """What a release is compiled from: a tree and the series of patches picked onto it."""
+    """What a release is compiled from, a tree and the series of patches picked onto it, and what compiles it.
 
-    source: Source
+    Attributes:
+        series: Name of a file in ``build/series``, or a path.
+        source: Which version of the series' source package; absent for the newest that the archive offers, and for
+            a series of commits, whose file names its base and its remotes.
+        toolchain: What compiles; absent for Debian's Go.
+    """
+
     series: str
+    source: Source | None = None
+    toolchain: GoImage | None = None
 
 
-class FetchedBinary(_Model):
-    """An executable to download. Without ``sha256`` its publisher gave none, and the one seen is recorded."""
+class Download(_Model):
+    """A file to download, and what says that it came whole.
 
-    url: str = Field(pattern=r"^https?://\S+$")
-    sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    Without ``sha256`` and ``sha256_url`` its publisher gives none: the one of the first download is recorded, and
+    enforced from then on.
+
+    Attributes:
+        url: Its address.
+        sha256: The checksum that it must have.
+        sha256_url: Where its publisher gives that checksum.
+    """
+
+    url: Url
+    sha256: str | None = Field(default=None, pattern=SHA256)
+    sha256_url: Url | None = None
+
+    @model_validator(mode="after")
+    def _one_checksum(self) -> Self:
+        if self.sha256 and self.sha256_url:
+            raise ValueError("names both sha256 and sha256_url; the first alone is wanted, it is the stronger")
+        return self
+
+
+class CniPlugins(Download):
+    """The archive of CNI plugins as their project publishes it.
+
+    Attributes:
+        version: Their version, on which depends what they can do.
+    """
+
+    version: str = Field(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+$")
 
 
 class Fetch(_Model):
-    """Where a prebuilt release is downloaded from."""
+    """Where a prebuilt release is downloaded from.
 
-    binaries: dict[str, FetchedBinary]
-    images: tuple[str, ...] = ()
+    Attributes:
+        binaries: Its executables, by name.
+        images: References of its images, with their tags; a name without a registry is one of ``docker.io``. A release
+            that is built takes from here those that do not come from Kubernetes' own tree.
+    """
+
+    binaries: dict[str, Download] = Field(min_length=1)
+    images: tuple[ImageReference, ...] = ()
 
 
 class ReleaseImages(_Model):
@@ -301,14 +435,26 @@ class ReleaseImages(_Model):
 
 
 class Release(_Model):
-    """A Kubernetes release: what to build it from or where to fetch it, and how it wants to be configured."""
+    """A Kubernetes release: what to build it from or where to fetch it, and how it wants to be configured.
+
+    Attributes:
+        name: Name of the file and of the release in the store.
+        description: For a person.
+        kubernetes: The version.
+        runtime: What runs the containers on its nodes.
+        build: What it is built from.
+        fetch: Where it is published.
+        cni: The CNI plugins it wants; those that the nodes' own packages bring when absent.
+        images: Images that are not part of Kubernetes itself.
+    """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
     description: str = ""
     kubernetes: KubernetesVersion
-    runtime: Literal["containerd", "docker"] = "containerd"
+    runtime: Runtime = "containerd"
     build: Build | None = None
     fetch: Fetch | None = None
+    cni: CniPlugins | None = None
     images: ReleaseImages = ReleaseImages()
 
 
@@ -413,10 +559,9 @@ def _known_keys(model: type[BaseModel], location: Iterable[str | int]) -> list[s
     """The keys allowed at ``location``, found by walking the model's annotations."""
     current: Any = model
     for part in location:
-        if isinstance(part, int) or not hasattr(current, "model_fields"):
-            continue
-        field = current.model_fields.get(part)
-        current = _model_in(field.annotation) if field else None
+        # A number is an item of a list; a name that is no field is a key of a mapping.
+        if hasattr(current, "model_fields") and part in current.model_fields:
+            current = _model_in(current.model_fields[part].annotation)
     return list(current.model_fields) if hasattr(current, "model_fields") else []
 
 
@@ -476,12 +621,6 @@ def _check_cluster(path: Path, cluster: Cluster) -> None:
             problems.append(f"{where}.address: {node.address} is the subnet's own (router anycast) address")
         if node.pod_subnet and node.pod_subnet.prefixlen > 112:
             problems.append(f"{where}.pod_subnet: {node.pod_subnet} is too small; a /64 is usual, /112 the least")
-    length = cluster.nat64.prefix.prefixlen
-    if length not in NAT64_PREFIX_LENGTHS:
-        allowed = ", ".join(f"/{n}" for n in NAT64_PREFIX_LENGTHS)
-        problems.append(
-            f"nat64.prefix: {cluster.nat64.prefix} has length /{length}; one of {allowed} is wanted (RFC 6052)"
-        )
     if not 108 <= cluster.services.subnet.prefixlen <= 120:
         problems.append(
             f"services.subnet: {cluster.services.subnet} has length /{cluster.services.subnet.prefixlen}; "
@@ -491,16 +630,49 @@ def _check_cluster(path: Path, cluster: Cluster) -> None:
         problems.append(
             f"pods.prefix: {cluster.pods.prefix} has length /{cluster.pods.prefix.prefixlen}; /16 to /48 is wanted"
         )
-    if cluster.nat64.pool.num_addresses < 2 * (len(nodes) + 2):
-        problems.append(f"nat64.pool: {cluster.nat64.pool} has too few addresses; tayga needs one for every source")
+    problems += translation_problems(cluster)
+    problems += (*_uplink(cluster), *_uplink_addresses(cluster, nodes))
     problems += _overlaps(cluster)
     if problems:
         raise ConfigError(f"{path}: " + "; ".join(problems))
 
 
+def _uplink(cluster: Cluster) -> Iterable[str]:
+    if (uplink := cluster.uplink) is None:
+        return
+    if uplink.interface == cluster.fabric.interface:
+        yield f"uplink.interface: {uplink.interface} is the fabric's; another interface is wanted"
+    if uplink.addressing == "slaac" and (uplink.subnet or uplink.gateway):
+        yield "uplink: with slaac the routers say subnet and gateway; leave both out, or let addressing be static"
+    if uplink.addressing == "static" and uplink.subnet is None:
+        yield "uplink.subnet: is missing; static addresses are in one, such as 2001:db8:1::/64"
+    if uplink.subnet and uplink.gateway and uplink.gateway not in uplink.subnet and not uplink.gateway.is_link_local:
+        yield f"uplink.gateway: {uplink.gateway} is neither in uplink.subnet {uplink.subnet} nor link-local"
+
+
+def _uplink_addresses(cluster: Cluster, nodes: Iterable[Node]) -> Iterable[str]:
+    static = cluster.uplink is not None and cluster.uplink.addressing == "static"
+    subnet = cluster.uplink.subnet if cluster.uplink else None
+    taken: dict[IPv6Address, str] = {}
+    for index, node in enumerate(nodes):
+        where, address = f"nodes[{index}] ({node.name}).uplink_address", node.uplink_address
+        if address is None:
+            if static:
+                yield f"{where}: is missing; uplink.addressing is static"
+        elif not static:
+            yield f"{where}: {address} has no uplink to be on whose addressing is static"
+        elif subnet and address not in subnet:
+            yield f"{where}: {address} is outside uplink.subnet {subnet}"
+        elif address in taken:
+            yield f"{where}: {address} is used twice, by {taken[address]} too"
+        else:
+            taken[address] = node.name
+
+
 def _overlaps(cluster: Cluster) -> list[str]:
     subnets = [
         ("fabric.subnet", cluster.fabric.subnet),
+        *([("uplink.subnet", cluster.uplink.subnet)] if cluster.uplink and cluster.uplink.subnet else []),
         ("services.subnet", cluster.services.subnet),
         ("nat64.prefix", cluster.nat64.prefix),
         *((f"pod_subnet of {node.name}", node.pod_subnet) for node in cluster.nodes if node.pod_subnet),

@@ -86,6 +86,19 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True)
+class Reload:
+    """A command that makes a program take over its changed files without a restart.
+
+    Attributes:
+        command: Its words.
+        when: Paths of the files whose change makes it necessary.
+    """
+
+    command: tuple[str, ...]
+    when: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class StageState:
     """One stage of a node. Applied in the order of the attributes below.
 
@@ -94,15 +107,20 @@ class StageState:
         packages: Packages of the node's own distribution.
         modules: Kernel modules that are loaded (or built in) now.
         files: Files and blocks; missing directories are made.
-        absent_files: Paths of files that must not exist; what was there is kept in the backup.
+        only_files_in: Directories that hold no other files; what else was there is kept in the backup. Directories in
+            them, and what begins with a dot, are left alone.
         swap_off: True when no swap may be in use, now and after a restart.
+        selinux_permissive: True when SELinux may not enforce anything, now and after a restart.
+        no_ipv4_names: Host names that ``/etc/hosts`` gives no IPv4 address.
         sysctls: Kernel settings.
+        links_up: Interfaces that are switched on.
         addresses: Addresses on interfaces.
         no_ipv4_on: Interfaces that carry no IPv4 address.
         no_ipv4_default_route: True when no IPv4 default route may exist. The path that the controller's own
             connection takes is kept by a host route.
         routes: IPv6 routes.
         binaries: Executables.
+        reloads: Commands that are run when the files that they are about have changed.
         services: Units, in the order in which they are started.
     """
 
@@ -110,14 +128,18 @@ class StageState:
     packages: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
     files: tuple[File, ...] = ()
-    absent_files: tuple[str, ...] = ()
+    only_files_in: tuple[str, ...] = ()
     swap_off: bool = False
+    selinux_permissive: bool = False
+    no_ipv4_names: tuple[str, ...] = ()
     sysctls: tuple[Sysctl, ...] = ()
+    links_up: tuple[str, ...] = ()
     addresses: tuple[Address, ...] = ()
     no_ipv4_on: tuple[str, ...] = ()
     no_ipv4_default_route: bool = False
     routes: tuple[Route, ...] = ()
     binaries: tuple[Binary, ...] = ()
+    reloads: tuple[Reload, ...] = ()
     services: tuple[Service, ...] = ()
 
 

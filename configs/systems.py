@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from configs.errors import ConfigError
+from configs.jool import Jool
 from configs.schema import CONFIGS
 
-Networking = Literal["networkd"]
+Networking = Literal["networkd", "ifupdown", "netplan", "network-scripts", "networkmanager"]
 """What configures the interfaces of a machine."""
+Unasked = Literal[""]
+"""What a machine does not say."""
 
 
 class _Model(BaseModel):
@@ -25,9 +29,37 @@ class Match(_Model):
 
     Attributes:
         id: ``ID`` of os-release(5).
+        since: The first ``VERSION_ID`` of os-release(5).
+        before: The first that it is no longer about; none when absent.
     """
 
     id: str
+    since: str
+    before: str | None = None
+
+    def covers(self, os: str, version: str) -> bool:
+        """Whether it is about a machine that says this. One without a version is a rolling one, newer than any."""
+        if os != self.id:
+            return False
+        if not version:
+            return self.before is None
+        return _numbers(self.since) <= _numbers(version) and (
+            self.before is None or _numbers(version) < _numbers(self.before)
+        )
+
+
+class Repository(_Model):
+    """Where a system gets packages from that it does not bring itself.
+
+    Attributes:
+        name: For a person.
+        baseurl: Its address, with yum's own variables.
+        gpgkey: Address or path of the key that signs its packages.
+    """
+
+    name: str
+    baseurl: str
+    gpgkey: str
 
 
 class System(_Model):
@@ -38,44 +70,104 @@ class System(_Model):
         match: The machines it is about.
         networking: What configures interfaces there, unless the machine says otherwise.
         packages: Its names of packages, by ours.
+        lacking: What it has no package of, by our name, and what to do instead.
         units: Its names of systemd units, by ours.
         paths: Its paths, by our names.
+        repositories: Where its packages come from that it does not bring itself, by the name of yum's section.
     """
 
     name: str
     match: tuple[Match, ...] = Field(min_length=1)
     networking: Networking
     packages: dict[str, str]
+    lacking: dict[str, str] = {}
     units: dict[str, str]
     paths: dict[str, str]
+    repositories: dict[str, Repository] = {}
 
     def packages_of(self, *names: str) -> tuple[str, ...]:
-        """Its packages for some of our names."""
-        return tuple(self.packages[name] for name in names)
+        """Its packages for some of our names.
+
+        Raises:
+            ConfigError: It has no package of one.
+        """
+        for name in names:
+            if name in self.lacking:
+                raise ConfigError(f"{name} is not packaged for {self.name}", todo=self.lacking[name])
+        return tuple(dict.fromkeys(self.packages[name] for name in names))
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A file of a machine that configures an interface.
+
+    Attributes:
+        path: The file.
+        interface: Name of the interface, or a pattern of names as networkd takes them.
+        family: ``inet``, ``inet6``, or empty where a file's business is both.
+    """
+
+    path: str
+    interface: str
+    family: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
     """What a machine says of itself that its state depends on. The default is a machine that was not asked.
 
+    Nothing here is changed by what is done to the machine, so that the next run plans the same.
+
     Attributes:
         os: ``ID`` of os-release(5).
         version: ``VERSION_ID`` of os-release(5).
         networking: What configures its interfaces; empty to leave that to its system.
+        interfaces: Names of all its interfaces; empty when it was not asked.
+        claims: The files that configure interfaces, ours left out.
+        sources: What its ``/etc/network/interfaces`` reads too, our own line left out: patterns, and directories with
+            a slash at their end.
+        dhcp: What asks for IPv4 by DHCP: files of networkd, names of interfaces in netplan's.
+        ssh_ipv4: The interface whose IPv4 address SSH came in by; empty when it came in by IPv6.
         resolvers: The resolvers that it uses, for DNS64 to forward to when the topology names none.
+        resolved: Whether systemd-resolved answers its own questions.
+        networkmanager: Whether NetworkManager runs, whatever configures the interfaces that are ours.
+        firewalld: Whether firewalld runs.
+        jool: What it has of Jool.
     """
 
     os: str = "debian"
     version: str = "12"
-    networking: str = ""
+    networking: Networking | Unasked = ""
+    interfaces: tuple[str, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    sources: tuple[str, ...] = ("/etc/network/interfaces.d/*",)
+    dhcp: tuple[str, ...] = ()
+    ssh_ipv4: str = ""
     resolvers: tuple[str, ...] = ()
+    resolved: bool = False
+    networkmanager: bool = False
+    firewalld: bool = False
+    jool: Jool = field(default_factory=Jool)
 
 
 @cache
 def systems() -> tuple[System, ...]:
     """Every system that is known, in the order of their names."""
-    files = sorted((CONFIGS / "systems").glob("*.yaml"))
-    return tuple(System.model_validate({"name": path.stem, **yaml.safe_load(path.read_text())}) for path in files)
+    files = {path.stem: path.read_text() for path in (CONFIGS / "systems").glob("*.yaml")}
+    data: dict[str, dict[str, Any]] = {name: yaml.safe_load(text) for name, text in files.items()}
+    return tuple(System.model_validate({"name": name, **_whole(name, data)}) for name in sorted(data))
+
+
+def _whole(name: str, data: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """A system's data over that of the system it is like. What it says that it lacks it has no package of."""
+    own = dict(data[name])
+    if (base := own.pop("like", None)) is None:
+        return own
+    whole = {key: value for key, value in _whole(base, data).items() if key != "match"}
+    for key, value in own.items():
+        whole[key] = {**whole[key], **value} if key in ("packages", "units", "paths") else value
+    whole["packages"] = {name: what for name, what in whole["packages"].items() if name not in whole.get("lacking", {})}
+    return whole
 
 
 def system_of(machine: Machine) -> System:
@@ -85,8 +177,40 @@ def system_of(machine: Machine) -> System:
         ConfigError: It is none that is known; the message lists those that are.
     """
     for system in systems():
-        if any(match.id == machine.os for match in system.match):
+        if any(match.covers(machine.os, machine.version) for match in system.match):
             return system
     seen = f"{machine.os} {machine.version}".strip() or "unknown"
-    known = ", ".join(system.name for system in systems())
-    raise ConfigError(f"the operating system is {seen}, and known here are {known}", todo="install one of those")
+    oldest: dict[str, str] = {}
+    for match in (match for system in systems() for match in system.match):
+        oldest[match.id] = min(match.since, oldest.get(match.id, match.since), key=_numbers)
+    known = ", ".join(f"{name} from {since}" for name, since in sorted(oldest.items()))
+    raise ConfigError(f"its operating system is {seen}, and known here are {known}", todo="install one of those")
+
+
+def networking_of(machine: Machine) -> Networking:
+    """What configures the interfaces of a machine.
+
+    Raises:
+        ConfigError: Nobody knows its operating system.
+    """
+    return machine.networking or system_of(machine).networking
+
+
+def machine_running(name: str) -> Machine:
+    """A machine of a system, for what is rendered without asking one.
+
+    Args:
+        name: ``ID`` of os-release(5), and behind a dash its ``VERSION_ID``, such as ``centos-7``; the newest without.
+
+    Raises:
+        ConfigError: No such system is known.
+    """
+    os, dash, version = name.rpartition("-")
+    machine = Machine(os, version) if dash and re.fullmatch(r"[0-9.]+", version) else Machine(name, "")
+    system_of(machine)
+    return machine
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """A version as numbers to compare; anything in it that is none counts for nothing."""
+    return tuple(int(part) for part in re.findall(r"[0-9]+", version))

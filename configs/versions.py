@@ -7,8 +7,12 @@ Versions are Semantic Versioning with or without a leading ``v``; a pre-release 
 from __future__ import annotations
 
 from ipaddress import IPv6Address, IPv6Network
+from typing import Literal
 
 from semver import Version
+
+Runtime = Literal["containerd", "docker"]
+"""What runs the containers on the nodes of Kubernetes."""
 
 KUBEADM_APIS = (
     ("v1beta4", "1.31.0"),
@@ -35,6 +39,26 @@ def parse_version(text: str) -> Version:
         return Version.parse(text.removeprefix("v"))
     except ValueError:
         raise ValueError("is no version; such as 1.20.2 or 1.9.0-alpha.0.ipv6.0 is wanted") from None
+
+
+def is_stamped(seen: str, version: str) -> bool:
+    """Whether what a program says of itself is the version of its release.
+
+    What is built here says just that. A published pre-release says what its author's tree was called when it was
+    compiled (the how-to's shows ``v1.9.0-alpha.0.705+8e957e8443c820-dirty``), so there only the version that it goes
+    before has to agree.
+
+    Args:
+        seen: What the program says.
+        version: The version of the release.
+    """
+    wanted = parse_version(version)
+    if seen == version or not wanted.prerelease or wanted.build:
+        return seen == version
+    try:
+        return parse_version(seen).finalize_version() == wanted.finalize_version()
+    except ValueError:
+        return False
 
 
 def kubeadm_api(version: str) -> str:
@@ -71,6 +95,133 @@ def takes_ipv6_node_ip(version: str) -> bool:
 def supports_cgroup_v2(version: str) -> bool:
     """Whether the kubelet runs on a machine with cgroup v2: since 1.19; an older one hangs there."""
     return parse_version(version) >= Version.parse("1.19.0-0")
+
+
+def containerd_versions(version: str) -> tuple[str, str]:
+    """Which containerd this Kubernetes works with: from the first of the two on, and before the second if there is one.
+
+    The kubelet speaks version v1 of the Container Runtime Interface since 1.23 and nothing else since 1.26, and
+    containerd since 1.6; that in turn forgot the older v1alpha2 with 2.0. From 1.36 on the kubelet leaves it to the
+    runtime to say how cgroups are driven, which only containerd 2 can.
+    """
+    parsed = parse_version(version)
+    if parsed < Version.parse("1.23.0-0"):
+        return "1.1", "2.0"
+    if parsed < Version.parse("1.26.0-0"):
+        return "1.1", ""
+    return ("1.6", "") if parsed < Version.parse("1.36.0-0") else ("2.0", "")
+
+
+def kube_proxy_finds_iptables(version: str) -> bool:
+    """Whether the published kube-proxy image uses the same iptables as its node: since 1.17, by looking.
+
+    Older ones bring the legacy one alone, whose rules the other kind (nft) does not see.
+    """
+    return parse_version(version) >= Version.parse("1.17.0-0")
+
+
+def docker_hides_ipv6(version: str) -> bool:
+    """Whether this Docker switches IPv6 off in the network of a container without an IPv6 address: since 17.06.
+
+    Args:
+        version: For example ``20.10`` or ``1.13.1``.
+    """
+    return _numbers(version) >= (17, 6)
+
+
+def cni_shows_ipv6(version: str) -> bool:
+    """Whether this bridge plugin switches IPv6 on where it adds an IPv6 address: since 0.7.0.
+
+    An older one fails there with "permission denied".
+
+    Args:
+        version: Of the CNI plugins, for example ``0.6.0``.
+    """
+    return _numbers(version) >= (0, 7)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """The first two numbers of a version, to compare."""
+    return tuple(int(part) for part in version.split(".")[:2])
+
+
+def needs_cgroup_v2(version: str) -> bool:
+    """Whether the kubelet refuses a machine with cgroup v1: since 1.35 (KubeletConfiguration ``failCgroupV1``)."""
+    return parse_version(version) >= Version.parse("1.35.0-0")
+
+
+def container_runtimes(version: str) -> tuple[Runtime, ...]:
+    """What can run the containers of this Kubernetes, the better one first.
+
+    The kubelet's own adapter for Docker (dockershim) was removed in 1.24. That it is to speak to something else,
+    kubeadm tells it since 1.11.
+    """
+    parsed = parse_version(version)
+    if parsed < Version.parse("1.11.0-0"):
+        return ("docker",)
+    return ("containerd", "docker") if parsed < Version.parse("1.24.0-0") else ("containerd",)
+
+
+def cri_endpoint(socket: str, version: str) -> str:
+    """The container runtime's socket as kubeadm wants it written: with a scheme since 1.24, without one before.
+
+    The older ones tell Docker by its very path, so for them it has to be that.
+    """
+    return f"unix://{socket}" if parse_version(version) >= Version.parse("1.24.0-0") else socket
+
+
+def skip_preflight(verb: str, version: str) -> str:
+    """The option that keeps kubeadm from running its own preflight checks.
+
+    Phases can be skipped since 1.13 by ``init`` and since 1.14 by ``join``. Before, errors could be ignored, and before
+    1.9 (its pre-releases included) the checks could only be left out as a whole.
+
+    Args:
+        verb: ``init`` or ``join``.
+        version: The version of kubeadm.
+    """
+    parsed = parse_version(version)
+    if parsed >= Version.parse("1.13.0-0" if verb == "init" else "1.14.0-0"):
+        return "--skip-phases=preflight"
+    return "--ignore-preflight-errors=all" if parsed >= Version.parse("1.9.0") else "--skip-preflight-checks"
+
+
+def kubeadm_starts_kubelet(version: str) -> bool:
+    """Whether kubeadm starts the kubelet when it has configured it: since 1.11.
+
+    Before, the kubelet was to run already, ending and being started again until its configuration was there.
+    """
+    return parse_version(version) >= Version.parse("1.11.0-0")
+
+
+def kube_proxy_takes_configuration(version: str) -> bool:
+    """Whether kubeadm gives kube-proxy a configuration of its own.
+
+    Since 1.9. Before, kube-proxy had options only; and of the releases before, only those of the how-to's author let
+    one of them (``kubeProxy.bindAddress``) be set.
+    """
+    return parse_version(version) >= Version.parse("1.9.0")
+
+
+def kubectl_waits(version: str) -> bool:
+    """Whether kubectl can wait for a condition, and for the end of what it deletes: since 1.11.
+
+    The bound on how long it waits for a roll-out came with 1.12.
+    """
+    return parse_version(version) >= Version.parse("1.12.0-0")
+
+
+def kubectl_names_server(version: str) -> bool:
+    """Whether kubectl can be told the API server's name when it reaches it by another (``--tls-server-name``).
+
+    It could before 1.20, but that is the oldest that was seen to.
+    """
+    return parse_version(version) >= Version.parse("1.20.0-0")
+
+
+def workloads_api(version: str) -> str:
+    """The API of Deployments and DaemonSets: ``apps/v1`` since 1.9, ``apps/v1beta2`` in its pre-releases."""
+    return "apps/v1" if parse_version(version) >= Version.parse("1.9.0") else "apps/v1beta2"
 
 
 def image_name(component: str, version: str) -> str:

@@ -7,7 +7,7 @@ the one that opens it never waits itself at a gate that comes later, so nobody w
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -57,21 +57,70 @@ class Gate:
             raise NotBegunError(f"{node}: not begun because {why}")
 
 
+class Meeting(Gate):
+    """A gate that opens when every node has come to it. One that must not be there keeps it closed for all.
+
+    Args:
+        nodes: Who has to come.
+    """
+
+    def __init__(self, nodes: Iterable[str]) -> None:
+        super().__init__("")
+        self._missing = set(nodes)
+        self._changing = threading.Lock()
+
+    @contextmanager
+    def coming(self, node: str) -> Iterator[None]:
+        """Come to it by what is done inside, and go on when all others have come too.
+
+        What is wrong there for good holds up everybody. What is transient may be tried again.
+
+        Args:
+            node: Who comes.
+
+        Raises:
+            NotBegunError: Another one must not be there.
+        """
+        try:
+            yield
+        except KubeV6Error as error:
+            if not error.transient:
+                self.opener = node
+                self.give_up()
+            raise
+        self.node_ended(node)
+        self.wait(node)
+
+    def node_ended(self, node: str) -> None:
+        """Wait for ``node`` no longer: it is here, or it could not be reached, which is its own misfortune."""
+        with self._changing:
+            self._missing.discard(node)
+            if not self._missing and not self._settled.is_set():
+                self.open()
+
+
 @dataclass(frozen=True, slots=True)
 class Gates:
     """The gates of a run.
 
     Attributes:
+        surveyed: Behind it, every machine that could be reached is one that can become what the topology says.
+        existing_servers: Behind it, NAT64 and DNS64 that are there already were found to do what the cluster needs.
+        outside: Behind it, NAT64 and DNS64 lead to where packages come from, which no other way does any longer.
         registry: Behind it, the registry holds the release.
         control_plane: Behind it, nodes can join.
     """
 
+    surveyed: Meeting
+    existing_servers: Gate
+    outside: Gate
     registry: Gate
     control_plane: Gate
 
     def node_ended(self, node: str) -> None:
         """Give up what ``node`` was to open and did not, now that its task has ended for good."""
-        for gate in (self.registry, self.control_plane):
+        self.surveyed.node_ended(node)
+        for gate in (self.existing_servers, self.outside, self.registry, self.control_plane):
             if gate.opener == node:
                 gate.give_up()
 
@@ -87,7 +136,18 @@ def gates_of(cluster: Cluster) -> Iterator[Gates]:
     Args:
         cluster: Whose nodes.
     """
-    gates = Gates(registry=Gate(cluster.support.name), control_plane=Gate(cluster.control_plane.name))
+    support = cluster.support.name
+    gates = Gates(
+        surveyed=Meeting(node.name for node in cluster.nodes),
+        existing_servers=Gate(support),
+        outside=Gate(support),
+        registry=Gate(support),
+        control_plane=Gate(cluster.control_plane.name),
+    )
+    if not cluster.existing_servers:
+        gates.existing_servers.open()
+    if cluster.lab:  # whose machines have their packages
+        gates.outside.open()
     token = _current.set(gates)
     try:
         yield gates

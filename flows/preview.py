@@ -10,10 +10,11 @@ from functools import partial
 
 from configs.errors import CombinedError
 from configs.manifest import Manifest
-from configs.plan import plan_node
 from configs.schema import Cluster, Release
 from configs.state import NodeState, StageState
-from tasks import engine, inventory, kubeadm, preflight, survey
+from flows import leaving
+from flows.node_state import node_state
+from tasks import engine, inventory, kubeadm, preflight
 from tasks.diff import Change
 from tasks.ssh import connect
 from tasks.ssh_endpoint import Endpoint
@@ -43,14 +44,19 @@ def preview(cluster: Cluster, release: Release, manifest: Manifest | None) -> Pr
         asked = {node.name: pool.submit(of, node.name) for node in cluster.nodes}
     if errors := tuple(error for future in asked.values() if (error := future.exception())):
         raise errors[0] if len(errors) == 1 else CombinedError(errors)
-    return {name: future.result() for name, future in asked.items()}
+    found: Preview = {name: {"kubeadm": (_removal(cluster),)} for name in leaving.strangers(cluster)}
+    return {**found, **{name: future.result() for name, future in asked.items()}}
+
+
+def _removal(cluster: Cluster) -> Change:
+    return Change("cluster", cluster.name, "leave", will="drained, deleted and reset: no longer in the file")
 
 
 def _changes(
     cluster: Cluster, release: Release, manifest: Manifest | None, name: str, endpoint: Endpoint
 ) -> dict[str, tuple[Change, ...]]:
     with step(name, "compare") as shown, connect(endpoint) as ssh:
-        stages = plan_node(cluster, release, manifest, name, survey.machine(ssh)).stages
+        stages = node_state(ssh, cluster, release, manifest, name).stages
         node = cluster.node(name)
         changes = engine.plan_changes(ssh, stages, before=partial(preflight.check, cluster, release, node))
         if manifest is not None and node.in_kubernetes and not kubeadm.is_member(ssh, cluster, manifest, node):
@@ -101,9 +107,12 @@ def _stages_as_text(stages: Iterable[StageState]) -> Iterable[str]:
         for file in stage.files:
             yield f"    {'block in' if file.block else 'file'} {file.path} ({file.mode:04o})"
             yield from (f"      | {line}" for line in file.content.splitlines())
-        yield from (f"    no file {path}" for path in stage.absent_files)
+        yield from (f"    no other file in {directory}" for directory in stage.only_files_in)
         yield from ["    swap off"] * stage.swap_off
+        yield from ["    SELinux permissive"] * stage.selinux_permissive
+        yield from (f"    no IPv4 address of {name} in /etc/hosts" for name in stage.no_ipv4_names)
         yield from (f"    sysctl {sysctl.key}={sysctl.value}" for sysctl in stage.sysctls)
+        yield from (f"    interface {interface} up" for interface in stage.links_up)
         yield from (f"    address {each.address} dev {each.interface}" for each in stage.addresses)
         yield from (f"    no IPv4 address on {interface}" for interface in stage.no_ipv4_on)
         yield from ["    no IPv4 default route"] * stage.no_ipv4_default_route
@@ -111,6 +120,8 @@ def _stages_as_text(stages: Iterable[StageState]) -> Iterable[str]:
             via = f" via {route.via}" if route.via else ""
             yield f"    route {route.destination}{via} dev {route.interface} metric {route.metric}"
         yield from (f"    binary {each.path} sha256 {each.sha256} from {each.url}" for each in stage.binaries)
+        for reload in stage.reloads:
+            yield f"    {' '.join(reload.command)}, after a change of {', '.join(reload.when)}"
         for service in stage.services:
             after = f", restarted after a change of {', '.join(service.restart_on)}" if service.restart_on else ""
             yield f"    service {service.unit}{after}"

@@ -10,6 +10,8 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from configs.schema import Cluster
+from configs.translation import ANY_ULA, WELL_KNOWN_PREFIX, embedded, may_stand_for
+from configs.versions import is_stamped
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,15 +126,22 @@ def judge(probe: Probe, status: int, output: str, seconds: float) -> Check:
     if status != 0:
         ok, seen = False, text.splitlines()[-1] if text else f"exit status {status}"
     elif probe.kind == "resolve":
-        inside = [a for a in _addresses(text) if a in IPv6Network(probe.expect)]
-        ok = bool(inside)
-        seen = str(inside[0]) if inside else f"no address in {probe.expect}: {' '.join(text.split()) or 'nothing'}"
+        ok, seen = _resolved(IPv6Network(probe.expect), text)
     else:
         ok = bool(text) and probe.expect in text
         seen = _short(text) if text else "an empty answer"
         if text and not ok:
             seen = f"{probe.expect!r} was expected, not {seen}"
     return Check(probe.name, probe.source, probe.target, ok, seen, seconds)
+
+
+def _resolved(prefix: IPv6Network, text: str) -> tuple[bool, str]:
+    inside = [address for address in _addresses(text) if address in prefix]
+    if not inside:
+        return False, f"no address in {prefix}: {' '.join(text.split()) or 'nothing'}"
+    if prefix == WELL_KNOWN_PREFIX and not may_stand_for(prefix, ipv4 := embedded(prefix, inside[0])):
+        return False, f"{inside[0]} is {ipv4}, which is private and which this prefix must not carry; {ANY_ULA}"
+    return True, str(inside[0])
 
 
 def check_objects(cluster: Cluster, version: str, nodes: Sequence[Any], pods: Sequence[Any]) -> tuple[Check, ...]:
@@ -157,7 +166,7 @@ def check_objects(cluster: Cluster, version: str, nodes: Sequence[Any], pods: Se
         internal = [a["address"] for a in seen["status"].get("addresses", ()) if a["type"] == "InternalIP"]
         checks += [
             Check("node Ready", "API", node.name, ready.get("status") == "True", ready.get("reason", "no condition")),
-            Check("node version", "API", node.name, kubelet == version, kubelet),
+            Check("node version", "API", node.name, is_stamped(kubelet, version), kubelet),
             Check("InternalIP", "API", node.name, internal == [str(node.address)], " ".join(internal) or "none"),
         ]
     strangers = sorted(set(by_name) - {node.name for node in cluster.kubernetes_nodes})

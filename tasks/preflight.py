@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from configs.errors import NodeError
+from configs.errors import ConfigError, NodeError
+from configs.jool import mismatch
+from configs.networking import tools
 from configs.schema import Cluster, Node, Release
-from configs.versions import supports_cgroup_v2
+from configs.systems import Machine, system_of
+from configs.versions import needs_cgroup_v2, supports_cgroup_v2
 from tasks.facts import Facts
 
-SYSTEMS = ("debian",)
-"""``ID`` of os-release(5) of the systems whose package and service names the plan knows."""
 MACHINE = "x86_64"
 """What the releases' binaries are compiled for."""
 CONTROL_PLANE_MEMORY = 1700 << 20
 """Bytes; kubeadm's own figure (``ControlPlaneMem``), compared like there with what the kernel does not keep."""
+WITHOUT_MODULE = {
+    "br_netfilter": "without which packets between pods of one node pass by the rules of Services",
+    "overlay": "without which no image can be unpacked",
+}
+"""Modules that a node of Kubernetes cannot do without, and why."""
 IPV6 = "net.ipv6.conf.all.forwarding"
 """A setting that every machine's network stage asks about and that only a kernel with IPv6 has."""
 
@@ -33,6 +39,31 @@ def check(cluster: Cluster, release: Release, node: Node, facts: Facts) -> None:
         raise NodeError(node.name, "preflight", "; ".join(found), todo="nothing was changed there")
 
 
+def check_machine(cluster: Cluster, node: Node, machine: Machine) -> None:
+    """Refuse a machine that nobody can plan a state for, or that would work against it.
+
+    Args:
+        cluster: The topology.
+        node: The node.
+        machine: What its machine says of itself.
+
+    Raises:
+        NodeError: Its system or its network configuration is none that we can work with, or NAT64 would be by Jool
+            there, whose command and module are of different versions.
+    """
+    try:
+        system_of(machine)
+        found = list(tools.problems(cluster, machine))
+    except ConfigError as error:
+        raise NodeError(
+            node.name, "preflight", error.message, todo=f"{error.todo}; nothing was changed there"
+        ) from None
+    if "support" in node.roles and cluster.nat64.by == "jool" and (jool := mismatch(machine.jool)):
+        found.append(jool)
+    if found:
+        raise NodeError(node.name, "preflight", "; ".join(found), todo="nothing was changed there")
+
+
 def problems(cluster: Cluster, release: Release, node: Node, facts: Facts) -> tuple[str, ...]:
     """Why a machine cannot become what the topology says. Pure.
 
@@ -47,22 +78,29 @@ def problems(cluster: Cluster, release: Release, node: Node, facts: Facts) -> tu
     """
     system = facts.system
     found = []
-    if system.os not in SYSTEMS:
-        seen = f"{system.os} {system.os_version}".strip() or "unknown"
-        found.append(f"its operating system is {seen}, and only {' and '.join(SYSTEMS)} is known here: install that")
     if node.in_kubernetes and system.machine != MACHINE:
         found.append(f"its processor is {system.machine}, and the release's binaries are for {MACHINE}")
-    if cluster.fabric.interface not in facts.interfaces:
-        real = (name for name in facts.interfaces if name != "lo" and not name.startswith("veth"))
-        there = ", ".join(sorted(real)) or "none"
-        wanted = f"it has no interface {cluster.fabric.interface}, it has {there}"
-        found.append(f"{wanted}: name the right one as fabric.interface in the cluster file")
     if facts.sysctls.get(IPV6, "") is None:
         found.append("its kernel runs without IPv6: take ipv6.disable=1 from the kernel's command line")
     if node.in_kubernetes and system.cgroup == 2 and not supports_cgroup_v2(release.kubernetes):
         found.append(
             f"it runs cgroup v2, and Kubernetes {release.kubernetes} knows only v1: "
             "boot it with systemd.unified_cgroup_hierarchy=0, or deploy a newer release"
+        )
+    if node.in_kubernetes and system.cgroup == 1 and needs_cgroup_v2(release.kubernetes):
+        found.append(
+            f"it runs cgroup v1, and Kubernetes {release.kubernetes} knows only v2: "
+            "boot it with systemd.unified_cgroup_hierarchy=1, or deploy an older release"
+        )
+    found += [
+        f"its kernel has no module {name}, {WITHOUT_MODULE[name]}: install what its distribution packages of the "
+        "kernel's modules, or load it on the host if this machine is a container"
+        for name in sorted(facts.unloadable_modules & WITHOUT_MODULE.keys())
+    ]
+    if node.in_kubernetes and cluster.lab is None and (zram := [name for name in facts.swaps if "/zram" in name]):
+        found.append(
+            f"its swap on {', '.join(zram)} comes back at every start, and the kubelet refuses to run with it: "
+            "remove zram-generator or zram-tools there"
         )
     if "control-plane" in node.roles and system.memory < CONTROL_PLANE_MEMORY:
         has, needs = system.memory >> 20, CONTROL_PLANE_MEMORY >> 20

@@ -6,20 +6,20 @@ import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 from configs.manifest import Manifest
 from configs.plan import image_reference
 from configs.render import render
 from configs.schema import Cluster
+from tasks import waiting
 from tasks.checks import PROOF_NAMESPACE, Check, Probe, check_objects, judge, probes
 from tasks.kubeadm import ADMIN
+from tasks.program import program
 from tasks.ssh import Connection, connect
 from tasks.ssh_endpoint import Endpoint
 from tasks.steps import step
 
-PROBE = Path(__file__).with_name("on_node") / "verify_probe.py"
 KUBECTL = f"kubectl --kubeconfig {ADMIN}"
 READY_SECONDS = 120
 PATIENCE_SECONDS = 20
@@ -60,7 +60,7 @@ def verify(cluster: Cluster, manifest: Manifest, machines: Mapping[str, Endpoint
                     for answer in answered.items()
                 )
             finally:
-                _remove_probe_pods(control_plane)
+                _remove_probe_pods(control_plane, manifest)
         checks += [judge(question, *answers[str(index)]) for index, question in enumerate(questions)]
         failed = sum(not check.ok for check in checks)
         current.ended_as(f"{len(checks)} checks, " + (f"{failed} FAILED" if failed else "all ok"))
@@ -76,16 +76,15 @@ def _start_probe_pods(control_plane: Connection, cluster: Cluster, manifest: Man
     # What an earlier proof that was cut off left behind has to be gone first. A pod that does not get Ready, or a
     # system pod that is still starting, is for the checks to report: they say which.
     # They share one deadline: a node that is gone keeps more than one of them waiting.
-    left = "--timeout=$(( $(date +%s) < end ? end - $(date +%s) : 1 ))s"
+    version = manifest.version
     script = (
         f"end=$(( $(date +%s) + {READY_SECONDS} )); "
-        f"{KUBECTL} delete namespace {PROOF_NAMESPACE} --ignore-not-found --timeout={READY_SECONDS}s >/dev/null "
+        f"{waiting.until_deleted(KUBECTL, PROOF_NAMESPACE, version, READY_SECONDS)} "
         f"&& {KUBECTL} create -f - >/dev/null || exit 1; "
-        f"{KUBECTL} wait --for=condition=Ready nodes --all {left} >/dev/null; "
-        f"{KUBECTL} wait -n {PROOF_NAMESPACE} --for=condition=Ready pods --all {left} >/dev/null; "
-        f"{system} wait --for=condition=Ready pods -l tier=control-plane {left} >/dev/null; "
-        f"for each in $({system} get deployments,daemonsets -o name); do "
-        f"{system} rollout status $each {left} >/dev/null; done; "
+        f"{waiting.until_ready(KUBECTL, 'nodes', version)}; "
+        f"{waiting.until_ready(f'{KUBECTL} -n {PROOF_NAMESPACE}', 'pods', version)}; "
+        f"{waiting.until_ready(system, 'pods -l tier=control-plane', version)}; "
+        f"{waiting.until_rolled_out(system, version)}; "
         f"{KUBECTL} get nodes,pods,services --all-namespaces -o json"
     )
     answer = control_plane.run(script, step="proof", stdin=objects.encode(), timeout=3 * READY_SECONDS)
@@ -128,10 +127,10 @@ def _ask(connection: Connection, ask_pods: bool, questions: tuple[Probe, ...]) -
         "patience": PATIENCE_SECONDS,
     }
     answers: dict[str, Any] = connection.run_python(
-        PROBE.read_text(), payload, step="proof", timeout=PATIENCE_SECONDS + 10 * len(asked) + 60
+        program("verify_probe"), payload, step="proof", timeout=PATIENCE_SECONDS + 10 * len(asked) + 60
     )
     return answers
 
 
-def _remove_probe_pods(control_plane: Connection) -> None:
-    control_plane.run(f"{KUBECTL} delete namespace {PROOF_NAMESPACE} --ignore-not-found --wait=false", step="proof")
+def _remove_probe_pods(control_plane: Connection, manifest: Manifest) -> None:
+    control_plane.run(waiting.delete(KUBECTL, PROOF_NAMESPACE, manifest.version), step="proof")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from configs.derived import Derived
-from configs.manifest import BINARY_REPOSITORY, NODE_BINARIES
+from configs import versions
+from configs.derived import CNI_BIN_DIR, Derived
+from configs.manifest import BINARY_REPOSITORY, NODE_BINARIES, BinaryEntry
 from configs.schema import Node
 from configs.state import Binary, File, Service, StageState
 
@@ -13,16 +14,14 @@ KUBELET_UNIT = "/etc/systemd/system/kubelet.service"
 
 def kubernetes(derived: Derived, node: Node) -> StageState:
     """The kubernetes stage of a node of Kubernetes."""
-    values = {
-        "node": node,
-        "cni_bin_dir": derived.system.paths["cni"],
-        "runtime_unit": derived.system.units[derived.release.runtime],
-    }
+    runtime_unit = derived.system.units[derived.runtime]
     files = [
-        File(KUBELET_UNIT, derived.render("kubelet.service", **values)),
-        File(f"{KUBELET_UNIT}.d/10-kubeadm.conf", derived.render("kubelet-kubeadm.conf", **values)),
-        File(f"{KUBELET_UNIT}.d/20-kubev6.conf", derived.render("kubelet-kubev6.conf", **values)),
+        File(KUBELET_UNIT, derived.render("kubelet.service", runtime_unit=runtime_unit)),
+        File(f"{KUBELET_UNIT}.d/10-kubeadm.conf", derived.render("kubelet-kubeadm.conf")),
     ]
+    if extra_args := _kubelet_extra_args(derived, node):
+        text = derived.render("kubelet-kubev6.conf", extra_args=extra_args)
+        files.append(File(f"{KUBELET_UNIT}.d/20-kubev6.conf", text))
     restart_on = (*(file.path for file in files), "/usr/bin/kubelet")
     if "control-plane" in node.roles:
         files.append(File(KUBEADM_CONFIG, _kubeadm_config(derived, node)))
@@ -34,19 +33,40 @@ def kubernetes(derived: Derived, node: Node) -> StageState:
     )
 
 
+def _kubelet_extra_args(derived: Derived, node: Node) -> tuple[str, ...]:
+    """Options of the kubelet that kubeadm does not pass on to it."""
+    if not derived.v1alpha1:
+        # kubeadm knows the rest, and leaves the plugins' directory to the runtime unless the kubelet itself is it.
+        elsewhere = derived.runtime == "docker" and derived.cni_bin_dir != CNI_BIN_DIR
+        return (f"--cni-bin-dir={derived.cni_bin_dir}",) if elsewhere else ()
+    return (
+        f"--hostname-override={node.name}",
+        *([f"--node-ip={node.address}"] if derived.node_ip else []),
+        f"--pod-infra-container-image={derived.pause_image}",
+        *(["--fail-swap-on=false"] if derived.cluster.lab else []),
+    )
+
+
 def _binaries(derived: Derived) -> tuple[Binary, ...]:
     """Nodes fetch their executables by digest from the cluster's registry."""
-    blobs = f"http://{derived.registry}/v2/{BINARY_REPOSITORY}/blobs"
-    return tuple(
-        Binary(f"/usr/bin/{entry.name}", entry.sha256, entry.size, f"{blobs}/sha256:{entry.sha256}")
-        for entry in (derived.manifest.binaries if derived.manifest else ())
-        if entry.name in NODE_BINARIES
+    if derived.manifest is None:
+        return ()
+    ours = [entry for entry in derived.manifest.binaries if entry.name in NODE_BINARIES]
+    plugins = derived.manifest.cni if derived.own_cni else ()
+    return (
+        *(_binary(derived, entry, "/usr/bin") for entry in ours),
+        *(_binary(derived, entry, CNI_BIN_DIR) for entry in plugins),
     )
+
+
+def _binary(derived: Derived, entry: BinaryEntry, directory: str) -> Binary:
+    url = f"http://{derived.registry}/v2/{BINARY_REPOSITORY}/blobs/sha256:{entry.sha256}"
+    return Binary(f"{directory}/{entry.name}", entry.sha256, entry.size, url)
 
 
 def _kubeadm_config(derived: Derived, node: Node) -> str:
     if derived.v1alpha1:
-        etcd_image = f"etcd-amd64:{derived.tags.get('etcd-amd64', '3.0.17')}"
-        return derived.render("kubeadm-v1alpha1.yaml", node=node, etcd_image=etcd_image)
-    tags = {f"{name}_tag": derived.tags.get(name, "") for name in ("etcd", "coredns")}
+        takes_configuration = versions.kube_proxy_takes_configuration(derived.version)
+        return derived.render("kubeadm-v1alpha1.yaml", node=node, kube_proxy_takes_configuration=takes_configuration)
+    tags = {f"{name}_tag": derived.image_tag(name) for name in ("etcd", "coredns")}
     return derived.render("kubeadm.yaml", node=node, **tags)

@@ -3,63 +3,107 @@
 from __future__ import annotations
 
 from configs.derived import Derived
-from configs.routes import routes
+from configs.networking.links import key, links
+from configs.networking.tools import TOOLS
+from configs.networking.zone import zone
 from configs.schema import Node
-from configs.state import Address, File, Service, StageState, Sysctl
+from configs.state import Address, File, Reload, Service, StageState, Sysctl
+from configs.systems import networking_of
 
 IPV6_ONLY = "/usr/local/sbin/kubev6-ipv6-only"
 
 
 def network(derived: Derived, node: Node) -> StageState:
     """The network stage of a node."""
-    cluster = derived.cluster
-    interface = cluster.fabric.interface
-    node_routes = routes(cluster, node, derived.version)
-    sysctls = [
+    cluster, fabric = derived.cluster, derived.cluster.fabric.interface
+    node_links = links(derived, node)
+    by_tool = TOOLS[networking_of(derived.machine)](derived, node, node_links)
+    sysctls = (
+        *by_tool.sysctls,  # before forwarding, which makes the kernel forget what routers advertised
         Sysctl("net.ipv6.conf.all.forwarding", "1"),
         Sysctl("net.ipv4.ip_forward", "1"),
-        # A machine that comes back with another link-layer address tells its neighbours (a dot in an interface's name
-        # is a slash in a key, sysctl.d(5)).
-        Sysctl(f"net.ipv6.conf.{interface.replace('.', '/')}.ndisc_notify", "1"),
-    ]
-    modules: tuple[str, ...] = ()
-    if node.in_kubernetes:
-        modules = ("br_netfilter", "overlay")
-        # kubeadm of the how-to's release also insists on the IPv4 one; both exist only with br_netfilter loaded.
-        sysctls += [
-            Sysctl("net.bridge.bridge-nf-call-ip6tables", "1"),
-            Sysctl("net.bridge.bridge-nf-call-iptables", "1"),
-        ]
-    network_file = f"/etc/systemd/network/10-kubev6-{interface}.network"
+        # A machine that comes back with another link-layer address tells its neighbours.
+        Sysctl(f"net.ipv6.conf.{key(fabric)}.ndisc_notify", "1"),
+        *_bridge_sysctls(node),
+    )
+    modules = ("br_netfilter", "overlay") if node.in_kubernetes else ()
     files = [
-        File(network_file, derived.render("fabric.network", node=node, routes=node_routes)),
+        *by_tool.files,
         File("/etc/hosts", derived.render("hosts"), block=True),
         File("/etc/sysctl.d/90-kubev6.conf", derived.render("sysctl.conf", sysctls=sysctls)),
     ]
-    services = [Service("systemd-networkd.service", restart_on=(network_file,))]
+    if derived.system.repositories:
+        files.append(File("/etc/yum.repos.d/kubev6.repo", derived.render("yum.repo")))
+    if modules:
+        files.append(File("/etc/modules-load.d/kubev6.conf", derived.render("modules.conf", modules=modules)))
+    reloads, services = list(by_tool.reloads), list(by_tool.services)
+    if guarded := zone(derived, node):
+        # First: what configures the interface names the zone.
+        files.append(guarded[0])
+        reloads.insert(0, guarded[1])
+    if node.in_kubernetes:
+        more_files, more_reloads, more_services = _resolver(derived)
+        files += more_files
+        reloads += more_reloads
+        services += more_services
     if node.in_kubernetes or cluster.lab:
         files += [
             File(IPV6_ONLY, derived.render("ipv6-only.sh", node=node), mode=0o755),
             File("/etc/systemd/system/kubev6-ipv6-only.service", derived.render("ipv6-only.service")),
         ]
         services.append(Service("kubev6-ipv6-only.service", restart_on=(IPV6_ONLY,)))
-    if node.in_kubernetes:
-        files += [
-            File("/etc/modules-load.d/kubev6.conf", derived.render("modules.conf", modules=modules)),
-            File("/etc/resolv.conf", derived.render("resolv.conf")),
-            File("/etc/dhcp/dhclient-enter-hooks.d/kubev6", derived.render("dhclient-hook")),
-        ]
     return StageState(
         name="network",
         packages=derived.system.packages_of("ip"),
         modules=modules,
         files=tuple(files),
         swap_off=node.in_kubernetes and cluster.lab is None,
-        sysctls=tuple(sysctls),
-        addresses=(Address(interface, f"{node.address}/{cluster.fabric.subnet.prefixlen}"),),
+        selinux_permissive=node.in_kubernetes,
+        no_ipv4_names=(node.name,) if node.in_kubernetes else (),
+        sysctls=sysctls,
+        links_up=tuple(link.interface for link in node_links if link.autoconf),
+        addresses=tuple(Address(link.interface, link.address) for link in node_links if not link.autoconf),
         # Docker gives every interface of a lab's machine an IPv4 address. Elsewhere it may be the way in for SSH.
-        no_ipv4_on=(interface,) if cluster.lab else (),
+        no_ipv4_on=(fabric,) if cluster.lab else (),
         no_ipv4_default_route=node.in_kubernetes,
-        routes=node_routes,
+        routes=tuple(route for link in node_links for route in link.routes),
+        reloads=tuple(reloads),
         services=tuple(services),
     )
+
+
+def _bridge_sysctls(node: Node) -> tuple[Sysctl, ...]:
+    """That packets on the CNI bridge pass ip6tables; with kubeadm of the how-to's release the IPv4 one must be set too.
+
+    Both exist only with br_netfilter loaded.
+    """
+    if not node.in_kubernetes:
+        return ()
+    return (
+        Sysctl("net.bridge.bridge-nf-call-ip6tables", "1"),
+        Sysctl("net.bridge.bridge-nf-call-iptables", "1"),
+    )
+
+
+def _resolver(derived: Derived) -> tuple[list[File], list[Reload], list[Service]]:
+    """The cluster's DNS64 for every name, and nobody who writes another one into resolv.conf.
+
+    dhclient is kept from it by its hook, netplan and networkd by their own files, resolvconf by resolv.conf being no
+    link.
+    """
+    machine = derived.machine
+    files = [
+        File("/etc/resolv.conf", derived.render("resolv.conf")),
+        # Some dhclient scripts only read a hook that may be run.
+        File(derived.system.paths["dhclient_hook"], derived.render("dhclient-hook"), mode=0o755),
+    ]
+    reloads, services = [], []
+    if machine.networkmanager or networking_of(machine) == "networkmanager":
+        own = File("/etc/NetworkManager/conf.d/90-kubev6.conf", derived.render("networkmanager.conf"))
+        files.append(own)
+        reloads.append(Reload(("systemctl", "reload", "NetworkManager.service"), when=(own.path,)))
+    if machine.resolved:
+        own = File("/etc/systemd/resolved.conf.d/90-kubev6.conf", derived.render("resolved.conf"))
+        files.append(own)
+        services.append(Service("systemd-resolved.service", restart_on=(own.path,)))
+    return files, reloads, services

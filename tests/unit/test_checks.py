@@ -39,8 +39,14 @@ def test_the_api_is_asked_at_its_service_address() -> None:
     assert ("API", "kube-worker-1", "https://[fd00:1234::1]/version") in asked()
 
 
+def test_nothing_is_asked_from_the_translator_itself() -> None:
+    # What a machine sends need not pass its own translator: Jool's never does.
+    assert LAB.support.name not in {probe.node for probe in probes(LAB, PODS, SERVICES)}
+
+
 FETCH = Probe("ClusterIP", "kube-worker-1", True, "Service of b", "fetch", "http://[fd00::1]/", "kube-worker-2")
 API = Probe("API", "kube-worker-1", False, "[fd00:1234::1]:443", "fetch", "https://x/version", "gitVersion")
+WELL_KNOWN = Probe("NAT64 name", "kube-worker-1", False, "x.test", "resolve", "x.test", "64:ff9b::/96")
 RESOLVE = Probe("NAT64 name", "kube-worker-1", False, "x.test", "resolve", "x.test", "fd00:64:ff9b::/96")
 
 
@@ -58,6 +64,15 @@ RESOLVE = Probe("NAT64 name", "kube-worker-1", False, "x.test", "resolve", "x.te
         (RESOLVE, 0, "192.0.2.1\nfd00:64:ff9b::ac13:3\n", True, "fd00:64:ff9b::ac13:3"),
         (RESOLVE, 0, "2001:db8::1\n", False, "no address in fd00:64:ff9b::/96: 2001:db8::1"),
         (RESOLVE, 0, "", False, "no address in fd00:64:ff9b::/96: nothing"),
+        (WELL_KNOWN, 0, "64:ff9b::909:909", True, "64:ff9b::909:909"),
+        (
+            WELL_KNOWN,
+            0,
+            "64:ff9b::ac13:3",
+            False,
+            "64:ff9b::ac13:3 is 172.19.0.3, which is private and which this prefix must not carry; "
+            "take a prefix of your own such as fd00:64:ff9b::/96",
+        ),
         (RESOLVE, 1, "NXDOMAIN", False, "NXDOMAIN"),
     ],
 )

@@ -8,11 +8,12 @@ import pytest
 
 from configs.errors import KubeV6Error
 from configs.manifest import BinaryEntry, Manifest, SourceEntry
-from configs.schema import Cluster, load_cluster
+from configs.schema import Cluster, load_cluster, shipped
 from flows import choose_release
 from flows.choose_release import choices, for_plan, prebuilt
 from tasks.store import Store
 
+pytestmark = pytest.mark.usefixtures("own_data")
 UNREACHABLE = """
 name: {name}
 kubernetes: 1.20.2
@@ -92,4 +93,5 @@ def test_what_is_damaged_and_published_is_fetched_again(tmp_path: Path, store: S
 
 def test_every_release_is_a_choice_once(store: Store) -> None:
     kept(store, "debian-1.20")
-    assert [line.partition(":")[0] for line in choices(store)] == ["debian-1.20", "v1.9.0-alpha.0.ipv6.0"]
+    named = [line.partition(":")[0] for line in choices(store)]
+    assert sorted(named) == sorted(set(shipped("releases")))

@@ -12,7 +12,7 @@ import pytest
 
 from flows.cli import build_parser, main
 
-COMMANDS = ("deploy", "build", "releases", "render", "verify", "kubectl", "ssh", "lab")
+COMMANDS = ("deploy", "build", "fetch", "series", "releases", "render", "verify", "kubectl", "ssh", "lab", "report")
 pytestmark = pytest.mark.usefixtures("own_data")
 
 
@@ -94,7 +94,25 @@ def test_a_wrong_cluster_file_is_one_line_and_status_1(
 
 def test_an_unknown_cluster_is_answered_with_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["render", "nowhere"]) == 1
-    assert "bare-metal, kube-v6, lab" in capsys.readouterr().err
+    assert "bare-metal, kube-v6, kube-v6-lab, lab" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["deploy", "--mirror", "/no/such"], "the mirror /no/such: there is no such directory"),
+        (["fetch", "v1.34.2", "--mirror", "/no/such"], "the mirror /no/such: there is no such directory"),
+        (["fetch", "v1.34.2", "--to", "/proc/usb"], "/proc/usb cannot be made"),
+        (["fetch", "v0"], "there is no release called v0"),
+    ],
+)
+def test_a_place_that_cannot_be_is_one_line_before_anything_starts(
+    own_data: Path, capsys: pytest.CaptureFixture[str], words: list[str], says: str
+) -> None:
+    assert main(words) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert says in line
+    assert not own_data.exists()
 
 
 @pytest.mark.parametrize(
@@ -124,7 +142,7 @@ def test_words_after_two_dashes_go_on_unchanged(monkeypatch: pytest.MonkeyPatch)
         taken.append(args.rest)
         return 7
 
-    monkeypatch.setattr("flows.commands.kubectl", kubectl)
+    monkeypatch.setattr("flows.commands.looking.kubectl", kubectl)
     assert main(["kubectl", "--cluster", "kube-v6", "--", "get", "nodes", "-o", "wide", "--", "x"]) == 7
     assert taken == [["get", "nodes", "-o", "wide", "--", "x"]]
 

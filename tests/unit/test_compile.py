@@ -1,18 +1,21 @@
-"""The version stamp, and what is said of a failed compilation."""
+"""The version stamp, where a tree has what is compiled, and what is said of a failed compilation."""
 
 from __future__ import annotations
 
 import re
+from ipaddress import IPv6Network
+from pathlib import Path
 
 import pytest
 
-from configs.versions import image_tag, parse_version
-from tasks.compile import _cause, version_stamp
+from configs.errors import KubeV6Error
+from configs.versions import cluster_dns_address, image_tag, parse_version
+from tasks.compile import TARGETS, _cause, pause_source, pause_version, targets, version_stamp
 
 TREE = "0123456" + "f" * 33
 
 
-@pytest.mark.parametrize("kubernetes", ["1.20.2", "v1.20.2", "1.9.0-alpha.0"])
+@pytest.mark.parametrize("kubernetes", ["1.20.2", "v1.20.2", "1.9.0-alpha.0", "1.9.0-alpha.0.ipv6.0"])
 def test_the_stamp_is_taken_by_all_who_read_it(kubernetes: str) -> None:
     stamp = version_stamp(kubernetes, "debian-1.20", TREE)
 
@@ -24,6 +27,61 @@ def test_the_stamp_is_taken_by_all_who_read_it(kubernetes: str) -> None:
     assert not parse_version(kubernetes) < parse_version(stamp)
     assert re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", image_tag(stamp))
     assert re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?", image_tag(stamp)), "a label's value"
+
+
+def test_the_stamp_of_the_how_tos_release_keeps_the_rules_of_its_version() -> None:
+    kubernetes = "1.9.0-alpha.0.ipv6.0"
+    stamp = version_stamp(kubernetes, f"v{kubernetes}", TREE)
+
+    # kubeadm of 2017 takes a version of this form, and puts _ for what a tag may not hold.
+    assert re.fullmatch(r"v?\d+\.\d+\.\d+[-\w.+]*", stamp)
+    assert image_tag(stamp) == "v1.9.0-alpha.0.ipv6.0_kubev6.v1.9.0-alpha.0.ipv6.0.0123456"
+    services = IPv6Network("fd00:1234::/110")
+    assert cluster_dns_address(services, stamp) == cluster_dns_address(services, kubernetes)
+
+
+def tree_of(root: Path, files: dict[str, str]) -> Path:
+    """A tree of some files."""
+    for name, content in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    return root
+
+
+@pytest.mark.parametrize("place", ["cmd", "plugin/cmd"], ids=["since 1.10", "before"])
+def test_the_scheduler_is_where_the_tree_has_it(tmp_path: Path, place: str) -> None:
+    for name in TARGETS:
+        (tmp_path / (place if name == "kube-scheduler" else "cmd") / name).mkdir(parents=True)
+
+    assert set(targets(tmp_path)) == {f"{place if name == 'kube-scheduler' else 'cmd'}/{name}" for name in TARGETS}
+
+
+def test_a_tree_without_a_program_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(KubeV6Error, match=r"has no cmd/kubeadm and no plugin/cmd/kubeadm"):
+        targets(tmp_path)
+
+
+CONSTANTS, KUBELET = "cmd/kubeadm/app/constants/constants.go", "cmd/kubelet/app/options/container_runtime.go"
+
+
+@pytest.mark.parametrize(
+    ("files", "version"),
+    [
+        ({CONSTANTS: 'const (\n\tPauseVersion = "3.2"\n)\n', "build/pause/Makefile": "TAG = 3.4.1\n"}, "3.2"),
+        # What the kubelet asks for counts, not what the tree would make next.
+        ({KUBELET: '\tdefaultPodSandboxImageVersion = "3.0"\n', "build/pause/Makefile": "TAG = 3.1\n"}, "3.0"),
+        ({"build/pause/Makefile": "TAG ?= 3.0\n"}, "3.0"),
+    ],
+    ids=["kubeadm", "kubelet", "makefile"],
+)
+def test_the_version_of_pause_is_the_one_that_is_asked_for(tmp_path: Path, files: dict[str, str], version: str) -> None:
+    assert pause_version(tree_of(tmp_path, files)) == version
+
+
+@pytest.mark.parametrize("source", ["build/pause/linux/pause.c", "build/pause/pause.c"])
+def test_the_source_of_pause_is_where_the_tree_has_it(tmp_path: Path, source: str) -> None:
+    assert pause_source(tree_of(tmp_path, {source: ""})) == source
 
 
 @pytest.mark.parametrize(

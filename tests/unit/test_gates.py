@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import pytest
 
+from configs.errors import NodeError
 from configs.schema import load_cluster
-from flows.gates import Gate, NotBegunError, current_gates, gates_of
+from flows.gates import Gate, Meeting, NotBegunError, current_gates, gates_of
 from tasks import steps
 
 CLUSTER = load_cluster("lab")
@@ -83,6 +84,18 @@ def test_a_node_that_has_ended_gives_up_only_what_it_was_to_open(ended: str, gat
             waits.result(SECONDS)
 
 
+def test_existing_servers_hold_up_the_others_until_the_support_node_has_checked_them() -> None:
+    existing = CLUSTER.dns64.model_copy(update={"by": "existing"})
+    with gates_of(CLUSTER.model_copy(update={"dns64": existing})) as gates, ThreadPoolExecutor(1) as pool:
+        waits = waiting(pool, gates.existing_servers)
+        gates.node_ended("kube-worker-1")
+        assert not waits.done()
+        gates.node_ended("kube-support")
+        assert isinstance(waits.exception(SECONDS), NotBegunError)
+    with gates_of(CLUSTER) as gates:
+        gates.existing_servers.wait("kube-worker-1")
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
 def test_when_a_run_ends_nobody_goes_on_waiting(error: type[BaseException]) -> None:
     with ThreadPoolExecutor(1) as pool:
@@ -96,3 +109,57 @@ def test_when_a_run_ends_nobody_goes_on_waiting(error: type[BaseException]) -> N
         with pytest.raises(error):
             run(left.append)
         assert isinstance(left[0].exception(SECONDS), NotBegunError)
+
+
+def coming(pool: ThreadPoolExecutor, meeting: Meeting, node: str, error: Exception | None = None) -> Future[None]:
+    """Somebody who comes to a meeting, or finds that something is wrong."""
+
+    def come() -> None:
+        with meeting.coming(node):
+            if error:
+                raise error
+
+    return pool.submit(come)
+
+
+def test_a_meeting_opens_when_the_last_one_has_come() -> None:
+    meeting = Meeting(["kube-support", "kube-worker-1"])
+    with ThreadPoolExecutor(2) as pool:
+        first = coming(pool, meeting, "kube-worker-1")
+        assert not wait([first], timeout=0.1).done
+        coming(pool, meeting, "kube-support").result(SECONDS)
+        first.result(SECONDS)
+
+
+def test_a_machine_that_cannot_be_reached_holds_up_nobody() -> None:
+    meeting = Meeting(["kube-support", "kube-worker-1"])
+    with ThreadPoolExecutor(2) as pool:
+        first = coming(pool, meeting, "kube-worker-1")
+        gone = coming(pool, meeting, "kube-support", NodeError("kube-support", "connect", "no answer", transient=True))
+        assert isinstance(gone.exception(SECONDS), NodeError)
+        assert not wait([first], timeout=0.1).done  # it is tried again
+        meeting.node_ended("kube-support")
+        first.result(SECONDS)
+
+
+def test_a_machine_that_cannot_become_a_node_holds_up_all_and_is_named() -> None:
+    meeting = Meeting(["kube-support", "kube-worker-1", "kube-worker-2"])
+    with ThreadPoolExecutor(2) as pool:
+        first = coming(pool, meeting, "kube-worker-1")
+        unfit = coming(pool, meeting, "kube-support", NodeError("kube-support", "preflight", "its system is void"))
+        assert isinstance(unfit.exception(SECONDS), NodeError)
+        for late in (first, coming(pool, meeting, "kube-worker-2")):
+            with pytest.raises(NotBegunError, match=r"^kube-worker-\d: not begun because kube-support failed$"):
+                late.result(SECONDS)
+
+
+@pytest.mark.parametrize("cluster", ["lab", "bare-metal"])
+def test_machines_that_lack_packages_wait_for_the_way_to_them(cluster: str) -> None:
+    loaded = load_cluster(cluster)
+    with gates_of(loaded) as gates:
+        if not loaded.lab:
+            gates.node_ended(loaded.support.name)
+            with pytest.raises(NotBegunError, match=f"not begun because {loaded.support.name} failed"):
+                gates.outside.wait("worker")
+        else:
+            gates.outside.wait("worker")

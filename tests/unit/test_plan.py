@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from configs.manifest import Manifest
 from configs.derived import registry_name
+from configs.manifest import Manifest
 from configs.plan import plan
 from configs.routes import routes
 from configs.schema import Cluster, load_cluster, load_release

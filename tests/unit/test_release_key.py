@@ -7,14 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from configs.schema import Release, load_release
-from tasks import compile, release
-from tasks.release import release_key
+from configs.schema import CniPlugins, Fetch, Release, load_release
+from tasks import compile, compiler, release
+from tasks.compiler import Compiler
+from tasks.release import companions, release_key
 from tasks.series import Picked
 from tasks.toolchain import Toolchain
 
 PICKED = Picked("debian-1.20", "a" * 40, "b" * 40, "c" * 40, ())
 TOOLS = Toolchain("kubev6/toolchain:x", "go1.19.8 linux/amd64", ("etcd-server=3.4.23-4", "golang-go=2:1.19~1"))
+NAMED = Compiler("sha256:1", "go1.8.3 linux/amd64", "sha256:1")
+
+
+def key_of(wanted: Release, picked: Picked = PICKED, tools: Toolchain = TOOLS) -> str:
+    """The key of a release that Debian's Go compiles."""
+    return release_key(wanted, picked, tools, compiler.debian(tools))
 
 
 @pytest.fixture
@@ -23,13 +30,13 @@ def wanted() -> Release:
 
 
 def test_the_same_inputs_give_the_same_key(wanted: Release) -> None:
-    key = release_key(wanted, PICKED, TOOLS)
+    key = key_of(wanted)
 
     assert len(key) == 64
-    assert release_key(wanted.model_copy(), replace(PICKED), replace(TOOLS)) == key
+    assert key_of(wanted.model_copy(), replace(PICKED), replace(TOOLS)) == key
     # Neither of these decides a byte.
-    assert release_key(wanted.model_copy(update={"description": "other"}), PICKED, TOOLS) == key
-    assert release_key(wanted, PICKED, replace(TOOLS, image="kubev6/toolchain:elsewhere")) == key
+    assert key_of(wanted.model_copy(update={"description": "other"})) == key
+    assert key_of(wanted, PICKED, replace(TOOLS, image="kubev6/toolchain:elsewhere")) == key
 
 
 @pytest.mark.parametrize(
@@ -49,19 +56,55 @@ def test_another_input_gives_another_key(
 ) -> None:
     changed = wanted.model_copy(update=release_changes)
 
-    assert release_key(changed, picked, tools) != release_key(wanted, PICKED, TOOLS)
+    assert key_of(changed, picked, tools) != key_of(wanted)
+
+
+def test_the_compiler_that_a_release_names_takes_part(wanted: Release) -> None:
+    keys = {
+        key_of(wanted),
+        release_key(wanted, PICKED, TOOLS, NAMED),
+        release_key(wanted, PICKED, TOOLS, replace(NAMED, image="sha256:2", identity="sha256:2")),
+    }
+
+    assert len(keys) == 3
+
+
+def test_what_is_taken_from_other_projects_takes_part_and_what_is_made_here_does_not() -> None:
+    how_to = load_release("v1.9.0-alpha.0.ipv6.0")
+    assert how_to.fetch is not None
+    assert how_to.cni is not None
+
+    def key(fetch: Fetch | None = how_to.fetch, cni: CniPlugins | None = how_to.cni) -> str:
+        return key_of(how_to.model_copy(update={"fetch": fetch, "cni": cni}))
+
+    images = [image for image in how_to.fetch.images if "kube-proxy" not in image]
+    assert key(fetch=how_to.fetch.model_copy(update={"images": (*images, "other/kube-proxy-amd64:v1")})) == key()
+    others = (*images, "other/etcd-amd64:3.1.0")
+    assert key(fetch=how_to.fetch.model_copy(update={"images": others})) != key()
+    assert key(cni=how_to.cni.model_copy(update={"version": "0.7.0"})) != key()
+    assert len({key(fetch=None), key(cni=None), key()}) == 3
+
+
+def test_a_release_of_the_how_tos_age_takes_etcd_and_kube_dns_from_their_publishers() -> None:
+    assert companions(load_release("debian-1.20")) == ()
+    assert companions(load_release("v1.9.0-alpha.0.ipv6.0")) == (
+        "diverdane/etcd-amd64:3.0.17",
+        "diverdane/k8s-dns-kube-dns-amd64:1.14.4",
+        "diverdane/k8s-dns-dnsmasq-nanny-amd64:1.14.4",
+        "diverdane/k8s-dns-sidecar-amd64:1.14.4",
+    )
 
 
 def test_a_changed_recipe_or_command_gives_another_key(
     wanted: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    key = release_key(wanted, PICKED, TOOLS)
+    key = key_of(wanted)
 
     with monkeypatch.context() as patched:
         patched.setattr(compile, "COMPILE", compile.COMPILE + "\n")
-        assert release_key(wanted, PICKED, TOOLS) != key
+        assert key_of(wanted) != key
     (tmp_path / "build" / "images" / "pause").mkdir(parents=True)
     (tmp_path / "build" / "images" / "pause" / "Dockerfile").write_text("FROM scratch\n")
     with monkeypatch.context() as patched:
         patched.setattr(release, "REPO", tmp_path)
-        assert release_key(wanted, PICKED, TOOLS) != key
+        assert key_of(wanted) != key

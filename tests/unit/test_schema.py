@@ -92,7 +92,25 @@ def test_workers_are_added_with_names_addresses_and_pod_subnets(tmp_path: Path) 
         ("pods.prefix", "fd00::/60", ["pods.prefix", "/60", "/16 to /48"]),
         ("verify.outside", "ftp://x", ["verify.outside", "'ftp://x'"]),
         ("colour", "red", ["colour", "no such key", "fabric"]),
+        ("runtime", "podman", ["runtime", "'podman'", "'containerd' or 'docker'"]),
+        ("images", "dockerhub", ["images", "'dockerhub'", "'registry' or 'upstream'"]),
+        ("cni", "0.6.0", ["cni", "'0.6.0'", "'release' or 'system'"]),
         ("fabric.colour", "red", ["fabric.colour", "no such key", "interface, subnet"]),
+        ("uplink", {"interface": "eth1"}, ["uplink.interface: eth1 is the fabric's", "another interface"]),
+        ("uplink", {"addressing": "dhcp"}, ["uplink.addressing", "'dhcp'", "static"]),
+        (
+            "uplink",
+            {"addressing": "static"},
+            ["uplink.subnet: is missing", "nodes[0] (support).uplink_address: is missing"],
+        ),
+        ("uplink", {"gateway": "fe80::1"}, ["uplink: with slaac the routers say subnet and gateway"]),
+        (
+            "uplink",
+            {"addressing": "static", "subnet": "2001:db8::/64", "gateway": "2001:db8:1::1"},
+            ["uplink.gateway: 2001:db8:1::1 is neither in uplink.subnet 2001:db8::/64 nor link-local"],
+        ),
+        ("uplink", {"addressing": "static", "subnet": "fd00::/48"}, ["fd00::/48 overlaps fabric.subnet fd00::/64"]),
+        ("nodes.2.uplink_address", "2001:db8::1", ["nodes[2] (kube-10).uplink_address: 2001:db8::1 has no uplink"]),
         ("workers", -1, ["workers", "-1"]),
         ("name", None, ["name"]),
     ],
@@ -164,3 +182,20 @@ def test_a_release_needs_something_to_come_from(tmp_path: Path) -> None:
     path.write_text("name: empty\nkubernetes: '1.20'\n")
     with pytest.raises(ConfigError, match=r"kubernetes: '1.20' is no version"):
         load_release(path)
+
+
+def test_static_uplink_addresses_are_each_of_one_node_and_in_the_uplinks_subnet(tmp_path: Path) -> None:
+    def with_addresses(*addresses: str) -> Path:
+        data = changed("uplink", {"addressing": "static", "subnet": "2001:db8::/64", "gateway": "fe80::1"})
+        for node, address in zip(data["nodes"], addresses, strict=True):
+            node["uplink_address"] = address
+        return write(tmp_path, data)
+
+    cluster = load_cluster(with_addresses("2001:db8::64", "2001:db8::100", "2001:db8::10a"))
+    assert str(cluster.node("kube-10").uplink_address) == "2001:db8::10a"
+    with pytest.raises(
+        ConfigError, match=r"nodes\[2\] \(kube-10\).uplink_address: 2001:db8::64 is used twice, by support"
+    ):
+        load_cluster(with_addresses("2001:db8::64", "2001:db8::100", "2001:db8::64"))
+    with pytest.raises(ConfigError, match=r"uplink_address: 2001:db9::1 is outside uplink.subnet 2001:db8::/64"):
+        load_cluster(with_addresses("2001:db9::1", "2001:db8::100", "2001:db8::10a"))

@@ -1,0 +1,31 @@
+"""ifupdown: a stanza for each interface, run by ifup at every start."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+
+from configs.derived import Derived
+from configs.networking.links import Configured, Link, kernel_autoconf
+from configs.schema import Node
+from configs.state import File
+
+INTERFACES = "/etc/network/interfaces"
+DIRECTORY = "/etc/network/interfaces.d"
+
+
+def configured(derived: Derived, node: Node, links: tuple[Link, ...]) -> Configured:  # noqa: ARG001 - one shape for all
+    """What makes ifup configure a node's interfaces. Nothing is run now: what the files say is set already."""
+    files = [File(path_of(link), derived.render("interfaces", link=link)) for link in links]
+    unread = [file.path for file in files if not _is_read(derived.machine.sources, file.path)]
+    if unread:
+        files.append(File(INTERFACES, "".join(f"source {path}\n" for path in unread), block=True))
+    return Configured(tuple(files), sysctls=kernel_autoconf(links))
+
+
+def path_of(link: Link) -> str:
+    """The file of an interface. A directory that is read as a whole is read without names that hold a dot."""
+    return f"{DIRECTORY}/kubev6-{link.interface.replace('.', '_')}"
+
+
+def _is_read(sources: tuple[str, ...], path: str) -> bool:
+    return any(path.rpartition("/")[0] + "/" == source or fnmatchcase(path, source) for source in sources)

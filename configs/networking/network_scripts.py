@@ -1,0 +1,26 @@
+"""The network scripts of the RHEL family, up to its version 8: the how-to's ``ifcfg`` and ``route6`` files."""
+
+from __future__ import annotations
+
+from configs.derived import Derived
+from configs.networking.links import Configured, Link, kernel_autoconf
+from configs.networking.zone import zone_of
+from configs.schema import Node
+from configs.state import File
+
+DIRECTORY = "/etc/sysconfig/network-scripts"
+
+
+def configured(derived: Derived, node: Node, links: tuple[Link, ...]) -> Configured:  # noqa: ARG001 - one shape for all
+    """What makes ifup configure a node's interfaces. Nothing is run now: what the files say is set already."""
+    files = []
+    for link in links:
+        files.append(File(path_of(link), derived.render("ifcfg", link=link, zone=zone_of(derived, link.interface))))
+        if link.routes:
+            files.append(File(f"{DIRECTORY}/route6-{link.interface}", derived.render("route6", link=link)))
+    return Configured(tuple(files), sysctls=kernel_autoconf(links))
+
+
+def path_of(link: Link) -> str:
+    """The file of an interface."""
+    return f"{DIRECTORY}/ifcfg-{link.interface}"

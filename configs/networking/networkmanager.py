@@ -1,0 +1,36 @@
+"""NetworkManager: a keyfile for each interface (nm-settings-keyfile(5))."""
+
+from __future__ import annotations
+
+from uuid import NAMESPACE_DNS, uuid5
+
+from configs.derived import Derived
+from configs.networking.links import Configured, Link
+from configs.networking.zone import zone_of
+from configs.schema import Node
+from configs.state import File, Reload
+
+DIRECTORY = "/etc/NetworkManager/system-connections"
+
+
+def configured(derived: Derived, node: Node, links: tuple[Link, ...]) -> Configured:
+    """What makes NetworkManager configure a node's interfaces. It listens to router advertisements itself.
+
+    An interface that it manages without knowing what ours is for is one whose addresses it may take away, so a new
+    profile is loaded and brought up.
+    """
+    files, reloads = [], []
+    for link in links:
+        path, name = path_of(link), f"kubev6-{link.interface}"
+        uuid = uuid5(NAMESPACE_DNS, f"{link.interface}.{node.name}.{derived.cluster.name}")
+        zone = zone_of(derived, link.interface)
+        text = derived.render("networkmanager.nmconnection", link=link, name=name, uuid=uuid, zone=zone)
+        files.append(File(path, text, mode=0o600))  # one that others may read is not read at all
+        reloads.append(Reload(("nmcli", "connection", "load", path), when=(path,)))
+        reloads.append(Reload(("nmcli", "connection", "up", "id", name), when=(path,)))
+    return Configured(tuple(files), reloads=tuple(reloads))
+
+
+def path_of(link: Link) -> str:
+    """The file of an interface."""
+    return f"{DIRECTORY}/kubev6-{link.interface}.nmconnection"

@@ -1,0 +1,66 @@
+"""What of kubeadm's add-ons is mended, as a table."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from configs.schema import Cluster, load_cluster
+from tasks.addons import CONNTRACK, wanting
+from tests.unit.sample import manifest
+
+HOW_TO = load_cluster("kube-v6")
+LAB = load_cluster("lab")
+RELEASE = manifest().model_copy(update={"version": "v1.9.0-alpha.0.ipv6.0"})
+REGISTRY = "kube-support:5000"
+IMAGES = {name: f"{REGISTRY}/{name}:1.14.4" for name in ("k8s-dns-kube-dns-amd64", "k8s-dns-sidecar-amd64")}
+
+
+def workload(kind: str, name: str, **containers: tuple[str, list[str]]) -> Any:
+    listed = [
+        {"name": each.replace("_", "-"), "image": image, "command": command}
+        for each, (image, command) in containers.items()
+    ]
+    return {"kind": kind, "metadata": {"name": name}, "spec": {"template": {"spec": {"containers": listed}}}}
+
+
+def kube_proxy(*options: str) -> Any:
+    image = f"{REGISTRY}/kube-proxy-amd64:v1.9.0-alpha.0.ipv6.0"
+    return workload("DaemonSet", "kube-proxy", kube_proxy=(image, ["/usr/local/bin/kube-proxy", *options]))
+
+
+def mends(cluster: Cluster, *workloads: Any, version: str = RELEASE.version) -> list[tuple[str, ...]]:
+    release = RELEASE.model_copy(update={"version": version})
+    return [mend.arguments for mend in wanting(workloads, cluster, release, IMAGES)]
+
+
+def test_the_dns_images_with_a_registry_in_kubeadms_code_are_taken_from_the_cluster() -> None:
+    dns = workload(
+        "Deployment",
+        "kube-dns",
+        kubedns=("diverdane/k8s-dns-kube-dns-amd64:1.14.4", []),
+        sidecar=(f"{REGISTRY}/k8s-dns-sidecar-amd64:1.14.4", []),
+    )
+    assert mends(HOW_TO, dns) == [
+        ("set", "image", "deployment/kube-dns", f"kubedns={REGISTRY}/k8s-dns-kube-dns-amd64:1.14.4")
+    ]
+
+
+def test_images_that_the_release_does_not_hold_are_left_alone() -> None:
+    assert mends(HOW_TO, workload("Deployment", "other", other=("example.org/other:1", []))) == []
+    by_digest = f"example.org/k8s-dns-sidecar-amd64@sha256:{0:064x}"
+    assert mends(HOW_TO, workload("Deployment", "other", other=(by_digest, []))) == []
+
+
+def test_a_labs_old_kube_proxy_is_kept_from_the_hosts_connection_table_once() -> None:
+    ((*words, patch),) = mends(LAB, kube_proxy())
+    assert words == ["patch", "daemonset/kube-proxy", "--type=json", "-p"]
+    assert json.loads(patch) == [
+        {"op": "add", "path": "/spec/template/spec/containers/0/command/-", "value": CONNTRACK}
+    ]
+    assert mends(LAB, kube_proxy(CONNTRACK)) == []
+
+
+def test_kube_proxy_on_machines_of_their_own_or_with_a_configuration_is_as_kubeadm_made_it() -> None:
+    assert mends(HOW_TO, kube_proxy()) == []
+    assert mends(LAB, kube_proxy("--config=/var/lib/kube-proxy/config.conf"), version="v1.20.2") == []

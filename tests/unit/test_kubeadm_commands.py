@@ -1,0 +1,79 @@
+"""What kubeadm is told, by its version."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from configs.manifest import Manifest
+from tasks.kubeadm_commands import init, join
+from tests.unit.sample import manifest
+
+HOW_TO = "v1.9.0-alpha.0.ipv6.0"
+
+
+def release(version: str, *, stand_in: bool = False) -> Manifest:
+    return manifest(stand_in=stand_in).model_copy(update={"version": version})
+
+
+CONFIG = "/etc/kubernetes/kubev6-kubeadm.yaml"
+
+
+def test_init_leaves_out_its_own_checks_and_the_dns_that_a_stand_in_takes_the_place_of() -> None:
+    assert init(release("v1.20.2")) == f"kubeadm init --config {CONFIG} --skip-token-print --skip-phases=preflight"
+    assert init(release("v1.20.2", stand_in=True)).endswith("--skip-phases=preflight --skip-phases=addon/coredns")
+
+
+def test_a_kubeadm_without_phases_is_not_asked_to_leave_one_out() -> None:
+    assert "--skip-phases" not in init(release(HOW_TO, stand_in=True))
+    assert "--skip-preflight-checks" in init(release(HOW_TO))
+
+
+@pytest.mark.parametrize("version", ["1.11.0", "1.20.2", "1.34.2"])
+def test_join_takes_its_document_with_the_token_from_its_input_and_removes_it(version: str) -> None:
+    script = join(release(version))
+    assert script.startswith("umask 077; trap 'rm -f /run/kubev6-join.yaml' EXIT; cat >/run/kubev6-join.yaml; ")
+    assert "systemctl" not in script
+
+
+def run(tmp_path: Path, script: str, kubeadm: str, document: str = "") -> tuple[int, str]:
+    """Run a script with a kubeadm and a systemctl of the test's own, below a directory instead of ``/``."""
+    (tmp_path / "bin").mkdir()
+    for path in ("etc/kubernetes", "run"):
+        (tmp_path / path).mkdir(parents=True)
+    for name, text in (("kubeadm", kubeadm), ("systemctl", f'echo "$@" >>{tmp_path}/said')):
+        program = tmp_path / "bin" / name
+        program.write_text(f"#!/bin/sh\n{text}\n".replace("/etc/", f"{tmp_path}/etc/"))
+        program.chmod(0o755)
+    here = script.replace("/etc/", f"{tmp_path}/etc/").replace("/run/", f"{tmp_path}/run/")
+    done = subprocess.run(
+        ["sh", "-c", here],
+        input=document.encode(),
+        env={"PATH": f"{tmp_path}/bin:/usr/bin:/bin"},
+        timeout=30,
+        check=False,
+    )
+    said = tmp_path / "said"
+    return done.returncode, said.read_text() if said.exists() else ""
+
+
+def test_an_old_init_gets_its_kubelet_as_soon_as_there_is_something_to_start_it_with(tmp_path: Path) -> None:
+    waits = f"echo >/etc/kubernetes/kubelet.conf; until [ -e {tmp_path}/said ]; do sleep 0.05; done"
+    assert run(tmp_path, init(release(HOW_TO)), waits) == (0, "start kubelet\n")
+
+
+def test_an_old_init_that_fails_is_a_failure(tmp_path: Path) -> None:
+    assert run(tmp_path, init(release(HOW_TO)), "exit 3")[0] == 3
+
+
+def test_an_old_join_ends_when_the_kubelet_has_its_certificate_and_leaves_no_token(tmp_path: Path) -> None:
+    copies = f"cp $3 {tmp_path}/seen; echo >/etc/kubernetes/bootstrap-kubelet.conf; echo >/etc/kubernetes/kubelet.conf"
+    assert run(tmp_path, join(release(HOW_TO)), copies, "token: secret\n") == (0, "start kubelet\n")
+    assert (tmp_path / "seen").read_text() == "token: secret\n"
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_an_old_join_that_fails_is_a_failure_at_once(tmp_path: Path) -> None:
+    assert run(tmp_path, join(release(HOW_TO)), "exit 4")[0] == 4

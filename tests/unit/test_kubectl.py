@@ -1,0 +1,50 @@
+"""Where kubectl is run, which depends on what it understands."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from configs.schema import load_cluster
+from tasks import kubectl
+from tasks.ssh import Result
+from tasks.ssh_endpoint import Endpoint
+from tasks.store import Store
+from tests.unit.sample import manifest
+
+ENDPOINT = Endpoint(node="kube-master", host="192.0.2.1")
+
+
+class Pretended:
+    """A connection that answers every command alike and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: tuple[Sequence[str], bytes] = ((), b"")
+
+    def __enter__(self) -> Pretended:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def run(self, words: Sequence[str], *, stdin: bytes, **_: Any) -> Result:
+        self.asked = (words, stdin)
+        return Result(3, "a page\n", "a complaint\n")
+
+
+def test_an_old_kubectl_runs_on_the_control_plane_and_its_words_and_status_come_back(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    connection = Pretended()
+    monkeypatch.setattr(kubectl, "connect", lambda _: connection)
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: False, buffer=io.BytesIO(b"kind: Namespace\n")))
+    old = manifest().model_copy(update={"version": "v1.9.0-alpha.0.ipv6.0"})
+    status = kubectl.run(load_cluster("kube-v6"), old, Store(), ENDPOINT, ["apply", "-f", "-"])
+    words = ["kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf", "apply", "-f", "-"]
+    assert connection.asked == (words, b"kind: Namespace\n")
+    assert status == 3
+    assert capsys.readouterr() == ("a page\n", "a complaint\n")

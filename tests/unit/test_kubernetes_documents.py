@@ -1,0 +1,325 @@
+"""What kubeadm and the kubelet of each age are given, from the how-to's own release to current ones."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+import yaml
+
+from configs.derived import for_registry, image_references
+from configs.errors import ConfigError
+from configs.manifest import BinaryEntry, ImageEntry, Manifest, SourceEntry
+from configs.plan import join_config, plan
+from configs.schema import Cluster, Release, load_cluster, load_release
+from configs.state import NodeState, StageState
+from tests.unit.sample import manifest
+from tests.unit.test_plan import GOLDEN, as_text
+
+HOW_TO = load_cluster("kube-v6")
+HOW_TO_RELEASE = load_release("v1.9.0-alpha.0.ipv6.0")
+CURRENT = load_release("v1.34.2")
+LAB = load_cluster("lab")
+BUILT = load_release("debian-1.20")
+
+HOW_TO_DOCUMENT = """
+apiVersion: kubeadm.k8s.io/v1alpha1
+kind: MasterConfiguration
+api:
+  advertiseAddress: fd00::100
+kubeProxy:
+  bindAddress: "::"
+etcd:
+  image: diverdane/etcd-amd64:3.0.17
+networking:
+  serviceSubnet: fd00:1234::/110
+imageRepository: diverdane
+kubernetesVersion: v1.9.0-alpha.0.ipv6.0
+tokenTTL: 0s
+nodeName: kube-master
+"""
+
+
+def changed(cluster: Cluster, **fields: object) -> Cluster:
+    return cluster.model_copy(update=fields)
+
+
+def fetched(release: Release) -> Manifest:
+    """What a release holds once it has been fetched, with made-up digests."""
+    assert release.fetch is not None
+    images = [(*reference.rpartition("/")[2].split(":"),) for reference in release.fetch.images]
+    return Manifest(
+        name=release.name,
+        version=f"v{release.kubernetes}",
+        key="0" * 64,
+        created="2026-01-02T03:04:05Z",
+        source=SourceEntry(kind="fetched", origin="https://example.org/kubeadm"),
+        binaries=tuple(
+            BinaryEntry(name=name, sha256=f"{number:064x}", size=1000 + number)
+            for number, name in enumerate(("kubeadm", "kubelet", "kubectl"), 1)
+        ),
+        images=tuple(
+            ImageEntry(name=name, tag=tag, digest=f"sha256:{number:064x}", size=5000 + number)
+            for number, (name, tag) in enumerate(images, 100)
+        ),
+        cni=tuple(
+            BinaryEntry(name=name, sha256=f"{number:064x}", size=2000 + number)
+            for number, name in enumerate(("bridge", "host-local", "loopback", "portmap"), 50)
+        ),
+        cni_version=release.cni.version if release.cni else "",
+    )
+
+
+def stage_of(state: NodeState, name: str) -> StageState:
+    found = state.stage(name)
+    assert found is not None
+    return found
+
+
+def text_of(state: NodeState, path: str) -> str:
+    return next(file.content for stage in state.stages for file in stage.files if file.path == path)
+
+
+def documents(cluster: Cluster, release: Release, contents: Manifest | None) -> list[Any]:
+    """kubeadm's documents for the control plane."""
+    state = plan(cluster, release, contents)[cluster.control_plane.name]
+    return list(yaml.safe_load_all(text_of(state, "/etc/kubernetes/kubev6-kubeadm.yaml")))
+
+
+def test_the_how_tos_document_differs_only_where_it_is_wrong_or_a_setting() -> None:
+    (ours,) = documents(HOW_TO, HOW_TO_RELEASE, fetched(HOW_TO_RELEASE))
+    theirs = yaml.safe_load(HOW_TO_DOCUMENT)
+    assert ours.pop("tokenTTL") == "10m0s", "there 0s is 24 hours, and nobody needs the token of init at all"
+    assert ours["networking"].pop("dnsDomain") == "cluster.local", "the default, which can be set"
+    assert ours.pop("imageRepository") == "kube-nat64-dns64:5000", "the cluster's own registry, unless upstream is set"
+    assert ours.pop("etcd") == {"image": "kube-nat64-dns64:5000/etcd-amd64:3.0.17"}
+    for key in ("tokenTTL", "imageRepository", "etcd"):
+        del theirs[key]
+    assert ours == theirs
+
+
+def test_with_images_from_upstream_the_how_tos_document_is_the_how_tos_but_for_the_token() -> None:
+    (ours,) = documents(changed(HOW_TO, images="upstream"), HOW_TO_RELEASE, fetched(HOW_TO_RELEASE))
+    theirs = yaml.safe_load(HOW_TO_DOCUMENT)
+    assert ours | {"tokenTTL": "0s", "networking": theirs["networking"]} == theirs
+
+
+def test_the_how_tos_kubelet_gets_its_dns_by_a_dropin_that_sorts_after_kubeadms() -> None:
+    state = plan(HOW_TO, HOW_TO_RELEASE, fetched(HOW_TO_RELEASE))["kube-minion-1"]
+    dropins = [file.path for file in stage_of(state, "kubernetes").files if "kubelet.service.d" in file.path]
+    assert dropins == sorted(dropins)
+    assert dropins[-1].endswith("/20-kubev6.conf")
+    own = text_of(state, dropins[-1])
+    assert "KUBELET_DNS_ARGS=--cluster-dns=fd00:1234::10 --cluster-domain=cluster.local" in own
+    assert "--pod-infra-container-image=kube-nat64-dns64:5000/pause-amd64:3.0" in own
+    assert "--node-ip" not in own, "an IPv6 address is refused by that kubelet"
+    packaged = text_of(state, dropins[0])
+    assert packaged.index("$KUBELET_NETWORK_ARGS") < packaged.index("$KUBELET_DNS_ARGS")
+    assert "--cni-bin-dir=/opt/cni/bin" in packaged
+
+
+def test_the_how_tos_node_joins_by_a_document_and_not_by_words_that_others_can_read() -> None:
+    document = join_config(
+        HOW_TO,
+        HOW_TO_RELEASE,
+        "v1.9.0-alpha.0.ipv6.0",
+        HOW_TO.node("kube-minion-1"),
+        "abcdef.0123456789abcdef",
+        "sha256:ff",
+    )
+    assert yaml.safe_load(document) == {
+        "apiVersion": "kubeadm.k8s.io/v1alpha1",
+        "kind": "NodeConfiguration",
+        "discoveryTokenAPIServers": ["[fd00::100]:6443"],
+        "discoveryTokenCACertHashes": ["sha256:ff"],
+        "token": "abcdef.0123456789abcdef",
+        "nodeName": "kube-minion-1",
+    }
+
+
+@pytest.mark.parametrize(
+    ("version", "kube_proxy"),
+    [("1.9.0-alpha.0.ipv6.0", {"bindAddress": "::"}), ("1.9.11", {"config": {"bindAddress": "::"}})],
+)
+def test_only_the_how_tos_releases_take_kube_proxys_address_by_itself(version: str, kube_proxy: object) -> None:
+    (document,) = documents(HOW_TO, HOW_TO_RELEASE.model_copy(update={"kubernetes": version}), None)
+    assert document["kubeProxy"] == kube_proxy
+
+
+VERSIONS = [("1.13.12", "v1beta1"), ("1.20.2", "v1beta2"), ("1.30.9", "v1beta3"), ("1.34.2", "v1beta4")]
+
+
+@pytest.mark.parametrize(("version", "api"), VERSIONS)
+def test_newer_kubeadms_get_the_node_ip_with_the_registration(version: str, api: str) -> None:
+    release = BUILT.model_copy(update={"kubernetes": version})
+    init, cluster_document, *_ = documents(LAB, release, None)
+    joined = yaml.safe_load(join_config(LAB, release, version, LAB.node("kube-worker-1"), "t", "sha256:0"))
+    as_list = api == "v1beta4"
+    for document, address in ((init, "fd00::100"), (joined, "fd00::101")):
+        assert document["apiVersion"] == f"kubeadm.k8s.io/{api}"
+        wanted = [{"name": "node-ip", "value": address}] if as_list else {"node-ip": address}
+        assert document["nodeRegistration"]["kubeletExtraArgs"] == wanted
+        socket = document["nodeRegistration"]["criSocket"]
+        assert socket == ("unix:///" if version >= "1.24" else "/") + "run/containerd/containerd.sock"
+    assert cluster_document["networking"]["serviceSubnet"] == "fd00:1234::/110"
+    assert init["localAPIEndpoint"] == {"advertiseAddress": "fd00::100"}
+
+
+@pytest.mark.parametrize(
+    ("version", "dns"), [("v1.20.2", {"type": "CoreDNS", "imageTag": "1.7.0"}), ("v1.34.2", {"imageTag": "1.7.0"})]
+)
+def test_newer_kubeadms_are_not_told_the_kind_of_dns(version: str, dns: object) -> None:
+    contents = manifest(stand_in=False).model_copy(update={"version": version})
+    assert documents(LAB, BUILT, contents)[1]["dns"] == dns
+
+
+def test_a_current_release_is_configured_as_its_kubeadm_wants_it() -> None:
+    bare_metal = load_cluster("bare-metal")
+    init, of_cluster, kubelet, proxy = documents(bare_metal, CURRENT, fetched(CURRENT))
+    assert init["nodeRegistration"] == {
+        "name": "rack-1-control-plane",
+        "criSocket": "unix:///run/containerd/containerd.sock",
+        "kubeletExtraArgs": [{"name": "node-ip", "value": "fd00:d0c::100"}],
+    }
+    assert of_cluster == {
+        "apiVersion": "kubeadm.k8s.io/v1beta4",
+        "kind": "ClusterConfiguration",
+        "clusterName": "rack-1",
+        "kubernetesVersion": "v1.34.2",
+        "imageRepository": "rack-1-support:5000",
+        "networking": {"serviceSubnet": "fd00:d0c:ffff::/112", "dnsDomain": "cluster.local"},
+        "etcd": {"local": {"dataDir": "/var/lib/etcd", "imageTag": "3.6.5-0"}},
+        "dns": {"imageTag": "v1.12.1"},
+    }
+    assert (kubelet["cgroupDriver"], kubelet["failSwapOn"]) == ("systemd", True)
+    assert (proxy["bindAddress"], proxy["mode"]) == ("::", "iptables")
+
+
+@pytest.mark.parametrize("node", ["rack-1-control-plane", "rack-1-worker-1"])
+def test_every_file_of_a_current_release_is_as_in_its_golden_file(node: str) -> None:
+    state = plan(load_cluster("bare-metal"), CURRENT, fetched(CURRENT))[node]
+    stages = tuple(stage_of(state, name) for name in ("runtime", "kubernetes"))
+    text = as_text(NodeState(node, stages))
+    golden = GOLDEN / CURRENT.name / f"{node}.txt"
+    if os.environ.get("KUBEV6_WRITE_GOLDEN"):
+        golden.parent.mkdir(parents=True, exist_ok=True)
+        golden.write_text(text)
+    assert text == golden.read_text()
+
+
+def test_a_current_kubelet_gets_no_option_that_was_taken_from_it() -> None:
+    state = plan(load_cluster("bare-metal"), CURRENT, fetched(CURRENT))["rack-1-worker-1"]
+    text = "".join(file.content for file in stage_of(state, "kubernetes").files)
+    for gone in ("--network-plugin", "--cni-bin-dir", "--pod-infra-container-image", "--container-runtime="):
+        assert gone not in text
+
+
+@pytest.mark.parametrize("version", ["1.11.10", "1.12.10"])
+def test_the_two_apis_that_lived_for_one_version_each_are_refused(version: str) -> None:
+    release = BUILT.model_copy(update={"kubernetes": version})
+    with pytest.raises(ConfigError, match=rf"Kubernetes v{version}: the configuration of its kubeadm \(v1alpha"):
+        plan(LAB, release)
+
+
+def test_a_cluster_can_have_docker_in_place_of_what_its_release_is_used_to() -> None:
+    docker = plan(changed(LAB, runtime="docker"), BUILT, manifest())["kube-worker-1"]
+    usual = plan(LAB, BUILT, manifest())["kube-worker-1"]
+    assert [service.unit for service in stage_of(docker, "runtime").services] == ["docker.service"]
+    assert [service.unit for service in stage_of(usual, "runtime").services] == ["containerd.service"]
+    assert "docker.io" in stage_of(docker, "runtime").packages
+    # Debian's plugins are not where the kubelet looks by itself.
+    assert "--cni-bin-dir=/usr/lib/cni" in text_of(docker, "/etc/systemd/system/kubelet.service.d/20-kubev6.conf")
+    joined = join_config(changed(LAB, runtime="docker"), BUILT, "v1.20.2", LAB.node("kube-worker-1"), "abc", "sha256:0")
+    assert yaml.safe_load(joined)["nodeRegistration"]["criSocket"] == "/var/run/dockershim.sock"
+
+
+@pytest.mark.parametrize(
+    ("runtime", "release", "possible"),
+    [("docker", CURRENT, "containerd"), ("containerd", HOW_TO_RELEASE, "docker")],
+)
+def test_a_runtime_that_a_version_does_not_work_with_is_refused(runtime: str, release: Release, possible: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        plan(changed(LAB, runtime=runtime), release)
+    assert f"Kubernetes v{release.kubernetes} does not work with {runtime}" in str(caught.value)
+    assert f"`runtime: {possible}`" in str(caught.value)
+
+
+def test_docker_leaves_the_network_to_the_pods_bridge_and_takes_images_from_the_registry() -> None:
+    for cluster in (HOW_TO, changed(LAB, runtime="docker")):
+        state = plan(cluster, HOW_TO_RELEASE)[cluster.control_plane.name]
+        daemon = yaml.safe_load(text_of(state, "/etc/docker/daemon.json"))
+        assert (daemon["bridge"], daemon["iptables"], daemon["ip-masq"]) == ("none", False, False)
+        assert daemon["insecure-registries"] == [f"{cluster.support.name}:5000"]
+        assert ("default-runtime" in daemon) is (cluster.lab is not None)
+
+
+def test_a_releases_own_cni_plugins_take_the_place_of_the_distributions_package() -> None:
+    for release, contents, own in ((CURRENT, fetched(CURRENT), True), (BUILT, manifest(), False)):
+        state = plan(LAB, release, contents)["kube-worker-1"]
+        runtime, kubernetes = stage_of(state, "runtime"), stage_of(state, "kubernetes")
+        assert ("containernetworking-plugins" in runtime.packages) is not own
+        plugins = [binary.path for binary in kubernetes.binaries if binary.path.startswith("/opt/cni/bin/")]
+        assert plugins == [f"/opt/cni/bin/{entry.name}" for entry in contents.cni]
+        where = "/opt/cni/bin" if own else "/usr/lib/cni"
+        assert f'bin_dir = "{where}"' in text_of(state, "/etc/containerd/config.toml")
+
+
+def test_the_how_tos_lab_is_the_how_to_on_machines_that_are_containers() -> None:
+    lab = load_cluster("kube-v6-lab")
+    assert [(node.name, node.address) for node in lab.nodes] == [(node.name, node.address) for node in HOW_TO.nodes]
+    state = plan(lab, load_release(lab.release), fetched(HOW_TO_RELEASE))["kube-master"]
+    assert '"default-runtime": "lab"' in text_of(state, "/etc/docker/daemon.json")
+    assert "--fail-swap-on=false" in text_of(state, "/etc/systemd/system/kubelet.service.d/20-kubev6.conf")
+    assert "--cni-bin-dir=/usr/lib/cni" in text_of(state, "/etc/systemd/system/kubelet.service.d/10-kubeadm.conf")
+    assert "--cgroup-driver=cgroupfs" in text_of(state, "/etc/systemd/system/kubelet.service.d/10-kubeadm.conf")
+
+
+@pytest.mark.parametrize(
+    ("cluster", "release", "directory"),
+    [
+        (HOW_TO, HOW_TO_RELEASE, "/opt/cni/bin"),
+        (changed(HOW_TO, cni="system"), HOW_TO_RELEASE, "/usr/lib/cni"),
+        (LAB, HOW_TO_RELEASE, "/usr/lib/cni"),
+        (changed(LAB, cni="release"), HOW_TO_RELEASE, "/opt/cni/bin"),
+        (LAB, CURRENT, "/opt/cni/bin"),
+        (changed(LAB, cni="system"), CURRENT, "/usr/lib/cni"),
+        (LAB, BUILT, "/usr/lib/cni"),
+    ],
+)
+def test_plugins_that_cannot_work_with_a_labs_docker_are_debians_there_and_a_topology_can_say_which(
+    cluster: Cluster, release: Release, directory: str
+) -> None:
+    for contents in (None, fetched(release) if release.fetch else manifest()):
+        kubernetes = stage_of(plan(cluster, release, contents)[cluster.worker_nodes[0].name], "kubernetes")
+        plugins = {binary.path.rpartition("/")[0] for binary in kubernetes.binaries} - {"/usr/bin"}
+        runtime = stage_of(plan(cluster, release, contents)[cluster.worker_nodes[0].name], "runtime")
+        assert ("containernetworking-plugins" in runtime.packages) is (directory == "/usr/lib/cni")
+        assert plugins == ({directory} if contents and directory == "/opt/cni/bin" else set())
+
+
+def test_the_bridge_is_the_only_network_of_pods() -> None:
+    for node in ("kube-master", "kube-minion-1"):
+        runtime = stage_of(plan(HOW_TO, HOW_TO_RELEASE)[node], "runtime")
+        assert runtime.only_files_in == ("/etc/cni/net.d",)
+        ours = [file.path for file in runtime.files if file.path.startswith("/etc/cni/net.d/")]
+        assert ours == ["/etc/cni/net.d/10-bridge-v6.conf"]
+
+
+def test_images_from_upstream_are_their_publishers_and_not_pushed_to_the_registry() -> None:
+    probe = ImageEntry(name="probe", tag="1", digest=f"sha256:{1:064x}", size=1)
+    contents = fetched(CURRENT)
+    contents = contents.model_copy(update={"images": (*contents.images, probe)})
+    upstream = changed(LAB, images="upstream")
+    assert image_references(upstream, CURRENT, contents)["coredns"] == "registry.k8s.io/coredns/coredns:v1.12.1"
+    state = plan(upstream, CURRENT, contents)["kube-control-plane"]
+    assert 'sandbox_image = "registry.k8s.io/pause:3.10.1"' in text_of(state, "/etc/containerd/config.toml")
+    assert documents(upstream, CURRENT, contents)[1]["imageRepository"] == "registry.k8s.io"
+    assert [image.name for image in for_registry(upstream, CURRENT, contents).images] == ["probe"]
+    assert for_registry(upstream, CURRENT, contents).binaries == contents.binaries
+    assert for_registry(LAB, CURRENT, contents) == contents
+
+
+def test_what_was_built_here_is_not_to_be_had_upstream() -> None:
+    with pytest.raises(ConfigError, match=r"those of debian-1\.20 were built here; write `images: registry`"):
+        plan(changed(LAB, images="upstream"), BUILT, manifest())

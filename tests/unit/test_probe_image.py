@@ -1,0 +1,93 @@
+"""The proof's own image with releases that come without it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from configs.manifest import BinaryEntry, ImageEntry, Manifest
+from tasks import docker_build, images, toolchain
+from tasks.probe_image import with_probe
+from tasks.store import CONFIG_TYPE, MANIFEST_TYPE, Store
+from tests.unit.sample import manifest
+
+TAG = docker_build.directory_digest(images.IMAGES / "probe")[:12]
+
+
+def release(store: Store, name: str, *held: ImageEntry) -> Manifest:
+    """A release in the store with these images and one small executable."""
+    sha256, size = store.add_stream([name.encode()])
+    made = manifest().model_copy(
+        update={
+            "name": name,
+            "key": hashlib.sha256(name.encode()).hexdigest(),
+            "binaries": (BinaryEntry(name="kubectl", sha256=sha256, size=size),),
+            "images": held,
+        }
+    )
+    store.write(made)
+    return made
+
+
+def probe(store: Store, tag: str) -> ImageEntry:
+    """An image without layers, kept as the store keeps images."""
+    config, config_size = store.add_stream([b"{}"])
+    described = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST_TYPE,
+        "config": {"mediaType": CONFIG_TYPE, "size": config_size, "digest": f"sha256:{config}"},
+        "layers": [],
+    }
+    digest, _size = store.add_stream([json.dumps(described).encode()])
+    return ImageEntry(name="probe", tag=tag, digest=f"sha256:{digest}", size=1)
+
+
+@pytest.fixture
+def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the images that were built."""
+    names: list[str] = []
+
+    def build_program(name: str, _tools: object, store: Store) -> ImageEntry:
+        names.append(name)
+        return probe(store, TAG)
+
+    monkeypatch.setattr(toolchain, "ready", lambda: None)
+    monkeypatch.setattr(images, "build_program", build_program)
+    return names
+
+
+def test_a_release_that_has_it_is_left_as_it_is(tmp_path: Path, built: list[str]) -> None:
+    store = Store(tmp_path)
+    own = release(store, "own", probe(store, "old"))
+    assert with_probe(own, store) == own
+    assert built == []
+
+
+def test_another_release_of_the_store_lends_it(tmp_path: Path, built: list[str]) -> None:
+    store = Store(tmp_path)
+    release(store, "other", probe(store, TAG))
+    fetched = with_probe(release(store, "fetched"), store)
+    assert [image.name for image in fetched.images] == ["probe"]
+    assert store.read("fetched") == fetched
+    assert built == []
+
+
+def test_one_of_other_sources_is_none_and_it_is_built_once(tmp_path: Path, built: list[str]) -> None:
+    store = Store(tmp_path)
+    release(store, "other", probe(store, "000000000000"))
+    fetched = with_probe(release(store, "fetched"), store)
+    assert with_probe(store.read("fetched"), store) == fetched
+    assert built == ["probe"]
+
+
+def test_one_that_is_damaged_is_none(tmp_path: Path, built: list[str]) -> None:
+    store = Store(tmp_path)
+    lent = probe(store, TAG)
+    release(store, "other", lent)
+    own = release(store, "fetched")
+    store.blob(lent.digest).unlink()
+    with_probe(own, store)
+    assert built == ["probe"]

@@ -1,0 +1,426 @@
+"""Each operating system and networking tool, on the how-to's topology. Golden files hold what is written on them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from ipaddress import IPv6Address
+from pathlib import Path
+
+import pytest
+import yaml
+
+from configs.derived import derive
+from configs.errors import ConfigError, NodeError
+from configs.networking import tools
+from configs.plan import plan_node
+from configs.schema import CONFIGS, Cluster, Uplink, load_cluster, load_release
+from configs.stages.network import network as stage_of
+from configs.state import NodeState, Reload, StageState
+from configs.systems import Claim, Machine, Networking, machine_running, networking_of, system_of, systems
+from flows.cli import main
+from tasks import preflight
+from tests.unit.test_plan import GOLDEN, as_text
+
+HOW_TO = load_cluster("kube-v6")
+RELEASE = load_release(HOW_TO.release)
+BUILT = load_release("debian-1.20")
+SUPPORT, CONTROL_PLANE, WORKER = "kube-nat64-dns64", "kube-master", "kube-minion-1"
+SYSTEMS: dict[str, Machine] = {
+    "centos-7": machine_running("centos-7"),
+    "centos-7 with NetworkManager and firewalld": replace(
+        machine_running("centos-7"), networking="networkmanager", networkmanager=True, firewalld=True
+    ),
+    "rocky-9": replace(machine_running("rocky-9"), networkmanager=True, firewalld=True),
+    "ubuntu-16.04": replace(machine_running("ubuntu-16.04"), sources=("/etc/network/interfaces.d/*.cfg",)),
+    "ubuntu-22.04": replace(machine_running("ubuntu-22.04"), resolved=True, dhcp=("eth0",)),
+    "debian-12 with ifupdown": replace(machine_running("debian-12"), networking="ifupdown"),
+    "debian-12 with networkd": replace(machine_running("debian-12"), networking="networkd", dhcp=("eth0.network",)),
+}
+
+
+def network(node: str, machine: Machine, cluster: Cluster = HOW_TO, version: str = "") -> StageState:
+    release = RELEASE.model_copy(update={"kubernetes": version}) if version else RELEASE
+    return stage_of(derive(cluster, release, None, machine), cluster.node(node))
+
+
+def content(stage: StageState, path: str) -> str:
+    return next(file.content for file in stage.files if file.path == path)
+
+
+@pytest.mark.parametrize("node", [SUPPORT, CONTROL_PLANE, WORKER])
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_the_network_of_every_system_is_planned_as_in_its_golden_file(name: str, node: str) -> None:
+    text = as_text(NodeState(node, (network(node, SYSTEMS[name]),)))
+    golden = GOLDEN / "systems" / name.replace(" ", "-") / f"{node}.txt"
+    if os.environ.get("KUBEV6_WRITE_GOLDEN"):
+        golden.parent.mkdir(parents=True, exist_ok=True)
+        golden.write_text(text)
+    assert text == golden.read_text()
+
+
+TABLES = {
+    SUPPORT: """
+fd00:101::/64 via fd00::101 metric 1024
+fd00:102::/64 via fd00::102 metric 1024
+""",
+    CONTROL_PLANE: """
+64:ff9b::/96 via fd00::64 metric 1024
+fd00:101::/64 via fd00::101 metric 1024
+fd00:102::/64 via fd00::102 metric 1024
+""",
+    WORKER: """
+64:ff9b::/64 via fd00::64 metric 1024
+fd00:102::/64 via fd00::102 metric 1024
+fd00:1234::/64 via fd00::100 metric 1024
+""",
+    "kube-minion-2": """
+64:ff9b::/64 via fd00::64 metric 1024
+fd00:101::/64 via fd00::101 metric 1024
+fd00:1234::/64 via fd00::100 metric 1024
+""",
+}
+"""The how-to's "Add static routes between nodes, pods, and Kubernetes services": its entries of route6-eth1."""
+CORRECTIONS = {
+    "64:ff9b::/64": "64:ff9b::/96",  # the well-known prefix is a /96 (RFC 6052, 2.1)
+    "fd00:1234::/64": "fd00:1234::/110",  # the Service subnet's own length, as in its kubeadm document
+}
+MASTERS_PODS = "fd00:100::/64 via fd00::100 metric 1024"  # the master is Ready, and so has pods of its own
+SERVICES = "fd00:1234::/110 dev eth1 metric 1024"  # the master's own packets to a Service need a route too
+DEFAULT = "::/0 via fd00::64 metric 1024"  # from whose interface this release's kubelet takes the node's address
+ADDITIONS = {
+    SUPPORT: {MASTERS_PODS},
+    CONTROL_PLANE: {SERVICES, DEFAULT},
+    WORKER: {MASTERS_PODS, DEFAULT},
+    "kube-minion-2": {MASTERS_PODS, DEFAULT},
+}
+
+
+@pytest.mark.parametrize("node", TABLES)
+def test_the_how_tos_own_route_tables_are_rendered_with_its_mistakes_mended(
+    node: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["render", "kube-v6", "--os", "centos-7", "--node", node]) == 0
+    rendered = capsys.readouterr().out.partition("/etc/sysconfig/network-scripts/route6-eth1")[2]
+    lines = [line.strip().removeprefix("| ") for line in rendered.splitlines()[1:]]
+    routes = lines[1 : next(number for number, line in enumerate(lines) if " metric " not in line and number)]
+    table = [line for line in TABLES[node].splitlines() if line]
+    for wrong, right in CORRECTIONS.items():
+        table = [line.replace(wrong, right) for line in table]
+    assert [line for line in routes if line not in ADDITIONS[node]] == table
+    assert set(routes) == set(table) | ADDITIONS[node]
+
+
+@pytest.mark.parametrize(
+    ("machine", "system", "networking", "bind"),
+    [
+        ("centos-7", "centos-7", "network-scripts", "named.service"),
+        ("rhel-7.9", "centos-7", "network-scripts", "named.service"),
+        ("rocky-8.10", "rhel-8", "networkmanager", "named.service"),
+        ("almalinux-10.1", "rhel-9", "networkmanager", "named.service"),
+        ("rocky", "rhel-9", "networkmanager", "named.service"),
+        ("ubuntu-16.04", "ubuntu-16.04", "ifupdown", "bind9.service"),
+        ("ubuntu-18.04", "ubuntu-18.04", "netplan", "bind9.service"),
+        ("ubuntu-20.04", "ubuntu", "netplan", "named.service"),
+        ("ubuntu-24.04", "ubuntu", "netplan", "named.service"),
+        ("debian-11", "debian", "networkd", "named.service"),
+        ("debian", "debian", "networkd", "named.service"),
+    ],
+)
+def test_a_machine_is_known_by_id_and_version(machine: str, system: str, networking: Networking, bind: str) -> None:
+    found = machine_running(machine)
+    assert (system_of(found).name, networking_of(found), system_of(found).units["bind"]) == (system, networking, bind)
+
+
+@pytest.mark.parametrize("name", ["fedora-40", "centos-6", "debian-10", "ubuntu-14.04", "", "-", "centos-"])
+def test_a_system_that_nobody_taught_us_is_refused_with_those_that_are_known(name: str) -> None:
+    with pytest.raises(ConfigError, match="known here are almalinux from 8, centos from 7, debian from 11") as error:
+        machine_running(name)
+    assert "\n" not in str(error.value)
+
+
+def test_every_system_names_the_same_things() -> None:
+    names = {key: set(system_of(Machine()).model_dump()[key]) for key in ("packages", "units", "paths")}
+    for system in systems():
+        assert names["packages"] == set(system.packages) | set(system.lacking), system.name
+        assert names["units"] == set(system.units), system.name
+        assert names["paths"] == set(system.paths), system.name
+
+
+def test_a_machine_of_no_known_system_is_refused_by_name_before_it_is_touched() -> None:
+    with pytest.raises(NodeError) as error:
+        preflight.check_machine(HOW_TO, HOW_TO.node(WORKER), Machine("void", "", networking="ifupdown"))
+    text = str(error.value)
+    assert text.startswith("kube-minion-1: preflight: its operating system is void, and known here are almalinux")
+    assert text.endswith("nothing was changed there")
+    with pytest.raises(NodeError, match="its operating system is unknown"):
+        preflight.check_machine(HOW_TO, HOW_TO.node(WORKER), Machine("", ""))
+
+
+@pytest.mark.parametrize(
+    ("machine", "node", "change", "seen"),
+    [
+        ("rocky-9", SUPPORT, {}, "kube-nat64-dns64: registry is not packaged for rhel-9; install another system"),
+        (
+            "centos-7",
+            WORKER,
+            {"runtime": "containerd"},
+            "kube-minion-1: containerd is not packaged for centos-7",
+        ),
+    ],
+)
+def test_what_a_system_has_no_package_of_is_said_with_what_would_do(
+    machine: str, node: str, change: dict[str, str], seen: str
+) -> None:
+    with pytest.raises(ConfigError) as error:
+        plan_node(HOW_TO.model_copy(update=change), BUILT, None, node, machine_running(machine))
+    assert str(error.value).startswith(seen)
+
+
+ETH1 = {
+    "networkd": "/etc/systemd/network/10-kubev6-eth1.network",
+    "ifupdown": "/etc/network/interfaces.d/kubev6-eth1",
+    "netplan": "/etc/netplan/90-kubev6.yaml",
+    "network-scripts": "/etc/sysconfig/network-scripts/ifcfg-eth1",
+    "networkmanager": "/etc/NetworkManager/system-connections/kubev6-eth1.nmconnection",
+}
+
+
+@pytest.mark.parametrize(
+    ("tool", "claim", "contends"),
+    [
+        ("networkd", Claim("/etc/systemd/network/05-all.network", "eth*"), True),
+        ("networkd", Claim("/etc/systemd/network/50-all.network", "eth*"), False),
+        ("networkd", Claim("/etc/systemd/network/05-other.network", "eth0"), False),
+        ("networkd", Claim("/etc/network/interfaces", "eth1", "inet6"), False),
+        ("ifupdown", Claim("/etc/network/interfaces", "eth1", "inet6"), True),
+        ("ifupdown", Claim("/etc/network/interfaces", "eth1", "inet"), False),
+        ("ifupdown", Claim("/etc/network/interfaces", "eth10", "inet6"), False),
+        ("netplan", Claim("/etc/netplan/50-cloud-init.yaml", "eth1"), True),
+        ("netplan", Claim("/run/systemd/network/10-netplan-eth1.network", "eth1"), False),
+        ("network-scripts", Claim("/etc/sysconfig/network-scripts/ifcfg-eth1", "eth1"), False),
+        ("network-scripts", Claim("/etc/sysconfig/network-scripts/ifcfg-lan", "eth1"), True),
+        ("networkmanager", Claim("/etc/sysconfig/network-scripts/ifcfg-eth1", "eth1"), True),
+        ("networkmanager", Claim("/etc/NetworkManager/system-connections/lan.nmconnection", "eth1"), True),
+        ("networkmanager", Claim("/etc/NetworkManager/system-connections/lan.nmconnection", "eth2"), False),
+    ],
+)
+def test_an_interface_that_another_file_configures_is_refused_and_the_file_named(
+    tool: Networking, claim: Claim, contends: bool
+) -> None:
+    found = tools.problems(HOW_TO, Machine(networking=tool, claims=(claim,)))
+    assert bool(found) is contends
+    if contends:
+        assert found[0].startswith(f"{claim.path} configures eth1 already: take eth1 out of it")
+
+
+def test_an_interface_that_is_not_there_is_told_with_those_that_are() -> None:
+    machine = Machine(interfaces=("lo", "ens3", "veth1"))
+    assert tools.problems(SLAAC, machine) == (
+        "it has no interface eth1, it has ens3: name the right one as fabric.interface in the cluster file",
+        "it has no interface eth2, it has ens3: name the right one as uplink.interface in the cluster file",
+    )
+    assert tools.problems(SLAAC, replace(machine, interfaces=("lo", "eth1", "eth2"))) == ()
+    with pytest.raises(
+        NodeError, match=r"^kube-minion-1: preflight: it has no interface eth1.*nothing was changed there$"
+    ):
+        preflight.check_machine(HOW_TO, HOW_TO.node(WORKER), machine)
+
+
+@pytest.mark.parametrize("tool", ETH1)
+def test_ssh_by_an_ipv4_address_on_the_fabric_would_be_cut_and_is_refused(tool: Networking) -> None:
+    found = tools.problems(HOW_TO, Machine(networking=tool, ssh_ipv4="eth1"))
+    assert bool(found) is (tool != "ifupdown")  # its stanza of the other family goes on doing what it did
+    assert tools.problems(HOW_TO, Machine(networking=tool, ssh_ipv4="eth0")) == ()
+
+
+SLAAC = HOW_TO.model_copy(update={"uplink": Uplink(interface="eth2")})
+STATIC = HOW_TO.model_copy(
+    update={
+        "uplink": Uplink.model_validate(
+            {
+                "interface": "eth2",
+                "addressing": "static",
+                "subnet": "2001:db8:1::/64",
+                "gateway": "2001:db8:1::1",
+            }
+        ),
+        "nodes": tuple(
+            node.model_copy(update={"uplink_address": IPv6Address(f"2001:db8:1::{number}")})
+            for number, node in enumerate(HOW_TO.nodes, 10)
+        ),
+    }
+)
+ROUTER_ADVERTISEMENTS = {
+    "networkd": "IPv6AcceptRA=yes",
+    "ifupdown": "iface eth2 inet6 auto\n    accept_ra 2\n",
+    "netplan": "accept-ra: true",
+    "network-scripts": "IPV6FORWARDING=yes\nIPV6_AUTOCONF=yes\n",
+    "networkmanager": "method=auto",
+}
+STATIC_UPLINK = {
+    "networkd": ("Address=2001:db8:1::12/64", "Gateway=2001:db8:1::1"),
+    "ifupdown": ("address 2001:db8:1::12\n    netmask 64", "up ip -6 route replace ::/0 via 2001:db8:1::1 dev eth2"),
+    "netplan": ('addresses: ["2001:db8:1::12/64"]', '{to: "::/0", via: "2001:db8:1::1", metric: 1024}'),
+    "network-scripts": ("IPV6ADDR=2001:db8:1::12/64", "::/0 via 2001:db8:1::1 metric 1024"),
+    "networkmanager": ("address1=2001:db8:1::12/64", "route1=::/0,2001:db8:1::1,1024"),
+}
+
+
+@pytest.mark.parametrize("tool", ETH1)
+def test_an_uplink_by_router_advertisements_is_configured_by_every_tool(tool: Networking) -> None:
+    stage = network(WORKER, Machine(networking=tool), SLAAC)
+    assert any(ROUTER_ADVERTISEMENTS[tool] in file.content for file in stage.files)
+    assert stage.links_up == ("eth2",)
+    assert [address.interface for address in stage.addresses] == ["eth1"]
+
+
+@pytest.mark.parametrize("tool", ["ifupdown", "network-scripts"])
+def test_advertisements_are_accepted_before_forwarding_is_switched_on(tool: Networking) -> None:
+    stage = network(WORKER, Machine(networking=tool), SLAAC)
+    keys = [sysctl.key for sysctl in stage.sysctls]
+    assert keys.index("net.ipv6.conf.eth2.accept_ra") < keys.index("net.ipv6.conf.all.forwarding")
+    assert next(sysctl.value for sysctl in stage.sysctls if sysctl.key.endswith("accept_ra")) == "2"
+    lasting = content(stage, "/etc/sysctl.d/90-kubev6.conf")
+    assert lasting.index("eth2.accept_ra = 2") < lasting.index("all.forwarding")
+
+
+@pytest.mark.parametrize("tool", ["networkd", "netplan", "networkmanager"])
+def test_a_tool_that_listens_to_advertisements_itself_keeps_the_kernels_setting(tool: Networking) -> None:
+    stage = network(WORKER, Machine(networking=tool), SLAAC)
+    assert not any("accept_ra" in sysctl.key for sysctl in stage.sysctls)
+
+
+@pytest.mark.parametrize("tool", ETH1)
+def test_a_static_uplink_is_configured_by_every_tool(tool: Networking) -> None:
+    stage = network(WORKER, Machine(networking=tool), STATIC)
+    for part in STATIC_UPLINK[tool]:
+        assert any(part in file.content for file in stage.files), part
+    assert ("eth2", "2001:db8:1::12/64") in [(each.interface, each.address) for each in stage.addresses]
+
+
+@pytest.mark.parametrize("cluster", [SLAAC, STATIC], ids=["slaac", "static"])
+def test_the_fabrics_default_route_wins_over_the_uplinks_where_a_kubelet_goes_by_it(cluster: Cluster) -> None:
+    stage = network(WORKER, Machine(), cluster)
+    metrics = {route.interface: route.metric for route in stage.routes if route.destination == "::/0"}
+    assert metrics["eth1"] < metrics.get("eth2", 1024)
+    newer = network(WORKER, Machine(), cluster, "1.20.2")
+    assert "eth1" not in {route.interface for route in newer.routes if route.destination == "::/0"}
+
+
+def test_global_addresses_do_as_well_as_local_ones(tmp_path: Path) -> None:
+    data = yaml.safe_load((CONFIGS / "clusters" / "kube-v6.yaml").read_text())
+    data["fabric"]["subnet"] = "2001:db8::/64"
+    data["pods"]["prefix"] = "2001:db8::/32"
+    data["services"]["subnet"] = "2001:db8:1234::/110"
+    for node in data["nodes"]:
+        node["address"] = node["address"].replace("fd00:", "2001:db8:")
+    file = tmp_path / "gua.yaml"
+    file.write_text(yaml.safe_dump(data))
+    cluster = load_cluster(file)
+    for tool in ETH1:
+        stage = network(WORKER, Machine(networking=tool), cluster)  # type: ignore[arg-type]
+        assert [str(address.address) for address in stage.addresses] == ["2001:db8::101/64"]
+        assert [(route.destination, route.via) for route in stage.routes] == [
+            ("64:ff9b::/96", "2001:db8::64"),
+            ("2001:db8:100::/64", "2001:db8::100"),
+            ("2001:db8:102::/64", "2001:db8::102"),
+            ("2001:db8:1234::/110", "2001:db8::100"),
+            ("::/0", "2001:db8::64"),
+        ]
+        assert "fd00:" not in "".join(item.content for item in stage.files)
+        assert "2001:db8::101 kube-minion-1\n" in content(stage, "/etc/hosts")
+
+
+def test_the_hosts_block_holds_ipv6_alone_and_no_ipv4_address_of_the_nodes_own_name_may_stay() -> None:
+    stage = network(CONTROL_PLANE, machine_running("debian-12"))
+    assert all(":" in line.split()[0] for line in content(stage, "/etc/hosts").splitlines())
+    assert stage.no_ipv4_names == (CONTROL_PLANE,)
+
+
+def test_nodes_of_kubernetes_make_selinux_permissive_and_the_support_node_keeps_it() -> None:
+    assert network(CONTROL_PLANE, machine_running("centos-7")).selinux_permissive
+    assert not network(SUPPORT, machine_running("centos-7")).selinux_permissive
+
+
+def test_where_firewalld_guards_a_machine_the_fabric_and_what_is_behind_it_get_a_zone_that_accepts() -> None:
+    machine = replace(machine_running("rocky-9"), firewalld=True)
+    zone = "/etc/firewalld/zones/kubev6.xml"
+    for node, behind in ((WORKER, "cbr0"), (SUPPORT, "nat64")):
+        stage = network(node, machine)
+        text = content(stage, zone)
+        assert 'target="ACCEPT"' in text
+        assert f'<interface name="eth1"/>\n  <interface name="{behind}"/>' in text
+        assert stage.reloads[0] == Reload(("firewall-cmd", "--reload"), when=(zone,))
+        assert "zone=kubev6\n" in content(stage, ETH1["networkmanager"])
+    assert "ZONE=kubev6\n" in content(
+        network(WORKER, replace(SYSTEMS["centos-7"], firewalld=True)), ETH1["network-scripts"]
+    )
+    assert not any("firewalld" in file.path for file in network(WORKER, machine_running("rocky-9")).files)
+
+
+def test_dhcp_brings_neither_the_default_route_nor_resolvers_back() -> None:
+    for name, path, parts in (
+        ("centos-7", "/etc/dhcp/dhclient-enter-hooks", ("unset new_routers", "make_resolv_conf() { :; }")),
+        ("ubuntu-16.04", "/etc/dhcp/dhclient-enter-hooks.d/kubev6", ("unset new_routers", "make_resolv_conf")),
+        ("debian-12 with ifupdown", "/etc/dhcp/dhclient-enter-hooks.d/kubev6", ("unset new_routers",)),
+        (
+            "debian-12 with networkd",
+            "/etc/systemd/network/eth0.network.d/90-kubev6.conf",
+            ("UseRoutes=no",),
+        ),
+        ("ubuntu-22.04", ETH1["netplan"], ("eth0:", "dhcp4-overrides: {use-routes: false, use-dns: false}")),
+        ("ubuntu-22.04", "/etc/systemd/resolved.conf.d/90-kubev6.conf", ("DNS=fd00::64", "Domains=~.")),
+        ("rocky-9", "/etc/NetworkManager/conf.d/90-kubev6.conf", ("dns=none",)),
+    ):
+        for part in parts:
+            assert part in content(network(WORKER, SYSTEMS[name]), path), (name, part)
+    # The support node is dual-stack: it keeps its IPv4 default route and its own resolvers.
+    for machine in SYSTEMS.values():
+        text = as_text(NodeState(SUPPORT, (network(SUPPORT, machine),)))
+        assert not any(
+            word in text for word in ("new_routers", "UseRoutes", "dhcp4-overrides", "dns=none", "resolv.conf")
+        )
+
+
+@pytest.mark.parametrize(
+    ("sources", "needed"),
+    [
+        (("/etc/network/interfaces.d/*",), False),
+        (("/etc/network/interfaces.d/",), False),
+        (("/etc/network/interfaces.d/*.cfg",), True),
+        ((), True),
+    ],
+)
+def test_a_stanza_that_would_not_be_read_gets_a_source_line(sources: tuple[str, ...], needed: bool) -> None:
+    stage = network(WORKER, Machine(networking="ifupdown", sources=sources))
+    lines = [file.content for file in stage.files if file.path == "/etc/network/interfaces" and file.block]
+    assert lines == (["source /etc/network/interfaces.d/kubev6-eth1\n"] if needed else [])
+
+
+@pytest.mark.parametrize("tool", ["netplan", "networkmanager"])
+def test_files_that_a_tool_wants_for_root_alone_are(tool: Networking) -> None:
+    stage = network(WORKER, Machine(networking=tool))
+    assert next(file.mode for file in stage.files if file.path == ETH1[tool]) == 0o600
+
+
+def test_netplans_file_says_what_is_meant() -> None:
+    interfaces = yaml.safe_load(content(network(CONTROL_PLANE, SYSTEMS["ubuntu-22.04"]), ETH1["netplan"]))["network"]
+    assert interfaces["ethernets"]["eth1"]["addresses"] == ["fd00::100/64"]
+    assert {"to": "fd00:1234::/110", "scope": "link", "metric": 1024} in interfaces["ethernets"]["eth1"]["routes"]
+
+
+def test_yum_is_told_where_packages_are_that_the_system_does_not_bring() -> None:
+    text = content(network(WORKER, machine_running("centos-7")), "/etc/yum.repos.d/kubev6.repo")
+    assert "[kubev6-epel]\n" in text
+    assert text.count("gpgcheck=1\n") == text.count("skip_if_unavailable=1\n") == 2
+    assert "docker.com" in content(network(WORKER, machine_running("rocky-9")), "/etc/yum.repos.d/kubev6.repo")
+    assert not any("yum" in file.path for file in network(WORKER, machine_running("debian-12")).files)
+
+
+def test_a_release_is_planned_on_every_system_that_has_what_it_needs() -> None:
+    for name in ("centos-7", "rocky-8", "rocky-9", "ubuntu-22.04", "debian-11", "debian-13"):
+        runtime = "docker" if name == "centos-7" else "containerd"
+        cluster = HOW_TO.model_copy(update={"runtime": runtime})
+        state = plan_node(cluster, BUILT, None, WORKER, machine_running(name))
+        assert [stage.name for stage in state.stages] == ["network", "runtime", "kubernetes"]
