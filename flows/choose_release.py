@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from configs.derived import refuse_misfit
 from configs.errors import KubeV6Error
 from configs.manifest import Manifest
 from configs.schema import Cluster, Release, load_release, shipped
 from tasks.fetch import fetch_release
+from tasks.mirror import Mirror
 from tasks.release import build_release
 from tasks.store import Store
 
@@ -30,43 +32,56 @@ class Chosen:
     why: str
 
 
-def built(cluster: Cluster, store: Store) -> Chosen:
+def built(cluster: Cluster, store: Store, mirror: Mirror | None = None) -> Chosen:
     """What the cluster's release file says, built from source; what has been built already is taken as it is.
 
     A release that cannot be built but fetched is fetched.
+
+    Args:
+        cluster: The topology.
+        store: The release store.
+        mirror: Where a release, or what of it is not built, is fetched from; None for its publishers.
 
     Raises:
         KubeV6Error: It cannot be made.
     """
     release = load_release(cluster.release)
+    refuse_misfit(cluster, release)
     if release.build is None:
-        return _fetched(release, store, "this cluster's release, which is published and not built")
-    return Chosen(release, build_release(release, store=store), "this cluster's release, built from source")
+        return _fetched(release, store, mirror, "this cluster's release, which is published and not built")
+    manifest = build_release(release, store=store, mirror=mirror)
+    return Chosen(release, manifest, "this cluster's release, built from source")
 
 
-def prebuilt(cluster: Cluster, named: str, store: Store) -> Chosen:
+def prebuilt(cluster: Cluster, named: str, store: Store, mirror: Mirror | None = None) -> Chosen:
     """A release that need not be built.
 
-    The one named; else what the store holds for this cluster's release; else the how-to's release by download.
+    The one named; else this cluster's release, from the store or by download; else, where that is not published, the
+    how-to's release.
 
     Args:
         cluster: The topology.
         named: Name of a release, or a release file; empty to leave the choice to the rule above.
         store: The release store.
+        mirror: Where a release is fetched from; None for its publishers.
 
     Raises:
         KubeV6Error: None can be had; the message lists the choices there are.
     """
     if named:
         release = load_release(named)
-        return _held(release, store, "named") or _fetched(release, store, "named, not in the store")
+        refuse_misfit(cluster, release)
+        return _held(release, store, "named") or _fetched(release, store, mirror, "named, not in the store")
     own = load_release(cluster.release)
+    refuse_misfit(cluster, own)
     if held := _held(own, store, "this cluster's release"):
         return held
+    if own.fetch is not None:
+        return _fetched(own, store, mirror, "this cluster's release, not in the store")
     how_to = load_release(HOW_TO)
     none = f"the store has no {own.name}"
     why = f"{none}, so this is the how-to's release"
-    return _held(how_to, store, why) or _fetched(how_to, store, why, failing=f"{none}, and ")
+    return _held(how_to, store, why) or _fetched(how_to, store, mirror, why, failing=f"{none}, and ")
 
 
 def for_plan(cluster: Cluster, store: Store) -> tuple[Release, Manifest | None]:
@@ -84,10 +99,12 @@ def choices(store: Store) -> tuple[str, ...]:
         damaged = "damaged in the store, " if held.get(name) else ""
         if name in held and not damaged:
             continue
+        ways = []
+        if release.fetch is not None:
+            ways.append(f"can be fetched where its publisher is reachable (--prebuilt {name})")
         if release.build is not None:
-            lines.append(f"{name}: {damaged}can be built (deploy without --prebuilt, or `kubev6 build {name}`)")
-        else:
-            lines.append(f"{name}: {damaged}can be fetched where its publisher is reachable (--prebuilt {name})")
+            ways.append(f"can be built (deploy without --prebuilt, or `kubev6 build {name}`)")
+        lines.append(f"{name}: {damaged}{', or '.join(ways)}")
     return tuple(lines)
 
 
@@ -106,12 +123,12 @@ def _held(release: Release, store: Store, why: str) -> Chosen | None:
     return Chosen(release, manifest, f"{why}, from the store")
 
 
-def _fetched(release: Release, store: Store, why: str, *, failing: str = "") -> Chosen:
+def _fetched(release: Release, store: Store, mirror: Mirror | None, why: str, *, failing: str = "") -> Chosen:
     todo = "the choices: " + "; ".join(choices(store))
     if release.fetch is None:
         raise KubeV6Error(f"release {release.name} is not in the store, and it is not published", todo=todo)
     try:
-        return Chosen(release, fetch_release(release, store=store), f"{why}, by download")
+        manifest = fetch_release(release, store=store, mirror=mirror)
     except KubeV6Error as error:
         raise KubeV6Error(
             f"{failing}{release.name} could not be fetched: {error.message}",
@@ -119,3 +136,4 @@ def _fetched(release: Release, store: Store, why: str, *, failing: str = "") -> 
             transient=error.transient,
             detail=error.detail,
         ) from error
+    return Chosen(release, manifest, f"{why}, from the mirror {mirror.root}" if mirror else f"{why}, by download")

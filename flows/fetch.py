@@ -11,6 +11,7 @@ from configs.schema import Release, load_release
 from flows.stages import visible
 from tasks import mirror, mirror_directory
 from tasks.fetch import fetch_release
+from tasks.probe_image import with_probe
 from tasks.store import Store
 
 
@@ -39,4 +40,7 @@ def fetched(release: Release, place: str) -> Manifest:
 @visible("mirror {release.name}")
 def mirrored(release: Release, manifest: Manifest, place: str, to: str) -> int:
     """The release as a directory that others fetch it from."""
-    return mirror_directory.write(release, manifest, Store(), Path(to), mirror.chosen(place))
+    store, fetched_from = Store(), mirror.chosen(place)
+    # The site that reads it may have nothing to build the proof's image with.
+    whole = with_probe(manifest, store, fetched_from)
+    return mirror_directory.write(release, whole, store, Path(to), fetched_from)

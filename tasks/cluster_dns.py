@@ -5,6 +5,7 @@ from __future__ import annotations
 from configs.manifest import ImageEntry, Manifest
 from configs.plan import cluster_dns_manifest, image_reference
 from configs.schema import Cluster
+from configs.versions import kubeadm_api
 from tasks.kubeadm import ADMIN
 from tasks.ssh import Connection
 from tasks.steps import step
@@ -31,7 +32,11 @@ def apply(connection: Connection, cluster: Cluster, manifest: Manifest) -> bool:
         return False
     with step(cluster.name, "cluster DNS") as current:
         objects = cluster_dns_manifest(cluster, manifest.version, image_reference(cluster, manifest, image.name))
-        script = f"kubectl --kubeconfig {ADMIN} apply -f -"
+        kubectl = f"kubectl --kubeconfig {ADMIN}"
+        script = f"{kubectl} apply -f -"
+        if kubeadm_api(manifest.version) == "v1alpha1":
+            # There kubeadm deploys its own whatever it is told, and two would share the Service.
+            script = f"{kubectl} -n kube-system delete deployment kube-dns --ignore-not-found >&2 && {script}"
         lines = connection.run(script, step="cluster DNS", stdin=objects.encode()).stdout.splitlines()
         changed = [line for line in lines if not line.endswith("unchanged")]
         current.ended_as(f"stand-in for CoreDNS, {len(changed)} changes")

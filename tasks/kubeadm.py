@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,15 +11,19 @@ from configs.errors import NodeError
 from configs.manifest import Manifest
 from configs.plan import join_config
 from configs.schema import Cluster, Node, Release
-from configs.stages.kubernetes import KUBEADM_CONFIG
-from configs.versions import image_tag
+from configs.versions import image_tag, kubeadm_starts_kubelet
+from tasks import kubeadm_commands
+from tasks.certificate import public_key_hash
+from tasks.on_node.kubeadm_lock import LOCK
 from tasks.paths import cluster_dir
+from tasks.program import program
+from tasks.shell import quote
 from tasks.ssh import Connection
 from tasks.steps import step
 
-PROBE = Path(__file__).with_name("on_node") / "kubeadm_probe.py"
 ADMIN = "/etc/kubernetes/admin.conf"
-JOIN_CONFIG = "/run/kubev6-join.yaml"
+CA_CERTIFICATE = "/etc/kubernetes/pki/ca.crt"
+TOKEN = re.compile(r"^[a-z0-9]{6}\.[a-z0-9]{16}$", re.MULTILINE)
 INIT_SECONDS = 420
 JOIN_SECONDS = 300
 
@@ -51,8 +55,8 @@ def is_member(connection: Connection, cluster: Cluster, manifest: Manifest, node
     """
     wanted = f"https://[{cluster.control_plane.address}]:6443"
     asked = {"node": node.name, "control_plane": "control-plane" in node.roles, "wanted": wanted}
-    seen = connection.run_python(PROBE.read_text(), asked, step="kubeadm probe", timeout=120)
-    reset = "take it out of there first (kubeadm reset on the node)"
+    seen = connection.run_python(program("kubeadm_probe"), asked, step="kubeadm probe", timeout=INIT_SECONDS + 120)
+    reset = f"take it out of there first (kubev6 reset {node.name}, or kubeadm reset on the node)"
     if seen["server"] and seen["server"] != wanted:
         raise NodeError(node.name, "kubeadm", f"belongs to the cluster at {seen['server']}, not {wanted}", todo=reset)
     tag = image_tag(manifest.version)
@@ -68,8 +72,6 @@ def is_member(connection: Connection, cluster: Cluster, manifest: Manifest, node
 
 def init(connection: Connection, cluster: Cluster, manifest: Manifest) -> bool:
     """Run ``kubeadm init`` unless this control plane works already.
-
-    kubeadm's own preflight wants crictl and is skipped: what it would check is checked by the stages before.
 
     Args:
         connection: To the control plane, whose kubernetes stage has been applied.
@@ -87,18 +89,11 @@ def init(connection: Connection, cluster: Cluster, manifest: Manifest) -> bool:
         if is_member(connection, cluster, manifest, node):
             current.ended_as("already done")
             return False
-        skip = ["preflight"]
-        if any(image.stand_in_for == "CoreDNS" for image in manifest.images):
-            skip.append("addon/coredns")
-        _kubeadm(
-            connection,
-            "init",
-            f"kubeadm init --config {KUBEADM_CONFIG} --skip-phases={','.join(skip)} --skip-token-print",
-            INIT_SECONDS,
-        )
+        _kubeadm(connection, "init", kubeadm_commands.init(manifest), INIT_SECONDS)
         # kubeadm made a token for joining that nobody has asked for.
-        tokens = "secrets --field-selector type=bootstrap.kubernetes.io/token"
-        connection.run(f"kubectl --kubeconfig {ADMIN} -n kube-system delete {tokens}", step="kubeadm init")
+        kubectl = f"kubectl --kubeconfig {ADMIN} -n kube-system"
+        tokens = f"{kubectl} get secrets -o name | grep /bootstrap-token-"
+        connection.run(f"{tokens} | xargs -r {kubectl} delete", step="kubeadm init")
         current.ended_as(f"control plane at [{node.address}]:6443")
         return True
 
@@ -108,12 +103,18 @@ def join_credentials(connection: Connection) -> JoinCredentials:
 
     Args:
         connection: To the control plane.
+
+    Raises:
+        NodeError: kubeadm made none.
     """
-    create = f"kubeadm --kubeconfig {ADMIN} token create --ttl 10m --description 'kubev6 join' --print-join-command"
-    # Its answer is the command that a person would type on the node, with both in it.
-    words = connection.run(create, step="join token").stdout.split()
-    options = dict(itertools.pairwise(words))
-    return JoinCredentials(token=options["--token"], ca_hash=options["--discovery-token-ca-cert-hash"])
+    create = f"kubeadm token create --kubeconfig {ADMIN} --ttl 10m --description 'kubev6 join'"
+    # The token last: what fails before it shows its output.
+    said = connection.run(f"cat {CA_CERTIFICATE} && {create}", step="join token").stdout
+    certificate, end, printed = said.partition("-----END CERTIFICATE-----")
+    token = TOKEN.search(printed)
+    if token is None:
+        raise NodeError(connection.node, "join token", "kubeadm printed no token", todo="deploy again")
+    return JoinCredentials(token=token[0], ca_hash=public_key_hash(certificate.strip() + end))
 
 
 def drop_credentials(connection: Connection, credentials: JoinCredentials) -> None:
@@ -124,7 +125,7 @@ def drop_credentials(connection: Connection, credentials: JoinCredentials) -> No
         credentials: What :func:`join_credentials` returned.
     """
     identifier = credentials.token.split(".")[0]
-    connection.run(f"kubeadm --kubeconfig {ADMIN} token delete {identifier}", step="drop join token")
+    connection.run(f"kubeadm token delete --kubeconfig {ADMIN} {identifier}", step="drop join token")
 
 
 def join(
@@ -144,15 +145,19 @@ def join(
         NodeError: It failed; the detail holds its output and the last lines of the kubelet.
     """
     document = join_config(cluster, release, manifest.version, node, credentials.token, credentials.ca_hash)
-    script = (
-        f"umask 077; trap 'rm -f {JOIN_CONFIG}' EXIT; cat >{JOIN_CONFIG}; "
-        f"kubeadm join --config {JOIN_CONFIG} --skip-phases=preflight"
-    )
-    _kubeadm(connection, "join", script, JOIN_SECONDS, stdin=document.encode())
+    _kubeadm(connection, "join", kubeadm_commands.join(manifest), JOIN_SECONDS, stdin=document.encode())
+    if not kubeadm_starts_kubelet(manifest.version) and not is_member(connection, cluster, manifest, node):
+        raise NodeError(
+            node.name,
+            "kubeadm join",
+            "its kubelet has a certificate, and yet the API server does not know the node",
+            todo=f"see what the kubelet says (kubev6 ssh {node.name} -- journalctl -u kubelet)",
+        )
 
 
 def _kubeadm(connection: Connection, verb: str, script: str, timeout: float, stdin: bytes = b"") -> None:
-    done = connection.run(f"({script}) 2>&1", step=f"kubeadm {verb}", stdin=stdin, timeout=timeout, check=False)
+    alone = ["flock", LOCK, "sh", "-c", script]
+    done = connection.run(f"{quote(alone)} 2>&1", step=f"kubeadm {verb}", stdin=stdin, timeout=timeout, check=False)
     if done.status == 0:
         return
     kubelet = connection.run("journalctl --no-pager -q -u kubelet -n 40", step="kubelet log", check=False).stdout

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import docker
 
+from configs.versions import Runtime
 from tasks import base_image, container_engine, docker_build
 from tasks.apt_sources import CODENAME
 from tasks.exclusive import exclusive
@@ -14,7 +15,9 @@ from tasks.paths import REPO, cache_dir
 from tasks.steps import step
 
 RECIPE = REPO / "build" / "lab"
-"""The Dockerfile, and ``root/``, which is copied onto the machines as it is."""
+"""The Dockerfile, and the directories that it copies onto the machines as they are."""
+NODES: dict[Runtime, str] = {"containerd": "node", "docker": "docker-node"}
+"""Which image a node of Kubernetes is made from, by its container runtime."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +35,11 @@ class LabImages:
     support: str
 
 
-def lab_images() -> LabImages:
+def lab_images(runtime: Runtime) -> LabImages:
     """The images, built where this machine's engine does not hold current ones.
+
+    Args:
+        runtime: What runs the containers of Kubernetes on the machines.
 
     Raises:
         KubeV6Error: One cannot be built.
@@ -41,10 +47,10 @@ def lab_images() -> LabImages:
     client = container_engine.client()
     base = base_image.base_image()
     inputs = _inputs(client, base)
-    images = LabImages(*(f"kubev6/lab-{kind}:{CODENAME}" for kind in ("machine", "node", "support")))
+    targets = ("machine", NODES[runtime], "support")
+    references = [f"kubev6/lab-{target}:{CODENAME}" for target in targets]
     with exclusive(cache_dir() / "lab-images.lock"):
-        for target in ("machine", "node", "support"):
-            reference = str(getattr(images, target))
+        for target, reference in zip(targets, references, strict=True):
             if docker_build.is_current(client, reference, inputs):
                 continue
             with step("docker", f"lab image {target}") as shown:
@@ -58,7 +64,7 @@ def lab_images() -> LabImages:
                     target=target,
                     arguments={"BASE": base},
                 )
-    return images
+    return LabImages(*references)
 
 
 def _inputs(client: docker.DockerClient, base: str) -> str:

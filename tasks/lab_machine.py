@@ -38,6 +38,8 @@ BOOT_DEADLINE = 60.0
 
 _HOST_KEY = "/etc/ssh/ssh_host_ed25519_key.pub"
 _AUTHORIZED_KEYS = "/root/.ssh/authorized_keys"
+_ATTEMPTS = 5
+"""How often a file of a machine is asked for: an engine under load now and then loses what a command prints."""
 _REUSABLE = {"running", "exited", "paused", "restarting"}
 """States of a container that was completely made. Others are left by an interrupted or killed engine."""
 
@@ -305,8 +307,13 @@ def exchange_keys(node: str, container: Container, public_key: str) -> str:
         NodeError: The machine has no host key.
         KubeV6Error: Nothing can be run in the container.
     """
-    text = _exec(node, container, ["sh", "-c", f"cat {_HOST_KEY} || exit; cat {_AUTHORIZED_KEYS} 2>/dev/null; true"])
-    host_key, _, authorized = text.partition("\n")
+    ask = ["sh", "-c", f"cat {_HOST_KEY} || exit; cat {_AUTHORIZED_KEYS} 2>/dev/null; true"]
+    for _ in range(_ATTEMPTS):
+        host_key, _, authorized = _exec(node, container, ask).partition("\n")
+        if host_key:
+            break
+    else:
+        raise NodeError(node, "boot", f"{_HOST_KEY} could not be read", todo="deploy again", transient=True)
     if public_key not in authorized.splitlines(keepends=True):
         _put_key(container, authorized + public_key)
     return " ".join(host_key.split()[:2])

@@ -19,6 +19,10 @@ NAMED = 3
 """How many missing files an error names; the run log has all of them."""
 
 
+class LackingError(KubeV6Error):
+    """A mirror does not have what was looked for there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Mirror:
     """A mirror.
@@ -41,10 +45,10 @@ class Mirror:
         """Where an image is in this mirror: an address or a path."""
         return f"{self.root}/{path_of_image(reference)}"
 
-    def lacks(self, paths: Sequence[str]) -> KubeV6Error:
+    def lacks(self, paths: Sequence[str]) -> LackingError:
         """The error that says which files this mirror does not have."""
         more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
-        return KubeV6Error(
+        return LackingError(
             f"the mirror {self.root} has no {', '.join(paths[:NAMED])}{more}",
             todo="put it there (`kubev6 fetch RELEASE --to DIRECTORY` writes a whole mirror), or do without the mirror",
             detail="missing there:\n" + "\n".join(paths),

@@ -18,7 +18,7 @@ from typing import IO
 from configs.errors import ConfigError, KubeV6Error
 from configs.manifest import Manifest
 from configs.schema import Release
-from tasks import image_archive
+from tasks import image_archive, probe_image
 from tasks.fetch_file import fetch_file
 from tasks.mirror import Mirror, full_reference, path_of_file, path_of_image
 from tasks.steps import Step, step
@@ -78,8 +78,9 @@ def _files(
         yield path_of_file(wanted.url), partial(_copy, store.blob(sha256))
         if wanted.sha256_url:
             yield path_of_file(wanted.sha256_url), partial(_say, f"{sha256}\n")
-    references = release.fetch.images if release.fetch else ()
-    for reference, image in zip(references, manifest.images, strict=True):
+    published = {each.rpartition("/")[2]: each for each in (release.fetch.images if release.fetch else ())}
+    for image in manifest.images:
+        reference = published.get(f"{image.name}:{image.tag}") or probe_image.reference(image.tag)
         yield path_of_image(reference), partial(image_archive.write, image, full_reference(reference), store)
 
 

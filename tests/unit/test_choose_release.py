@@ -82,6 +82,16 @@ def test_what_cannot_be_downloaded_lists_the_choices_and_is_not_tried_again(
         assert not caught.value.transient
 
 
+def test_a_clusters_own_release_that_is_published_is_fetched_before_the_how_tos(
+    tmp_path: Path, store: Store, cluster: Cluster
+) -> None:
+    there = tmp_path / "far.yaml"
+    there.write_text(UNREACHABLE.format(name="far"))
+    own = cluster.model_copy(update={"release": str(there)})
+    with pytest.raises(KubeV6Error, match=r"^far could not be fetched: kubeadm: http://no-such-host\.invalid/kubeadm"):
+        prebuilt(own, "", store)
+
+
 def test_what_is_damaged_and_published_is_fetched_again(tmp_path: Path, store: Store, cluster: Cluster) -> None:
     manifest = kept(store, "far")
     store.blob(manifest.binaries[0].sha256).unlink()

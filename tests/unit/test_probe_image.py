@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from configs.manifest import BinaryEntry, ImageEntry, Manifest
-from tasks import docker_build, images, toolchain
+from configs.schema import load_release
+from tasks import docker_build, images, mirror_directory, toolchain
+from tasks.mirror import Mirror
 from tasks.probe_image import with_probe
 from tasks.store import CONFIG_TYPE, MANIFEST_TYPE, Store
 from tests.unit.sample import manifest
@@ -34,14 +36,14 @@ def release(store: Store, name: str, *held: ImageEntry) -> Manifest:
 
 def probe(store: Store, tag: str) -> ImageEntry:
     """An image without layers, kept as the store keeps images."""
-    config, config_size = store.add_stream([b"{}"])
+    config, config_size = store.add_stream([b'{"rootfs": {"diff_ids": []}}'])
     described = {
         "schemaVersion": 2,
         "mediaType": MANIFEST_TYPE,
         "config": {"mediaType": CONFIG_TYPE, "size": config_size, "digest": f"sha256:{config}"},
         "layers": [],
     }
-    digest, _size = store.add_stream([json.dumps(described).encode()])
+    digest, _size = store.add_stream([json.dumps(described, indent=1).encode()])
     return ImageEntry(name="probe", tag=tag, digest=f"sha256:{digest}", size=1)
 
 
@@ -90,4 +92,23 @@ def test_one_that_is_damaged_is_none(tmp_path: Path, built: list[str]) -> None:
     own = release(store, "fetched")
     store.blob(lent.digest).unlink()
     with_probe(own, store)
+    assert built == ["probe"]
+
+
+def test_a_site_that_cannot_build_has_it_from_the_mirror_that_was_written_for_it(
+    tmp_path: Path, built: list[str]
+) -> None:
+    there, here = Store(tmp_path / "there"), Store(tmp_path / "here")
+    whole = release(there, "fetched", probe(there, TAG))
+    mirror_directory.write(load_release("debian-1.20"), whole, there, tmp_path / "mirror", None)
+    assert (tmp_path / "mirror" / "localhost" / "kubev6" / "probe" / f"{TAG}.tar").is_file()
+    come = with_probe(release(here, "fetched"), here, Mirror(str(tmp_path / "mirror")))
+    assert [image.digest for image in come.images] == [whole.images[0].digest]
+    assert built == []
+
+
+def test_where_the_mirror_lacks_it_too_it_is_built(tmp_path: Path, built: list[str]) -> None:
+    (tmp_path / "mirror").mkdir()
+    store = Store(tmp_path / "store")
+    with_probe(release(store, "fetched"), store, Mirror(str(tmp_path / "mirror")))
     assert built == ["probe"]

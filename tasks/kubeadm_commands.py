@@ -1,0 +1,54 @@
+"""What kubeadm is told to do on a node, in the words that its version understands. Pure."""
+
+from __future__ import annotations
+
+from configs.manifest import Manifest
+from configs.stages.kubernetes import KUBEADM_CONFIG
+from configs.versions import kubeadm_starts_kubelet, skip_preflight
+
+JOIN_CONFIG = "/run/kubev6-join.yaml"
+KUBELET_CONFIG = "/etc/kubernetes/kubelet.conf"
+BOOTSTRAP_CONFIG = "/etc/kubernetes/bootstrap-kubelet.conf"
+REGISTER_SECONDS = 60
+"""How long a kubelet may take to get a certificate of its own, where kubeadm does not wait for that itself."""
+
+
+def init(manifest: Manifest) -> str:
+    """The script that makes a control plane of a node.
+
+    kubeadm's own preflight is left out: it wants crictl, which no distribution packages, and what it would check is
+    checked by the stages before.
+
+    Args:
+        manifest: The release.
+    """
+    skip = skip_preflight("init", manifest.version)
+    command = f"kubeadm init --config {KUBEADM_CONFIG} --skip-token-print {skip}"
+    stand_in = any(image.stand_in_for == "CoreDNS" for image in manifest.images)
+    if stand_in and skip.startswith("--skip-phases"):
+        command += " --skip-phases=addon/coredns"
+    return command if kubeadm_starts_kubelet(manifest.version) else _with_kubelet(command)
+
+
+def join(manifest: Manifest) -> str:
+    """The script that joins a node to the cluster. It takes kubeadm's document, which holds a token, as its input.
+
+    Args:
+        manifest: The release.
+    """
+    take = f"umask 077; trap 'rm -f {JOIN_CONFIG}' EXIT; cat >{JOIN_CONFIG}"
+    command = f"kubeadm join --config {JOIN_CONFIG} {skip_preflight('join', manifest.version)}"
+    if kubeadm_starts_kubelet(manifest.version):
+        return f"{take}; {command}"
+    # This kubeadm ends when the kubelet has been told whom to ask for its certificate.
+    registered = f"timeout {REGISTER_SECONDS} sh -c 'until [ -s {KUBELET_CONFIG} ]; do sleep 0.2; done'"
+    return f"{take}; ({_with_kubelet(command)}) && {registered}"
+
+
+def _with_kubelet(command: str) -> str:
+    """A kubeadm that waits for a kubelet which somebody else has to start: as soon as its configuration is there."""
+    configured = f"[ -s {KUBELET_CONFIG} ] || [ -s {BOOTSTRAP_CONFIG} ]"
+    return (
+        f"{command} & kubeadm=$!; until {configured} || ! kill -0 $kubeadm 2>/dev/null; do sleep 0.2; done; "
+        "systemctl start kubelet; wait $kubeadm"
+    )
