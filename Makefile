@@ -66,14 +66,18 @@ packages:
 	$$install || { $$sudo apt-get update -q && $$install; }
 
 # The tests talk to an sshd that they start themselves. One that Debian starts for this machine is not wanted.
+# Reports are looked at in a real browser.
 test-packages: | packages
-	@[ -x /usr/sbin/sshd ] && command -v ip >/dev/null || { \
-		sudo=''; [ "$$(id -u)" = 0 ] || sudo='sudo'; \
-		echo 'Installing iproute2 and openssh-server for the tests, the service of the latter masked'; \
-		[ -x /usr/sbin/sshd ] || $$sudo ln -sf /dev/null /etc/systemd/system/ssh.service; \
-		install="$$sudo env DEBIAN_FRONTEND=noninteractive \
-			apt-get install -q -y --no-install-recommends iproute2 openssh-server"; \
-		$$install || { $$sudo apt-get update -q && $$install; }; }
+	@missing=''; \
+	[ -x /usr/sbin/sshd ] || missing="$$missing openssh-server"; \
+	command -v ip >/dev/null || missing="$$missing iproute2"; \
+	command -v chromium >/dev/null || missing="$$missing chromium"; \
+	[ -n "$$missing" ] || exit 0; \
+	sudo=''; [ "$$(id -u)" = 0 ] || sudo='sudo'; \
+	echo "Installing for the tests:$$missing; no service of theirs is started"; \
+	[ -x /usr/sbin/sshd ] || $$sudo ln -sf /dev/null /etc/systemd/system/ssh.service; \
+	install="$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends$$missing"; \
+	$$install || { $$sudo apt-get update -q && $$install; }
 
 docker-group: | packages
 	@[ "$$(id -u)" = 0 ] || [ -n "$$DOCKER_HOST" ] || getent group docker | grep -qw "$$(id -un)" || { \
