@@ -6,21 +6,28 @@ from prefect import flow, task
 
 from configs.manifest import Manifest
 from configs.schema import Release, load_release
+from flows.recording import note_release
+from tasks import mirror
 from tasks.release import build_release
 from tasks.store import Store
 
 
 @flow(name="kubev6-build", flow_run_name="build-{named}")
-def build(named: str = "debian-1.20") -> Manifest:
+def build(named: str = "debian-1.20", sources: dict[str, str] | None = None, mirror: str = "") -> Manifest:
     """Build a release and keep it in the store; what has been built already is taken as it is.
 
     Args:
         named: A release file, or the name of a shipped one.
+        sources: Other places for the remotes of its series, by name.
+        mirror: Where other projects' images are read from; empty for what ``KUBEV6_MIRROR`` names, else for their
+            publishers.
     """
-    return made(load_release(named))
+    return made(load_release(named), sources or {}, mirror)
 
 
 @task(task_run_name="build {release.name}", persist_result=False)
-def made(release: Release) -> Manifest:
+def made(release: Release, sources: dict[str, str], place: str) -> Manifest:
     """The release, whole and in the store. Running it again goes on from what is done."""
-    return build_release(release, store=Store())
+    manifest = build_release(release, store=Store(), sources=sources, mirror=mirror.chosen(place))
+    note_release(manifest, "built from source")
+    return manifest

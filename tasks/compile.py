@@ -1,4 +1,4 @@
-"""Compiling, inside a container of the toolchain image.
+"""Compiling, inside a container of the toolchain image or of one that the release names.
 
 The container sees the working directory of the series, at the place where Go's older layout wants it, and a build
 cache that is kept between runs and shared by all series. It has no network.
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from configs.errors import KubeV6Error
 from tasks import toolchain
+from tasks.compiler import Compiler
 from tasks.paths import cache_dir, data_dir
 from tasks.steps import step
 from tasks.toolchain import Toolchain, write_whole
@@ -30,12 +31,28 @@ TARGETS = (
 """What is compiled of Kubernetes, besides ``pause``."""
 
 TREE = "/go/src/k8s.io/kubernetes"
-# Kubernetes' makefiles insist on a build cache below _output, so ours is mounted there.
+CACHE = f"{TREE}/_output/local/go/cache"
+"""Where the container has the build cache. Newer makefiles of Kubernetes insist on one below ``_output``."""
 COMPILE = f"""
 cd {TREE}
+# Old trees compare Go's version as text, for which 1.19 is less than 1.8.3. They let development versions pass, so Go
+# says that it is one.
+if grep -qsF '"${{go_version[2]}}" <' hack/lib/golang.sh; then
+    mkdir /tmp/bin
+    cat > /tmp/bin/go <<GO
+#!/bin/sh
+[ "\\$*" = version ] && exec echo "go version devel $(go version | cut -d ' ' -f 3-)"
+exec $(command -v go) "\\$@"
+GO
+    chmod +x /tmp/bin/go
+    PATH=/tmp/bin:$PATH
+fi
 make all GOFLAGS=-v WHAT="$1"
-cp "_output/local/bin/$(go env GOOS)/$(go env GOARCH)"/* /results/
-gcc -Os -Wall -Werror -static -s -DVERSION="$2" -o /results/pause build/pause/linux/pause.c
+# make also copies them to _output/local/bin, but with rsync, which images with Go do not have.
+for target in $1; do
+    cp "_output/local/go/bin/${{target##*/}}" /results/
+done
+gcc -Os -Wall -Werror -static -s -DVERSION="$2" -o /results/pause "$3"
 """
 COMPILE_PROGRAM = """
 cd /program
@@ -44,6 +61,7 @@ go build -trimpath -ldflags '-s -w -buildid=' -o /results/"$1" .
 ENVIRONMENT = {
     "GOPATH": "/go",
     "GO111MODULE": "off",
+    "GOCACHE": CACHE,
     "CGO_ENABLED": "0",
     "KUBE_GIT_VERSION_FILE": "/version/stamp",
 }
@@ -76,6 +94,7 @@ def pause_version(tree: Path) -> str:
     """
     for pattern, expression in (
         ("cmd/kubeadm/app/constants/*.go", r'^\s*PauseVersion = "(\S+)"$'),
+        ("cmd/kubelet/app/options/container_runtime.go", r'^\s*defaultPodSandboxImageVersion += "(\S+)"$'),
         ("build/pause/Makefile", r"^TAG *\??= *(\S+)$"),
     ):
         for path in sorted(tree.glob(pattern)):
@@ -84,8 +103,26 @@ def pause_version(tree: Path) -> str:
     raise KubeV6Error(f"{tree}: says no version of pause", todo="this tree's layout is not known here")
 
 
+def pause_source(tree: Path) -> str:
+    """Where the source of pause is in a tree; it has moved since there is one for Windows too.
+
+    Raises:
+        KubeV6Error: The tree has none.
+    """
+    return _first(tree, ("build/pause/linux/pause.c", "build/pause/pause.c"))
+
+
+def targets(tree: Path) -> tuple[str, ...]:
+    """Directories of :data:`TARGETS` in a tree: the scheduler's was ``plugin/cmd/kube-scheduler`` until 1.10.
+
+    Raises:
+        KubeV6Error: The tree lacks one.
+    """
+    return tuple(_first(tree, (f"cmd/{name}", f"plugin/cmd/{name}")) for name in TARGETS)
+
+
 def compile_tree(
-    tree: Path, *, series: str, version: str, commit: str, timestamp: int, tools: Toolchain
+    tree: Path, *, series: str, version: str, commit: str, timestamp: int, compiler: Compiler
 ) -> dict[str, Path]:
     """Compile :data:`TARGETS` and pause.
 
@@ -96,7 +133,7 @@ def compile_tree(
         commit: Commit id that the binaries report.
         timestamp: Build date that they report, seconds since 1970; not the clock's, so that the bytes do not
             depend on when they were made.
-        tools: What to compile with.
+        compiler: What to compile with.
 
     Returns:
         Path of each executable by name. The next compilation of this series overwrites them.
@@ -105,6 +142,7 @@ def compile_tree(
         KubeV6Error: It does not compile, or there is too little disk. The whole output is in the data directory's
             ``logs/compile-<series>.log``.
     """
+    arguments = [" ".join(targets(tree)), f"v{pause_version(tree)}", pause_source(tree)]
     results = cache_dir() / "results" / series
     shutil.rmtree(results, ignore_errors=True)
     results.mkdir(parents=True)
@@ -112,7 +150,8 @@ def compile_tree(
     _need_space(cache)
     cache.mkdir(parents=True, exist_ok=True)
     mount_point = tree / "_output" / "local" / "go" / "cache"
-    mount_point.mkdir(parents=True, exist_ok=True)
+    for directory in (mount_point, *compiler.library):
+        directory.mkdir(parents=True, exist_ok=True)
     stamp = cache_dir() / "stamps" / series
     major, minor = re.findall(r"\d+", version)[:2]
     write_whole(
@@ -128,7 +167,7 @@ def compile_tree(
             log.write(line + "\n")
             if _PACKAGE.match(line) and "/" in line:
                 packages += 1
-                shown.progress(f"{packages} packages")
+                shown.progress(f"{packages} packages", packages)
             elif line.startswith("+++"):
                 shown.progress(line.split("] ", 1)[-1])
 
@@ -137,17 +176,10 @@ def compile_tree(
         with log_file.open("w", buffering=1) as log:
             try:
                 toolchain.run(
-                    tools.image,
-                    [
-                        "bash",
-                        "-euc",
-                        COMPILE,
-                        "compile",
-                        " ".join(f"cmd/{target}" for target in TARGETS),
-                        f"v{pause_version(tree)}",
-                    ],
+                    compiler.image,
+                    ["bash", "-euc", COMPILE, "compile", *arguments],
                     name="compile",
-                    mounts={tree: TREE, cache: f"{TREE}/_output/local/go/cache", results: "/results"},
+                    mounts={tree: TREE, cache: CACHE, results: "/results", **compiler.library},
                     read_only={stamp: "/version"},
                     environment={**ENVIRONMENT, "SOURCE_DATE_EPOCH": str(timestamp)},
                     as_caller=True,
@@ -191,6 +223,14 @@ def compile_program(directory: Path, name: str, tools: Toolchain) -> Path:
         deadline=600,
     )
     return results / name
+
+
+def _first(tree: Path, places: Sequence[str]) -> str:
+    """The first of some places that a tree has."""
+    for place in places:
+        if (tree / place).exists():
+            return place
+    raise KubeV6Error(f"{tree}: has no {' and no '.join(places)}", todo="this tree's layout is not known here")
 
 
 def _need_space(cache: Path) -> None:

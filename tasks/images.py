@@ -19,7 +19,8 @@ from configs.errors import KubeV6Error
 from configs.manifest import ImageEntry
 from tasks import compile, container_engine, docker_build
 from tasks.docker_pull import pull
-from tasks.paths import REPO
+from tasks.exclusive import exclusive
+from tasks.paths import REPO, cache_dir
 from tasks.steps import Step, step
 from tasks.store import Store
 from tasks.toolchain import Toolchain, context_of
@@ -51,9 +52,10 @@ def build(
     Raises:
         KubeV6Error: The build failed, or the store cannot be written.
     """
-    with step(name, "image") as shown:
+    # What two builds have in common is kept by the engine as steps of the first, and goes when that is removed.
+    with step(name, "image") as shown, exclusive(cache_dir() / "images" / f"{name}.lock"):
         recipe = IMAGES / name / "Dockerfile"
-        # The engine's copy is only on its way to the store; under a name of its own, two processes may make one each.
+        # The engine's copy is only on its way to the store.
         reference = f"kubev6/{name}:{tag}.{os.getpid()}"
         with context_of({"Dockerfile": recipe, **(files or {})}) as context:
             docker_build.build(

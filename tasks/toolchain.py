@@ -24,6 +24,7 @@ from docker.models.containers import Container
 
 from configs.errors import KubeV6Error
 from tasks import base_image, container_engine, docker_build
+from tasks.command_log import ran
 from tasks.paths import REPO, cache_dir
 from tasks.steps import step
 
@@ -158,6 +159,7 @@ def run(
     Raises:
         KubeV6Error: It failed or took too long; its last lines are the detail.
     """
+    ran("container", command, step=name)
     client = container_engine.client()
     volumes = {str(path): {"bind": inside, "mode": "rw"} for path, inside in (mounts or {}).items()}
     volumes |= {str(path): {"bind": inside, "mode": "ro"} for path, inside in (read_only or {}).items()}
@@ -221,6 +223,8 @@ def stop_running() -> None:
     """Stop and remove every container that :func:`run` has under way, from another thread."""
     with _running_lock:
         names = tuple(_running)
+    if not names:  # and perhaps no engine either
+        return
     client = container_engine.client()
     for name in names:
         try:

@@ -11,6 +11,7 @@ import tarfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -182,6 +183,19 @@ def test_an_image_ends_in_the_store_and_not_in_the_engine(
     assert layers
     assert "etcd" in json.loads(store.blob(config[0]).read_bytes())["config"]["Entrypoint"]
     assert {tag for found in client.images.list() for tag in found.tags} <= before
+
+
+def test_images_that_are_made_side_by_side_do_not_lose_each_others_layers(tools: Toolchain, tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    names = ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "pause", "pause"] * 3
+    for name in names:
+        (tmp_path / name).write_text(name)
+
+    with ThreadPoolExecutor(3) as pool:
+        made = [pool.submit(images.build, name, "1", tools, store, files={name: tmp_path / name}) for name in names]
+
+    for future in made:
+        assert store.has_image(future.result().digest)
 
 
 def test_the_stand_in_is_taken_where_coredns_cannot_be_had_and_says_so(

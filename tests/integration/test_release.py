@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from configs.errors import ConfigError
 from configs.manifest import BinaryEntry, Manifest, SourceEntry
 from configs.schema import Release, load_release
-from tasks import container_engine, series, source, toolchain
+from tasks import compiler, container_engine, debian_source, series, series_file, toolchain
+from tasks.debian_source import PATCH_BRANCH
 from tasks.release import build_release, release_key
-from tasks.source import PATCH_BRANCH, Source, commit_all, create_repository
+from tasks.repository import commit_all, create_repository
+from tasks.source import Source
 from tasks.store import Store
 from tasks.toolchain import Toolchain
 
@@ -37,7 +40,9 @@ def obtained(own_data: Path, monkeypatch: pytest.MonkeyPatch) -> Source:
         commit_all(repo, f"{name}\n\nPatch-Name: {name}\n", author=AUTHOR, date=DATE)
     repo.git.checkout("--quiet", "--detach", base)
     inputs = {"version": "1.0", "base": base, "timestamp": 1_700_000_000}
-    (place / ".git" / "kubev6.json").write_text(json.dumps({**inputs, "overlay": source._overlay_digest("kubernetes")}))
+    (place / ".git" / "kubev6.json").write_text(
+        json.dumps({**inputs, "overlay": debian_source._overlay_digest("kubernetes")})
+    )
     toolchain._record().parent.mkdir(parents=True)
     toolchain._record().write_text(json.dumps(asdict(TOOLS)))
 
@@ -45,7 +50,7 @@ def obtained(own_data: Path, monkeypatch: pytest.MonkeyPatch) -> Source:
         raise NoEngineError
 
     monkeypatch.setattr(container_engine, "client", no_engine)
-    found = source.find("kubernetes", None)
+    found = debian_source.find("kubernetes", None)
     assert found is not None
     return found
 
@@ -61,12 +66,12 @@ def wanted(root: Path, *patches: str) -> Release:
 def keep(store: Store, release: Release, obtained: Source) -> Manifest:
     """Put a release into the store as a build of it would have."""
     assert release.build is not None
-    picked = series.pick(series.load(release.build.series), obtained)
+    picked = series.pick(series_file.load(release.build.series), obtained)
     sha256, size = store.add_stream([b"kubeadm"])
     manifest = Manifest(
         name=release.name,
         version="v1.20.2+kubev6.small.0000000",
-        key=release_key(release, picked, TOOLS),
+        key=release_key(release, picked, TOOLS, compiler.debian(TOOLS)),
         created="2026-01-01T00:00:00+00:00",
         source=SourceEntry(kind="built", origin="test"),
         binaries=(BinaryEntry(name="kubeadm", sha256=sha256, size=size),),
@@ -109,3 +114,8 @@ def test_a_release_that_lost_a_blob_has_to_be_built(obtained: Source, tmp_path: 
 
     with pytest.raises(NoEngineError):
         build_release(wanted(tmp_path, "first"), store=store)
+
+
+def test_a_place_for_a_remote_that_there_is_none_of_is_refused(obtained: Source, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="series small has no remotes"):
+        build_release(wanted(tmp_path, "first"), store=Store(), sources={"upstream": str(obtained.repository)})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,8 @@ import pytest
 
 from flows.cli import build_parser, main
 
-COMMANDS = ("deploy", "build", "fetch", "series", "releases", "render", "verify", "kubectl", "ssh", "lab", "report")
+(SUBPARSERS,) = (action for action in build_parser()._actions if isinstance(action, argparse._SubParsersAction))
+COMMANDS: tuple[str, ...] = tuple(SUBPARSERS.choices)
 pytestmark = pytest.mark.usefixtures("own_data")
 
 
@@ -33,11 +35,31 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
 def test_help_of_a_command_has_an_example_that_is_accepted(capsys: pytest.CaptureFixture[str], command: str) -> None:
     text = printed_help(capsys, command)
     assert "Exit status: 0" in text
-    examples = [line.split() for line in text.split("Examples:\n")[1].splitlines() if line.startswith("  kubev6 ")]
+    lines = text.split("Examples:\n")[1].splitlines()
+    examples = [line.partition(" >")[0].split() for line in lines if line.startswith("  kubev6 ")]
     assert examples
     for _, *words in examples:
         own = words[: words.index("--")] if "--" in words else words
         assert build_parser().parse_args(own).run == command
+
+
+@pytest.mark.parametrize("columns", [70, 80, 200])
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_fits_the_terminal_except_for_examples_that_can_be_copied(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str, columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    text = printed_help(capsys, *command.split())
+    examples = text.partition("Examples:\n")[2].splitlines()
+    assert [line for line in text.splitlines() if len(line) > min(columns, 110) and line not in examples] == []
+
+
+@pytest.mark.parametrize("command", ["deploy", "reset", "lab", "verify", "build", "fetch", "series", "server"])
+def test_whatever_runs_steps_takes_the_same_options_for_showing_them(command: str) -> None:
+    taken = SUBPARSERS.choices[command].format_help()
+    assert "while it runs:\n  -v, --verbose " in taken
+    assert "\n  --no-progress " in taken
+    assert "\n  --log-json " in taken
 
 
 @pytest.mark.parametrize(
@@ -90,6 +112,36 @@ def test_a_wrong_cluster_file_is_one_line_and_status_1(
     (line,) = captured.err.splitlines()
     assert line.startswith(f"kubev6: {file}: ")
     assert seen in line
+
+
+def test_for_machines_an_error_is_a_line_of_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["deploy", "--cluster", "nowhere", "--log-json"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    event = json.loads(line)
+    assert (event["level"], event["event"]) == ("error", "message")
+    assert "bare-metal, kube-v6" in event["text"]
+    assert main(["render", "nowhere"]) == 1  # who does not ask for it does not get it
+    assert capsys.readouterr().err.startswith("kubev6: ")
+
+
+@pytest.mark.parametrize("words", [["render", "lab"], ["releases"], ["deploy", "--help"], ["completion", "bash"]])
+def test_a_reader_that_has_seen_enough_is_no_defect(words: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "flows.cli", *words]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert done.stderr == ""
+    assert done.returncode == 1
+
+
+@pytest.mark.parametrize("words", [["render", "lab"], ["releases"], ["deploy", "--help"]])
+def test_standard_output_on_a_full_disk_is_one_line_and_status_1(words: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "flows.cli", *words]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.stderr == "kubev6: the output cannot be written: No space left on device\n"
+    assert done.returncode == 1
 
 
 def test_an_unknown_cluster_is_answered_with_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:

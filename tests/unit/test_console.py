@@ -1,36 +1,63 @@
-"""What a person sees of steps when there is no terminal, and the table of times made from them."""
+"""What a person sees of steps when there is no terminal, what machines get, and the table of times made from them."""
 
 from __future__ import annotations
 
 import io
+import json
 import logging
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
 import pytest
 from rich.console import Console
 
-from flows import console as module
-from flows.console import Ended, StepScreen
+from flows.console import Ended, Listener, Showing, StepScreen, showing_steps, step_screen
+from flows.console.json_lines import JsonLines
 from flows.summary import show_times
+from tasks.command_log import hear_local_commands, ran
 from tasks.steps import step
 
 
+def listening(listener: Listener) -> Iterator[Listener]:
+    root = logging.getLogger()
+    before = root.level
+    root.setLevel(logging.DEBUG)
+    root.addHandler(listener)
+    yield listener
+    root.removeHandler(listener)
+    root.setLevel(before)
+
+
+def new_screen(*, verbose: bool = False) -> StepScreen:
+    return StepScreen(Console(file=io.StringIO(), width=120, emoji=False, markup=False), verbose=verbose)
+
+
 @pytest.fixture
-def screen() -> Iterator[StepScreen]:
-    shown = StepScreen(Console(file=io.StringIO(), width=120, emoji=False, markup=False))
-    logger = logging.getLogger("kubev6")
-    before = logger.level
-    logger.setLevel(logging.DEBUG)
-    logger.addHandler(shown)
-    yield shown
-    logger.removeHandler(shown)
-    logger.setLevel(before)
+def screen() -> Iterator[Listener]:
+    yield from listening(new_screen())
+
+
+@pytest.fixture
+def verbose_screen() -> Iterator[Listener]:
+    yield from listening(new_screen(verbose=True))
+
+
+@pytest.fixture
+def machine() -> Iterator[Listener]:
+    yield from listening(JsonLines(io.StringIO(), nodes=("kube-worker-1",)))
 
 
 def lines(screen: StepScreen) -> list[str]:
     assert isinstance(screen.console.file, io.StringIO)
     return [" ".join(line.split()) for line in screen.console.file.getvalue().splitlines()]
+
+
+def events(machine: JsonLines) -> list[dict[str, object]]:
+    assert isinstance(machine._stream, io.StringIO)
+    return [json.loads(line) for line in machine._stream.getvalue().splitlines()]
 
 
 def test_a_step_is_a_line_at_its_start_and_one_with_its_outcome(screen: StepScreen) -> None:
@@ -42,7 +69,7 @@ def test_a_step_is_a_line_at_its_start_and_one_with_its_outcome(screen: StepScre
 
 def test_a_failed_step_shows_the_first_line_of_what_was_seen(screen: StepScreen) -> None:
     with pytest.raises(ValueError, match="full"), step("kube-worker-1", "network"):
-        raise ValueError("the disk is full\nand more that only the log needs")
+        raise ValueError("kube-worker-1: network: the disk is full\nand more that only the log needs")
     assert lines(screen)[-1] == "kube-worker-1 network 0.0 s FAILED: the disk is full"
     assert [ended.ok for ended in screen.ended] == [False]
 
@@ -53,19 +80,37 @@ def test_addresses_are_shown_as_they_are(screen: StepScreen) -> None:
     assert lines(screen)[-1].endswith("fd00:100::/64 at [fd00::100]:6443")
 
 
+def test_what_a_node_says_cannot_steer_the_terminal(screen: StepScreen) -> None:
+    with step("kube-worker-1", "network") as current:
+        current.ended_as("\x1b[2J\x1b]0;title\x07a\rb\tc")
+    assert lines(screen)[-1] == "kube-worker-1 network 0.0 s [2J ]0;title a b c"
+
+
+def test_a_screen_that_knows_no_other_signs_shows_question_marks() -> None:
+    content = io.BytesIO()
+    shown = StepScreen(Console(file=io.TextIOWrapper(content, "ascii"), width=120))
+    for _ in listening(shown):
+        with step("build", "patch") as current:
+            current.ended_as("André")
+    shown.console.file.flush()
+    assert content.getvalue().endswith(b"  Andr?\n")
+
+
 def test_a_silent_step_says_a_word_now_and_then(screen: StepScreen, monkeypatch: pytest.MonkeyPatch) -> None:
     with step("build", "compile") as current:
         current.progress("kubelet")
         screen.remind()
         assert len(lines(screen)) == 1
-        monkeypatch.setattr(module, "SECONDS_BETWEEN_WORDS", 0.0)
+        monkeypatch.setattr(step_screen, "SECONDS_BETWEEN_WORDS", 0.0)
         screen.remind()
     assert lines(screen)[1] == "build compile 0.0 s kubelet"
 
 
-def test_warnings_of_every_part_are_shown(screen: StepScreen) -> None:
+def test_warnings_of_every_part_are_shown_and_those_of_libraries_are_not(screen: StepScreen) -> None:
     logging.getLogger("kubev6.anything").warning("CNI 0.6.0 does not go with this Docker")
     logging.getLogger("kubev6.anything").info("not shown")
+    logging.getLogger("urllib3.connectionpool").warning("not shown")
+    logging.getLogger("prefect.flow_runs").error("not shown")
     assert lines(screen) == ["CNI 0.6.0 does not go with this Docker"]
 
 
@@ -82,6 +127,81 @@ def test_many_threads_at_once_lose_nothing(screen: StepScreen) -> None:
         thread.join()
     assert len(screen.ended) == 160
     assert len(lines(screen)) == 320
+
+
+def test_commands_and_every_word_and_prefect_are_for_who_asks(screen: StepScreen, verbose_screen: StepScreen) -> None:
+    with step("kube-worker-1", "network") as current:
+        current.progress("12 to change")
+        ran("kube-worker-1", ["ip", "-6", "route", "replace", "a b"], step="network")
+        logging.getLogger("prefect.flow_runs").info("Beginning flow run")
+    assert lines(verbose_screen) == [
+        "kube-worker-1 network ...",
+        "kube-worker-1 network 0.0 s 12 to change",
+        "kube-worker-1 network $ ip -6 route replace 'a b'",
+        "prefect.flow_runs: Beginning flow run",
+        "kube-worker-1 network 0.0 s",
+    ]
+    assert len(lines(screen)) == 2
+
+
+def test_commands_of_this_machine_are_heard_whoever_starts_them_and_logins_are_not_told(
+    verbose_screen: StepScreen,
+) -> None:
+    hear_local_commands()
+    hear_local_commands()
+    subprocess.run([sys.executable, "-c", "", "https://me:secret@example.net/x"], check=True)
+    (line,) = lines(verbose_screen)
+    assert line == f"local $ {sys.executable} -c '' https://***@example.net/x"
+
+
+@pytest.mark.parametrize("how", [Showing(), Showing(verbose=True), Showing(as_json=True)])
+def test_a_reader_that_is_gone_ends_no_step(monkeypatch: pytest.MonkeyPatch, how: Showing) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    monkeypatch.setattr(sys, "stderr", os.fdopen(writing, "w", buffering=1))
+    monkeypatch.setattr(logging.getLogger(), "level", logging.DEBUG)
+    with showing_steps(how) as shown, step("build", "compile") as current:
+        current.progress("kubelet")
+    assert [ended.ok for ended in shown.ended] == [True]
+    sys.stderr.close()  # nothing is left that could not be written
+
+
+def test_a_process_that_ends_at_once_gives_the_cursor_back() -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as seen, os.fdopen(writing, "w") as terminal:
+        StepScreen(Console(file=terminal), moving=False).let_go()
+        StepScreen(Console(file=terminal), moving=True).let_go()
+        terminal.close()
+        assert seen.read() == b"\x1b[?25h"
+
+
+def test_machines_get_every_event_as_a_line(machine: JsonLines) -> None:
+    with step("kube-worker-1", "kubernetes") as current:
+        current.progress("30 of 90 MB fetched", 30, 90)
+        current.progress("asking")
+        extra = {"change": "kube-worker-1: create file /etc/hosts", "stage": "kubernetes"}
+        logging.getLogger("kubev6.flows").info("changed", extra=extra)
+        ran("kube-worker-1", "true")
+        logging.getLogger("kubev6.fetch").warning("damaged")
+        current.ended_as("1 change")
+    with pytest.raises(ValueError, match="full"), step("build", "compile"):
+        raise ValueError("the disk is full\nmore")
+    told = events(machine)
+    for event in told:
+        assert str(event.pop("time")).endswith("Z")
+        elapsed = event.pop("elapsed", 0.0)
+        assert isinstance(elapsed, float)
+    at = {"subject": "kube-worker-1", "title": "kubernetes", "node": "kube-worker-1"}
+    assert told == [
+        {"level": "info", "event": "started", "text": "", **at},
+        {"level": "debug", "event": "progress", "text": "30 of 90 MB fetched", "done": 30, "total": 90, **at},
+        {"level": "debug", "event": "progress", "text": "asking", **at},
+        {"level": "info", "event": "change", "text": "create file /etc/hosts", **at},
+        {"level": "warning", "event": "message", "subject": "kubev6.fetch", "title": "", "text": "damaged"},
+        {"level": "info", "event": "ended", "text": "1 change", **at},
+        {"level": "info", "event": "started", "subject": "build", "title": "compile", "text": ""},
+        {"level": "error", "event": "failed", "subject": "build", "title": "compile", "text": "the disk is full\nmore"},
+    ]
 
 
 def test_times_are_from_the_first_beginning_to_the_last_end() -> None:

@@ -1,0 +1,293 @@
+"""A whole release built from commits by a compiler that it names: a small tree, laid out as Kubernetes' was in 2017."""
+
+from __future__ import annotations
+
+import io
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from configs.errors import KubeV6Error
+from configs.manifest import CNI_PLUGINS, Manifest
+from configs.schema import Release, load_release
+from tasks import base_image, compile, compiler, container_engine, toolchain
+from tasks.mirror import Mirror, path_of_file, path_of_image
+from tasks.paths import cache_dir
+from tasks.release import build_release
+from tasks.store import Store
+from tests.integration.git_project import Project
+from tests.integration.test_fetch import archive_of_plugins
+from tests.unit.test_store import layer, saved
+
+GO = "kubev6-test/golang:without-rsync"
+VERSION = "1.9.0-alpha.0.ipv6.0"
+COMPANIONS = ("etcd-amd64:3.0.17", "k8s-dns-kube-dns-amd64:1.14.4", "k8s-dns-sidecar-amd64:1.14.4")
+MADE = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
+CNI = "https://publisher.invalid/cni-plugins-amd64-v0.6.0.tgz"
+
+CHECK = """\
+go_version=($(go version))
+if [[ "${go_version[2]}" < "${minimum_go_version}" && "${go_version[2]}" != "devel" ]]; then
+    echo "!!! ${go_version[*]} is older than ${minimum_go_version}"
+    exit 2
+fi
+"""
+BUILD = """\
+set -eu
+minimum_go_version=go1.8.3
+. hack/lib/golang.sh
+. "$KUBE_GIT_VERSION_FILE"
+mkdir -p _output/local/go/bin _output/local/bin
+touch "$(go env GOROOT)/pkg/$(go env GOOS)_$(go env GOARCH)_cgo/library"
+for target in $WHAT; do
+    go build -ldflags "-X main.version=$KUBE_GIT_VERSION" -o "_output/local/go/bin/${target##*/}" "./$target"
+done
+find _output/local/go/bin -type f -exec rsync -pc {} _output/local/bin \\;
+"""
+PROGRAM = """\
+package main
+
+import (
+\t"os"
+
+\t"k8s.io/kubernetes/pkg/words"
+)
+
+var version string
+
+func main() { os.Stdout.WriteString("NAME " + version + " " + words.Said + "\\n") }
+"""
+KUBELET = """\
+package options
+
+const (
+\tdefaultPodSandboxImageName    = "publisher.invalid/pause"
+\tdefaultPodSandboxImageVersion = "3.0"
+)
+"""
+TREE = {
+    "Makefile": "SHELL := /bin/bash\nexport GOFLAGS WHAT\nall:\n\t@bash hack/build.sh\n",
+    "hack/build.sh": BUILD,
+    "hack/lib/golang.sh": CHECK,
+    "pkg/words/words.go": 'package words\n\nconst Said = "first"\n',
+    "build/pause/pause.c": "int main() { return 0; }\n",
+    "build/pause/Makefile": "TAG = 3.1\n",
+    "cmd/kubelet/app/options/container_runtime.go": KUBELET,
+    **{
+        f"{'plugin/' if name == 'kube-scheduler' else ''}cmd/{name}/main.go": PROGRAM.replace("NAME", name)
+        for name in compile.TARGETS
+    },
+}
+
+
+@dataclass
+class Built:
+    """A release that was built here, and what it was built from."""
+
+    file: Path
+    release: Release
+    sources: dict[str, str]
+    mirror: Mirror
+    store: Store
+    manifest: Manifest
+
+    def again(self) -> Manifest:
+        return build_release(self.release, store=self.store, sources=self.sources, mirror=self.mirror)
+
+    def log(self) -> str:
+        return next(self.store.root.glob("logs/compile-*.log")).read_text()
+
+
+@pytest.fixture(scope="module")
+def go() -> Iterator[str]:
+    """An image that compiles and has no rsync, as those with Go; not one of ours."""
+    client = container_engine.client()
+    recipe = f"FROM {toolchain.ready().image}\nRUN rm --force /usr/bin/rsync /usr/bin/jq\n"
+    client.images.build(fileobj=io.BytesIO(recipe.encode()), tag=GO, rm=True)
+    yield GO
+    client.images.remove(GO, force=True)
+
+
+@pytest.fixture(scope="module")
+def built(go: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
+    root = tmp_path_factory.mktemp("build")
+    kept = cache_dir()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("KUBEV6_DATA", str(root / "data"))
+        patched.setenv("KUBEV6_CACHE", str(root / "cache"))
+        # What was compiled of Go's own library and of our programs need not be compiled again for this.
+        (kept / "go-build").mkdir(parents=True, exist_ok=True)
+        cache_dir().mkdir()
+        (cache_dir() / "go-build").symlink_to(kept / "go-build")
+        shutil.copytree(kept / "toolchain", cache_dir() / "toolchain")
+        project = Project(root / "kubernetes")
+        base = project.commit("base", dict(TREE))
+        project.commit("other words", {"pkg/words/words.go": 'package words\n\nconst Said = "second"\n'})
+        release = write_release(root, go, base, project.git("rev-parse", "HEAD"))
+        mirror, store = write_mirror(root / "mirror"), Store()
+        sources = {"upstream": str(project.path)}
+        manifest = build_release(release, store=store, sources=sources, mirror=mirror)
+        yield Built(root / "release.yaml", release, sources, mirror, store, manifest)
+
+
+def write_release(root: Path, image: str, base: str, *patches: str) -> Release:
+    series = root / "small-2017.yaml"
+    picked = "".join(f"  - {{remote: upstream, commit: '{each}'}}\n" for each in patches)
+    series.write_text(
+        "remotes: {upstream: https://publisher.invalid/kubernetes}\n"
+        f"base: {{remote: upstream, commit: '{base}'}}\npatches:\n{picked}"
+    )
+    path = root / "release.yaml"
+    images = [f"team/{name}-amd64:v{VERSION}" for name in MADE]
+    images += [f"team/{reference}" for reference in COMPANIONS]
+    path.write_text(
+        f"name: small-2017\nkubernetes: {VERSION}\nruntime: docker\n"
+        f"build: {{series: {series}, toolchain: {{image: '{image}'}}}}\n"
+        "fetch:\n  binaries: {kubeadm: {url: https://publisher.invalid/kubeadm}}\n"
+        f"  images: [{', '.join(images)}, gcr.example/pause-amd64:3.0]\n"
+        f"cni: {{version: 0.6.0, url: {CNI}}}\n"
+    )
+    return load_release(path)
+
+
+def write_mirror(place: Path) -> Mirror:
+    """A mirror that holds what is not built, and nothing else."""
+    files = {path_of_image(f"team/{each}"): b"".join(saved([layer(each.encode())])) for each in COMPANIONS}
+    for name, content in {**files, path_of_file(CNI): archive_of_plugins()}.items():
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_bytes(content)
+    return Mirror(str(place))
+
+
+def test_its_programs_are_compiled_wherever_the_tree_has_them(built: Built) -> None:
+    assert re.fullmatch(rf"v{re.escape(VERSION)}\+kubev6\.small-2017\.[0-9a-f]{{7}}", built.manifest.version)
+    for name in ("kubeadm", "kubelet", "kubectl"):
+        program = built.store.root / "said" / name
+        program.parent.mkdir(exist_ok=True)
+        shutil.copyfile(built.store.blob(built.manifest.binary(name).sha256), program)
+        program.chmod(0o755)
+        said = subprocess.run([program], capture_output=True, text=True, check=True).stdout
+        assert said == f"{name} {built.manifest.version} second\n"
+    # The makefile's own check takes Go 1.19 for older than 1.8.3.
+    assert built.manifest.toolchain.startswith("go1.19")
+
+
+def test_its_images_are_called_as_kubeadm_of_that_age_asks_for_them(built: Built) -> None:
+    tag = built.manifest.version.replace("+", "_")
+    others = dict(each.split(":") for each in COMPANIONS)
+
+    seen = {image.name: image.tag for image in built.manifest.images if image.name != "probe"}
+
+    assert seen == {**{f"{name}-amd64": tag for name in MADE}, "pause-amd64": "3.0", **others}
+    assert not any(image.stand_in_for for image in built.manifest.images)
+    assert built.store.check(built.manifest) == ()
+
+
+def test_its_cni_plugins_are_the_published_ones(built: Built) -> None:
+    assert built.manifest.cni_version == "0.6.0"
+    assert {plugin.name for plugin in built.manifest.cni} == set(CNI_PLUGINS)
+
+
+def test_the_same_inputs_are_not_compiled_twice(built: Built, monkeypatch: pytest.MonkeyPatch) -> None:
+    def compiles(*_: object, **__: object) -> None:
+        pytest.fail("it was compiled again")
+
+    monkeypatch.setattr(compile, "compile_tree", compiles)
+
+    assert built.again() == built.manifest
+
+
+def test_the_command_takes_other_places_for_what_the_series_and_the_release_name(built: Built) -> None:
+    words = ["build", str(built.file), "--mirror", built.mirror.root]
+    words += [f"--source={remote}={place}" for remote, place in built.sources.items()]
+
+    done = subprocess.run(
+        [sys.executable, "-m", "flows.cli", *words], capture_output=True, text=True, check=False, timeout=120
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert f"small-2017: {built.manifest.version} is in the store" in done.stdout
+
+
+def test_one_change_compiles_what_depends_on_it_and_nothing_else(built: Built) -> None:
+    place = cache_dir() / "worktree" / "small-2017"
+    only = place / "cmd" / "kubectl" / "main.go"
+    words = only.read_text()
+
+    def packages() -> list[str]:
+        compile.compile_tree(
+            place,
+            series="small-2017",
+            version=built.manifest.version,
+            commit="0" * 40,
+            timestamp=0,
+            compiler=compiler.named(GO),
+        )
+        return [line for line in built.log().splitlines() if line.startswith("k8s.io/")]
+
+    assert packages() == []
+    # Words that no test before has left in the build cache.
+    only.write_text(words.replace("kubectl ", f"kubectl {uuid4().hex} "))
+    assert packages() == ["k8s.io/kubernetes/cmd/kubectl"]
+    only.write_text(words)
+
+
+def test_what_an_old_compiler_installs_of_its_library_is_kept(built: Built) -> None:  # noqa: ARG001
+    (kept,) = compiler.named(GO).library
+
+    assert [path.name for path in kept.iterdir()] == ["library"]
+
+
+def test_a_companion_that_the_mirror_lacks_is_named_and_nothing_is_kept(built: Built, tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    mirror = write_mirror(tmp_path / "mirror")
+    (tmp_path / "mirror" / path_of_image(f"team/{COMPANIONS[0]}")).unlink()
+
+    with pytest.raises(KubeV6Error) as caught:
+        build_release(built.release, store=store, sources=built.sources, mirror=mirror)
+
+    assert f"has no {path_of_image(f'team/{COMPANIONS[0]}')}" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert store.list() == ()
+
+
+def test_an_image_that_cannot_be_had_is_one_line_with_the_choice() -> None:
+    with pytest.raises(KubeV6Error) as caught:
+        compiler.named("127.0.0.1:9/golang:1.8.3")
+
+    said = str(caught.value)
+    assert "the toolchain image 127.0.0.1:9/golang:1.8.3 is not here and cannot be pulled: " in said
+    assert "docker load" in said
+    assert "take build.toolchain out of the release" in said
+    assert "\n" not in said
+
+
+def test_an_image_that_cannot_compile_is_refused_with_what_it_lacks() -> None:
+    with pytest.raises(KubeV6Error) as caught:
+        compiler.named(base_image.base_image())
+
+    assert "cannot compile Kubernetes: there is no gcc in it" in str(caught.value)
+
+
+def test_another_image_under_the_same_tag_is_another_compiler(go: str) -> None:
+    client = container_engine.client()
+    moved = "kubev6-test/golang:moved"
+    client.images.get(go).tag(moved)
+    try:
+        one = compiler.named(moved)
+        recipe = f"FROM {go}\nLABEL other=yes\n"
+        client.images.build(fileobj=io.BytesIO(recipe.encode()), tag=moved, rm=True)
+        other = compiler.named(moved)
+    finally:
+        client.images.remove(moved, force=True)
+
+    assert one == compiler.named(go)
+    assert one.go == other.go
+    assert one.identity != other.identity

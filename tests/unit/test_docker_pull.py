@@ -1,0 +1,42 @@
+"""How far a pull is, by what the Docker engine says of each layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tasks.docker_pull import _Layers
+
+
+def event(status: str, layer: str = "", current: int = 0, total: int = 0) -> dict[str, Any]:
+    return {"status": status, "id": layer, "progressDetail": {"current": current, "total": total} if total else {}}
+
+
+def test_a_pull_counts_the_bytes_of_all_layers() -> None:
+    layers = _Layers()
+    seen = []
+    for each in (
+        event("Pulling from library/pause", "3.2"),
+        event("Pulling fs layer", "a"),
+        event("Downloading", "a", 1_000_000, 4_000_000),
+        event("Downloading", "b", 2_000_000, 6_000_000),
+        event("Download complete", "a"),
+        event("Extracting", "a", 500, 4_000_000),
+        event("Pull complete", "b"),
+    ):
+        layers.hear(each)
+        seen.append((layers.words, layers.done, layers.total))
+    assert seen == [
+        ("Pulling from library/pause", 0, 0),
+        ("Pulling fs layer", 0, 0),
+        ("1 of 4 MB", 1_000_000, 4_000_000),
+        ("3 of 10 MB", 3_000_000, 10_000_000),
+        ("Download complete", 6_000_000, 10_000_000),
+        ("Extracting", 6_000_000, 10_000_000),
+        ("Pull complete", 10_000_000, 10_000_000),
+    ]
+
+
+def test_layers_that_are_there_already_are_not_waited_for() -> None:
+    layers = _Layers()
+    layers.hear(event("Already exists", "a"))
+    assert (layers.done, layers.total) == (0, 0)
