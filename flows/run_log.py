@@ -7,6 +7,8 @@ import os
 from datetime import datetime
 from pathlib import Path
 
+from configs.errors import KubeV6Error
+from tasks.command_log import hear_local_commands
 from tasks.paths import data_dir
 
 CHATTY = ("asyncio", "graphviz", "httpcore", "httpx", "markdown_it", "paramiko", "websockets")
@@ -23,16 +25,26 @@ def open_run_log(command: str) -> Path:
 
     Returns:
         The file.
+
+    Raises:
+        KubeV6Error: It cannot be written.
     """
     directory = data_dir() / "logs"
-    directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}-{command}.log"
-    path.touch(mode=0o600)
-    handler = logging.FileHandler(path)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        handler = logging.FileHandler(path)
+    except OSError as error:
+        raise KubeV6Error(
+            f"{error.filename or path}: the log of this run cannot be written: {error.strerror}",
+            todo="make room or mend the rights there, or name another directory by KUBEV6_DATA",
+        ) from None
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(threadName)s %(name)s: %(message)s"))
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(logging.DEBUG)
     for name in CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
+    hear_local_commands()
     return path

@@ -15,20 +15,22 @@ from configs.manifest import Manifest
 from configs.schema import Cluster
 from flows.console import Ended
 from tasks.checks import Check
+from tasks.reset import Reset
 
 
 def show_nodes(console: Console, cluster: Cluster, manifest: Manifest) -> None:
     """The machines with their roles, addresses and the version that they run."""
-    table = _table("node", "roles", "address", "pod subnet", "runs")
+    table = new_table("node", "roles", "address", "pod subnet", "runs")
     for node in cluster.nodes:
-        runs = manifest.version if node.in_kubernetes else "NAT64, DNS64, registry"
+        ours = [server for server in ("NAT64", "DNS64") if server not in cluster.existing_servers]
+        runs = manifest.version if node.in_kubernetes else ", ".join([*ours, "registry"])
         table.add_row(node.name, ", ".join(node.roles), str(node.address), str(node.pod_subnet or ""), runs)
     console.print(table)
 
 
 def show_checks(console: Console, checks: Sequence[Check]) -> None:
     """Every check of the proof, one line each."""
-    table = _table("check", "from", "to", "ok", "seen", "seconds")
+    table = new_table("check", "from", "to", "ok", "seen", "seconds")
     table.columns[-1].justify = "right"
     for check in checks:
         verdict = Text("ok", style="green") if check.ok else Text("FAILED", style="red")
@@ -40,7 +42,7 @@ def show_checks(console: Console, checks: Sequence[Check]) -> None:
 
 def show_proof(console: Console, checks: Sequence[Check]) -> None:
     """The proof in short: how many of each kind hold, and every one that does not."""
-    table = _table("proof", "ok", "of")
+    table = new_table("proof", "ok", "of")
     for name in dict.fromkeys(check.name for check in checks):
         same = [check.ok for check in checks if check.name == name]
         colour = "green" if all(same) else "red"
@@ -63,7 +65,7 @@ def show_times(console: Console, ended: Sequence[Ended], total: float) -> None:
         ended: All steps.
         total: Seconds of the whole run.
     """
-    table = _table("step", "on", "seconds")
+    table = new_table("step", "on", "seconds")
     table.columns[-1].justify = "right"
     for title in dict.fromkeys(step.title for step in sorted(ended, key=lambda step: step.started)):
         same = [step for step in ended if step.title == title]
@@ -76,8 +78,35 @@ def show_times(console: Console, ended: Sequence[Ended], total: float) -> None:
     console.print(table)
 
 
+def going(cluster: Cluster, names: Sequence[str]) -> str:
+    """What a person is asked to agree to.
+
+    Args:
+        cluster: The topology.
+        names: The machines that are to be reset, in their order.
+    """
+    told = {node.name: f"{node.address}  {', '.join(node.roles)}" for node in cluster.nodes}
+    width = max(map(len, names))
+    machines = [f"  {name:<{width}}  {told.get(name, 'no longer in the file')}" for name in names]
+    first = f"These machines of {cluster.name} will be taken out of Kubernetes and made what they were before kubev6:"
+    last = "What pods keep on them is lost, and with the control plane all that the cluster knows."
+    return "\n".join([first, *machines, last])
+
+
+def resets(done: Sequence[Reset]) -> str:
+    """What came of a reset, one line for each machine and for all that stays."""
+    lines = []
+    for each in done:
+        things = "1 thing" if len(each.done) == 1 else f"{len(each.done)} things"
+        lines.append(f"{each.node}: {f'{things} taken back' if each.done else 'nothing to reset'}")
+        lines += [f"{each.node}: {line}" for line in each.stays]
+    if any(each.done for each in done):
+        lines.append("Packages stay installed, and images stay in the runtime and the registry.")
+    return "\n".join(lines)
+
+
 def next_commands(cluster: Cluster, where: str, program: str) -> str:
-    """The three commands that a person wants next.
+    """The commands that a person wants next.
 
     Args:
         cluster: The topology.
@@ -87,11 +116,17 @@ def next_commands(cluster: Cluster, where: str, program: str) -> str:
     chosen = "" if where == "lab" else f" --cluster {where}"
     worker = (cluster.worker_nodes or (cluster.control_plane,))[0].name
     last = f"{program} lab down{chosen}" if cluster.lab else f"{program} verify{chosen}"
-    commands = (f"{program} kubectl{chosen} -- get nodes -o wide", f"{program} ssh{chosen} {worker}", last)
+    commands = (
+        f"{program} report{chosen} --open",
+        f"{program} kubectl{chosen} -- get nodes -o wide",
+        f"{program} ssh{chosen} {worker}",
+        last,
+    )
     return "Next:\n" + "\n".join(f"  {command}" for command in commands)
 
 
-def _table(*columns: str) -> Table:
+def new_table(*columns: str) -> Table:
+    """An empty table in the style of all of them."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         table.add_column(column, overflow="fold")

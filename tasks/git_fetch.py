@@ -203,7 +203,8 @@ def _watched(repository: Path, words: Sequence[str], place: Place, shown: Step) 
                         todo="check that it can be reached from here, or name another place with --source",
                         transient=True,
                     )
-                shown.progress(_last_line(said) or f"asking {place.remote}")
+                last = _last_line(said)
+                shown.progress(last or f"asking {place.remote}", *_counted(last))
         return process.wait(), said.decode(errors="replace")
     finally:
         with contextlib.suppress(ProcessLookupError):
@@ -220,6 +221,12 @@ def _last_line(said: bytes) -> str:
     lines = re.split(rb"[\r\n]", said)
     whole = [line for line in lines[:-1] if line.strip()]
     return whole[-1].decode(errors="replace").removeprefix("remote: ").strip() if whole else ""
+
+
+def _counted(line: str) -> tuple[int, int]:
+    """How much of how much is done, by a line of git's such as ``Receiving objects:  45% (450/1000)``."""
+    found = re.search(r"% \((\d+)/(\d+)\)", line)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 def _failed(place: Place, said: str) -> KubeV6Error:

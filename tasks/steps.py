@@ -52,20 +52,25 @@ class Step:
         self.outcome = ""
         self.started = time.monotonic()
 
-    def progress(self, text: str) -> None:
+    def progress(self, text: str, done: float = 0, total: float = 0) -> None:
         """Say how far it is, in a few words. May be called often: showing it is the terminal's business.
+
+        Args:
+            text: The words.
+            done: How much is done, in any unit (bytes, packages); 0 when that is not counted.
+            total: How much there is to do, in the same unit; 0 when that is not known.
 
         Raises:
             KubeV6Error: The person has asked everything to :func:`stop`.
         """
         _go_on()
-        self._emit("progress", text)
+        self._emit("progress", text, done, total)
 
     def ended_as(self, outcome: str) -> None:
         """Set the words shown when the step ends, for example ``"12 changes"``."""
         self.outcome = outcome
 
-    def _emit(self, event: str, text: str) -> None:
+    def _emit(self, event: str, text: str, done: float = 0, total: float = 0) -> None:
         level = logging.ERROR if event == "failed" else logging.DEBUG if event == "progress" else logging.INFO
         extra = {
             "event": event,
@@ -73,6 +78,8 @@ class Step:
             "title": self.title,
             "text": text,
             "elapsed": time.monotonic() - self.started,
+            "done": done,
+            "total": total,
         }
         log.log(level, "%s: %s: %s %s", self.subject, self.title, event, text, extra=extra)
 

@@ -206,17 +206,38 @@ def test_a_connection_that_is_closed_meanwhile_is_an_error_and_may_be_tried_agai
 
 
 def test_python_gets_its_payload_and_answers_json(connection: Connection) -> None:
-    told: list[str] = []
+    told: list[tuple[object, ...]] = []
     script = """
 import sys
 for number in PAYLOAD["numbers"]:
     sys.stderr.write(json.dumps({"progress": "at %d" % number}) + "\\n")
+sys.stderr.write(json.dumps({"progress": "counted", "done": 3, "total": 9}) + "\\n")
 print(json.dumps({"sum": sum(PAYLOAD["numbers"]), "text": PAYLOAD["text"]}))
 """
     payload = {"numbers": [1, 2, 3], "text": "fd00::1 'ü'"}
-    answer = connection.run_python(script, payload, step="test", timeout=10, progress=told.append)
+    answer = connection.run_python(script, payload, step="test", timeout=10, progress=lambda *words: told.append(words))
     assert answer == {"sum": 6, "text": "fd00::1 'ü'"}
-    assert told == ["at 1", "at 2", "at 3"]
+    assert told == [("at 1",), ("at 2",), ("at 3",), ("counted", 3, 9)]
+
+
+def test_commands_are_told_with_their_node_and_step_and_what_they_are_given_is_not(
+    connection: Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    script = """
+import sys
+sys.stderr.write(json.dumps({"command": "ip -6 route replace fd00::/64"}) + "\\n")
+print("null")
+"""
+    with caplog.at_level("DEBUG", logger="kubev6.ran"):
+        connection.run(["cat", "a file", "-"], step="read", stdin=b"hidden", check=False)
+        connection.run_python(script, {"secret": "hidden"}, step="network", timeout=10)
+    told = [(vars(record)["subject"], vars(record)["title"], vars(record)["text"]) for record in caplog.records]
+    assert told == [
+        (connection.node, "read", "cat 'a file' -"),
+        (connection.node, "network", "python3 -IS -"),
+        (connection.node, "network", "ip -6 route replace fd00::/64"),
+    ]
+    assert "hidden" not in caplog.text
 
 
 def test_a_python_program_that_fails_tells_its_last_line(connection: Connection) -> None:

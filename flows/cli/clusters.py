@@ -1,0 +1,92 @@
+"""The commands that bring clusters up and take them down."""
+
+from __future__ import annotations
+
+import argparse
+
+from flows.cli import names
+from flows.cli.command import Commands, add_cluster, add_json, add_mirror, add_showing, command, completed_by
+
+
+def add(commands: Commands[argparse.ArgumentParser]) -> None:
+    """Add them."""
+    _add_deploy(commands)
+    _add_reset(commands)
+    _add_lab(commands)
+
+
+def _add_deploy(commands: Commands[argparse.ArgumentParser]) -> None:
+    deploy = command(
+        commands,
+        "deploy",
+        "bring a cluster up and prove it; again: change only what is not as it should be",
+        "Reads and checks the cluster file, brings up the machines of a lab, provides the release, brings every\n"
+        "machine to its state over SSH, runs kubeadm, and proves that the cluster works. A run that was cut off is\n"
+        "continued by running it again.",
+        [
+            "kubev6 deploy",
+            "kubev6 deploy --prebuilt",
+            "kubev6 deploy --prebuilt v1.9.0-alpha.0.ipv6.0 --mirror /media/usb",
+            "kubev6 deploy --cluster rack.yaml --plan",
+        ],
+        misfit=lambda args: (
+            "--json goes with --plan; kubev6 verify --json gives the proof for machines"
+            if args.json and not args.plan
+            else ""
+        ),
+    )
+    add_cluster(deploy)
+    prebuilt = deploy.add_argument(
+        "--prebuilt",
+        nargs="?",
+        const="",
+        metavar="RELEASE",
+        help="do not build: take RELEASE; without a name this cluster's release, from the store or by download, and "
+        "where that is not published the how-to's",
+    )
+    completed_by(prebuilt, names.releases)
+    add_mirror(deploy)
+    deploy.add_argument(
+        "--if-busy",
+        choices=("wait", "refuse"),
+        default="wait",
+        help="what to do when another run works on this cluster (%(default)s)",
+    )
+    deploy.add_argument("--plan", action="store_true", help="show what would change on every machine and touch nothing")
+    add_json(deploy, "with --plan: print it as JSON")
+    add_showing(deploy)
+
+
+def _add_reset(commands: Commands[argparse.ArgumentParser]) -> None:
+    reset = command(
+        commands,
+        "reset",
+        "take machines out of their cluster and make them what they were before",
+        "Asks first. Workers go before the control plane, the support node last; without names all of them do. A\n"
+        "worker of a cluster that goes on is drained and deleted from it. Then everything is undone by the record\n"
+        "that is kept on each machine: files, services, executables, settings, routes, addresses. What carries\n"
+        "your SSH connection stays. Packages stay installed, images stay in the runtime and in the registry.\n"
+        "Again: nothing is left to do.",
+        ["kubev6 reset", "kubev6 reset kube-worker-2", "kubev6 reset --cluster rack.yaml --yes"],
+    )
+    chosen = reset.add_argument("nodes", metavar="NODE", nargs="*", help="the machines' names; all of them without one")
+    completed_by(chosen, names.nodes)
+    add_cluster(reset)
+    reset.add_argument("--yes", action="store_true", help="do not ask")
+    add_showing(reset)
+
+
+def _add_lab(commands: Commands[argparse.ArgumentParser]) -> None:
+    lab = command(
+        commands,
+        "lab",
+        "the machines of a lab: up, down, status",
+        "A lab's machines are containers of this machine, real in everything else. `deploy` brings them up too.\n"
+        "`status` exits with 1 when they are not all up.",
+        ["kubev6 lab up", "kubev6 lab status", "kubev6 lab down --images"],
+        misfit=lambda args: "--images goes with lab down" if args.images and args.action != "down" else "",
+    )
+    lab.add_argument("action", choices=("up", "down", "status"), help="what to do")
+    add_cluster(lab)
+    lab.add_argument("--images", action="store_true", help="with down: also remove the images of labs")
+    add_showing(lab)

@@ -1,0 +1,68 @@
+"""What the commands do that are about this machine. Each takes its arguments and returns its exit status."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+from typing import TYPE_CHECKING
+
+from flows import environment
+from flows.commands.running import running
+
+if TYPE_CHECKING:
+    from flows.kept_server import Kept
+
+
+def server(args: argparse.Namespace) -> int:
+    """The kept Prefect server: up, down, status, stay, unit."""
+    from flows import kept_server
+
+    if args.action == "status":
+        found = kept_server.status()
+        print("\n".join(found.lines))
+        return 0 if found.well else 1
+    if args.action == "unit":
+        from flows import systemd_unit
+
+        print(systemd_unit.unit(args.port), end="")
+        return 0
+    if args.action == "stay":
+        return _stay(args)
+    if args.action == "up":
+        print(kept_server.how_to_use(_up(args)))
+        return 0
+    with running("server-down", args):
+        print("ended" if kept_server.down() else "no server was kept")
+    return 0
+
+
+def _up(args: argparse.Namespace) -> Kept:
+    from flows import kept_server
+
+    with running("server-up", args):
+        environment.prepare()
+        return kept_server.up(args.port)
+
+
+def _stay(args: argparse.Namespace) -> int:
+    """Keep the server, and start anew what goes, until this process is told to end."""
+    from flows import kept_server
+
+    def told_to_end(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, told_to_end)
+    while True:
+        try:
+            kept_server.watch(_up(args))
+        except KeyboardInterrupt:
+            kept_server.down()
+            return 0
+
+
+def completion(args: argparse.Namespace) -> int:
+    """Print what makes a shell complete our command lines."""
+    from flows.cli.completion import script
+
+    print(script(args.shell), end="")
+    return 0

@@ -1,0 +1,105 @@
+"""A run: with its steps on the screen, everything in its log, and an end that comes soon when it is asked for."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+from configs.errors import KubeV6Error
+from configs.schema import Cluster
+from flows import orchestration, recording, standard_error
+from flows.console import Listener, Showing, showing_steps
+from flows.run_log import open_run_log
+from tasks import steps
+
+log = logging.getLogger("kubev6.commands")
+SECONDS_TO_STOP = 10.0
+"""How long the threads of a run that was interrupted have to end by themselves."""
+
+
+@contextmanager
+def running(
+    command: str, args: argparse.Namespace, *, about: Cluster | str | None = None, on: Cluster | None = None
+) -> Iterator[Listener]:
+    """A run with its steps on the screen and everything in its log, which errors name.
+
+    Args:
+        command: What is run.
+        args: Of them, how it is to be shown.
+        about: What a report is to be drawn of: the cluster, the release or the series; None for no report.
+        on: The cluster on whose nodes it runs, when no report is to be drawn of it.
+    """
+    path = open_run_log(command)
+    how = Showing(verbose=args.verbose, moving=not args.no_progress, as_json=args.log_json)
+    cluster = about if isinstance(about, Cluster) else on
+    nodes = [node.name for node in cluster.nodes] if cluster else []
+    recorded = recording.recording(command, about, path) if about else nullcontext()
+    try:
+        with recorded, showing_steps(how, nodes=nodes) as shown, _stoppable(shown):
+            yield shown
+    except KubeV6Error as error:
+        errors = getattr(error, "errors", (error,))
+        for each in errors:
+            log.debug("failed: %s\n%s", each, getattr(each, "detail", ""), exc_info=each)
+        told = [each if isinstance(each, KubeV6Error) else _defect(each) for each in errors]
+        for each in told[:-1]:
+            standard_error.say(str(each))
+        raise KubeV6Error(f"{told[-1]} (log: {path})") from error
+    except Exception as error:
+        log.exception("a defect")
+        raise KubeV6Error(f"{_defect(error)} (log: {path})") from error
+
+
+def _defect(error: BaseException) -> str:
+    return f"a defect of kubev6: {type(error).__name__}: {str(error).partition(chr(10))[0]}"
+
+
+@contextmanager
+def _stoppable(shown: Listener) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM end the run soon: threads cannot be interrupted, but what they wait for can be ended."""
+
+    def interrupted(signal_number: int, frame: Any) -> None:  # noqa: ARG001 - the shape of a signal handler
+        signal.signal(signal.SIGINT, at_once)
+        shown.be_quiet()
+        steps.stop()
+        backstop = threading.Timer(SECONDS_TO_STOP, _give_up, (shown,))
+        backstop.daemon = True
+        backstop.start()
+        raise KeyboardInterrupt
+
+    def at_once(*_: object) -> None:  # asked twice
+        shown.let_go()
+        os._exit(130)
+
+    before = {number: signal.signal(number, interrupted) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        if not steps.stopped():
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _give_up(shown: Listener) -> None:
+    """End this process although threads of it still wait for something."""
+    orchestration.stop()
+    recording.end_now()
+    shown.let_go()
+    standard_error.say("stopped; running it again goes on from here", level="warning")
+    os._exit(130)
+
+
+def outcome(state: Any) -> Any:
+    """What a flow returned. A proof that failed is an outcome too; an error is raised."""
+    # Prefect wraps what a flow that returns a failed state has put into it.
+    given = getattr(state.data, "result", None) if state.is_failed() else None
+    value = state.result(raise_on_failure=False) if given is None else given
+    if isinstance(value, BaseException):
+        raise value
+    return value

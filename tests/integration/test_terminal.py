@@ -1,0 +1,143 @@
+"""What a terminal gets of a run: real programs on a real terminal (a pty)."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from rich.cells import cell_len
+
+REPO = Path(__file__).parents[2]
+PROGRAM = """
+import logging, pathlib, sys, time
+from flows.console import Showing, showing_steps
+from tasks.steps import step
+logging.getLogger().setLevel(logging.DEBUG)
+go = pathlib.Path(sys.argv[1])
+with showing_steps(Showing(moving="--no-progress" not in sys.argv)):
+    with step("kube-worker-1", "kubernetes") as current:
+        current.progress("50 of 100 MB fetched, and more " + 40 * "words ", 50, 100)
+        print("the result")
+        while not go.exists():
+            time.sleep(0.02)
+        time.sleep(0.5)  # two more pictures
+        current.ended_as("12 changes")
+"""
+MOVES = re.compile(r"\x1b\[[0-9]*[A-Kf]")
+COLOURS = re.compile(r"\x1b\[[0-9;]+m")
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a terminal got until it was told to go on and after that, and what went to a pipe instead."""
+
+    before: str
+    after: str
+    piped: str
+
+    @property
+    def all(self) -> str:
+        return self.before + self.after
+
+
+def resize(terminal: int, columns: int) -> None:
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+
+
+def show(
+    go: Path, *words: str, columns: int = 120, then: int = 0, piped: bool = False, until: str = "words", env: str = ""
+) -> Seen:
+    """Run the program on a terminal; when it shows ``until``, make that ``then`` columns wide and let it go on."""
+    here, there = pty.openpty()
+    resize(there, columns)
+    environment = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLUMNS", "LINES")}
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(go), *words],
+        stdin=there,
+        stdout=subprocess.PIPE if piped else there,
+        stderr=there,
+        cwd=REPO,
+        env={**environment, "TERM": "xterm-256color", **dict([env.split("=")] if env else [])},
+    )
+    os.close(there)
+    parts = [bytearray(), bytearray()]
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            data = os.read(here, 65536)
+        except OSError:  # how Linux says that nobody has the other side any more
+            break
+        parts[go.exists()] += data
+        if until.encode() in parts[0] and not go.exists():
+            if then:
+                resize(here, then)
+            go.touch()
+    os.close(here)
+    out = process.stdout.read().decode() if process.stdout else ""
+    assert process.wait(10) == 0
+    # Where it was told to go on may be in the middle of a sign.
+    return Seen(parts[0].decode(errors="ignore"), parts[1].decode(errors="ignore"), out)
+
+
+@pytest.fixture
+def go(tmp_path: Path) -> Path:
+    return tmp_path / "go"
+
+
+def test_a_terminal_shows_one_moving_line_with_a_bar_and_keeps_the_line_of_the_end(go: Path) -> None:
+    seen = show(go)
+    assert MOVES.search(seen.all)
+    assert "━" in seen.before
+    kept = ESCAPES.sub("", seen.after).splitlines()
+    assert any(re.fullmatch(r" *kube-worker-1 +kubernetes +[0-9.]+ s  12 changes", line) for line in kept)
+    assert seen.all.rstrip().endswith("\x1b[?25h")  # the cursor is there again
+
+
+def test_no_color_is_obeyed(go: Path) -> None:
+    assert COLOURS.search(show(go).all)
+    go.unlink()
+    seen = show(go, env="NO_COLOR=1")
+    assert not COLOURS.search(seen.all)
+    assert MOVES.search(seen.all)
+
+
+@pytest.mark.parametrize("how", ["TERM=dumb", "TERM=unknown", "--no-progress"])
+def test_plain_lines_where_nothing_can_or_shall_move(go: Path, how: str) -> None:
+    seen = show(go, how, until="...") if how == "--no-progress" else show(go, until="...", env=how)
+    assert "\x1b" not in seen.all
+    lines = [" ".join(line.split()) for line in seen.all.splitlines()]
+    assert lines[:2] == ["kube-worker-1 kubernetes ...", "the result"]
+    assert re.fullmatch(r"kube-worker-1 kubernetes [0-9.]+ s 12 changes", lines[2])
+
+
+def test_results_go_to_the_pipe_while_the_terminal_shows_the_steps(go: Path) -> None:
+    seen = show(go, piped=True)
+    assert seen.piped == "the result\n"
+    assert "the result" not in seen.all
+    assert MOVES.search(seen.all)
+
+
+def test_a_terminal_that_is_made_narrower_gets_narrower_lines(go: Path) -> None:
+    seen = show(go, columns=150, then=60)
+    lines = ESCAPES.sub("\n", seen.after).replace("\r", "\n").splitlines()
+    drawn = [line for line in lines if "kube-worker-1" in line and "12 changes" not in line]
+    # The picture that was being drawn meanwhile may still be a wide one.
+    assert len(drawn) >= 2
+    assert cell_len(drawn[-1]) < 60
+
+
+def test_a_terminal_that_knows_only_ascii_gets_nothing_else(go: Path) -> None:
+    seen = show(go, env="PYTHONIOENCODING=ascii")
+    assert seen.all.isascii()
+    assert "-----" in seen.before
