@@ -15,70 +15,103 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Failed
 
+from configs.derived import refuse_misfit
 from configs.errors import KubeV6Error
-from configs.schema import load_cluster, load_release
-from flows import stages
+from configs.schema import Cluster, load_cluster, load_release
+from flows import leaving, stages
+from flows.changes import noted_changes
+from flows.choose_release import Chosen
 from flows.connections import connection
 from flows.futures import A_THREAD_EACH, begin, begin_each, results
 from flows.gates import current_gates, gates_of
-from flows.stages import Changes, Deployed, Job, visible
-from tasks.exclusive import exclusive
-from tasks.paths import cluster_dir
+from flows.node_state import node_state
+from flows.parameters import ClusterName, IfBusy, MirrorPlace, NoName, ReleaseName
+from flows.run import called, run
+from flows.stages import Deployed, Job, visible
+from flows.turns import turn
+from tasks import existing_servers
+from tasks.checks import Check
 
 
-@flow(name="kubev6", flow_run_name="deploy-{where}", task_runner=A_THREAD_EACH)
-def deploy(where: str = "lab", prebuilt: bool = False, named: str = "") -> Deployed | State[Any]:
+@flow(name="kubev6", flow_run_name="deploy-{cluster}", task_runner=A_THREAD_EACH)
+def deploy(
+    cluster: ClusterName = "lab",
+    prebuilt: bool = False,
+    release: ReleaseName | NoName = "",
+    mirror: MirrorPlace = "",
+    if_busy: IfBusy = "wait",
+) -> Deployed | State[Any]:
     """Bring a cluster to what its file says, and prove it.
 
     Args:
-        where: A cluster file, or the name of a shipped one.
+        cluster: The name of a shipped cluster, or the whole path of a cluster file on the worker's machine.
         prebuilt: Take a release that need not be built.
-        named: Which; empty for the rule of :mod:`flows.choose_release`.
+        release: Which one, by its name or the whole path of its file; empty for the cluster's own, or with prebuilt
+            for the rule of :mod:`flows.choose_release`.
+        mirror: Where a release is fetched from; empty for what ``KUBEV6_MIRROR`` names, else for its publishers.
+        if_busy: Wait for another run on this cluster to end, or refuse to begin.
     """
-    cluster = load_cluster(where)
-    load_release(cluster.release)
     try:
-        lock = exclusive(cluster_dir(cluster.name) / "lock", on_wait=lambda: stages.say_waiting(cluster))
-        with lock, gates_of(cluster) as gates:
-            machines = begin(stages.machines, cluster)
-            release = begin(stages.release, cluster, prebuilt, named)
-            made, chosen = results([machines, release])
-            job = Job(cluster, chosen.release, chosen.manifest)
-            names = [each.name for each in (cluster.support, cluster.control_plane, *cluster.worker_nodes)]
-            done = results(begin_each(node, job, names, on_end=gates.node_ended))
-            stages.drop_credentials(cluster)
-            (checks,) = results([begin(stages.prove, job)])
+        topology = load_cluster(cluster)
+        if release:
+            topology = topology.model_copy(update={"release": release})
+        refuse_misfit(topology, load_release(topology.release))
+        with run("deploy", topology), turn(topology, called("deploy"), if_busy), noted_changes() as changes:
+            chosen, checks = brought_up(topology, prebuilt, release, mirror)
     except KubeV6Error as error:
         return Failed(message=str(error), data=error)
-    except BaseException:
-        stages.stop()
-        raise
-    finally:
-        stages.finish(cluster)
-    deployed = Deployed(chosen.manifest, chosen.why, tuple(line for lines in (made, *done) for line in lines), checks)
+    deployed = Deployed(chosen.manifest, chosen.why, tuple(changes), checks)
     bad = [f"{check.name} from {check.source} to {check.target}" for check in checks if not check.ok]
     return Failed(message="the proof failed: " + "; ".join(bad), data=deployed) if bad else deployed
 
 
+def brought_up(cluster: Cluster, prebuilt: bool, named: str, mirror: str) -> tuple[Chosen, tuple[Check, ...]]:
+    """The order. Returns the release that was taken, and the proof."""
+    try:
+        with gates_of(cluster) as gates:
+            machines = begin(stages.machines, cluster)
+            release = begin(stages.release, cluster, prebuilt, named, mirror)
+            _, chosen = results([machines, release])
+            results(begin_each(stages.remove, cluster, leaving.strangers(cluster)))
+            job = Job(cluster, chosen.release, chosen.manifest)
+            names = [each.name for each in (cluster.support, cluster.control_plane, *cluster.worker_nodes)]
+            results(begin_each(node, job, names, on_end=gates.node_ended))
+            stages.drop_credentials(cluster)
+            (checks,) = results([begin(stages.prove, job)])
+            return chosen, checks
+    finally:
+        stages.finish(cluster)
+
+
 @visible("{name}")
-def node(job: Job, name: str) -> Changes:
+def node(job: Job, name: str) -> None:
     """One machine's way into the cluster; the nodes go side by side, and wait at a gate for what one does for all."""
     roles, gates = job.cluster.node(name).roles, current_gates()
     with connection(job.cluster, name) as ssh:
-        changes = stages.provide_python(ssh)
-        state = stages.node_state(ssh, job, name)
-        changes += stages.bring(ssh, job, state, "network", "support", "runtime")
+        with gates.surveyed.coming(name):
+            state = node_state(ssh, job.cluster, job.release, job.manifest, name)
+        if "support" not in roles:
+            gates.existing_servers.wait(name)
+        stages.provide_python(ssh)
+        stages.bring(ssh, job, state, "network")
         if "support" in roles:
-            changes += stages.fill_registry(ssh, job)
+            existing_servers.check(ssh, job.cluster)
+            gates.existing_servers.open()
+            stages.bring(ssh, job, state, "support")
+            gates.outside.open()
+            stages.fill_registry(ssh, job)
             gates.registry.open()
-            return changes
+            return
 
+        gates.outside.wait(name)
+        stages.bring(ssh, job, state, "runtime")
         gates.registry.wait(name)
-        changes += stages.bring(ssh, job, state, "kubernetes")
+        stages.bring(ssh, job, state, "kubernetes")
         if "control-plane" in roles:
-            changes += stages.initialise(ssh, job)
+            stages.initialise(ssh, job)
             gates.control_plane.open()
-            return changes + stages.cluster_dns(ssh, job)
+            stages.cluster_dns(ssh, job)
+            return
 
         gates.control_plane.wait(name)
-        return changes + stages.join(ssh, job, name)
+        stages.join(ssh, job, name)

@@ -38,6 +38,12 @@ def deployed(cluster: Cluster) -> Manifest:
     return Manifest.model_validate_json(path.read_text())
 
 
+def deployed_from_here() -> tuple[Manifest, ...]:
+    """The releases that clusters run which were deployed from here."""
+    found = cluster_dir("any").parent.glob("*/release.json")
+    return tuple(Manifest.model_validate_json(path.read_text()) for path in sorted(found))
+
+
 def forget(cluster: Cluster) -> None:
     """Forget the release, and remove the kubeconfig: there is no control plane any more."""
     for path in (_path(cluster), cluster_dir(cluster.name) / "kubeconfig"):

@@ -170,6 +170,11 @@ def recording(command: str, about: Cluster | str, log_file: Path | str = "") -> 
         run_record.forget_old_runs()
 
 
+def under_way() -> bool:
+    """Whether a run is being recorded."""
+    return _current is not None
+
+
 def note_release(manifest: Manifest, why: str) -> None:
     """Say which release this run is about, and why this one."""
     source = manifest.source

@@ -15,8 +15,7 @@ from flows.changes import noted_changes
 from flows.futures import A_THREAD_EACH, begin_each, results, settled
 from flows.leaving import Going
 from flows.stages import visible
-from tasks.exclusive import exclusive
-from tasks.paths import cluster_dir
+from flows.turns import turn
 from tasks.reset import Reset
 
 
@@ -30,8 +29,7 @@ def reset(where: str = "lab", names: tuple[str, ...] = ()) -> tuple[Reset, ...] 
     """
     cluster = load_cluster(where)
     try:
-        lock = exclusive(cluster_dir(cluster.name) / "lock", on_wait=lambda: stages.say_waiting(cluster))
-        with lock, noted_changes():
+        with turn(cluster, "kubev6 reset", "wait"), noted_changes():
             going = leaving.chosen(cluster, names)
             begun = []
             for group in going.groups:

@@ -1,37 +1,37 @@
 """The pieces of a deploy. What they do is in ``tasks``; in which order, in ``flows/deploy.py``.
 
-Each returns the changes that it made, one line each, so a run that found everything in place returns none.
+Each notes the changes that it makes, so a run that finds everything in place notes none.
 """
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import ParamSpec, TypeVar
 
 from prefect import Task, task
 from prefect.tasks import exponential_backoff
 
+from configs.derived import for_registry, image_references
 from configs.manifest import Manifest
-from configs.plan import plan_node
 from configs.schema import Cluster, Release
 from configs.state import NodeState
-from flows import choose_release
+from flows import choose_release, leaving, recording
+from flows.changes import note
 from flows.connections import close_all, connection
-from flows.deployed import remember
+from flows.deployed import remember, remember_machines
 from flows.futures import is_transient
+from tasks import addons, engine, inventory, kubeadm, lab, preflight, registry, steps, toolchain
 from tasks import cluster_dns as dns
-from tasks import engine, inventory, kubeadm, lab, preflight, registry, steps, survey
+from tasks import mirror as mirrors
 from tasks.checks import Check
+from tasks.diff import Change
+from tasks.probe_image import with_probe
 from tasks.ssh import Connection
 from tasks.store import Store
 from tasks.verify import verify
-
-Changes = tuple[str, ...]
-log = logging.getLogger("kubev6.flows")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -80,93 +80,111 @@ class Deployed:
 
 
 @visible("machines of {cluster.name}")
-def machines(cluster: Cluster) -> Changes:
+def machines(cluster: Cluster) -> None:
     """The machines: containers for a lab; those of a cluster of one's own are there already."""
-    if cluster.lab is None:
-        return ()
-    was_up = any(each.name == cluster.name and each.machines and each.up for each in lab.status_all())
-    lab.up(cluster)
-    return () if was_up else (f"{cluster.name}: machines brought up",)
+    if cluster.lab is not None:
+        running = {
+            machine.name
+            for each in lab.status_all()
+            for machine in each.machines
+            if each.name == cluster.name and machine.state == "running"
+        }
+        lab.up(cluster)
+        if not running.issuperset(node.name for node in cluster.nodes):
+            note(f"{cluster.name}: machines brought up")
+    remember_machines(cluster)
 
 
 @visible("release")
-def release(cluster: Cluster, prebuilt: bool, named: str) -> choose_release.Chosen:
+def release(cluster: Cluster, prebuilt: bool, named: str, mirror: str) -> choose_release.Chosen:
     """The release, built or taken, whole and in the store."""
     with steps.step("release", "choose" if prebuilt else "provide") as shown:
-        store = Store()
-        chosen = choose_release.prebuilt(cluster, named, store) if prebuilt else choose_release.built(cluster, store)
+        store, fetched_from = Store(), mirrors.chosen(mirror)
+        if prebuilt:
+            chosen = choose_release.prebuilt(cluster, named, store, fetched_from)
+        else:
+            chosen = choose_release.built(cluster, store, fetched_from)
+        chosen = replace(chosen, manifest=with_probe(chosen.manifest, store, fetched_from))
         shown.ended_as(f"{chosen.manifest.version}: {chosen.why}")
+        recording.note_release(chosen.manifest, chosen.why)
         return chosen
 
 
-def provide_python(ssh: Connection) -> Changes:
+def provide_python(ssh: Connection) -> None:
     """Python, with which a machine is asked and changed."""
-    return (f"{ssh.node}: python3 installed",) if ssh.provide_python() else ()
+    if ssh.provide_python():
+        note(f"{ssh.node}: python3 installed")
 
 
-def bring(ssh: Connection, job: Job, state: NodeState, *stages: str) -> Changes:
+def bring(ssh: Connection, job: Job, state: NodeState, *stages: str) -> None:
     """A machine to those of its stages that are named, in their order."""
     before = partial(preflight.check, job.cluster, job.release, job.cluster.node(state.node))
-    return tuple(
-        f"{state.node}: {change.describe()}"
-        for stage in state.stages
-        if stage.name in stages
-        for change in engine.bring_to(ssh, stage, before=before)
-    )
+
+    def made(stage: str, change: Change) -> None:
+        note(f"{state.node}: {change.describe()}", stage=stage)
+
+    for stage in state.stages:
+        if stage.name in stages:
+            engine.bring_to(ssh, stage, before=before, made=partial(made, stage.name))
 
 
-def fill_registry(ssh: Connection, job: Job) -> Changes:
+def fill_registry(ssh: Connection, job: Job) -> None:
     """The release into the registry on the support node, through the SSH connection to it."""
     registry.drop_damaged(ssh)
     with ssh.forward(str(job.cluster.support.address), job.cluster.registry.port) as port:
-        pushed = registry.push(job.manifest, Store(), f"http://127.0.0.1:{port}")
-    return (f"registry: {pushed.sent} blobs and manifests sent",) if pushed.sent else ()
+        content = for_registry(job.cluster, job.release, job.manifest)
+        pushed = registry.push(content, Store(), f"http://127.0.0.1:{port}")
+    if pushed.sent:
+        note(f"registry: {pushed.sent} blobs and manifests sent")
 
 
-def initialise(ssh: Connection, job: Job) -> Changes:
+def initialise(ssh: Connection, job: Job) -> None:
     """The control plane, and its kubeconfig to the user."""
-    begun = kubeadm.init(ssh, job.cluster, job.manifest)
+    if kubeadm.init(ssh, job.cluster, job.manifest):
+        note(f"{job.cluster.control_plane.name}: kubeadm init")
+    images = image_references(job.cluster, job.release, job.manifest)
+    for mended in addons.apply(ssh, job.cluster, job.manifest, images):
+        note(f"{job.cluster.name}: {mended}")
     kubeadm.fetch_kubeconfig(ssh, job.cluster)
     remember(job.cluster, job.manifest)
-    return (f"{job.cluster.control_plane.name}: kubeadm init",) if begun else ()
 
 
-def cluster_dns(ssh: Connection, job: Job) -> Changes:
+def cluster_dns(ssh: Connection, job: Job) -> None:
     """Names for Services."""
-    return (f"{job.cluster.name}: cluster DNS",) if dns.apply(ssh, job.cluster, job.manifest) else ()
+    if dns.apply(ssh, job.cluster, job.manifest):
+        note(f"{job.cluster.name}: cluster DNS")
 
 
-def join(ssh: Connection, job: Job, name: str) -> Changes:
+def join(ssh: Connection, job: Job, name: str) -> None:
     """A worker into the cluster, unless it is a member already."""
     node = job.cluster.node(name)
     with steps.step(name, "kubeadm join") as shown:
         if kubeadm.is_member(ssh, job.cluster, job.manifest, node):
             shown.ended_as("already done")
-            return ()
+            return
         kubeadm.join(ssh, job.cluster, job.release, job.manifest, node, _credentials(job.cluster))
-    return (f"{name}: kubeadm join",)
+        note(f"{name}: kubeadm join")
+
+
+@visible("remove {name}")
+def remove(cluster: Cluster, name: str) -> None:
+    """A machine that the cluster's file no longer names out of the cluster."""
+    leaving.remove(cluster, name)
 
 
 @visible("proof")
 def prove(job: Job) -> tuple[Check, ...]:
     """The proof that the cluster works over IPv6 only."""
-    return verify(job.cluster, job.manifest, inventory.endpoints(job.cluster))
-
-
-def node_state(ssh: Connection, job: Job, name: str) -> NodeState:
-    """What a machine must look like, which depends on what it says of itself."""
-    return plan_node(job.cluster, job.release, job.manifest, name, survey.machine(ssh))
+    checks = verify(job.cluster, job.manifest, inventory.endpoints(job.cluster))
+    recording.note_checks(checks)
+    return checks
 
 
 def stop() -> None:
     """End all that is under way in this process: a thread cannot be interrupted, but its work can be made to fail."""
     steps.stop()
     close_all()
-
-
-def say_waiting(cluster: Cluster) -> None:
-    """Tell the person that another run holds this cluster."""
-    log.warning("another run works on cluster %s; waiting for it to end", cluster.name)
+    toolchain.stop_running()
 
 
 # The token that lets workers join lives here and nowhere else: Prefect stores what tasks take and return.

@@ -29,9 +29,10 @@ def deploy(args: argparse.Namespace) -> int:
         orchestration.start()
         from flows.deploy import deploy as flow
 
-        # Those of a deployment, so a path has to be whole.
-        where, named, place = (parameters.whole(given) for given in (args.cluster, args.prebuilt or "", args.mirror))
-        state = flow(where, args.prebuilt is not None, named, place, args.if_busy, return_state=True)
+        # The parameters are those of a deployment, so a path has to be whole.
+        where, release = parameters.named(args.cluster), parameters.named(args.prebuilt or "")
+        source = parameters.place(args.mirror)
+        state = flow(where, args.prebuilt is not None, release, source, args.if_busy, return_state=True)
         done = outcome(state)
     from flows.stages import Deployed
 

@@ -1,4 +1,4 @@
-"""`kubev6 deploy` with machines that are only pretended, for the tests of the flow itself.
+"""`kubev6 deploy` and `reset` with machines that are only pretended, for the tests of the flows themselves.
 
 Everything of the run is real (command line, Prefect and its server, threads, screen, log) except what touches a
 machine. Run as a program: the first word says how the machines behave, the rest is the command line.
@@ -17,13 +17,16 @@ from configs.manifest import BinaryEntry, Manifest, SourceEntry
 from configs.schema import Cluster, load_release
 from configs.state import StageState
 from configs.systems import Machine
-from flows import commands
+from flows import orchestration
 from flows.cli import main
-from tasks import cluster_dns, engine, inventory, kubeadm, lab, registry, survey
+from tasks import cluster_dns, engine, fitting, inventory, kubeadm, lab, members, registry, survey
+from tasks import reset as task_of_reset
 from tasks.checks import Check
 from tasks.diff import Change
 from tasks.kubeadm import JoinCredentials
 from tasks.registry import Pushed
+from tasks.reset import Reset
+from tasks.ssh_endpoint import Endpoint
 from tasks.steps import step
 
 TOKEN = "abcdef.0123456789abcdef"
@@ -44,7 +47,20 @@ class PretendedConnection:
         yield 5000
 
 
-def bring_to(connection: PretendedConnection, stage: StageState, *, before: object) -> tuple[Change, ...]:  # noqa: ARG001
+def surveyed(connection: PretendedConnection) -> Machine:
+    if behaviour == "unknown-system" and connection.node == "kube-worker-2":
+        time.sleep(0.5)  # the others are through by then
+        return Machine("void", "")
+    return Machine(resolvers=("2001:db8::53",))
+
+
+def bring_to(
+    connection: PretendedConnection,
+    stage: StageState,
+    *,
+    before: object,  # noqa: ARG001
+    made: Callable[[Change], None],
+) -> None:
     with step(connection.node, stage.name) as shown:
         here = (connection.node, stage.name)
         if behaviour == "two-fail" and here == ("kube-worker-1", "runtime"):
@@ -55,17 +71,36 @@ def bring_to(connection: PretendedConnection, stage: StageState, *, before: obje
             raise LookupError("something nobody thought of")
         if behaviour == "reset-once" and here == ("kube-worker-1", "runtime") and here not in tried:
             tried.add(here)
+            made(Change("file", "/etc/first-attempt", "create"))
             raise NodeError(*here, "connection reset", transient=True)
         if behaviour == "no-support" and here == ("kube-support", "support"):
             raise NodeError(*here, "there is no tun device")
         while behaviour == "endless" and stage.name == "support":
             shown.progress("still at it")
             time.sleep(0.05)
-        return () if behaviour == "ready" else (Change("file", f"/etc/{stage.name}", "create"),)
+        if behaviour != "ready":
+            made(Change("file", f"/etc/{stage.name}", "create"))
+
+
+def take_out(connection: PretendedConnection, name: str) -> bool:
+    assert connection.node == "kube-control-plane"
+    with step(name, "drain"):
+        if behaviour == "no-api":
+            raise NodeError(name, "drain", "the control plane does not answer")
+        return True
+
+
+def reset(connection: PretendedConnection, cluster: Cluster) -> Reset:  # noqa: ARG001
+    with step(connection.node, "reset"):
+        if behaviour == "worker-fails" and connection.node == "kube-worker-1":
+            raise NodeError(connection.node, "reset", "its disk is gone")
+        if behaviour == "nothing-left":
+            return Reset(connection.node, (), ())
+        return Reset(connection.node, ("route", "address"), ("address fd00::100/64 stays",))
 
 
 def pretend() -> None:
-    from flows import choose_release, deploy, stages  # Prefect may be imported only now
+    from flows import choose_release, deploy, leaving, stages  # Prefect may be imported only now
     from flows.choose_release import Chosen
 
     manifest = Manifest(
@@ -104,11 +139,17 @@ def pretend() -> None:
     replaced: dict[tuple[object, str], object] = {
         (deploy, "connection"): connection,
         (stages, "connection"): connection,
+        (leaving, "connection"): connection,
+        (members, "members"): lambda _: (),
+        (members, "take_out"): take_out,
+        (task_of_reset, "reset"): reset,
         (stages, "verify"): announced("proof", checks),
         (lab, "up"): announced("lab", None),
         (lab, "status_all"): lambda: (),
         (choose_release, "built"): lambda *_: Chosen(load_release("debian-1.20"), manifest, "built"),
-        (survey, "machine"): lambda _: Machine(resolvers=("2001:db8::53",)),
+        (stages, "with_probe"): lambda manifest, *_: manifest,
+        (fitting, "check"): lambda *_: None,
+        (survey, "machine"): surveyed,
         (engine, "bring_to"): bring_to,
         (inventory, "endpoints"): lambda _: {},
         (registry, "drop_damaged"): lambda _: (),
@@ -127,11 +168,12 @@ def pretend() -> None:
 
 if __name__ == "__main__":
     behaviour = sys.argv[1]
-    start_prefect = commands._start_prefect
+    start_prefect = orchestration.start
 
     def start_and_pretend() -> None:
         start_prefect()
         pretend()
 
-    commands._start_prefect = start_and_pretend
+    orchestration.start = start_and_pretend
+    inventory.known_endpoints = lambda cluster: {node.name: Endpoint(node.name, "::1") for node in cluster.nodes}
     sys.exit(main(sys.argv[2:]))

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.run_record import RunRecord, runs
 from tests.integration import pretended_machines
 
 PROGRAM = Path(pretended_machines.__file__)
@@ -54,6 +55,11 @@ def position(lines: list[str], pattern: str) -> int:
     return next(number for number, line in enumerate(lines) if re.match(pattern, line))
 
 
+def the_record() -> RunRecord:
+    ((_, record),) = runs()
+    return record
+
+
 def the_log(own_data: Path) -> str:
     (log,) = (own_data / "logs").iterdir()
     return log.read_text()
@@ -81,6 +87,13 @@ def test_a_deploy_goes_in_the_order_of_the_how_to_and_ends_in_its_tables(own_dat
     # 4 networks, support, 3 runtimes, 3 kubernetes, machines, registry, init, 2 joins, DNS
     assert "17 changes.\n" in out
     assert out.endswith("kubectl -- get nodes -o wide\n  kubev6 ssh kube-worker-1\n  kubev6 lab down\n")
+    record = the_record()
+    assert record.status == "succeeded"
+    assert len(record.changes) == 17
+    assert [change.stage for change in record.changes if change.node == "kube-support"] == ["network", "support"]
+    assert {check.name for check in record.checks} == {"pod to pod"}
+    assert record.release is not None
+    assert {step.outcome for step in record.steps} == {"ended"}
     log = the_log(own_data)
     assert "prefect.flow_runs" in log
     assert "changed: kube-worker-1: create file /etc/runtime" in log
@@ -105,6 +118,11 @@ def test_every_node_that_failed_is_named_and_the_others_go_on(own_data: Path) ->
     told = [line for line in lines if line.startswith("kubev6: ")]
     assert told[0] == "kubev6: kube-worker-1: runtime: the disk is full; make room"
     assert told[1].startswith("kubev6: kube-worker-2: network: sudo wants a password (log: ")
+    assert the_record().status == "failed"
+    assert [(error.node, error.todo) for error in the_record().errors] == [
+        ("kube-worker-1", "make room"),
+        ("kube-worker-2", ""),
+    ]
     assert len(told) == 2
     assert position(lines, r"kube-control-plane kubeadm init \d")
     assert not any("proof" in line or "join" in line for line in lines)
@@ -135,9 +153,20 @@ def test_nodes_that_wait_for_one_that_fails_end_and_only_the_cause_is_named(
     assert not any("Traceback" in line for line in lines)
 
 
-def test_what_is_transient_is_tried_again() -> None:
-    status, _, lines = run("reset-once")
+def test_a_machine_that_cannot_become_a_node_keeps_every_other_as_it_is(own_data: Path) -> None:
+    status, out, lines = run("unknown-system")
+    assert (status, out) == (1, "")
+    (told,) = (line for line in lines if line.startswith("kubev6: "))
+    assert told.startswith("kubev6: kube-worker-2: preflight: its operating system is void, and known here are")
+    assert not any(re.search(r"^kube-\S+ (network|runtime|support|kubernetes)\b", line) for line in lines)
+    assert "kube-worker-1: not begun because kube-worker-2 failed" in the_log(own_data)
+
+
+def test_what_is_transient_is_tried_again_and_all_that_was_changed_counts(own_data: Path) -> None:
+    status, out, lines = run("reset-once")
     assert status == 0
+    assert "19 changes.\n" in out  # the 17 of a run in one go, and the two that the first attempt came to
+    assert "changed: kube-worker-1: create file /etc/first-attempt" in the_log(own_data)
     assert "kube-worker-1: runtime: connection reset; trying again" in lines
 
 
@@ -154,6 +183,7 @@ def test_a_failed_proof_shows_what_failed() -> None:
     assert status == 1
     assert re.search(r"pod to pod +pod on kube-worker-1 +\[fd00:100::2\] +FAILED", out)
     assert lines[-1] == "kubev6: the cluster is up, but checks of its proof failed"
+    assert the_record().status == "proof failed"
 
 
 def test_ctrl_c_ends_the_run_and_its_server_with_one_line() -> None:
@@ -167,5 +197,6 @@ def test_ctrl_c_ends_the_run_and_its_server_with_one_line() -> None:
     assert process.returncode == 130
     assert out == ""
     assert err.splitlines()[-1] == "kubev6: stopped; running it again goes on from here"
+    assert the_record().status == "stopped"
     assert "Traceback" not in err
     assert "FAILED" not in err

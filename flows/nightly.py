@@ -1,0 +1,134 @@
+"""The order in which a release is made anew when its sources have changed: deployment `kubev6/nightly-rebuild`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Failed
+
+from configs.errors import ConfigError, KubeV6Error
+from configs.manifest import Manifest
+from configs.schema import Build, Cluster, DebianSource, Release, Source, load_cluster, load_release
+from flows.build import made
+from flows.connections import connection
+from flows.deploy import deploy as deploy_flow
+from flows.deployed import deployed_from_here
+from flows.notify import notify
+from flows.parameters import ClusterName, IfBusy, Kept, MirrorPlace, NoName, RegistryAddress, ReleaseName, SourcePlace
+from flows.run import called, run
+from flows.stages import visible
+from flows.turns import turn
+from tasks import debian_news, moving_refs, registry_tags, series_file
+from tasks.series_file import GitSeries
+from tasks.store import Store
+
+
+@flow(name="kubev6", flow_run_name="nightly-{release}", on_failure=[notify], on_crashed=[notify])
+def nightly(
+    release: ReleaseName,
+    sources: dict[str, SourcePlace] | None = None,
+    cluster: ClusterName | NoName = "",
+    push: bool = False,
+    registry: RegistryAddress = "",
+    keep: Kept = 7,
+    deploy: bool = False,
+    mirror: MirrorPlace = "",
+    if_busy: IfBusy = "wait",
+) -> State[Any]:
+    """Look for what is new in a release's sources, and build, push and deploy it if there is anything.
+
+    Args:
+        release: The name of a shipped release, or the whole path of a release file on the worker's machine.
+        sources: Other places for the remotes of its series, by name.
+        cluster: The cluster that push and deploy are about: its name, or the whole path of its file.
+        push: Push the images, under the day's date, into the cluster's own registry; deploy implies it.
+        registry: Push them into this registry too.
+        keep: How many dated tags of each image stay in a registry.
+        deploy: Deploy it on the cluster.
+        mirror: Where other projects' images are read from; empty for what ``KUBEV6_MIRROR`` names.
+        if_busy: Wait for another run on this cluster to end, or refuse to begin.
+    """
+    try:
+        wanted, topology = load_release(release), load_cluster(cluster) if cluster else None
+        build = buildable(wanted)
+        if topology is None and (push or deploy):
+            raise ConfigError("push and deploy are about a cluster, and none is named", todo="name it: cluster")
+        with run("nightly", topology or wanted.name):
+            before = [manifest.key for manifest in Store().list() if manifest.name == wanted.name]
+            current = wanted.model_copy(update={"build": followed(build, sources or {})})
+            manifest = made(current, sources or {}, mirror)
+            done = ["nothing has changed" if manifest.key in before else f"built {manifest.version}"]
+            if registry:
+                done.append(pushed(manifest, registry.rstrip("/"), keep))
+            if topology and (push or deploy):
+                with turn(topology, called("nightly"), if_busy), own_registry(topology) as address:
+                    done.append(pushed(manifest, address, keep))
+            if deploy:
+                done.append(deployed(cluster, release, mirror, if_busy))
+    except KubeV6Error as error:
+        return Failed(message=str(error), data=error)
+    return Completed(message="; ".join(done), data=manifest)
+
+
+def buildable(release: Release) -> Build:
+    """What a release is built from.
+
+    Raises:
+        ConfigError: It is published and not built.
+    """
+    if release.build is None:
+        raise ConfigError(f"release {release.name} says nothing to build it from", todo="name one that is built")
+    return release.build
+
+
+@visible("look for news")
+def followed(build: Build, sources: Mapping[str, str]) -> Build:
+    """The same, of the newest sources: where the refs of the series are now, or what the Debian archive offers."""
+    series = series_file.load(build.series)
+    if isinstance(series, GitSeries):
+        return build.model_copy(update={"series": str(moving_refs.write(moving_refs.follow(series, sources)))})
+    package = build.source.debian.package if build.source else series.base
+    if build.source and build.source.debian.version:
+        return build  # pinned: nothing of it moves
+    version = debian_news.newest(package)
+    return build.model_copy(update={"source": Source(debian=DebianSource(package=package, version=version))})
+
+
+@contextmanager
+def own_registry(cluster: Cluster) -> Iterator[str]:
+    """The registry of a cluster, as it is reached from here through SSH."""
+    with (
+        connection(cluster, cluster.support.name) as ssh,
+        ssh.forward(str(cluster.support.address), cluster.registry.port) as port,
+    ):
+        yield f"http://127.0.0.1:{port}"
+
+
+@visible("push to {address}")
+def pushed(manifest: Manifest, address: str, keep: int) -> str:
+    """The images under today's date, and old dates away. Says what was done."""
+    if registry_tags.is_newest(manifest, address):
+        return f"{address} has it"
+    date = f"{datetime.now(UTC):%Y%m%d}"
+    registry_tags.push_dated(manifest, Store(), address, date)
+    in_use = {image.digest for each in (*deployed_from_here(), manifest) for image in each.images}
+    pruned = registry_tags.prune({image.name for image in manifest.images}, address, keep, in_use)
+    gone = f"older ones stay: {pruned.refused}" if pruned.refused else f"{pruned.deleted} old ones deleted"
+    return f"pushed to {address} as {date}, {gone}"
+
+
+def deployed(cluster: str, release: str, mirror: str, if_busy: IfBusy) -> str:
+    """The release on the cluster. Says so.
+
+    Raises:
+        KubeV6Error: The deploy failed.
+    """
+    state = deploy_flow(cluster, prebuilt=True, release=release, mirror=mirror, if_busy=if_busy, return_state=True)
+    if not state.is_completed():
+        raise KubeV6Error(f"deploy on {cluster}: {state.message}")
+    return f"deployed on {cluster}"

@@ -1,0 +1,73 @@
+"""Telling somebody that an unattended run has failed.
+
+By a webhook (``KUBEV6_NOTIFY_URL``), a command (``KUBEV6_NOTIFY_COMMAND``), or both: set where the worker is started.
+Both get the same small JSON, the webhook as what is posted, the command on its standard input. An address of a
+webhook is often a secret in itself, so it is never a parameter and never logged.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shlex
+import subprocess
+from typing import Any
+
+import requests
+from prefect import Flow
+from prefect.client.schemas.objects import FlowRun, State
+
+log = logging.getLogger("kubev6.notify")
+URL, COMMAND = "KUBEV6_NOTIFY_URL", "KUBEV6_NOTIFY_COMMAND"
+TO_CONNECT, TO_ANSWER = 5.0, 10.0
+COMMAND_SECONDS = 30.0
+
+
+def notify(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  # Prefect passes these by name
+    """Tell of a run that ended badly. Whatever goes wrong with that is a line in the log and no more.
+
+    Args:
+        flow: The flow.
+        flow_run: Its run.
+        state: How it ended.
+    """
+    api = os.environ.get("PREFECT_API_URL", "")
+    told = {
+        "flow": flow.name,
+        "run": str(flow_run.name),
+        "id": str(flow_run.id),
+        "state": str(state.name),
+        "message": str(state.message or ""),
+        "page": f"{api.removesuffix('/api')}/runs/flow-run/{flow_run.id}" if api else "",
+    }
+    try:
+        if url := os.environ.get(URL):
+            _post(url, told)
+    except requests.RequestException as error:
+        log.warning("%s: nobody was told: %s", URL, type(error).__name__)
+    try:
+        if command := os.environ.get(COMMAND):
+            _run(command, told)
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        log.warning("%s: nobody was told: %s", COMMAND, getattr(error, "strerror", None) or type(error).__name__)
+
+
+def _post(url: str, told: dict[str, str]) -> None:
+    answer = requests.post(url, json=told, timeout=(TO_CONNECT, TO_ANSWER), allow_redirects=False)
+    if not answer.ok or answer.is_redirect:
+        log.warning("%s: answered %d", URL, answer.status_code)
+
+
+def _run(command: str, told: dict[str, str]) -> None:
+    done = subprocess.run(
+        shlex.split(command),
+        input=json.dumps(told),
+        text=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        timeout=COMMAND_SECONDS,
+        check=False,
+    )
+    if done.returncode:
+        log.warning("%s: ended with status %d", COMMAND, done.returncode)

@@ -1,0 +1,54 @@
+"""Prefect for a run: imported, and with a server that answers.
+
+That is the server that PREFECT_API_URL names, else the one that `kubev6 server up` keeps, else one for this run alone.
+"""
+
+from __future__ import annotations
+
+import atexit
+import importlib
+import os
+
+from configs.errors import KubeV6Error
+from flows import environment, kept_server
+from flows.temporary_server import TemporaryServer, answers
+from tasks.steps import step
+
+_temporary: list[TemporaryServer] = []
+
+
+def start() -> None:
+    """Choose a server, say which, and import Prefect and the flows.
+
+    Raises:
+        KubeV6Error: The server that was named does not answer, or a temporary one does not start.
+    """
+    with step("prefect", "start") as shown:
+        environment.prepare()
+        named, kept = os.environ.get("PREFECT_API_URL"), kept_server.running()
+        if named and not (kept and kept.url == named):
+            if not answers(named, seconds=5):
+                todo = "start it, or unset PREFECT_API_URL to go on without it"
+                raise KubeV6Error(f"PREFECT_API_URL names {named}, and no Prefect server answers there", todo=todo)
+            shown.ended_as(f"the server at {named}")
+        elif kept:
+            kept_server.use()
+            kept_server.check_version(kept)
+            os.environ["PREFECT_API_URL"] = kept.url
+            shown.ended_as(f"the kept server, {kept.page}")
+        else:
+            temporary = TemporaryServer()
+            # Registered before Prefect's own, and so called after it has sent what it still has to say.
+            atexit.register(temporary.stop)
+            _temporary.append(temporary)
+            os.environ["PREFECT_API_URL"] = temporary.url
+            importlib.import_module("flows.deploy")  # takes seconds too, and the server starts meanwhile
+            temporary.wait()
+            shown.ended_as("a server for this run alone (`kubev6 server up` keeps one)")
+        importlib.import_module("flows.deploy")
+
+
+def stop() -> None:
+    """End the server of this run at once, for a process that does not end in order."""
+    for server in _temporary:
+        server.stop()

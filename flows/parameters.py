@@ -1,0 +1,58 @@
+"""What deployments are given, as types that a server checks when a run is asked for, before anything is begun.
+
+A worker runs in the repository and not where the person is who asks, so a path has to begin at the root. None of this
+may hold a login: Prefect keeps the parameters of every run in clear.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from configs.schema import shipped
+
+_FILE = r"/\S.*"
+_HOST = r"https?://[^\s/@?#]+"
+
+
+def _names(kind: Literal["clusters", "releases"]) -> str:
+    return "|".join(name.replace(".", r"\.") for name in shipped(kind))
+
+
+ClusterName = Annotated[str, Field(pattern=rf"^({_names('clusters')}|{_FILE})$")]
+"""A shipped cluster, or the whole path of a cluster file."""
+ReleaseName = Annotated[str, Field(pattern=rf"^({_names('releases')}|{_FILE})$")]
+"""A shipped release, or the whole path of a release file."""
+NoName = Literal[""]
+"""None is named."""
+MirrorPlace = Annotated[str, Field(pattern=rf"^({_HOST}(/[^\s?#]*)?|/.*)?$")]
+"""The address of a mirror, or the whole path of its directory; empty for none."""
+RegistryAddress = Annotated[str, Field(pattern=rf"^({_HOST}/?)?$")]
+"""The address of a registry; empty for none."""
+SourcePlace = Annotated[str, Field(pattern=r"^([a-z+]+://([^\s/:@]+@)?[^\s/@]*(/\S*)?|[^\s/@:]+@[^\s@:]+:\S+|/.*)$")]
+"""Where a git repository or a bundle is: a URL, which names no password, or a whole path."""
+IfBusy = Literal["wait", "refuse"]
+"""What a run does when another one works on the cluster."""
+Kept = Annotated[int, Field(ge=1, le=365)]
+"""How many of something are kept."""
+
+
+def named(given: str) -> str:
+    """A cluster or a release, as a person wrote it at the command line: a file by its whole path, a name as it is.
+
+    Args:
+        given: A path or a name.
+    """
+    path = Path(given)
+    return str(path.absolute()) if path.suffix in (".yaml", ".yml") or len(path.parts) > 1 else given
+
+
+def place(given: str) -> str:
+    """A mirror, as a person wrote it at the command line: a directory by its whole path, an address as it is.
+
+    Args:
+        given: A path or an address; empty for none.
+    """
+    return given if not given or "://" in given else str(Path(given).expanduser().absolute())

@@ -1,0 +1,74 @@
+"""What every run has around it, whether a command line or a server began it: a log, a record, and an end that comes
+soon when it is asked for.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prefect.runtime import deployment, flow_run
+
+from configs.errors import KubeV6Error
+from configs.schema import Cluster
+from flows import recording, stages
+from flows.run_log import open_run_log
+
+log = logging.getLogger("kubev6.flows")
+SECONDS_TO_STOP = 6.0
+"""How long the threads of a run that a server has cancelled have to end by themselves."""
+
+
+@contextmanager
+def run(command: str, about: Cluster | str) -> Iterator[None]:
+    """A run. One that the command line began has its log and its record already.
+
+    Args:
+        command: What is run.
+        about: The cluster, or the name of the release.
+    """
+    if recording.under_way():
+        with _stopping():
+            yield
+        return
+    path = open_run_log(command)
+    for handler in logging.getLogger().handlers:  # those of Prefect write into the worker's log
+        if not isinstance(handler, logging.FileHandler):
+            handler.setLevel(max(handler.level, logging.WARNING))
+    try:
+        with recording.recording(command, about, path), _stopping():
+            yield
+    except KubeV6Error as error:
+        for each in getattr(error, "errors", (error,)):
+            log.debug("failed: %s\n%s", each, getattr(each, "detail", ""), exc_info=each)
+        log.error("%s (log: %s)", error, path)
+        raise
+    except Exception:
+        log.exception("a defect (log: %s)", path)
+        raise
+    except BaseException:  # what Prefect makes of SIGTERM
+        # Threads cannot be interrupted. Those that are still at work then are not waited for.
+        backstop = threading.Timer(SECONDS_TO_STOP, os._exit, (143,))
+        backstop.daemon = True
+        backstop.start()
+        raise
+
+
+def called(command: str) -> str:
+    """What a run is called by those who have to wait for it."""
+    return f"flow run {flow_run.name}" if deployment.id else f"kubev6 {command}"
+
+
+@contextmanager
+def _stopping() -> Iterator[None]:
+    """End what is under way in this process when the run does not end in order."""
+    try:
+        yield
+    except KubeV6Error:
+        raise
+    except BaseException:
+        stages.stop()
+        raise

@@ -1,0 +1,102 @@
+"""Prefect's server for one run, when none is kept.
+
+Prefect would start one by itself, but only at its first use. This one is started before Prefect is imported, so that
+both take their seconds at once; it has an address like any other server, and it ends with the process that started it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+
+from configs.errors import KubeV6Error
+
+START_SECONDS = 60.0
+STOP_SECONDS = 5.0
+_PR_SET_PDEATHSIG = 1
+
+
+class TemporaryServer:
+    """A server that is being started.
+
+    Attributes:
+        url: Where its API will be.
+    """
+
+    def __init__(self) -> None:
+        port = _free_port()
+        self.url = f"http://127.0.0.1:{port}/api"
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - the server writes into it as long as it runs
+        words = ["--factory", "prefect.server.api.server:create_app", "--host", "127.0.0.1", "--port", str(port)]
+        environment = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "uvicorn", *words, "--log-level", "warning", "--timeout-keep-alive", "5"],
+            stdin=subprocess.DEVNULL,
+            stdout=self._said,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **environment},
+            # Ctrl-C is for us: the server is needed until the run has ended in order.
+            start_new_session=True,
+            preexec_fn=_die_with_parent,
+        )
+
+    def wait(self) -> None:
+        """Come back when it answers.
+
+        Raises:
+            KubeV6Error: It ended, or does not answer in time.
+        """
+        deadline = time.monotonic() + START_SECONDS
+        while not answers(self.url):
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self._said.seek(0)
+                said = self._said.read().decode(errors="replace").strip()
+                last = said.splitlines()[-1] if said else "it said nothing"
+                todo = "run it again; what else it said is in the run log"
+                raise KubeV6Error(f"Prefect's temporary server did not start: {last}", todo=todo, detail=said)
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """End it, after it has written what it was told."""
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+
+
+def answers(url: str, *, seconds: float = 1.0) -> bool:
+    """Whether a server's API says that it is well.
+
+    Args:
+        url: Its API, such as ``http://127.0.0.1:4266/api``.
+        seconds: How long to wait for that.
+    """
+    # A proxy of the user's is for the way out, not for this machine.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(f"{url}/health", timeout=seconds) as response:
+            return bool(response.status == 200)
+    except (OSError, urllib.error.URLError):
+        return False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _die_with_parent() -> None:
+    """A run that is killed outright leaves no server behind (prctl(2))."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,0 +1,71 @@
+"""One run at a time on a cluster, whoever began it: a person, a schedule or another program on this machine.
+
+The lock is the kernel's, so it ends with its holder. It does not reach beyond this machine: workers on several
+machines that work on the same cluster need a concurrency limit of 1 for its deployment besides.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+
+from configs.errors import KubeV6Error
+from configs.schema import Cluster
+from flows.parameters import IfBusy
+from tasks.exclusive import exclusive
+from tasks.paths import cluster_dir
+
+log = logging.getLogger("kubev6.flows")
+_until_the_end: list[ExitStack] = []
+
+
+@contextmanager
+def turn(cluster: Cluster, what: str, if_busy: IfBusy) -> Iterator[None]:
+    """Have a cluster for oneself.
+
+    Args:
+        cluster: The cluster.
+        what: What is about to be done, for those who have to wait.
+        if_busy: Wait for another run to end, or refuse to begin.
+
+    Raises:
+        KubeV6Error: Another run works on it, and this one is not to wait.
+    """
+    path = cluster_dir(cluster.name) / "lock"
+
+    def busy() -> None:
+        seen = f"cluster {cluster.name} is busy: {_holder(path)}"
+        if if_busy == "refuse":
+            raise KubeV6Error(seen, todo="run this again when that has ended, or with if_busy wait")
+        log.warning("%s; waiting for it to end", seen)
+
+    with ExitStack() as held:
+        held.enter_context(exclusive(path, on_wait=busy))
+        _say_who(path, what)
+        try:
+            yield
+        except Exception:
+            raise
+        except BaseException:
+            # The run is being stopped. Threads of it may be at work on the cluster for some seconds more.
+            _until_the_end.append(held.pop_all())
+            raise
+
+
+def _say_who(path: Path, what: str) -> None:
+    # Only a courtesy, which no run fails for.
+    with suppress(OSError):
+        path.write_text(json.dumps({"pid": os.getpid(), "what": what, "since": f"{datetime.now():%Y-%m-%d %H:%M:%S}"}))
+
+
+def _holder(path: Path) -> str:
+    try:
+        who = json.loads(path.read_text())
+        return f"{who['what']} (process {who['pid']}) works on it since {who['since']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another run works on it"

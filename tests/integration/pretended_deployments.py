@@ -1,0 +1,52 @@
+"""What a worker loads in a test in place of the real entrypoints: the same flows, with what is slow only pretended.
+
+That is the machines, and of a build the compilation: sources and patches are real.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Mapping
+
+from configs.manifest import BinaryEntry, Manifest, SourceEntry
+from configs.schema import Release
+from flows import build, stages
+from flows.deploy import deploy
+from flows.nightly import nightly
+from tasks import inventory, registry_tags, series, series_file, series_source
+from tasks.mirror import Mirror
+from tasks.ssh_endpoint import Endpoint
+from tasks.store import Store
+from tests.integration import pretended_machines
+from tests.integration.small_image import small_image
+
+__all__ = ["deploy", "nightly"]
+
+
+def build_release(release: Release, *, store: Store, sources: Mapping[str, str], mirror: Mirror | None) -> Manifest:
+    """A release whose only image is the tree that its series comes to."""
+    assert mirror is None
+    assert release.build is not None
+    patches = series_file.load(release.build.series)
+    picked = series.pick(patches, series_source.obtain(patches, sources=sources))
+    sha256, size = store.add_stream([picked.tree.encode()])
+    manifest = Manifest(
+        name=release.name,
+        version=f"v{release.kubernetes}+kubev6.{picked.series}.{picked.tree[:7]}",
+        key=f"{picked.tree:0<64}",
+        created="2026-01-01T00:00:00+00:00",
+        source=SourceEntry(kind="built", origin="test", series=picked.series, patches=picked.patches),
+        binaries=(BinaryEntry(name="kubelet", sha256=sha256, size=size),),
+        images=(small_image(store, "kube-proxy", picked.tree[:7], picked.tree),),
+    )
+    store.write(manifest)
+    return manifest
+
+
+pretended_machines.behaviour = os.environ.get("KUBEV6_TEST_MACHINES", "new")
+inventory.known_endpoints = lambda cluster: {node.name: Endpoint(node.name, "::1") for node in cluster.nodes}
+pretended_machines.pretend()
+setattr(build, "build_release", build_release)  # noqa: B010 - it is not build's own
+setattr(importlib.import_module("flows.nightly"), "connection", vars(stages)["connection"])  # noqa: B010 - the same
+registry_tags.is_newest = lambda *_: True  # there is no support node

@@ -1,0 +1,286 @@
+"""The kept server with its pool, its worker and real runs of deployments, on machines that are only pretended.
+
+Commands of Prefect's are typed as a person would, in the repository.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from flows import kept_server, run_record, worker_runs
+from flows.run_record import RunRecord
+from flows.server_api import ask
+from tasks.paths import REPO, cluster_dir
+from tests.integration import pretended_machines
+from tests.integration.git_project import BEN, Project
+from tests.waiting import eventually
+
+PREFECT = (sys.executable, "-m", "prefect", "--no-prompt")
+KUBEV6 = (sys.executable, "-m", "flows.cli")
+PRETENDED = "tests/integration/pretended_deployments.py"
+
+
+def run(*words: str | Path) -> tuple[int, str, str]:
+    """Exit status, and both outputs with single spaces."""
+    done = subprocess.run(
+        [str(word) for word in words],
+        cwd=REPO,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return done.returncode, " ".join(done.stdout.split()), " ".join(done.stderr.split())
+
+
+def deployment_run(name: str, *words: str, machines: str = "new", watch: bool = True) -> tuple[int, str]:
+    """Ask for a run; exit status and output."""
+    environment = json.dumps({"KUBEV6_TEST_MACHINES": machines})
+    status, out, err = run(
+        *PREFECT,
+        "deployment",
+        "run",
+        f"kubev6/{name}",
+        *["--watch"] * watch,
+        "--job-variable",
+        f"env={environment}",
+        *words,
+    )
+    return status, out + err
+
+
+def local_run(machines: str, *words: str) -> tuple[int, str, str]:
+    return run(sys.executable, pretended_machines.__file__, machines, "deploy", *words)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    directory = tmp_path_factory.mktemp("kept")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("PREFECT_")]:
+            patch.delenv(name)
+        patch.setenv("KUBEV6_DATA", str(directory / "data"))
+        patch.setenv("KUBEV6_CACHE", str(directory / "cache"))
+        patch.setenv("PREFECT_WORKER_QUERY_SECONDS", "0.5")
+        patch.setenv("COLUMNS", "300")
+        # Where a failed nightly run is told of; the worker takes it along.
+        patch.setenv("KUBEV6_NOTIFY_COMMAND", f"tee {directory}/told")
+        yield directory
+
+
+@pytest.fixture(scope="module")
+def before_server(data: Path) -> str:  # noqa: ARG001
+    """What a run says that is made before there is a kept server."""
+    status, _, err = local_run("ready")
+    assert status == 0, err
+    return err
+
+
+@pytest.fixture(scope="module")
+def server(data: Path, before_server: str) -> Iterator[str]:  # noqa: ARG001
+    """The API of a kept server, whose deployments run what is pretended."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    try:
+        status, out, err = run(*KUBEV6, "server", "up", "--port", str(port))
+        assert status == 0, err
+        api = f"http://127.0.0.1:{port}/api"
+        assert f"export PREFECT_API_URL={api}" in out
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PREFECT_API_URL", api)
+            deploy_pretended(data)
+            yield api
+    finally:
+        kept = kept_server.read()
+        run(*KUBEV6, "server", "down")
+        if kept is not None:  # whatever the tests made of it
+            worker_runs.end_all(kept.url, 0)
+
+
+def deploy_pretended(data: Path) -> None:
+    """The same deployments with the pretended entrypoints."""
+    described = yaml.safe_load((REPO / "prefect.yaml").read_text())
+    for deployment in described["deployments"]:
+        deployment["entrypoint"] = f"{PRETENDED}:{deployment['entrypoint'].partition(':')[2]}"
+    (data / "prefect.yaml").write_text(yaml.safe_dump(described))
+    status, out, err = run(*PREFECT, "deploy", "--all", "--prefect-file", data / "prefect.yaml")
+    assert status == 0, out + err
+
+
+@pytest.fixture(autouse=True)
+def whole_server(server: str) -> str:
+    return server
+
+
+def last_record() -> RunRecord:
+    return run_record.runs()[0][1]
+
+
+def runs_of(api: str) -> list[dict[str, Any]]:
+    """The newest first."""
+    return list(ask(api, "/flow_runs/filter", {"sort": "EXPECTED_START_TIME_DESC"}))
+
+
+def under_way(api: str) -> dict[int, str]:
+    return dict(worker_runs.processes(api))
+
+
+def begin_endless(api: str) -> str:
+    """Begin a run that does not end by itself; its id, when it is well under way."""
+    known = {path for path, _ in run_record.runs()}
+    status, said = deployment_run("build-and-deploy", machines="endless", watch=False)
+    assert status == 0, said
+    lock = cluster_dir("lab") / "lock"
+    eventually(lambda: bool({path for path, _ in run_record.runs()} - known), 40)
+    eventually(lambda: json.loads(lock.read_text() or "{}").get("pid") in under_way(api))
+    return next(iter(under_way(api).values()))
+
+
+def test_no_result_of_a_run_without_a_kept_server_is_lost(server: str, before_server: str) -> None:
+    assert "a server for this run alone (`kubev6 server up` keeps one)" in before_server
+    first = runs_of(server)[-1]
+    tasks = ask(server, "/task_runs/filter", {"flow_runs": {"id": {"any_": [first["id"]]}}})
+    assert first["state"]["type"] == "COMPLETED"
+    assert [task["state"]["type"] for task in tasks] == ["COMPLETED"] * 7
+
+
+def test_what_is_up_is_said_and_schedules_are_off_until_somebody_turns_them_on(server: str) -> None:
+    status, out, _ = run(*KUBEV6, "server", "status")
+    assert status == 0
+    assert re.search(r"server .* answers; .* pool kubev6 is there worker .* runs; .* runs 0 under way$", out)
+    nightly = ask(server, "/deployments/name/kubev6/nightly-rebuild")
+    assert [(each["slug"], each["active"]) for each in nightly["schedules"]] == [("nightly", False)]
+
+
+def test_a_deployment_runs_as_typed_with_its_steps_in_the_server_a_log_and_a_record(server: str) -> None:
+    status, said = deployment_run("build-and-deploy")
+    assert status == 0, said
+    newest = runs_of(server)[0]
+    assert newest["name"] == "deploy-lab"
+    logs = ask(server, "/logs/filter", {"logs": {"flow_run_id": {"any_": [newest["id"]]}}, "limit": 200})
+    told = [entry["message"] for entry in logs]
+    assert any("kube-worker-1: kubeadm join: ended" in text for text in told)
+    assert any("changed: kube-worker-1: create file /etc/runtime" in text for text in told)
+    record = last_record()
+    assert (record.command, record.status, len(record.changes)) == ("deploy", "succeeded", 17)
+    assert "kube-worker-1: runtime: ended" in Path(record.log).read_text()
+
+
+@pytest.mark.parametrize(
+    ("deployment", "parameter", "said"),
+    [
+        ("build-and-deploy", "cluster=labb", "'labb' does not match"),
+        ("build-and-deploy", "if_busy=maybe", "'maybe' is not one of ['wait', 'refuse']"),
+        ("nightly-rebuild", "push=true", "'release' is a required property"),
+    ],
+)
+def test_a_parameter_that_cannot_be_right_is_refused_when_the_run_is_asked_for(
+    server: str, deployment: str, parameter: str, said: str
+) -> None:
+    before = len(runs_of(server))
+    status, out = deployment_run(deployment, "--param", parameter)
+    assert status == 1
+    assert said in out
+    assert len(runs_of(server)) == before
+
+
+def test_a_cluster_is_one_run_s_and_cancelling_that_ends_it_soon_with_nothing_left(server: str) -> None:
+    identity = begin_endless(server)
+    status, _, err = local_run("new", "--if-busy", "refuse")
+    assert status == 1
+    assert "the kept server, http://127.0.0.1:" in err
+    assert re.search(r"kubev6: cluster lab is busy: flow run deploy-lab \(process \d+\) works on it since", err)
+
+    began = time.monotonic()
+    status, out, err = run(*PREFECT, "flow-run", "cancel", identity)
+    assert status == 0, out + err
+    eventually(lambda: not under_way(server), 10)
+    eventually(lambda: ask(server, f"/flow_runs/{identity}")["state"]["type"] == "CANCELLED", 10)
+    assert time.monotonic() - began < 10
+    records = [record for _, record in run_record.runs()]
+    assert [record.status for record in records[:2]] == ["failed", "stopped"]
+    assert local_run("ready", "--if-busy", "refuse")[0] == 0
+
+
+@pytest.fixture
+def moving_release(tmp_path: Path) -> tuple[Path, Project]:
+    """A release file whose series follows the branch ``master``, and has one patch of a pull request."""
+    project = Project(tmp_path / "project")
+    base = project.commit("Base", {"a": "1\n"})
+    project.git("checkout", "--quiet", "-b", "feature")
+    patch = project.commit("Make a two", {"a": "2\n"}, author=BEN)
+    project.git("checkout", "--quiet", "master")
+    series = {
+        "remotes": {"ours": str(project.path)},
+        "base": {"remote": "ours", "commit": base, "ref": "master"},
+        "patches": [{"remote": "ours", "commit": patch, "pull_request": 48551}],
+    }
+    (tmp_path / "moving.yaml").write_text(yaml.safe_dump(series))
+    release = yaml.safe_load((REPO / "configs" / "releases" / "debian-1.20.yaml").read_text())
+    release |= {"name": "moving", "build": {"series": str(tmp_path / "moving.yaml")}}
+    (tmp_path / "release.yaml").write_text(yaml.safe_dump(release))
+    return tmp_path / "release.yaml", project
+
+
+def test_a_night_builds_and_deploys_what_is_new_and_tells_of_a_conflict(
+    server: str, moving_release: tuple[Path, Project], data: Path
+) -> None:
+    release, project = moving_release
+    parameters = ["--param", f"release={release}"]
+    status, said = deployment_run("nightly-rebuild", *parameters, "--params", '{"cluster": "lab", "deploy": true}')
+    assert status == 0, (said, runs_of(server)[0]["state"])
+    (message,) = (each["state"]["message"] for each in runs_of(server) if each["name"] == f"nightly-{release}")
+    assert re.fullmatch(
+        r"built v1\.20\.2\+kubev6\.moving\.\w{7}; http://127\.0\.0\.1:5000 has it; deployed on lab", message
+    )
+    assert last_record().command == "nightly"
+    assert last_record().release is not None
+    assert not (data / "told").exists()
+
+    project.commit("Make a three", {"a": "3\n"})
+    status, said = deployment_run("nightly-rebuild", *parameters)
+    assert status == 1
+    failed = runs_of(server)[0]
+    assert failed["state"]["type"] == "FAILED"
+    assert "('Make a two', pull request 48551), conflicts with" in failed["state"]["message"]
+    eventually(lambda: (data / "told").exists())
+    told = json.loads((data / "told").read_text())
+    assert (told["state"], told["message"]) == ("Failed", failed["state"]["message"])
+
+
+def test_a_worker_that_was_killed_is_said_to_be_gone_and_up_and_down_mend_and_end_what_it_left(server: str) -> None:
+    begin_endless(server)
+    kept = kept_server.read()
+    assert kept is not None
+    assert kept.worker is not None
+    os.kill(kept.worker.pid, signal.SIGKILL)
+    eventually(lambda: not kept.worker.alive)  # type: ignore[union-attr]
+    status, out, _ = run(*KUBEV6, "server", "status")
+    assert status == 1
+    assert "is gone; `kubev6 server up` mends that" in out
+    assert out.endswith("runs 1 under way")
+
+    assert run(*KUBEV6, "server", "up", "--port", str(kept.port))[0] == 0
+    assert run(*KUBEV6, "server", "status")[0] == 0
+    assert under_way(server), "what ran goes on"
+
+    status, out, err = run(*KUBEV6, "server", "down")
+    assert (status, out) == (0, "ended"), err
+    assert not under_way(server)
+    assert not kept.server.alive
+    assert last_record().status == "stopped"
+    assert run(*KUBEV6, "server", "status")[1] == "no server is kept; `kubev6 server up` starts one"

@@ -1,0 +1,110 @@
+"""Telling somebody of a failed run."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from flows.notify import COMMAND, URL, notify
+
+FLOW: Any = SimpleNamespace(name="kubev6")
+RUN: Any = SimpleNamespace(name="nightly-debian-1.20", id="7ad1")
+FAILED: Any = SimpleNamespace(name="Failed", message="patch 2, abc, conflicts")
+TOLD = {
+    "flow": "kubev6",
+    "run": "nightly-debian-1.20",
+    "id": "7ad1",
+    "state": "Failed",
+    "message": "patch 2, abc, conflicts",
+    "page": "http://127.0.0.1:4266/runs/flow-run/7ad1",
+}
+
+
+class Webhook(HTTPServer):
+    """Takes what is posted, and answers what it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Taking)
+        self.taken: list[dict[str, str]] = []
+        self.answer = 204
+
+
+class _Taking(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        assert isinstance(self.server, Webhook)
+        self.server.taken.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.send_response(self.server.answer)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(autouse=True)
+def nobody_to_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (URL, COMMAND):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:4266/api")
+
+
+@pytest.fixture
+def webhook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Webhook]:
+    with Webhook() as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        monkeypatch.setenv(URL, f"http://127.0.0.1:{server.server_address[1]}/hook/s3cret")
+        yield server
+        server.shutdown()
+
+
+def test_without_anybody_to_tell_nothing_is_done(caplog: pytest.LogCaptureFixture) -> None:
+    notify(FLOW, RUN, FAILED)
+    assert not caplog.records
+
+
+def test_a_webhook_is_posted_what_happened_and_where_to_look(webhook: Webhook) -> None:
+    notify(FLOW, RUN, FAILED)
+    assert webhook.taken == [TOLD]
+
+
+def test_a_command_reads_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(COMMAND, f"tee '{tmp_path}/told by mail'")
+    notify(FLOW, RUN, FAILED)
+    assert json.loads((tmp_path / "told by mail").read_text()) == TOLD
+
+
+def test_a_webhook_that_fails_is_one_line_without_its_address_and_the_command_is_run(
+    webhook: Webhook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    webhook.answer = 500
+    monkeypatch.setenv(COMMAND, f"tee {tmp_path}/told")
+    with caplog.at_level(logging.WARNING, "kubev6"):
+        notify(FLOW, RUN, FAILED)
+    assert [record.getMessage() for record in caplog.records] == ["KUBEV6_NOTIFY_URL: answered 500"]
+    assert (tmp_path / "told").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        (URL, "http://127.0.0.1:1/s3cret", "KUBEV6_NOTIFY_URL: nobody was told: ConnectionError"),
+        (URL, "no address", "KUBEV6_NOTIFY_URL: nobody was told: InvalidURL"),
+        (COMMAND, "/nowhere/mail", "KUBEV6_NOTIFY_COMMAND: nobody was told: No such file or directory"),
+        (COMMAND, "false", "KUBEV6_NOTIFY_COMMAND: ended with status 1"),
+        (COMMAND, "mail 'me", "KUBEV6_NOTIFY_COMMAND: nobody was told: ValueError"),
+    ],
+)
+def test_what_cannot_tell_anybody_fails_nothing(
+    name: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv(name, value)
+    with caplog.at_level(logging.WARNING, "kubev6"):
+        notify(FLOW, RUN, FAILED)
+    assert [record.getMessage() for record in caplog.records] == [said]

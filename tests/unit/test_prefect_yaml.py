@@ -1,0 +1,135 @@
+"""prefect.yaml: every entrypoint, schedule and parameter is one that a server and a worker can use."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from typing import Any
+
+import pytest
+import yaml
+from prefect.client.schemas.schedules import CronSchedule
+
+from configs.schema import shipped
+from flows import kept_server
+from tasks.paths import REPO
+
+FILE = yaml.safe_load((REPO / "prefect.yaml").read_text())
+DEPLOYMENTS: list[dict[str, Any]] = FILE["deployments"]
+each_deployment = pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=lambda deployment: deployment["name"])
+
+
+def flow_of(deployment: dict[str, Any]) -> Any:
+    path, name = deployment["entrypoint"].split(":")
+    return getattr(importlib.import_module(path.removesuffix(".py").replace("/", ".")), name)
+
+
+def validated(name: str, **parameters: Any) -> Any:
+    (deployment,) = (each for each in DEPLOYMENTS if each["name"] == name)
+    return flow_of(deployment).validate_parameters({**deployment["parameters"], **parameters})
+
+
+def test_the_deployments_are_those_that_the_documentation_names() -> None:
+    assert [each["name"] for each in DEPLOYMENTS] == ["build-and-deploy", "deploy-prebuilt", "nightly-rebuild"]
+
+
+@each_deployment
+def test_the_flow_of_a_deployment_is_there_and_called_kubev6(deployment: dict[str, Any]) -> None:
+    assert flow_of(deployment).name == "kubev6"
+    assert deployment["work_pool"]["name"] == kept_server.POOL
+    assert "pull" not in FILE
+
+
+@each_deployment
+def test_the_parameters_of_a_deployment_are_parameters_of_its_flow(deployment: dict[str, Any]) -> None:
+    schema = flow_of(deployment).parameters.model_dump()
+    assert set(deployment["parameters"]) <= set(schema["properties"])
+    assert all(about.get("description") for about in schema["properties"].values()), "what the page shows"
+    missing = set(schema.get("required", ())) - set(deployment["parameters"])
+    if missing:
+        assert deployment["schedules"], "only a schedule may leave out what a person has to say"
+    else:
+        flow_of(deployment).validate_parameters(deployment["parameters"])
+
+
+def test_schedules_have_a_slug_a_cron_and_a_time_zone_that_exists() -> None:
+    schedules = [schedule for each in DEPLOYMENTS for schedule in each.get("schedules", ())]
+    assert schedules
+    for schedule in schedules:
+        assert schedule["slug"]
+        CronSchedule(cron=schedule["cron"], timezone=schedule["timezone"])
+        assert "active" not in schedule, "deploying again would undo what the person has turned on or off"
+
+
+def test_the_version_of_prefect_is_the_one_that_is_installed() -> None:
+    lock = (REPO / "requirements.lock").read_text()
+    assert re.search(rf"^prefect=={re.escape(FILE['prefect-version'])} ", lock, re.MULTILINE)
+
+
+@pytest.mark.parametrize("wrong", [{"cron": "30 25 * * *"}, {"timezone": "Europe/Atlantis"}])
+def test_a_schedule_that_is_wrong_would_be_seen_above(wrong: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        CronSchedule.model_validate({"cron": "30 2 * * *", "timezone": "Etc/UTC", **wrong})
+
+
+@pytest.mark.parametrize("name", shipped("clusters"))
+def test_every_shipped_cluster_can_be_named(name: str) -> None:
+    assert validated("build-and-deploy", cluster=name)["cluster"] == name
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"cluster": "/home/me/rack.yaml", "release": "/srv/my release.yml"},
+        {"release": ""},
+        {"mirror": "http://mirror.example:8080/kubev6"},
+        {"mirror": "/media/usb"},
+        {"if_busy": "refuse"},
+    ],
+)
+def test_parameters_that_are_right_are_taken(parameters: dict[str, Any]) -> None:
+    assert parameters.items() <= validated("build-and-deploy", **parameters).items()
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"cluster": "labb"},
+        {"cluster": "rack.yaml"},
+        {"release": "debian-1x20"},
+        {"prebuilt": "perhaps"},
+        {"mirror": "usb"},
+        {"mirror": "http://me:secret@mirror.example/"},
+        {"if_busy": "wait a bit"},
+    ],
+)
+def test_parameters_that_cannot_be_right_are_refused(parameters: dict[str, Any]) -> None:
+    with pytest.raises(Exception, match=next(iter(parameters))):
+        validated("build-and-deploy", **parameters)
+
+
+@pytest.mark.parametrize(
+    ("place", "good"),
+    [
+        ("https://github.com/kubernetes/kubernetes", True),
+        ("ssh://git@host.example/repository", True),
+        ("git@host.example:repository.git", True),
+        ("file:///srv/repository", True),
+        ("/srv/fork.bundle", True),
+        ("fork.bundle", False),
+        ("https://me:secret@host.example/repository", False),
+    ],
+)
+def test_a_source_is_an_address_without_a_password_or_a_whole_path(place: str, good: bool) -> None:
+    parameters: dict[str, Any] = {"release": "debian-1.20", "sources": {"upstream": place}}
+    if good:
+        assert validated("nightly-rebuild", **parameters)["sources"] == {"upstream": place}
+    else:
+        with pytest.raises(Exception, match="sources"):
+            validated("nightly-rebuild", **parameters)
+
+
+@pytest.mark.parametrize("keep", [0, -1, 366])
+def test_a_number_of_dates_to_keep_is_within_reason(keep: int) -> None:
+    with pytest.raises(Exception, match="keep"):
+        validated("nightly-rebuild", release="debian-1.20", keep=keep)

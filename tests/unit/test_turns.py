@@ -1,0 +1,97 @@
+"""One run at a time on a cluster."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from configs.errors import KubeV6Error
+from configs.schema import load_cluster
+from flows.turns import turn
+from tasks.paths import cluster_dir
+from tests.waiting import eventually
+
+LAB = load_cluster("lab")
+pytestmark = pytest.mark.usefixtures("own_data")
+HOLDER = """
+import sys, time
+from configs.schema import load_cluster
+from flows.turns import turn
+with turn(load_cluster("lab"), "flow run deploy-lab", "wait"):
+    print("mine", flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def held_by_another_process() -> Iterator[subprocess.Popen[str]]:
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", HOLDER], stdin=pipe, stdout=pipe, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "mine\n"
+        try:
+            yield holder
+        finally:
+            holder.kill()
+
+
+def test_who_is_not_to_wait_is_told_who_works_on_the_cluster() -> None:
+    with (
+        held_by_another_process() as holder,
+        pytest.raises(KubeV6Error) as refused,
+        turn(LAB, "kubev6 deploy", "refuse"),
+    ):
+        pytest.fail("it was let in")
+    assert str(refused.value).startswith(
+        f"cluster lab is busy: flow run deploy-lab (process {holder.pid}) works on it since 20"
+    )
+
+
+def test_who_waits_says_for_whom_and_goes_on_when_that_has_ended(caplog: pytest.LogCaptureFixture) -> None:
+    entered = threading.Event()
+
+    def wait() -> None:
+        with turn(LAB, "kubev6 deploy", "wait"):
+            entered.set()
+
+    with held_by_another_process() as holder, caplog.at_level(logging.WARNING):
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        eventually(lambda: f"(process {holder.pid})" in caplog.text)
+        assert not entered.is_set()
+        assert holder.stdin is not None
+        holder.stdin.close()
+        waiting.join(10)
+    assert entered.is_set()
+    assert "waiting for it to end" in caplog.text
+
+
+def test_a_holder_that_died_holds_nobody_up() -> None:
+    with held_by_another_process() as holder:
+        holder.send_signal(signal.SIGKILL)
+        holder.wait()
+        with turn(LAB, "kubev6 deploy", "refuse"):
+            assert json.loads((cluster_dir("lab") / "lock").read_text())["pid"] == os.getpid()
+
+
+def test_a_run_that_failed_gives_the_cluster_back() -> None:
+    with pytest.raises(KubeV6Error), turn(LAB, "kubev6 deploy", "refuse"):
+        raise KubeV6Error("the disk is full")
+    with turn(LAB, "kubev6 deploy", "refuse"):
+        pass
+
+
+def test_a_run_that_is_stopped_keeps_the_cluster_as_long_as_its_process_lives() -> None:
+    with pytest.raises(KeyboardInterrupt), turn(LAB, "kubev6 deploy", "refuse"):
+        raise KeyboardInterrupt
+    with pytest.raises(KubeV6Error, match="is busy"), turn(LAB, "kubev6 deploy", "refuse"):
+        pytest.fail("threads of the other run may still be at work")
