@@ -7,8 +7,8 @@ from prefect import flow, task
 from configs.manifest import Manifest
 from configs.schema import Release, load_release
 from flows.recording import note_release
-from tasks import mirror
-from tasks.release import build_release
+from tasks.build.release import build_release
+from tasks.fetch import mirror
 from tasks.store import Store
 
 

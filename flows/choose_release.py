@@ -8,9 +8,9 @@ from configs.derived import refuse_misfit
 from configs.errors import KubeV6Error
 from configs.manifest import Manifest
 from configs.schema import Cluster, Release, load_release, shipped
-from tasks.fetch import fetch_release
-from tasks.mirror import Mirror
-from tasks.release import build_release
+from tasks.build.release import build_release
+from tasks.fetch.fetch import fetch_release
+from tasks.fetch.mirror import Mirror
 from tasks.store import Store
 
 HOW_TO = "v1.9.0-alpha.0.ipv6.0"

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from configs.errors import KubeV6Error
 from configs.schema import Cluster
 from flows.deployed import machines
-from tasks.ssh import Connection, connect
+from tasks.ssh.connection import Connection, connect
 
 _changing = threading.Lock()
 _open: set[Connection] = set()

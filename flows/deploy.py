@@ -29,8 +29,8 @@ from flows.parameters import ClusterName, IfBusy, MirrorPlace, NoName, ReleaseNa
 from flows.run import called, run
 from flows.stages import Deployed, Job, visible
 from flows.turns import turn
-from tasks import existing_servers
-from tasks.checks import Check
+from tasks.kubernetes.checks import Check
+from tasks.node import existing_servers
 
 
 @flow(name="kubev6", flow_run_name="deploy-{cluster}", task_runner=A_THREAD_EACH)

@@ -15,7 +15,7 @@ from configs.manifest import Manifest
 from configs.schema import Cluster
 from tasks import inventory
 from tasks.paths import cluster_dir
-from tasks.ssh_endpoint import Endpoint
+from tasks.ssh.endpoint import Endpoint
 
 
 def remember(cluster: Cluster, manifest: Manifest) -> None:

@@ -9,9 +9,9 @@ from prefect import flow
 from configs.manifest import Manifest
 from configs.schema import Release, load_release
 from flows.stages import visible
-from tasks import mirror, mirror_directory
-from tasks.fetch import fetch_release
-from tasks.probe_image import with_probe
+from tasks.build.probe_image import with_probe
+from tasks.fetch import mirror, mirror_directory
+from tasks.fetch.fetch import fetch_release
 from tasks.store import Store
 
 

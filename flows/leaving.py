@@ -14,9 +14,10 @@ from configs.schema import Cluster
 from flows import deployed
 from flows.changes import note
 from flows.connections import connection
-from tasks import lab, members
-from tasks import reset as task
-from tasks.reset import Reset
+from tasks.kubernetes import members
+from tasks.lab import lab
+from tasks.node import reset as task
+from tasks.node.reset import Reset
 
 log = logging.getLogger("kubev6.flows")
 

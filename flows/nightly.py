@@ -23,8 +23,9 @@ from flows.parameters import ClusterName, IfBusy, Kept, MirrorPlace, NoName, Reg
 from flows.run import called, run
 from flows.stages import visible
 from flows.turns import turn
-from tasks import debian_news, moving_refs, registry_tags, series_file
-from tasks.series_file import GitSeries
+from tasks import registry_tags
+from tasks.series import debian_news, moving_refs, series_file
+from tasks.series.series_file import GitSeries
 from tasks.store import Store
 
 

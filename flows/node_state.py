@@ -10,8 +10,8 @@ from configs.schema import Cluster, Release
 from configs.state import NodeState
 from configs.systems import system_of
 from configs.translation import warnings
-from tasks import fitting, preflight, survey
-from tasks.ssh import Connection
+from tasks.node import fitting, preflight, survey
+from tasks.ssh.connection import Connection
 
 log = logging.getLogger("kubev6.flows")
 

@@ -14,10 +14,12 @@ from configs.schema import Cluster, Release
 from configs.state import NodeState, StageState
 from flows import leaving
 from flows.node_state import node_state
-from tasks import engine, inventory, kubeadm, preflight
-from tasks.diff import Change
-from tasks.ssh import connect
-from tasks.ssh_endpoint import Endpoint
+from tasks import inventory
+from tasks.kubernetes import kubeadm
+from tasks.node import engine, preflight
+from tasks.node.diff import Change
+from tasks.ssh.connection import connect
+from tasks.ssh.endpoint import Endpoint
 from tasks.steps import step
 
 Preview = dict[str, dict[str, tuple[Change, ...]]]

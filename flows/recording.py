@@ -32,7 +32,7 @@ from flows.run_record import (
     StepOfRun,
     Topology,
 )
-from tasks.checks import Check
+from tasks.kubernetes.checks import Check
 
 log = logging.getLogger("kubev6.recording")
 SECONDS_BETWEEN_WRITES = 5.0

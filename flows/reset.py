@@ -16,7 +16,7 @@ from flows.futures import A_THREAD_EACH, begin_each, results, settled
 from flows.leaving import Going
 from flows.stages import visible
 from flows.turns import turn
-from tasks.reset import Reset
+from tasks.node.reset import Reset
 
 
 @flow(name="kubev6-reset", flow_run_name="reset-{where}", task_runner=A_THREAD_EACH)

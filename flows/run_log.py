@@ -8,8 +8,8 @@ from datetime import datetime
 from pathlib import Path
 
 from configs.errors import KubeV6Error
-from tasks.command_log import hear_local_commands
 from tasks.paths import data_dir
+from tasks.ssh.command_log import hear_local_commands
 
 CHATTY = ("asyncio", "graphviz", "httpcore", "httpx", "markdown_it", "paramiko", "websockets")
 """Libraries whose lesser records tell nothing about a run."""

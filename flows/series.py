@@ -12,11 +12,11 @@ from rich.text import Text
 
 from flows.recording import note_series
 from flows.summary import new_table
-from tasks import series as task
-from tasks import series_source
-from tasks.series import ConflictError, Patch, Picked, Standing
-from tasks.series_file import Series
-from tasks.source import Source
+from tasks.series import series as task
+from tasks.series import series_source
+from tasks.series.series import ConflictError, Patch, Picked, Standing
+from tasks.series.series_file import Series
+from tasks.series.source import Source
 
 COLOURS = {"applied": "green", "applies": "green", "already upstream": "yellow", "conflict": "red"}
 COLUMNS = ("#", "fate", "title", "author", "pull request", "upstream", "commit")

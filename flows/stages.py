@@ -23,15 +23,19 @@ from flows.changes import note
 from flows.connections import close_all, connection
 from flows.deployed import remember, remember_machines
 from flows.futures import is_transient
-from tasks import addons, engine, inventory, kubeadm, lab, preflight, registry, steps, toolchain
-from tasks import cluster_dns as dns
-from tasks import mirror as mirrors
-from tasks.checks import Check
-from tasks.diff import Change
-from tasks.probe_image import with_probe
-from tasks.ssh import Connection
+from tasks import inventory, registry, steps
+from tasks.build import toolchain
+from tasks.build.probe_image import with_probe
+from tasks.fetch import mirror as mirrors
+from tasks.kubernetes import addons, kubeadm
+from tasks.kubernetes import cluster_dns as dns
+from tasks.kubernetes.checks import Check
+from tasks.kubernetes.verify import verify
+from tasks.lab import lab
+from tasks.node import engine, preflight
+from tasks.node.diff import Change
+from tasks.ssh.connection import Connection
 from tasks.store import Store
-from tasks.verify import verify
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -14,8 +14,8 @@ from rich.text import Text
 from configs.manifest import Manifest
 from configs.schema import Cluster
 from flows.console import Ended
-from tasks.checks import Check
-from tasks.reset import Reset
+from tasks.kubernetes.checks import Check
+from tasks.node.reset import Reset
 
 
 def show_nodes(console: Console, cluster: Cluster, manifest: Manifest) -> None:

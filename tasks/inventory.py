@@ -6,8 +6,8 @@ from pathlib import Path
 
 from configs.errors import KubeV6Error
 from configs.schema import Cluster
-from tasks import lab
-from tasks.ssh_endpoint import Endpoint
+from tasks.lab import lab
+from tasks.ssh.endpoint import Endpoint
 
 
 def endpoints(cluster: Cluster) -> dict[str, Endpoint]:

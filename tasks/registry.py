@@ -20,8 +20,8 @@ from requests.adapters import HTTPAdapter
 
 from configs.errors import KubeV6Error
 from configs.manifest import BINARY_REPOSITORY, ImageEntry, Manifest
-from tasks.program import program
-from tasks.ssh import Connection
+from tasks.ssh.connection import Connection
+from tasks.ssh.program import program
 from tasks.steps import step
 from tasks.store import Store
 

@@ -14,7 +14,7 @@ from configs.schema import load_cluster, load_release
 from flows import orchestration, parameters, standard_error
 from flows.commands.running import outcome, running
 from flows.console import plain_console
-from tasks import mirror
+from tasks.fetch import mirror
 
 
 def deploy(args: argparse.Namespace) -> int:
@@ -94,8 +94,8 @@ def reset(args: argparse.Namespace) -> int:
 def lab(args: argparse.Namespace) -> int:
     """The machines of a lab: up, down, status."""
     with running(f"lab-{args.action}", args):
-        from tasks import lab as task
-        from tasks import lab_record
+        from tasks.lab import lab as task
+        from tasks.lab import record as lab_record
 
         if args.action == "up":
             task.up(load_cluster(args.cluster))

@@ -20,7 +20,7 @@ def verify(args: argparse.Namespace) -> int:
         from flows import summary
         from flows.deployed import deployed
         from tasks import inventory
-        from tasks.verify import verify as prove
+        from tasks.kubernetes.verify import verify as prove
 
         checks = prove(cluster, deployed(cluster), inventory.endpoints(cluster))
     if args.json:
@@ -73,7 +73,7 @@ def kubectl(args: argparse.Namespace) -> int:
     """Run kubectl against a cluster."""
     from flows.deployed import deployed
     from tasks import inventory
-    from tasks import kubectl as task
+    from tasks.kubernetes import kubectl as task
     from tasks.store import Store
 
     cluster = load_cluster(args.cluster)
@@ -84,7 +84,7 @@ def kubectl(args: argparse.Namespace) -> int:
 def ssh(args: argparse.Namespace) -> int:
     """Open a shell on a machine, or run a command there."""
     from tasks import inventory
-    from tasks.ssh import ssh_command
+    from tasks.ssh.connection import ssh_command
 
     cluster = load_cluster(args.cluster)
     words = ssh_command(inventory.endpoints(cluster)[cluster.node(args.node).name], args.rest)

@@ -9,7 +9,7 @@ from configs.schema import load_release
 from flows import orchestration
 from flows.commands.running import outcome, running
 from flows.console import plain_console
-from tasks import mirror
+from tasks.fetch import mirror
 
 
 def build(args: argparse.Namespace) -> int:
@@ -27,7 +27,7 @@ def build(args: argparse.Namespace) -> int:
 
 def fetch(args: argparse.Namespace) -> int:
     """Fetch a release into the store, and onto a stick."""
-    from tasks import mirror_directory
+    from tasks.fetch import mirror_directory
 
     load_release(args.release)
     mirror.chosen(args.mirror)
@@ -65,12 +65,12 @@ def releases(args: argparse.Namespace) -> int:  # noqa: ARG001 - the shape of a 
 
 def series(args: argparse.Namespace) -> int:
     """A series of patches: apply, status."""
-    from tasks.series_file import load
+    from tasks.series.series_file import load
 
     wanted, sources = load(args.name), dict(args.source)
     with running(f"series-{args.action}", args, about=wanted.name if args.action == "apply" else None):
         from flows import series as output
-        from tasks.series import ConflictError, both_sides
+        from tasks.series.series import ConflictError, both_sides
 
         if args.action == "status":
             source, standings = output.compare(wanted, sources, args.onto or "HEAD")

@@ -11,7 +11,7 @@ from typing import IO, Any
 from flows.standard_error import abandon
 
 STEPS, RAN = "kubev6.steps", "kubev6.ran"
-"""The loggers of :mod:`tasks.steps` and of :mod:`tasks.command_log`."""
+"""The loggers of :mod:`tasks.steps` and of :mod:`tasks.ssh.command_log`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Listener(logging.Handler):
         """Take one record. Calls are one at a time: :meth:`logging.Handler.handle` holds the handler's lock."""
         if self._quiet:
             return
-        # Given by tasks.steps, tasks.command_log and flows.changes as extra attributes of the record.
+        # Given by tasks.steps, tasks.ssh.command_log and flows.changes as extra attributes of the record.
         fields, part = vars(record), record.name.partition(".")[0]
         try:
             if part == "prefect":

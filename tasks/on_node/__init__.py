@@ -2,6 +2,6 @@
 16.04; CentOS 7 has 3.6).
 
 They use the standard library and one another, as ``from tasks.on_node.files import text_of``, and nothing else of this
-project: :mod:`tasks.program` puts together what is sent. A program ends in ``if "PAYLOAD" in globals()``, which the
-sender binds (:meth:`tasks.ssh.Connection.run_python`); its answer is JSON on standard output.
+project: :mod:`tasks.ssh.program` puts together what is sent. A program ends in ``if "PAYLOAD" in globals()``, which the
+sender binds (:meth:`tasks.ssh.connection.Connection.run_python`); its answer is JSON on standard output.
 """

@@ -10,7 +10,7 @@ from tasks.on_node.protocol import Failed, progress
 
 LOCK = "/run/kubev6-kubeadm.lock"
 SECONDS = 420
-"""As long as a kubeadm may take (``INIT_SECONDS`` of :mod:`tasks.kubeadm`)."""
+"""As long as a kubeadm may take (``INIT_SECONDS`` of :mod:`tasks.kubernetes.kubeadm`)."""
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from configs.schema import CONFIGS
-from tasks import lab
+from tasks.lab import lab
 from tasks.paths import REPO
 
 NAME = "kubev6-docker-test"

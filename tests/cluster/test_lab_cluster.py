@@ -19,9 +19,12 @@ from pathlib import Path
 import pytest
 
 from configs.schema import CONFIGS, load_cluster
-from tasks import container_engine, lab, lab_machine, lab_record
+from tasks.docker import container_engine
+from tasks.lab import lab
+from tasks.lab import machine as lab_machine
+from tasks.lab import record as lab_record
 from tasks.paths import REPO, cluster_dir, data_dir
-from tasks.ssh import connect
+from tasks.ssh.connection import connect
 
 NAME = "kubev6-cluster-test"
 WORKER = "kube-worker-1"

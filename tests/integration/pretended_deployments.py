@@ -14,9 +14,10 @@ from configs.schema import Release
 from flows import build, stages
 from flows.deploy import deploy
 from flows.nightly import nightly
-from tasks import inventory, registry_tags, series, series_file, series_source
-from tasks.mirror import Mirror
-from tasks.ssh_endpoint import Endpoint
+from tasks import inventory, registry_tags
+from tasks.fetch.mirror import Mirror
+from tasks.series import series, series_file, series_source
+from tasks.ssh.endpoint import Endpoint
 from tasks.store import Store
 from tests.integration import pretended_machines
 from tests.integration.small_image import small_image

@@ -19,14 +19,17 @@ from configs.state import StageState
 from configs.systems import Machine
 from flows import orchestration
 from flows.cli import main
-from tasks import cluster_dns, engine, fitting, inventory, kubeadm, lab, members, registry, survey
-from tasks import reset as task_of_reset
-from tasks.checks import Check
-from tasks.diff import Change
-from tasks.kubeadm import JoinCredentials
+from tasks import inventory, registry
+from tasks.kubernetes import cluster_dns, kubeadm, members
+from tasks.kubernetes.checks import Check
+from tasks.kubernetes.kubeadm import JoinCredentials
+from tasks.lab import lab
+from tasks.node import engine, fitting, survey
+from tasks.node import reset as task_of_reset
+from tasks.node.diff import Change
+from tasks.node.reset import Reset
 from tasks.registry import Pushed
-from tasks.reset import Reset
-from tasks.ssh_endpoint import Endpoint
+from tasks.ssh.endpoint import Endpoint
 from tasks.steps import step
 
 TOKEN = "abcdef.0123456789abcdef"

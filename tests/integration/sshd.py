@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.ssh_endpoint import Endpoint
+from tasks.ssh.endpoint import Endpoint
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,11 @@ import pytest
 from configs.errors import KubeV6Error
 from configs.manifest import CNI_PLUGINS, Manifest
 from configs.schema import Release, load_release
-from tasks import base_image, compile, compiler, container_engine, toolchain
-from tasks.mirror import Mirror, path_of_file, path_of_image
+from tasks.build import compile, compiler, toolchain
+from tasks.build.release import build_release
+from tasks.docker import base_image, container_engine
+from tasks.fetch.mirror import Mirror, path_of_file, path_of_image
 from tasks.paths import cache_dir
-from tasks.release import build_release
 from tasks.store import Store
 from tests.integration.git_project import Project
 from tests.integration.test_fetch import archive_of_plugins

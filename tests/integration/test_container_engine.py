@@ -18,8 +18,8 @@ import docker
 import pytest
 
 from configs.errors import KubeV6Error
-from tasks import container_engine
-from tasks.container_engine import EnginePaths
+from tasks.docker import container_engine
+from tasks.docker.container_engine import EnginePaths
 
 
 def root_of(program: str) -> Any:

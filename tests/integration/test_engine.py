@@ -18,12 +18,12 @@ import pytest
 from configs.errors import NodeError
 from configs.schema import load_cluster
 from configs.state import Address, Binary, File, Route, Service, StageState, Sysctl
-from tasks import lab
-from tasks.diff import Change
-from tasks.engine import apply, bring_to, plan_changes, read_facts
-from tasks.facts import Facts
-from tasks.ssh import Connection, connect
-from tasks.ssh_endpoint import Endpoint
+from tasks.lab import lab
+from tasks.node.diff import Change
+from tasks.node.engine import apply, bring_to, plan_changes, read_facts
+from tasks.node.facts import Facts
+from tasks.ssh.connection import Connection, connect
+from tasks.ssh.endpoint import Endpoint
 
 NAME = "kubev6-engine-test"
 NODE = "kube-support"
@@ -223,8 +223,8 @@ def test_a_run_that_dies_before_the_restart_is_continued(machine: Connection, en
     blocking = Binary("/opt/kubev6-test/blocked", "0" * 64, 10, "http://[::1]:9999/blob")
     second = service_stage("dying", "second")
     code = (
-        "from tasks.ssh import *; from tasks.ssh_endpoint import *\n"
-        "from tasks.engine import *; from configs.state import *\n"
+        "from tasks.ssh.connection import *; from tasks.ssh.endpoint import *\n"
+        "from tasks.node.engine import *; from configs.state import *\n"
         f"bring_to(connect({endpoint!r}), {replace(second, binaries=(blocking,))!r})"
     )
     controller = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)

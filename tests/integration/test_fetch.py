@@ -18,9 +18,9 @@ import pytest
 from configs.errors import ConfigError, KubeV6Error
 from configs.manifest import CNI_PLUGINS
 from configs.schema import CniPlugins, Download, Fetch, Release
-from tasks import download, mirror_directory
-from tasks.fetch import fetch_release
-from tasks.mirror import Mirror, chosen, full_reference, path_of_image
+from tasks.fetch import download, mirror_directory
+from tasks.fetch.fetch import fetch_release
+from tasks.fetch.mirror import Mirror, chosen, full_reference, path_of_image
 from tasks.paths import cache_dir
 from tasks.store import Store
 from tests.integration.web_server import WebServer, serving

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from configs.errors import ConfigError, KubeV6Error
-from tasks import git_fetch, git_source, series, series_file
-from tasks.check_out import check_out
-from tasks.repository import open_repository, read_commit
-from tasks.series import ConflictError, Picked
-from tasks.series_file import GitSeries
+from tasks.series import git_fetch, git_source, series, series_file
+from tasks.series.check_out import check_out
+from tasks.series.repository import open_repository, read_commit
+from tasks.series.series import ConflictError, Picked
+from tasks.series.series_file import GitSeries
 from tests.integration.git_project import BEN, Project, served
 
 FILES: dict[str, str | None] = {

@@ -6,7 +6,8 @@ import io
 from pathlib import Path
 
 from configs.manifest import ImageEntry
-from tasks import container_engine, image_archive
+from tasks.docker import container_engine
+from tasks.fetch import image_archive
 from tasks.store import Store
 from tests.unit.test_store import layer, saved
 

@@ -28,10 +28,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from docker.models.containers import Container
 
-from tasks import compile, container_engine, docker_build, images, toolchain
+from tasks.build import compile, images, toolchain
+from tasks.build.toolchain import Toolchain, context_of
+from tasks.docker import build as docker_build
+from tasks.docker import container_engine
 from tasks.steps import Step
 from tasks.store import Store
-from tasks.toolchain import Toolchain, context_of
 
 LABELS = {"kubev6.test": "images"}
 STUB = 'package main\n\nimport "os"\n\nfunc main() { println(os.Args[0]) }\n'

@@ -13,8 +13,12 @@ import pytest
 
 from configs.errors import ConfigError, KubeV6Error, NodeError
 from configs.schema import Cluster, Lab, load_cluster
-from tasks import container_engine, lab, lab_machine, lab_record, ssh
-from tasks.lab_record import LabRecord
+from tasks.docker import container_engine
+from tasks.lab import lab
+from tasks.lab import machine as lab_machine
+from tasks.lab import record as lab_record
+from tasks.lab.record import LabRecord
+from tasks.ssh import connection as ssh
 
 NAME = "kubev6-lab-test"
 SUPPORT, CONTROL_PLANE = "kube-support", "kube-control-plane"

@@ -16,12 +16,16 @@ from configs.networking import tools
 from configs.plan import plan_node
 from configs.schema import Cluster, Uplink, load_cluster, load_release
 from configs.state import StageState
-from tasks import container_engine, docker_build, lab, lab_machine, survey
-from tasks.apt_sources import CODENAME
-from tasks.engine import bring_to, plan_changes
-from tasks.lab_images import LabImages, lab_images
-from tasks.ssh import Connection, connect
-from tasks.ssh_endpoint import Endpoint
+from tasks.docker import build as docker_build
+from tasks.docker import container_engine
+from tasks.docker.apt_sources import CODENAME
+from tasks.lab import lab
+from tasks.lab import machine as lab_machine
+from tasks.lab.images import LabImages, lab_images
+from tasks.node import survey
+from tasks.node.engine import bring_to, plan_changes
+from tasks.ssh.connection import Connection, connect
+from tasks.ssh.endpoint import Endpoint
 from tasks.steps import step
 from tests.waiting import eventually
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from configs.errors import NodeError
-from tasks.ssh import Connection, connect
+from tasks.ssh.connection import Connection, connect
 from tests.integration.sshd import running_sshd
 
 

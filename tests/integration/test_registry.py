@@ -16,10 +16,12 @@ import requests
 
 from configs.errors import KubeV6Error
 from configs.manifest import BINARY_REPOSITORY, BinaryEntry, ImageEntry, Manifest, SourceEntry
-from tasks import base_image, container_engine, docker_build, registry
+from tasks import registry
+from tasks.build.toolchain import context_of
+from tasks.docker import base_image, container_engine
+from tasks.docker import build as docker_build
 from tasks.steps import Step
 from tasks.store import MANIFEST_TYPE, Store
-from tasks.toolchain import context_of
 
 LABEL = "kubev6.test"
 DOCKERFILE = """\

@@ -10,7 +10,8 @@ import requests
 
 from configs.errors import KubeV6Error
 from configs.manifest import Manifest, SourceEntry
-from tasks import container_engine, registry, registry_tags
+from tasks import registry, registry_tags
+from tasks.docker import container_engine
 from tasks.registry_tags import Pruned, is_newest, prune, push_dated
 from tasks.store import Store
 from tests.integration.small_image import small_image

@@ -11,13 +11,15 @@ import pytest
 from configs.errors import ConfigError
 from configs.manifest import BinaryEntry, Manifest, SourceEntry
 from configs.schema import Release, load_release
-from tasks import compiler, container_engine, debian_source, series, series_file, toolchain
-from tasks.debian_source import PATCH_BRANCH
-from tasks.release import build_release, release_key
-from tasks.repository import commit_all, create_repository
-from tasks.source import Source
+from tasks.build import compiler, toolchain
+from tasks.build.release import build_release, release_key
+from tasks.build.toolchain import Toolchain
+from tasks.docker import container_engine
+from tasks.series import debian_source, series, series_file
+from tasks.series.debian_source import PATCH_BRANCH
+from tasks.series.repository import commit_all, create_repository
+from tasks.series.source import Source
 from tasks.store import Store
-from tasks.toolchain import Toolchain
 
 TOOLS = Toolchain("kubev6/toolchain:x", "go1.19.8 linux/amd64", ("golang-go=2:1.19~1",))
 AUTHOR, DATE = "Ann Example <ann@example.org>", "1700000000 +0000"

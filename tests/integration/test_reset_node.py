@@ -16,12 +16,12 @@ import pytest
 from configs.errors import NodeError
 from configs.schema import load_cluster
 from configs.state import Address, Binary, File, Route, Service, StageState, Sysctl
-from tasks import lab
-from tasks.engine import bring_to
-from tasks.reset import Reset
-from tasks.reset import reset as reset_machine
-from tasks.ssh import Connection, connect
-from tasks.ssh_endpoint import Endpoint
+from tasks.lab import lab
+from tasks.node.engine import bring_to
+from tasks.node.reset import Reset
+from tasks.node.reset import reset as reset_machine
+from tasks.ssh.connection import Connection, connect
+from tasks.ssh.endpoint import Endpoint
 
 CLUSTER = load_cluster("lab").model_copy(update={"name": "kubev6-reset-node-test", "workers": 0})
 CLUSTER = CLUSTER.model_copy(update={"nodes": CLUSTER.nodes[:2]})

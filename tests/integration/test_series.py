@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from configs.errors import ConfigError, KubeV6Error
-from tasks import series, series_file
-from tasks.check_out import check_out
-from tasks.debian_source import PATCH_BRANCH
-from tasks.repository import commit_all, create_repository, open_repository
-from tasks.series import Picked
-from tasks.series_file import Series
-from tasks.source import Source
+from tasks.series import series, series_file
+from tasks.series.check_out import check_out
+from tasks.series.debian_source import PATCH_BRANCH
+from tasks.series.repository import commit_all, create_repository, open_repository
+from tasks.series.series import Picked
+from tasks.series.series_file import Series
+from tasks.series.source import Source
 
 BASE = {
     "main.go": "one\ntwo\nthree\n",

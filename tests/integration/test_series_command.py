@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from flows.cli import main
-from tasks import series, series_file, series_source
+from tasks.series import series, series_file, series_source
 from tests.integration.git_project import BEN, Project
 
 LINES = [f"line {number}\n" for number in range(40)]

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from configs.errors import KubeV6Error
-from tasks import container_engine, debian_source, toolchain
-from tasks.debian_source import PATCH_BRANCH
-from tasks.repository import open_repository
-from tasks.toolchain import LABEL, Toolchain
+from tasks.build import toolchain
+from tasks.build.toolchain import LABEL, Toolchain
+from tasks.docker import container_engine
+from tasks.series import debian_source
+from tasks.series.debian_source import PATCH_BRANCH
+from tasks.series.repository import open_repository
 
 PACKAGE = "procps"
 """Small, and with a patch series of Debian's own."""

@@ -19,8 +19,8 @@ from pathlib import Path
 import pytest
 
 from configs.errors import KubeV6Error, NodeError
-from tasks.ssh import Connection, connect, ssh_command
-from tasks.ssh_endpoint import Endpoint
+from tasks.ssh.connection import Connection, connect, ssh_command
+from tasks.ssh.endpoint import Endpoint
 from tests.integration.sshd import Sshd, free_port, make_key, running_sshd
 
 
@@ -349,7 +349,7 @@ def test_too_many_authentication_failures_are_told(sshd: Sshd, tmp_path: Path) -
     pid = agent.stdout.split("SSH_AGENT_PID=")[1].split(";")[0]
     environment = {**os.environ, "SSH_AUTH_SOCK": str(tmp_path / "agent")}
     code = (
-        "from tasks.ssh import connect\nfrom tasks.ssh_endpoint import Endpoint\n"
+        "from tasks.ssh.connection import connect\nfrom tasks.ssh_endpoint import Endpoint\n"
         f"connect(Endpoint('node-1', '127.0.0.1', {sshd.port}, known_hosts={str(sshd.directory / 'known_hosts')!r}))"
     )
     try:

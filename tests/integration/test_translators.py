@@ -14,10 +14,11 @@ from configs.plan import plan_node
 from configs.schema import Cluster, Node, load_cluster, load_release
 from configs.state import StageState
 from configs.systems import Machine
-from tasks import existing_servers, lab, preflight, survey
-from tasks.engine import bring_to, plan_changes
-from tasks.program import program
-from tasks.ssh import Connection, connect
+from tasks.lab import lab
+from tasks.node import existing_servers, preflight, survey
+from tasks.node.engine import bring_to, plan_changes
+from tasks.ssh.connection import Connection, connect
+from tasks.ssh.program import program
 
 NAME = "kubev6-translators-test"
 RELEASE = load_release("debian-1.20")

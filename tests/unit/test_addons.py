@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from configs.schema import Cluster, load_cluster
-from tasks.addons import CONNTRACK, wanting
+from tasks.kubernetes.addons import CONNTRACK, wanting
 from tests.unit.sample import manifest
 
 HOW_TO = load_cluster("kube-v6")

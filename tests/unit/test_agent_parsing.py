@@ -22,7 +22,7 @@ from tasks.on_node import (
     services,
     swap,
 )
-from tasks.program import DIRECTORY, source_of
+from tasks.ssh.program import DIRECTORY, source_of
 
 
 @pytest.mark.parametrize("module", sorted(DIRECTORY.glob("*.py")), ids=lambda path: path.stem)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from configs.errors import KubeV6Error
-from tasks.apt_sources import AptSources, Suite, parse_settings, parse_targets
+from tasks.docker.apt_sources import AptSources, Suite, parse_settings, parse_targets
 
 TARGETS = """\
 http://mirror.test/debian/|bookworm|main|Debian|bookworm

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.capabilities import NAMES, held, names_of
+from tasks.lab.capabilities import NAMES, held, names_of
 
 
 @pytest.mark.parametrize(

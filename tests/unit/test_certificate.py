@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.certificate import public_key_hash
+from tasks.kubernetes.certificate import public_key_hash
 
 ELLIPTIC = """\
 -----BEGIN CERTIFICATE-----

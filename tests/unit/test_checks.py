@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from configs.schema import load_cluster
-from tasks.checks import Check, Probe, check_objects, judge, probes
+from tasks.kubernetes.checks import Check, Probe, check_objects, judge, probes
 
 LAB = load_cluster("lab")
 NODES = ("kube-control-plane", "kube-worker-1", "kube-worker-2")

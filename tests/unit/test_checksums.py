@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks import checksums
-from tasks.checksums import published_in
+from tasks.fetch import checksums
+from tasks.fetch.checksums import published_in
 from tasks.store import Store
 
 A, B = "a" * 64, "b" * 64

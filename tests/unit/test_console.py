@@ -17,7 +17,7 @@ from rich.console import Console
 from flows.console import Ended, Listener, Showing, StepScreen, showing_steps, step_screen
 from flows.console.json_lines import JsonLines
 from flows.summary import show_times
-from tasks.command_log import hear_local_commands, ran
+from tasks.ssh.command_log import hear_local_commands, ran
 from tasks.steps import step
 
 

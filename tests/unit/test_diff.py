@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from configs.state import Address, Binary, File, Reload, Route, Service, StageState, Sysctl
-from tasks.diff import Change, diff, sha256
-from tasks.facts import Added, Facts, FileFact, ServiceFact, parse_address, parse_route, route_words
+from tasks.node.diff import Change, diff, sha256
+from tasks.node.facts import Added, Facts, FileFact, ServiceFact, parse_address, parse_route, route_words
 
 GOOD = "a" * 64
 BAD = "b" * 64

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tasks.docker_pull import _Layers
+from tasks.docker.pull import _Layers
 
 
 def event(status: str, layer: str = "", current: int = 0, total: int = 0) -> dict[str, Any]:

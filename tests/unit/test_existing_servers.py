@@ -9,7 +9,7 @@ import pytest
 
 from configs.schema import Cluster, load_cluster
 from configs.translation import embed
-from tasks.existing_servers import Answer, dns64_problem, nat64_problem
+from tasks.node.existing_servers import Answer, dns64_problem, nat64_problem
 from tasks.on_node.existing_servers import addresses, after_name
 
 HOW_TO = load_cluster("kube-v6")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from configs.versions import Runtime
-from tasks.fitting import Parts, iptables_doubt, parse, problem
+from tasks.node.fitting import Parts, iptables_doubt, parse, problem
 
 HOW_TO = "v1.9.0-alpha.0.ipv6.0"
 

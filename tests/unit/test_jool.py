@@ -8,7 +8,7 @@ from configs.errors import NodeError
 from configs.jool import Jool, jool_of, mismatch
 from configs.schema import load_cluster
 from configs.systems import Machine
-from tasks.preflight import check_machine
+from tasks.node.preflight import check_machine
 
 LAB = load_cluster("lab")
 BY_JOOL = LAB.model_copy(update={"nat64": LAB.nat64.model_copy(update={"by": "jool"})})

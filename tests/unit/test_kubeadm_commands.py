@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from configs.manifest import Manifest
-from tasks.kubeadm_commands import init, join
+from tasks.kubernetes.kubeadm_commands import init, join
 from tests.unit.sample import manifest
 
 HOW_TO = "v1.9.0-alpha.0.ipv6.0"

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tasks.program import program
+from tasks.ssh.program import program
 
 
 def test_a_member_of_another_cluster_says_so_without_waiting_for_that(tmp_path: Path) -> None:

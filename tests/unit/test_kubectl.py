@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from configs.schema import load_cluster
-from tasks import kubectl
-from tasks.ssh import Result
-from tasks.ssh_endpoint import Endpoint
+from tasks.kubernetes import kubectl
+from tasks.ssh.connection import Result
+from tasks.ssh.endpoint import Endpoint
 from tasks.store import Store
 from tests.unit.sample import manifest
 

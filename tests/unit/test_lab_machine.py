@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from configs.errors import NodeError
-from tasks import lab_machine
-from tasks.lab_machine import exchange_keys
+from tasks.lab import machine as lab_machine
+from tasks.lab.machine import exchange_keys
 
 HOST_KEY = "ssh-ed25519 AAAAhost kube-worker-1"
 OURS = "ssh-ed25519 AAAAours kubev6\n"

@@ -10,8 +10,12 @@ import pytest
 
 from configs.errors import KubeV6Error
 from configs.schema import load_cluster
-from tasks import inventory, lab, lab_machine, lab_network, lab_record
-from tasks.lab_record import LabRecord, NodeRecord
+from tasks import inventory
+from tasks.lab import lab
+from tasks.lab import machine as lab_machine
+from tasks.lab import network as lab_network
+from tasks.lab import record as lab_record
+from tasks.lab.record import LabRecord, NodeRecord
 
 KEY = "ssh-ed25519 AAAAC3Nza"
 NODES = (

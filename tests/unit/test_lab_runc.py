@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tasks import capabilities
-from tasks.lab_images import RECIPE
+from tasks.lab import capabilities
+from tasks.lab.images import RECIPE
 
 WRAPPER = RECIPE / "docker-node/usr/local/sbin/lab-runc"
 EVERY = [f"CAP_{name}" for name in capabilities.NAMES]

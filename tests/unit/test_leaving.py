@@ -13,11 +13,12 @@ from configs.errors import ConfigError, KubeV6Error, NodeError
 from configs.schema import Cluster, load_cluster
 from flows import deployed, leaving
 from flows.changes import noted_changes
-from tasks import inventory, members
-from tasks import reset as task
+from tasks import inventory
+from tasks.kubernetes import members
+from tasks.node import reset as task
+from tasks.node.reset import Reset
 from tasks.paths import cluster_dir
-from tasks.reset import Reset
-from tasks.ssh_endpoint import Endpoint
+from tasks.ssh.endpoint import Endpoint
 
 RACK = load_cluster("bare-metal")
 WORKERS = tuple(node.name for node in RACK.worker_nodes)

@@ -13,8 +13,8 @@ from configs.jool import Jool
 from configs.schema import Cluster, load_cluster, load_release
 from configs.systems import Machine
 from flows.node_state import node_state
-from tasks import fitting, survey
-from tasks.ssh import Connection
+from tasks.node import fitting, survey
+from tasks.ssh.connection import Connection
 
 LAB = load_cluster("lab")
 RELEASE = load_release("debian-1.20")

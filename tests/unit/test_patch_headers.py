@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.patch_header import Header, read_header
+from tasks.series.patch_header import Header, read_header
 
 DEP3 = """\
 Description: Escape the terminal's special characters

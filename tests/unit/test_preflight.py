@@ -8,8 +8,8 @@ import pytest
 
 from configs.errors import NodeError
 from configs.schema import Release, load_cluster, load_release
-from tasks.facts import Facts, System
-from tasks.preflight import check, problems
+from tasks.node.facts import Facts, System
+from tasks.node.preflight import check, problems
 
 CLUSTER = load_cluster("lab")
 RELEASE = load_release("debian-1.20")

@@ -10,9 +10,11 @@ import pytest
 
 from configs.manifest import BinaryEntry, ImageEntry, Manifest
 from configs.schema import load_release
-from tasks import docker_build, images, mirror_directory, toolchain
-from tasks.mirror import Mirror
-from tasks.probe_image import with_probe
+from tasks.build import images, toolchain
+from tasks.build.probe_image import with_probe
+from tasks.docker import build as docker_build
+from tasks.fetch import mirror_directory
+from tasks.fetch.mirror import Mirror
 from tasks.store import CONFIG_TYPE, MANIFEST_TYPE, Store
 from tests.unit.sample import manifest
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from configs.schema import CniPlugins, Fetch, Release, load_release
-from tasks import compile, compiler, release
-from tasks.compiler import Compiler
-from tasks.release import companions, release_key
-from tasks.series import Picked
-from tasks.toolchain import Toolchain
+from tasks.build import compile, compiler, release
+from tasks.build.compiler import Compiler
+from tasks.build.release import companions, release_key
+from tasks.build.toolchain import Toolchain
+from tasks.series.series import Picked
 
 PICKED = Picked("debian-1.20", "a" * 40, "b" * 40, "c" * 40, ())
 TOOLS = Toolchain("kubev6/toolchain:x", "go1.19.8 linux/amd64", ("etcd-server=3.4.23-4", "golang-go=2:1.19~1"))

@@ -21,7 +21,7 @@ from configs.schema import Cluster, load_cluster
 from flows import changes, recording, run_record
 from flows.recording import note_checks, note_release
 from flows.run_record import RunRecord, runs
-from tasks.checks import Check
+from tasks.kubernetes.checks import Check
 from tasks.steps import step
 from tests.unit import sample, sample_run
 

@@ -8,8 +8,8 @@ import pytest
 
 from configs.errors import ConfigError
 from configs.schema import load_release, shipped
-from tasks import debian_source, series_file
-from tasks.series_file import DebianSeries, GitSeries
+from tasks.series import debian_source, series_file
+from tasks.series.series_file import DebianSeries, GitSeries
 
 
 @pytest.mark.parametrize(

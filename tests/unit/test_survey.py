@@ -7,7 +7,7 @@ import pytest
 from configs.networking import tools
 from configs.schema import load_cluster
 from configs.systems import Claim, Machine
-from tasks import survey_answer
+from tasks.node import survey_answer
 
 CLUSTER = load_cluster("kube-v6")
 

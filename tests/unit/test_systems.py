@@ -19,7 +19,7 @@ from configs.stages.network import network as stage_of
 from configs.state import NodeState, Reload, StageState
 from configs.systems import Claim, Machine, Networking, machine_running, networking_of, system_of, systems
 from flows.cli import main
-from tasks import preflight
+from tasks.node import preflight
 from tests.unit.test_plan import GOLDEN, as_text
 
 HOW_TO = load_cluster("kube-v6")

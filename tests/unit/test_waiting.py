@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.waiting import delete, until_deleted, until_ready, until_rolled_out
+from tasks.kubernetes.waiting import delete, until_deleted, until_ready, until_rolled_out
 
 OLD, NEW = "v1.9.0-alpha.0.ipv6.0", "v1.20.2"
 

@@ -1,0 +1,253 @@
+"""Compiling, inside a container of the toolchain image or of one that the release names.
+
+The container sees the working directory of the series, at the place where Go's older layout wants it, and a build
+cache that is kept between runs and shared by all series. It has no network.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from configs.errors import KubeV6Error
+from tasks.build import toolchain
+from tasks.build.compiler import Compiler
+from tasks.build.toolchain import Toolchain, write_whole
+from tasks.paths import cache_dir, data_dir
+from tasks.steps import step
+
+TARGETS = (
+    "kubeadm",
+    "kubelet",
+    "kubectl",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kube-proxy",
+)
+"""What is compiled of Kubernetes, besides ``pause``."""
+
+TREE = "/go/src/k8s.io/kubernetes"
+CACHE = f"{TREE}/_output/local/go/cache"
+"""Where the container has the build cache. Newer makefiles of Kubernetes insist on one below ``_output``."""
+COMPILE = f"""
+cd {TREE}
+# Old trees compare Go's version as text, for which 1.19 is less than 1.8.3. They let development versions pass, so Go
+# says that it is one.
+if grep -qsF '"${{go_version[2]}}" <' hack/lib/golang.sh; then
+    mkdir /tmp/bin
+    cat > /tmp/bin/go <<GO
+#!/bin/sh
+[ "\\$*" = version ] && exec echo "go version devel $(go version | cut -d ' ' -f 3-)"
+exec $(command -v go) "\\$@"
+GO
+    chmod +x /tmp/bin/go
+    PATH=/tmp/bin:$PATH
+fi
+make all GOFLAGS=-v WHAT="$1"
+# make also copies them to _output/local/bin, but with rsync, which images with Go do not have.
+for target in $1; do
+    cp "_output/local/go/bin/${{target##*/}}" /results/
+done
+gcc -Os -Wall -Werror -static -s -DVERSION="$2" -o /results/pause "$3"
+"""
+COMPILE_PROGRAM = """
+cd /program
+go build -trimpath -ldflags '-s -w -buildid=' -o /results/"$1" .
+"""
+ENVIRONMENT = {
+    "GOPATH": "/go",
+    "GO111MODULE": "off",
+    "GOCACHE": CACHE,
+    "CGO_ENABLED": "0",
+    "KUBE_GIT_VERSION_FILE": "/version/stamp",
+}
+DEADLINE = 2 * 3600
+SPACE_COLD, SPACE_WARM = 5 * 10**9, 10**9
+"""Bytes of free disk wanted for a first compilation, and for one with a filled build cache."""
+
+_PACKAGE = re.compile(r"^[\w.-]+(/[\w.~-]+)*$")
+
+
+def version_stamp(kubernetes: str, series: str, tree: str) -> str:
+    """The version that the binaries report, for example ``v1.20.2+kubev6.debian-1.20.3f2a1b7``.
+
+    What is ours is semver build metadata: it does not take part in comparing versions, kubeadm's expression for
+    versions takes it, and with ``_`` for ``+`` it is an image tag.
+
+    Args:
+        kubernetes: The version that the tree is of, for example ``1.20.2``.
+        series: Name of the series.
+        tree: Tree id of what is compiled.
+    """
+    return f"v{kubernetes.removeprefix('v')}+kubev6.{series}.{tree[:7]}"
+
+
+def pause_version(tree: Path) -> str:
+    """The tag of pause that a tree's kubeadm and kubelet ask for, for example ``3.2``.
+
+    Raises:
+        KubeV6Error: The tree does not say.
+    """
+    for pattern, expression in (
+        ("cmd/kubeadm/app/constants/*.go", r'^\s*PauseVersion = "(\S+)"$'),
+        ("cmd/kubelet/app/options/container_runtime.go", r'^\s*defaultPodSandboxImageVersion += "(\S+)"$'),
+        ("build/pause/Makefile", r"^TAG *\??= *(\S+)$"),
+    ):
+        for path in sorted(tree.glob(pattern)):
+            if found := re.search(expression, path.read_text(), re.MULTILINE):
+                return found[1]
+    raise KubeV6Error(f"{tree}: says no version of pause", todo="this tree's layout is not known here")
+
+
+def pause_source(tree: Path) -> str:
+    """Where the source of pause is in a tree; it has moved since there is one for Windows too.
+
+    Raises:
+        KubeV6Error: The tree has none.
+    """
+    return _first(tree, ("build/pause/linux/pause.c", "build/pause/pause.c"))
+
+
+def targets(tree: Path) -> tuple[str, ...]:
+    """Directories of :data:`TARGETS` in a tree: the scheduler's was ``plugin/cmd/kube-scheduler`` until 1.10.
+
+    Raises:
+        KubeV6Error: The tree lacks one.
+    """
+    return tuple(_first(tree, (f"cmd/{name}", f"plugin/cmd/{name}")) for name in TARGETS)
+
+
+def compile_tree(
+    tree: Path, *, series: str, version: str, commit: str, timestamp: int, compiler: Compiler
+) -> dict[str, Path]:
+    """Compile :data:`TARGETS` and pause.
+
+    Args:
+        tree: The working directory of a series.
+        series: Its name.
+        version: The version stamp.
+        commit: Commit id that the binaries report.
+        timestamp: Build date that they report, seconds since 1970; not the clock's, so that the bytes do not
+            depend on when they were made.
+        compiler: What to compile with.
+
+    Returns:
+        Path of each executable by name. The next compilation of this series overwrites them.
+
+    Raises:
+        KubeV6Error: It does not compile, or there is too little disk. The whole output is in the data directory's
+            ``logs/compile-<series>.log``.
+    """
+    arguments = [" ".join(targets(tree)), f"v{pause_version(tree)}", pause_source(tree)]
+    results = cache_dir() / "results" / series
+    shutil.rmtree(results, ignore_errors=True)
+    results.mkdir(parents=True)
+    cache = cache_dir() / "go-build"
+    _need_space(cache)
+    cache.mkdir(parents=True, exist_ok=True)
+    mount_point = tree / "_output" / "local" / "go" / "cache"
+    for directory in (mount_point, *compiler.library):
+        directory.mkdir(parents=True, exist_ok=True)
+    stamp = cache_dir() / "stamps" / series
+    major, minor = re.findall(r"\d+", version)[:2]
+    write_whole(
+        stamp / "stamp",
+        f"KUBE_GIT_COMMIT='{commit}'\nKUBE_GIT_TREE_STATE='clean'\nKUBE_GIT_VERSION='{version}'\n"
+        f"KUBE_GIT_MAJOR='{major}'\nKUBE_GIT_MINOR='{minor}'\n",
+    )
+    with step(series, "compile") as shown:
+        packages = 0
+
+        def show(line: str) -> None:
+            nonlocal packages
+            log.write(line + "\n")
+            if _PACKAGE.match(line) and "/" in line:
+                packages += 1
+                shown.progress(f"{packages} packages", packages)
+            elif line.startswith("+++"):
+                shown.progress(line.split("] ", 1)[-1])
+
+        log_file = data_dir() / "logs" / f"compile-{series}.log"
+        log_file.parent.mkdir(parents=True, exist_ok=True)
+        with log_file.open("w", buffering=1) as log:
+            try:
+                toolchain.run(
+                    compiler.image,
+                    ["bash", "-euc", COMPILE, "compile", *arguments],
+                    name="compile",
+                    mounts={tree: TREE, cache: CACHE, results: "/results", **compiler.library},
+                    read_only={stamp: "/version"},
+                    environment={**ENVIRONMENT, "SOURCE_DATE_EPOCH": str(timestamp)},
+                    as_caller=True,
+                    sole=f"kubev6-compile-{hashlib.sha256(str(tree).encode()).hexdigest()[:12]}",
+                    deadline=DEADLINE,
+                    on_line=show,
+                )
+            except KubeV6Error as error:
+                raise KubeV6Error(
+                    f"compiling {version} failed: {_cause(error.detail.splitlines()) or error.message}",
+                    todo=f"the whole output is in {log_file}",
+                    detail=error.detail,
+                ) from None
+        shown.ended_as(f"{version}, {packages} packages" if packages else f"{version}, nothing to compile")
+    return {name: results / name for name in (*TARGETS, "pause")}
+
+
+def compile_program(directory: Path, name: str, tools: Toolchain) -> Path:
+    """Compile a program of our own, one directory of Go that needs nothing but the standard library.
+
+    Args:
+        directory: The directory.
+        name: Name of the executable.
+        tools: What to compile with.
+
+    Raises:
+        KubeV6Error: It does not compile.
+    """
+    results = cache_dir() / "results" / name
+    cache = cache_dir() / "go-build"
+    results.mkdir(parents=True, exist_ok=True)
+    cache.mkdir(parents=True, exist_ok=True)
+    toolchain.run(
+        tools.image,
+        ["sh", "-euc", COMPILE_PROGRAM, "compile", name],
+        name=f"compile {name}",
+        mounts={cache: "/cache", results: "/results"},
+        read_only={directory: "/program"},
+        environment={"GOCACHE": "/cache", "CGO_ENABLED": "0", "GOFLAGS": "-mod=mod", "GOPROXY": "off"},
+        as_caller=True,
+        deadline=600,
+    )
+    return results / name
+
+
+def _first(tree: Path, places: Sequence[str]) -> str:
+    """The first of some places that a tree has."""
+    for place in places:
+        if (tree / place).exists():
+            return place
+    raise KubeV6Error(f"{tree}: has no {' and no '.join(places)}", todo="this tree's layout is not known here")
+
+
+def _need_space(cache: Path) -> None:
+    wanted = SPACE_WARM if cache.exists() and any(cache.iterdir()) else SPACE_COLD
+    cache_dir().mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(cache_dir()).free
+    if free < wanted:
+        raise KubeV6Error(
+            f"{cache_dir()} has {free / 1e9:.1f} GB free and compiling needs {wanted / 1e9:.0f} GB",
+            todo="make room, or set KUBEV6_CACHE to a directory on a larger disk",
+        )
+
+
+def _cause(lines: Sequence[str]) -> str:
+    """The line of a failed compilation that says why: the compiler's first complaint, or the full disk."""
+    for sign in (r"no space left on device", r"\.go:\d+:\d+: ", r"^E\d{4} ", r"\berror: ", r"^!!!"):
+        for line in lines:
+            if re.search(sign, line):
+                return line.strip()
+    return ""

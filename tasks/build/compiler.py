@@ -1,0 +1,124 @@
+"""What compiles a release: Debian's Go, which is in our toolchain image, or an image that the release names.
+
+An image such as ``golang:1.8.3`` only compiles: Debian's programs, which images carry, come from our own.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import docker.errors
+import requests
+
+from configs.errors import KubeV6Error
+from tasks.build import toolchain
+from tasks.build.toolchain import Toolchain, write_whole
+from tasks.docker import container_engine
+from tasks.docker.pull import pull
+from tasks.paths import cache_dir
+from tasks.steps import step
+
+NEEDED = ("bash", "gcc", "go", "make")
+"""Programs that Kubernetes' makefiles call and not every image with Go has; pause is compiled by gcc."""
+LOOK = f"""
+for program in {" ".join(NEEDED)}; do
+    command -v "$program" > /dev/null || {{ echo "there is no $program in it"; exit 1; }}
+done
+go env GOROOT
+go version
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Compiler:
+    """What compiles.
+
+    Attributes:
+        image: What Docker runs: a reference or an id.
+        go: Its version, for example ``go1.8.3 linux/amd64``.
+        identity: Id of the image that a release names; empty for our own, whose list of packages says what it is.
+        root: Go's own directory in that image (GOROOT).
+    """
+
+    image: str
+    go: str
+    identity: str = ""
+    root: str = ""
+
+    @property
+    def library(self) -> dict[Path, str]:
+        """Where what it compiles of Go's own library is kept, and where Go looks for that in the container.
+
+        Go before 1.10 has no build cache: it goes by the times of what it has installed. Kubernetes' makefiles of that
+        age have it install what is linked statically under a name of its own (``-installsuffix cgo``), beside Go
+        itself; where that is not to be had they compile everything anew for each program.
+        """
+        if not self.identity:
+            return {}
+        kept = cache_dir() / "go-library" / self.identity.removeprefix("sha256:")
+        return {kept: f"{self.root}/pkg/{self.go.split()[-1].replace('/', '_')}_cgo"}
+
+
+def debian(tools: Toolchain) -> Compiler:
+    """Debian's Go, of our toolchain image."""
+    return Compiler(tools.image, tools.go)
+
+
+def named(reference: str) -> Compiler:
+    """An image that a release names, pulled when the engine does not hold it.
+
+    Args:
+        reference: Its repository and tag.
+
+    Raises:
+        KubeV6Error: It is neither here nor to be had, or has not what is needed to compile. Nothing takes its place.
+    """
+    images = container_engine.client().images
+    try:
+        try:
+            found = images.get(reference)
+        except docker.errors.ImageNotFound:
+            with step("build", "toolchain image") as shown:
+                if refused := pull(reference, shown):
+                    raise KubeV6Error(
+                        f"the toolchain image {reference} is not here and cannot be pulled: {refused}",
+                        todo="bring it here with `docker save` and `docker load`; or take build.toolchain out of the "
+                        "release to compile with Debian's newer Go, for which Kubernetes 1.20 needs reflect2 1.0.2",
+                    ) from None
+                shown.ended_as(f"{reference} pulled")
+            found = images.get(reference)
+    except (docker.errors.DockerException, requests.RequestException) as error:
+        raise KubeV6Error(f"the toolchain image {reference}: the Docker engine says: {error}") from None
+    identity = str(found.id)
+    return _recorded(identity) or _look_at(reference, identity)
+
+
+def _look_at(reference: str, identity: str) -> Compiler:
+    said: list[str] = []
+    try:
+        toolchain.run(identity, ["sh", "-euc", LOOK], name="go version", deadline=60, on_line=said.append)
+    except KubeV6Error as error:
+        seen = said[-1] if said else error.message
+        raise KubeV6Error(
+            f"the toolchain image {reference} cannot compile Kubernetes: {seen}",
+            todo=f"name one in build.toolchain that has {', '.join(NEEDED)}, such as golang:1.8.3",
+            detail=error.detail,
+        ) from None
+    root, version = said[-2:]
+    compiler = Compiler(identity, " ".join(version.split()[2:]), identity, root)
+    write_whole(_record(identity), json.dumps(asdict(compiler), indent=1))
+    return compiler
+
+
+def _recorded(identity: str) -> Compiler | None:
+    """What was seen of an image before; its id stands for all that is in it."""
+    try:
+        return Compiler(**json.loads(_record(identity).read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _record(identity: str) -> Path:
+    return cache_dir() / "toolchain" / f"{identity.removeprefix('sha256:')}.json"

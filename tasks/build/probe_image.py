@@ -1,0 +1,64 @@
+"""The image of the proof, for releases that were not built here and so come without it."""
+
+from __future__ import annotations
+
+from configs.manifest import ImageEntry, Manifest
+from tasks.build import images, toolchain
+from tasks.docker import build as docker_build
+from tasks.fetch.fetch_image import fetch_image
+from tasks.fetch.mirror import LackingError, Mirror
+from tasks.store import Store
+
+PROBE = "probe"
+
+
+def with_probe(manifest: Manifest, store: Store, mirror: Mirror | None = None) -> Manifest:
+    """A release with the image that its cluster is proved with. One that is in the store already is not made again.
+
+    Args:
+        manifest: The release.
+        store: Holds the release, and keeps the image with it.
+        mirror: Looked into before the image is built, which takes a Docker engine and a package archive.
+
+    Returns:
+        The release, which the store then has like this.
+
+    Raises:
+        KubeV6Error: The image is in no release of the store and not in the mirror, and could not be built.
+    """
+    if any(image.name == PROBE for image in manifest.images):
+        return manifest
+    image = _held(store) or _mirrored(store, mirror) or images.build_program(PROBE, toolchain.ready(), store)
+    whole = manifest.model_copy(update={"images": (*manifest.images, image)})
+    store.write(whole)
+    return whole
+
+
+def reference(tag: str) -> str:
+    """The name that a mirror has the image under: nobody publishes it."""
+    return f"localhost/kubev6/{PROBE}:{tag}"
+
+
+def _tag() -> str:
+    """The tag that it gets from the sources that are here."""
+    return docker_build.directory_digest(images.IMAGES / PROBE)[:12]
+
+
+def _mirrored(store: Store, mirror: Mirror | None) -> ImageEntry | None:
+    """The image out of a mirror; None where there is no mirror, or one that was not written by us."""
+    if mirror is None:
+        return None
+    try:
+        return fetch_image(reference(_tag()), store, mirror)
+    except LackingError:
+        return None
+
+
+def _held(store: Store) -> ImageEntry | None:
+    """The image as another release of the store has it, made from the very sources that are here."""
+    for release in store.list():
+        for image in release.images:
+            alone = release.model_copy(update={"images": (image,), "binaries": (), "cni": ()})
+            if (image.name, image.tag) == (PROBE, _tag()) and not store.check(alone):
+                return image
+    return None

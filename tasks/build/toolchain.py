@@ -1,0 +1,264 @@
+"""The toolchain image: what compiles a release, and running commands in it.
+
+Nothing is compiled on the machine itself. The image is made from ``build/toolchain``; which packages it came to
+hold is written down, so that later runs know the toolchain without asking Docker.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tarfile
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO
+
+import docker.errors
+import requests
+from docker.models.containers import Container
+
+from configs.errors import KubeV6Error
+from tasks.docker import base_image, container_engine
+from tasks.docker import build as docker_build
+from tasks.paths import REPO, cache_dir
+from tasks.ssh.command_log import ran
+from tasks.steps import step
+
+RECIPE = REPO / "build" / "toolchain"
+LABEL = "kubev6.toolchain"
+KEPT_LINES = 60
+"""How many of a command's last lines go with its error."""
+
+_running: set[str] = set()
+_running_lock = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class Toolchain:
+    """A toolchain image.
+
+    Attributes:
+        image: Docker's reference of it.
+        go: Its compiler, for example ``go1.19.8 linux/amd64``.
+        packages: Every Debian package in it, ``name=version``, sorted.
+    """
+
+    image: str
+    go: str
+    packages: tuple[str, ...]
+
+    @property
+    def identity(self) -> str:
+        """sha256 of the package list: the same for the same packages, wherever the image was made."""
+        return hashlib.sha256("\n".join(self.packages).encode()).hexdigest()
+
+    @property
+    def platform(self) -> str:
+        """What it compiles for, for example ``linux/amd64``."""
+        return self.go.split()[-1]
+
+    def version_of(self, package: str) -> str:
+        """The version of ``package`` in the image. Raises KeyError when it is not in it."""
+        return dict(entry.split("=", 1) for entry in self.packages)[package]
+
+
+def recorded() -> Toolchain | None:
+    """The toolchain that was made here last from the recipe as it stands, without asking Docker; else None."""
+    try:
+        kept = json.loads(_record().read_text())
+        return Toolchain(kept["image"], kept["go"], tuple(kept["packages"]))
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def ready() -> Toolchain:
+    """The toolchain image, made when Docker does not hold it.
+
+    Raises:
+        KubeV6Error: The engine or the package mirror cannot be reached, or a package is missing there.
+    """
+    client = container_engine.client()
+    known = recorded()
+    if known is not None:
+        try:
+            client.images.get(known.image)
+            return known
+        except docker.errors.ImageNotFound:
+            pass
+    with step("build", "toolchain image") as shown:
+        inputs = docker_build.directory_digest(RECIPE)
+        reference = f"kubev6/toolchain:{inputs[:12]}"
+        base = base_image.base_image()
+        with docker_build.directory_context(RECIPE) as context:
+            docker_build.build(client, reference, context, inputs=inputs, arguments={"BASE": base}, shown=shown)
+        lines: list[str] = []
+        run(
+            reference,
+            ["sh", "-c", "go version; dpkg-query --show --showformat '${Package}=${Version}\\n' | sort"],
+            name="toolchain versions",
+            deadline=60,
+            on_line=lines.append,
+        )
+        made = Toolchain(reference, " ".join(lines[0].split()[2:]), tuple(lines[1:]))
+        write_whole(_record(), json.dumps(asdict(made), indent=1))
+        shown.ended_as(f"{made.go}, {len(made.packages)} packages")
+    return made
+
+
+def context_of(files: Mapping[str, Path]) -> IO[bytes]:
+    """A build context of some files, by the names that they get in it.
+
+    Times and owners are left out, so that the same content gives the same layers.
+    """
+    context = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it, after the engine has read it
+    with tarfile.open(fileobj=context, mode="w") as archive:
+        for name, path in sorted(files.items()):
+            entry = tarfile.TarInfo(name)
+            entry.size = path.stat().st_size
+            entry.mode = 0o755 if path.stat().st_mode & 0o100 else 0o644
+            with path.open("rb") as content:
+                archive.addfile(entry, content)
+    context.seek(0)
+    return context
+
+
+def run(
+    image: str,
+    command: Sequence[str],
+    *,
+    name: str,
+    deadline: float,
+    sole: str = "",
+    mounts: Mapping[Path, str] | None = None,
+    read_only: Mapping[Path, str] | None = None,
+    environment: Mapping[str, str] | None = None,
+    as_caller: bool = False,
+    network: bool = False,
+    on_line: Callable[[str], object] | None = None,
+) -> None:
+    """Run one command in a container that is gone afterwards, whatever happens.
+
+    Args:
+        image: Reference of the image.
+        command: The command and its arguments.
+        name: What it is, for errors, for example ``"compile"``.
+        deadline: Seconds until it is stopped.
+        sole: Name of the container, when there may be only one at a time. The caller holds a lock on what it works
+            on, so one of that name that is there already was left behind by a process that got killed.
+        mounts: Directories of this machine and where the command sees them.
+        read_only: The same, but it cannot write there.
+        environment: Variables for the command.
+        as_caller: Run with the caller's user and group id instead of root, so that files are the caller's own.
+        network: Give it this machine's network, whose proxy may listen on localhost; without, it has none.
+        on_line: Hears every line of its output and its errors.
+
+    Raises:
+        KubeV6Error: It failed or took too long; its last lines are the detail.
+    """
+    ran("container", command, step=name)
+    client = container_engine.client()
+    volumes = {str(path): {"bind": inside, "mode": "rw"} for path, inside in (mounts or {}).items()}
+    volumes |= {str(path): {"bind": inside, "mode": "ro"} for path, inside in (read_only or {}).items()}
+    tail: deque[str] = deque(maxlen=KEPT_LINES)
+    try:
+        if sole:
+            for left_behind in client.containers.list(all=True, filters={"name": f"^/{sole}$"}):
+                _remove(left_behind)
+        container = client.containers.create(
+            image,
+            list(command),
+            name=sole or None,
+            labels={LABEL: name},
+            volumes=volumes,
+            environment={"HOME": "/tmp", **(environment or {})},
+            user=f"{os.getuid()}:{os.getgid()}" if as_caller else "0:0",
+            network_mode="host" if network else "none",
+        )
+    except docker.errors.DockerException as error:
+        raise KubeV6Error(f"{name}: the Docker engine made no container of {image}: {error}") from None
+    late = threading.Event()
+
+    def stop() -> None:
+        late.set()
+        _remove(container)
+
+    timer = threading.Timer(deadline, stop)
+    timer.daemon = True
+    with _running_lock:
+        _running.add(str(container.id))
+    try:
+        output = container.attach(stdout=True, stderr=True, stream=True, logs=True)
+        container.start()
+        timer.start()
+        for line in _lines(output):
+            tail.append(line)
+            if on_line:
+                on_line(line)
+        status = int(container.wait(timeout=60)["StatusCode"])
+    except (docker.errors.DockerException, requests.RequestException) as error:
+        if not late.is_set():
+            raise KubeV6Error(f"{name}: its container went away: {error}", detail="\n".join(tail)) from None
+        status = 137
+    finally:
+        timer.cancel()
+        with _running_lock:
+            _running.discard(str(container.id))
+        _remove(container)
+    if late.is_set():
+        raise KubeV6Error(f"{name}: was stopped after {deadline:.0f} s", detail="\n".join(tail))
+    if status:
+        last = next((line for line in reversed(tail) if line.strip()), "no output")
+        raise KubeV6Error(
+            f"{name}: ended with status {status}: {last.strip()}",
+            todo="its last lines are in the run log",
+            detail="\n".join(tail),
+        )
+
+
+def stop_running() -> None:
+    """Stop and remove every container that :func:`run` has under way, from another thread."""
+    with _running_lock:
+        names = tuple(_running)
+    if not names:  # and perhaps no engine either
+        return
+    client = container_engine.client()
+    for name in names:
+        try:
+            _remove(client.containers.get(name))
+        except docker.errors.NotFound:
+            continue
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file that is either all there or not there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    unfinished.write_text(text)
+    unfinished.replace(path)
+
+
+def _remove(container: Container) -> None:
+    try:
+        container.remove(force=True, v=True)
+    except docker.errors.APIError as error:
+        if error.status_code not in (404, 409):  # gone already, or being removed by the other thread
+            raise
+
+
+def _lines(output: Iterable[bytes]) -> Iterable[str]:
+    rest = b""
+    for chunk in output:
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in whole:
+            yield line.decode(errors="replace").rstrip("\r")
+    if rest:
+        yield rest.decode(errors="replace")
+
+
+def _record() -> Path:
+    return cache_dir() / "toolchain" / f"{docker_build.directory_digest(RECIPE)}.json"

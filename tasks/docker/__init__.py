@@ -1,0 +1,1 @@
+"""The Docker engine of this machine, and what is asked of it."""

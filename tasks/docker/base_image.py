@@ -1,0 +1,200 @@
+"""The Debian image that every other image is made from.
+
+It is pulled where a registry answers, else made with debootstrap; either way its apt uses the archive that this
+machine uses, and it is made anew when that changes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+import tempfile
+import threading
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import docker
+import docker.errors
+
+from configs.errors import KubeV6Error
+from tasks.docker import apt_sources, container_engine
+from tasks.docker import build as docker_build
+from tasks.docker.apt_sources import CODENAME, AptSources
+from tasks.docker.pull import pull
+from tasks.exclusive import exclusive
+from tasks.paths import cache_dir
+from tasks.steps import Step, step
+
+IMAGE = f"kubev6/base:{CODENAME}"
+PUBLISHED = f"debian:{CODENAME}-slim"
+"""Repository and tag of the same thing in a registry."""
+BOOTSTRAP_DEADLINE = 900
+"""Seconds that debootstrap may take."""
+
+_ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "LANG": "C.UTF-8"}
+_DPKG_SMALL = """\
+path-exclude=/usr/share/doc/*
+path-include=/usr/share/doc/*/copyright
+path-exclude=/usr/share/info/*
+path-exclude=/usr/share/locale/*
+path-exclude=/usr/share/man/*
+"""
+_LEFT_OUT = (
+    "var/cache/apt/*",
+    "var/lib/apt/lists/*",
+    "var/log/*",
+    "usr/share/info/*",
+    "usr/share/locale/*",
+    "usr/share/man/*",
+)
+
+
+def base_image() -> str:
+    """The Debian base image, pulled or made when this machine's engine does not hold a current one.
+
+    Returns:
+        Its reference, for example ``kubev6/base:bookworm``.
+
+    Raises:
+        KubeV6Error: It can neither be pulled nor made.
+    """
+    client = container_engine.client()
+    with exclusive(cache_dir() / "base-image.lock"):
+        sources = apt_sources.read()
+        inputs = _inputs(sources)
+        if docker_build.is_current(client, IMAGE, inputs):
+            return IMAGE
+        with step("docker", "base image") as shown:
+            refused = pull(PUBLISHED, shown)
+            if not refused:
+                _derive(client, sources, inputs, shown)
+                shown.ended_as(f"from {PUBLISHED}")
+            else:
+                _bootstrap(client, sources, inputs, shown)
+                shown.ended_as(f"made with debootstrap; {PUBLISHED} could not be pulled: {refused}")
+    return IMAGE
+
+
+def _inputs(sources: AptSources) -> str:
+    parts = (CODENAME, sources.digest(), _DPKG_SMALL, json.dumps(_ENVIRONMENT, sort_keys=True), *_LEFT_OUT)
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _files(sources: AptSources) -> dict[str, str]:
+    """The files that make apt and dpkg in an image ours, by path without the leading slash."""
+    files = {"etc/apt/apt.conf.d/90kubev6": sources.apt_conf(), "etc/dpkg/dpkg.cfg.d/90kubev6": _DPKG_SMALL}
+    if sources.suites:
+        files["etc/apt/sources.list"] = sources.sources_list()
+    return files
+
+
+def _derive(client: docker.DockerClient, sources: AptSources, inputs: str, shown: Step) -> None:
+    """Make the base image from the pulled one."""
+    environment = "".join(f"ENV {key}={value}\n" for key, value in _ENVIRONMENT.items())
+    # The pulled image has no certificates, and this machine's archive may be one that needs them.
+    dockerfile = (
+        f"FROM {PUBLISHED}\n{environment}"
+        + ("RUN rm -f /etc/apt/sources.list.d/*\n" if sources.suites else "")
+        + "COPY files/ /\n"
+        + "RUN apt-get update && apt-get install -y ca-certificates && apt-get clean"
+        + " && rm -rf /var/lib/apt/lists/*\n"
+    )
+    files = {f"files/{path}": text.encode() for path, text in _files(sources).items()}
+    bundle = Path("/etc/ssl/certs/ca-certificates.crt")
+    if bundle.exists():
+        files["files/etc/ssl/certs/ca-certificates.crt"] = bundle.read_bytes()
+    files["Dockerfile"] = dockerfile.encode()
+    context = io.BytesIO()
+    with tarfile.open(fileobj=context, mode="w") as archive:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(content), 0o644
+            archive.addfile(entry, io.BytesIO(content))
+    context.seek(0)
+    docker_build.build(client, IMAGE, context, inputs=inputs, shown=shown)
+
+
+def _bootstrap(client: docker.DockerClient, sources: AptSources, inputs: str, shown: Step) -> None:
+    """Make the base image from the archive's packages."""
+    origin = sources.main
+    if shutil.which("debootstrap", path=_search_path()) is None:
+        raise KubeV6Error(
+            "no registry answers, and debootstrap, which would make the base image, is not on this machine",
+            todo="apt-get install debootstrap",
+        )
+    cache_dir().mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix="base-image-", dir=cache_dir()))
+    root = scratch / "root"
+    try:
+        proxies = {f"{scheme}_proxy": sources.proxy(scheme) for scheme in ("http", "https")}
+        settings = [f"{key}={value}" for key, value in {**_ENVIRONMENT, **proxies}.items() if value]
+        command = ["debootstrap", "--variant=minbase", "--include=ca-certificates"]
+        _run_root(["env", *settings, *command, CODENAME, str(root), origin.uri], shown)
+        for path, text in _files(sources).items():
+            staged = scratch / "staged"
+            staged.write_text(text)
+            _run_root(["install", "-D", "-m", "0644", str(staged), str(root / path)], shown)
+        doomed = [str(found) for pattern in _LEFT_OUT for found in root.glob(pattern)]
+        _run_root(["rm", "-rf", *doomed], shown)
+        documents = str(root / "usr/share/doc")
+        _run_root(["find", documents, "!", "-type", "d", "!", "-name", "copyright", "-delete"], shown)
+        shown.progress("importing")
+        _import(client, root, scratch / "root.tar", inputs, shown)
+    finally:
+        _run_root(["rm", "-rf", str(scratch)], shown)
+
+
+def _import(client: docker.DockerClient, root: Path, archive: Path, inputs: str, shown: Step) -> None:
+    _run_root(["tar", "--numeric-owner", "-C", str(root), "-cf", str(archive), "."], shown)
+    _run_root(["chmod", "0644", str(archive)], shown)
+    repository, tag = IMAGE.split(":")
+    changes = [f"ENV {key}={value}" for key, value in _ENVIRONMENT.items()]
+    changes += [f"LABEL {key}={value}" for key, value in docker_build.labels(inputs).items()]
+    changes += ['CMD ["bash"]']
+    with archive.open("rb") as data:
+        # The SDK hands the file to requests, which streams it; its type says bytes.
+        body: Any = data
+        answer = client.api.import_image_from_data(body, repository=repository, tag=tag, changes=changes)
+    if '"error"' in str(answer):
+        raise KubeV6Error("the Docker engine refused the base image", detail=str(answer))
+
+
+def _run_root(command: list[str], shown: Step) -> None:
+    """Run a command as root, its lines as progress."""
+    tail: deque[str] = deque(maxlen=40)
+    process = subprocess.Popen(
+        command if os.geteuid() == 0 else ["sudo", *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        env={**os.environ, "PATH": _search_path()},
+    )
+    assert process.stdout is not None
+    watchdog = threading.Timer(BOOTSTRAP_DEADLINE, process.kill)
+    watchdog.start()
+    try:
+        for line in process.stdout:
+            tail.append(line.rstrip())
+            shown.progress(line.strip().removeprefix("I: "))
+        status = process.wait()
+    finally:
+        watchdog.cancel()
+    if status != 0:
+        program = next(word for word in command if word != "env" and "=" not in word)
+        last = next((line for line in reversed(tail) if line), "no output")
+        raise KubeV6Error(
+            f"making the base image: {program} ended with status {status}: {last}",
+            todo="see whether `apt-get update` works on this machine",
+            detail="\n".join(tail),
+        )
+
+
+def _search_path() -> str:
+    return os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"])

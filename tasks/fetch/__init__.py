@@ -1,0 +1,1 @@
+"""Fetching a release that is published, or that a mirror holds."""

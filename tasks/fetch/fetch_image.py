@@ -1,0 +1,97 @@
+"""One image of a release: out of a mirror, or pulled by the Docker engine, into the store."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from configs.errors import KubeV6Error
+from configs.manifest import ImageEntry
+from tasks.build import images
+from tasks.docker.pull import pull
+from tasks.fetch import checksums
+from tasks.fetch.download import NotThereError, Say, alone, discard, obtain
+from tasks.fetch.mirror import Mirror, full_reference, path_of_image
+from tasks.steps import Step, step
+from tasks.store import CHUNK, ArchiveError, Store
+
+
+def fetch_image(reference: str, store: Store, mirror: Mirror | None) -> ImageEntry:
+    """Fetch one image into the store, unless it is there.
+
+    Its digest is compared with the one that it had when it was first fetched: a tag can be moved.
+
+    Args:
+        reference: Its name and tag.
+        store: Where it is kept.
+        mirror: Where its archive is read from; None to have the Docker engine pull it.
+
+    Raises:
+        KubeV6Error: It cannot be had, or is another one by now.
+    """
+    if held := held_image(reference, store):
+        return held
+    with step(reference.rpartition("/")[2], "download") as shown, alone(reference, shown.progress):
+        if held := held_image(reference, store):  # the one before us has fetched it
+            shown.ended_as("fetched by another run")
+            return held
+        if mirror:
+            digest, size = _from_mirror(reference, store, mirror, shown.progress)
+        else:
+            digest, size = _pulled(reference, store, shown)
+        ((config, _), *_layers) = store.image_blobs(digest)
+        sha256 = config.removeprefix("sha256:")
+        record = checksums.find(store, full_reference(reference))
+        if record and record.sha256 != sha256:
+            raise checksums.not_as_recorded(f"the image {reference}", sha256, record, store)
+        checked = checksums.SAME if record else checksums.FIRST
+        checksums.remember(store, full_reference(reference), sha256, size, checked, manifest=digest)
+        shown.ended_as(f"{size / 1e6:.1f} MB, {checked}")
+        return entry_of(reference, digest, size, checked)
+
+
+def held_image(reference: str, store: Store) -> ImageEntry | None:
+    """What the store has of an image; None when it has not all of it."""
+    record = checksums.find(store, full_reference(reference))
+    if record is None or not store.has_image(record.manifest):
+        return None
+    return entry_of(reference, record.manifest, record.size, checksums.SAME)
+
+
+def entry_of(reference: str, digest: str, size: int, checked: str) -> ImageEntry:
+    """An image under the last part of its name: what kubeadm asks for below an image repository of one's own."""
+    tag = reference.rpartition(":")[2]
+    return ImageEntry(name=name_of(reference), tag=tag, digest=digest, size=size, checked=checked)
+
+
+def name_of(reference: str) -> str:
+    """The name under which the store and the registry have an image."""
+    return reference.rpartition(":")[0].rpartition("/")[2]
+
+
+def _pulled(reference: str, store: Store, shown: Step) -> tuple[str, int]:
+    refused = pull(reference, shown)
+    if refused:
+        raise KubeV6Error(
+            f"the image {reference} cannot be pulled: {refused}",
+            todo="check the network, use a mirror (--mirror), or a release that is in the store",
+            transient=True,
+        )
+    kept = images.keep_pulled(reference, store, shown)
+    return kept.digest, kept.size
+
+
+def _from_mirror(reference: str, store: Store, mirror: Mirror, say: Say) -> tuple[str, int]:
+    where, name = mirror.image(reference), f"the image {reference}"
+    try:
+        come = obtain(where, name=name, checkable=True, say=say)  # the archive holds its layers' checksums
+    except NotThereError:
+        raise mirror.lacks([path_of_image(reference)]) from None
+    try:
+        with come.path.open("rb") as file:
+            kept = store.add_docker_image(iter(partial(file.read, CHUNK), b""))
+    except ArchiveError as error:
+        discard(come)
+        # Parts of different archives make none; the next attempt begins with its first byte.
+        raise KubeV6Error(f"{name}: {where}: {error}", todo="write it anew", transient=come.pieced) from None
+    discard(come)
+    return kept

@@ -1,0 +1,1 @@
+"""The cluster itself: kubeadm, its add-ons, its members, and the proof."""

@@ -1,0 +1,86 @@
+"""What kubeadm deployed as add-ons, mended where that version of it cannot be told how they should be."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from configs.manifest import Manifest
+from configs.schema import Cluster
+from configs.versions import kube_proxy_takes_configuration, kubeadm_api
+from tasks.kubernetes.kubeadm import ADMIN
+from tasks.shell import quote
+from tasks.ssh.connection import Connection
+from tasks.steps import step
+
+CONNTRACK = "--conntrack-max-per-core=0"
+"""Keeps kube-proxy from setting the size of the connection table, which only the host's own network may do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mend:
+    """One thing that has to be changed.
+
+    Attributes:
+        what: For a person.
+        arguments: Those of kubectl, after the namespace.
+    """
+
+    what: str
+    arguments: tuple[str, ...]
+
+
+def apply(connection: Connection, cluster: Cluster, manifest: Manifest, images: dict[str, str]) -> tuple[str, ...]:
+    """Bring the add-ons to what they should be. Newer kubeadms leave nothing to be mended, and are not asked.
+
+    Args:
+        connection: To the control plane.
+        cluster: The topology.
+        manifest: The release.
+        images: Reference of each of the release's images, by name.
+
+    Returns:
+        What was changed, one line each.
+
+    Raises:
+        NodeError: The API server does not answer, or refused a change.
+    """
+    if kubeadm_api(manifest.version) != "v1alpha1":
+        return ()
+    kubectl = ["kubectl", "--kubeconfig", ADMIN, "--namespace", "kube-system"]
+    with step(cluster.name, "add-ons") as shown:
+        listed = connection.run([*kubectl, "get", "deployments,daemonsets", "-o", "json"], step="add-ons").stdout
+        mends = tuple(wanting(json.loads(listed)["items"], cluster, manifest, images))
+        for mend in mends:
+            connection.run(f"{quote([*kubectl, *mend.arguments])} >/dev/null", step="add-ons")
+        shown.ended_as(f"{len(mends)} changes" if mends else "as they should be")
+        return tuple(mend.what for mend in mends)
+
+
+def wanting(workloads: Sequence[Any], cluster: Cluster, manifest: Manifest, images: dict[str, str]) -> Iterator[Mend]:
+    """What has to be changed about some workloads. Pure.
+
+    The kubeadm of the how-to's author has the repository of kube-dns's images in its code, so they do not come from
+    where the others do; and before 1.9 kube-proxy has options only, of which kubeadm sets few.
+
+    Args:
+        workloads: Deployments and DaemonSets.
+        cluster: The topology.
+        manifest: The release.
+        images: Reference of each of the release's images, by name.
+    """
+    for workload in workloads:
+        subject = f"{workload['kind'].lower()}/{workload['metadata']['name']}"
+        for index, container in enumerate(workload["spec"]["template"]["spec"]["containers"]):
+            seen = container["image"]
+            wanted = images.get(seen.rpartition("/")[2].split("@")[0].rpartition(":")[0], seen)
+            if "@" not in seen and seen != wanted:
+                change = ("set", "image", subject, f"{container['name']}={wanted}")
+                yield Mend(f"{subject}: image {wanted} in place of {seen}", change)
+            options = (*container.get("command", ()), *container.get("args", ()))
+            old_kube_proxy = container["name"] == "kube-proxy" and not kube_proxy_takes_configuration(manifest.version)
+            if cluster.lab and old_kube_proxy and CONNTRACK not in options:
+                patch = {"op": "add", "path": f"/spec/template/spec/containers/{index}/command/-", "value": CONNTRACK}
+                yield Mend(f"{subject}: {CONNTRACK}", ("patch", subject, "--type=json", "-p", json.dumps([patch])))

@@ -1,0 +1,231 @@
+"""What is to be proved of a cluster, and how an answer is judged. Pure: :mod:`~tasks.kubernetes.verify` asks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv6Address, IPv6Network, ip_address
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from configs.schema import Cluster
+from configs.translation import ANY_ULA, WELL_KNOWN_PREFIX, embedded, may_stand_for
+from configs.versions import is_stamped
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of the proof.
+
+    Attributes:
+        name: What was checked, for example ``pod to pod``.
+        source: Where from: a node's name, ``pod on <node>``, or ``API``.
+        target: Where to.
+        ok: Whether it is as it should be.
+        seen: What was seen, in a few words.
+        seconds: How long it took.
+    """
+
+    name: str
+    source: str
+    target: str
+    ok: bool
+    seen: str
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One question to be asked from a node or from the pod on it.
+
+    Attributes:
+        name: Name of the check it becomes.
+        node: The node that asks.
+        from_pod: True when the pod on that node asks, not the node itself.
+        target: What is asked, as shown.
+        kind: ``fetch`` a URL, or ``resolve`` a name.
+        argument: The URL or the name.
+        expect: Text that the answer must hold, or for a name the prefix that an address must be inside.
+    """
+
+    name: str
+    node: str
+    from_pod: bool
+    target: str
+    kind: Literal["fetch", "resolve"]
+    argument: str
+    expect: str
+
+    @property
+    def source(self) -> str:
+        """Where it is asked from, as shown."""
+        return f"pod on {self.node}" if self.from_pod else self.node
+
+
+def probes(cluster: Cluster, pods: Mapping[str, str], services: Mapping[str, tuple[str, int]]) -> tuple[Probe, ...]:
+    """Every question that proves the cluster's network.
+
+    Args:
+        cluster: The topology.
+        pods: Address of the probe pod on each node, by node.
+        services: ClusterIP and NodePort of the Service in front of that pod, by node.
+    """
+    found: list[Probe] = []
+    names = [node.name for node in cluster.kubernetes_nodes]
+    api = str(cluster.services.subnet.network_address + 1)
+    outside_name = urlsplit(cluster.verify.outside).hostname or ""
+    for index, name in enumerate(names):
+        # The next node in a ring: with one node only, itself.
+        other = names[(index + 1) % len(names)]
+        other_address = cluster.node(other).address
+        cluster_ip, node_port = services[other]
+        for peer in names:
+            if peer != name:
+                found.append(
+                    Probe("pod to pod", name, True, f"pod on {peer}", "fetch", f"http://[{pods[peer]}]:8080/", peer)
+                )
+        own = f"http://[{services[name][0]}]/"
+        found.append(Probe("hairpin", name, True, "its own Service", "fetch", own, name))
+        by_name = f"http://{other}.{PROOF_NAMESPACE}/"
+        found.append(Probe("Service by name", name, True, f"Service of {other}", "fetch", by_name, other))
+        kubernetes = f"kubernetes.default.svc.{cluster.services.domain}"
+        found.append(Probe("cluster DNS", name, True, kubernetes, "resolve", kubernetes, f"{api}/128"))
+        for from_pod in (True, False):
+            found += [
+                Probe("ClusterIP", name, from_pod, f"Service of {other}", "fetch", f"http://[{cluster_ip}]/", other),
+                Probe(
+                    "NodePort",
+                    name,
+                    from_pod,
+                    f"{other}:{node_port}",
+                    "fetch",
+                    f"http://[{other_address}]:{node_port}/",
+                    other,
+                ),
+                Probe("API", name, from_pod, f"[{api}]:443", "fetch", f"https://[{api}]/version", "gitVersion"),
+                Probe("NAT64 name", name, from_pod, outside_name, "resolve", outside_name, str(cluster.nat64.prefix)),
+                Probe("NAT64 fetch", name, from_pod, cluster.verify.outside, "fetch", cluster.verify.outside, ""),
+            ]
+    return tuple(found)
+
+
+PROOF_NAMESPACE = "kubev6-proof"
+
+
+def judge(probe: Probe, status: int, output: str, seconds: float) -> Check:
+    """What the answer to a probe means.
+
+    Args:
+        probe: The question.
+        status: 0 when the asking itself went well.
+        output: The page, or for a name one address a line.
+        seconds: How long it took.
+    """
+    text = output.strip()
+    if status != 0:
+        ok, seen = False, text.splitlines()[-1] if text else f"exit status {status}"
+    elif probe.kind == "resolve":
+        ok, seen = _resolved(IPv6Network(probe.expect), text)
+    else:
+        ok = bool(text) and probe.expect in text
+        seen = _short(text) if text else "an empty answer"
+        if text and not ok:
+            seen = f"{probe.expect!r} was expected, not {seen}"
+    return Check(probe.name, probe.source, probe.target, ok, seen, seconds)
+
+
+def _resolved(prefix: IPv6Network, text: str) -> tuple[bool, str]:
+    inside = [address for address in _addresses(text) if address in prefix]
+    if not inside:
+        return False, f"no address in {prefix}: {' '.join(text.split()) or 'nothing'}"
+    if prefix == WELL_KNOWN_PREFIX and not may_stand_for(prefix, ipv4 := embedded(prefix, inside[0])):
+        return False, f"{inside[0]} is {ipv4}, which is private and which this prefix must not carry; {ANY_ULA}"
+    return True, str(inside[0])
+
+
+def check_objects(cluster: Cluster, version: str, nodes: Sequence[Any], pods: Sequence[Any]) -> tuple[Check, ...]:
+    """What the API server's own objects prove.
+
+    Args:
+        cluster: The topology.
+        version: The version that every kubelet must report.
+        nodes: ``items`` of the node list.
+        pods: ``items`` of the list of all pods but the proof's own.
+    """
+    by_name = {node["metadata"]["name"]: node for node in nodes}
+    checks: list[Check] = []
+    for node in cluster.kubernetes_nodes:
+        seen = by_name.get(node.name)
+        if seen is None:
+            checks.append(Check("node Ready", "API", node.name, False, "no such node"))
+            continue
+        conditions = {c["type"]: c for c in seen["status"].get("conditions", ())}
+        ready = conditions.get("Ready", {})
+        kubelet = seen["status"]["nodeInfo"]["kubeletVersion"]
+        internal = [a["address"] for a in seen["status"].get("addresses", ()) if a["type"] == "InternalIP"]
+        checks += [
+            Check("node Ready", "API", node.name, ready.get("status") == "True", ready.get("reason", "no condition")),
+            Check("node version", "API", node.name, is_stamped(kubelet, version), kubelet),
+            Check("InternalIP", "API", node.name, internal == [str(node.address)], " ".join(internal) or "none"),
+        ]
+    strangers = sorted(set(by_name) - {node.name for node in cluster.kubernetes_nodes})
+    checks.append(Check("no other node", "API", cluster.name, not strangers, " ".join(strangers) or "none"))
+    ipv4 = sorted({address for thing in (*nodes, *pods) for address in _status_addresses(thing) if "." in address})
+    checks.append(Check("no IPv4", "API", "nodes and pods", not ipv4, " ".join(ipv4) or "none"))
+    return (*checks, *_system_pods(cluster, pods))
+
+
+def _system_pods(cluster: Cluster, pods: Sequence[Any]) -> list[Check]:
+    control_plane = cluster.control_plane.name
+    wanted = {f"{name}-{control_plane}": 1 for name in CONTROL_PLANE_PODS}
+    wanted["kube-proxy"] = len(cluster.kubernetes_nodes)
+    wanted["cluster DNS"] = 1
+    ready: dict[str, list[bool]] = {name: [] for name in wanted}
+    for pod in pods:
+        if pod["metadata"]["namespace"] != "kube-system" or "deletionTimestamp" in pod["metadata"]:
+            continue
+        label = pod["metadata"].get("labels", {}).get("k8s-app", "")
+        name = {"kube-dns": "cluster DNS", "kube-proxy": "kube-proxy"}.get(label, pod["metadata"]["name"])
+        conditions = {c["type"]: c["status"] for c in pod["status"].get("conditions", ())}
+        ready.setdefault(name, []).append(conditions.get("Ready") == "True")
+    return [
+        Check(
+            "system pods",
+            "API",
+            name,
+            all(states) and len(states) >= wanted.get(name, 1),
+            f"{sum(states)} of {max(len(states), wanted.get(name, 1))} Ready",
+        )
+        for name, states in ready.items()
+    ]
+
+
+CONTROL_PLANE_PODS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+
+
+def _status_addresses(thing: Any) -> list[str]:
+    status = thing["status"]
+    addresses = [a["address"] for a in status.get("addresses", ()) if a["type"] != "Hostname"]
+    addresses += [entry["ip"] for entry in status.get("podIPs", ())]
+    addresses += [status[key] for key in ("podIP", "hostIP") if key in status]
+    return addresses
+
+
+def _addresses(text: str) -> list[IPv6Address]:
+    found = []
+    for word in text.split():
+        try:
+            address = ip_address(word)
+        except ValueError:
+            continue
+        if isinstance(address, IPv6Address):
+            found.append(address)
+    return found
+
+
+def _short(text: str) -> str:
+    """A page in a few words: of the API server's version page the version, of others their beginning."""
+    version = re.search(r'"gitVersion": *"([^"]+)"', text)
+    line = version[1] if version else " ".join(text.split())
+    return line if len(line) <= 60 else f"{line[:57]}..."

@@ -1,0 +1,43 @@
+"""Cluster DNS where CoreDNS's own image could not be had: the stand-in's objects, applied on the control plane."""
+
+from __future__ import annotations
+
+from configs.manifest import ImageEntry, Manifest
+from configs.plan import cluster_dns_manifest, image_reference
+from configs.schema import Cluster
+from configs.versions import kubeadm_api
+from tasks.kubernetes.kubeadm import ADMIN
+from tasks.ssh.connection import Connection
+from tasks.steps import step
+
+
+def stand_in(manifest: Manifest) -> ImageEntry | None:
+    """The image that stands in for CoreDNS in this release, or None where kubeadm deploys the real one."""
+    return next((image for image in manifest.images if image.stand_in_for == "CoreDNS"), None)
+
+
+def apply(connection: Connection, cluster: Cluster, manifest: Manifest) -> bool:
+    """Bring the stand-in's objects to what they should be.
+
+    Args:
+        connection: To the control plane.
+        cluster: The topology.
+        manifest: The release.
+
+    Returns:
+        True when something changed.
+    """
+    image = stand_in(manifest)
+    if image is None:
+        return False
+    with step(cluster.name, "cluster DNS") as current:
+        objects = cluster_dns_manifest(cluster, manifest.version, image_reference(cluster, manifest, image.name))
+        kubectl = f"kubectl --kubeconfig {ADMIN}"
+        script = f"{kubectl} apply -f -"
+        if kubeadm_api(manifest.version) == "v1alpha1":
+            # There kubeadm deploys its own whatever it is told, and two would share the Service.
+            script = f"{kubectl} -n kube-system delete deployment kube-dns --ignore-not-found >&2 && {script}"
+        lines = connection.run(script, step="cluster DNS", stdin=objects.encode()).stdout.splitlines()
+        changed = [line for line in lines if not line.endswith("unchanged")]
+        current.ended_as(f"stand-in for CoreDNS, {len(changed)} changes")
+        return bool(changed)

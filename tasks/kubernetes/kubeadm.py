@@ -1,0 +1,193 @@
+"""kubeadm init and join: the only imperatives, each guarded by a probe so that a retry is always safe."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from configs.errors import NodeError
+from configs.manifest import Manifest
+from configs.plan import join_config
+from configs.schema import Cluster, Node, Release
+from configs.versions import image_tag, kubeadm_starts_kubelet
+from tasks.kubernetes import kubeadm_commands
+from tasks.kubernetes.certificate import public_key_hash
+from tasks.on_node.kubeadm_lock import LOCK
+from tasks.paths import cluster_dir
+from tasks.shell import quote
+from tasks.ssh.connection import Connection
+from tasks.ssh.program import program
+from tasks.steps import step
+
+ADMIN = "/etc/kubernetes/admin.conf"
+CA_CERTIFICATE = "/etc/kubernetes/pki/ca.crt"
+TOKEN = re.compile(r"^[a-z0-9]{6}\.[a-z0-9]{16}$", re.MULTILINE)
+INIT_SECONDS = 420
+JOIN_SECONDS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class JoinCredentials:
+    """What lets a node join. Never logged, never stored, gone after minutes.
+
+    Attributes:
+        token: A bootstrap token.
+        ca_hash: ``sha256:...`` of the certificate authority's public key (RFC 7469, 2.4).
+    """
+
+    token: str = field(repr=False)
+    ca_hash: str
+
+
+def is_member(connection: Connection, cluster: Cluster, manifest: Manifest, node: Node) -> bool:
+    """Whether ``node`` is a member of this cluster already.
+
+    Args:
+        connection: To that node.
+        cluster: The topology.
+        manifest: The release that is to run there.
+        node: The node asked.
+
+    Raises:
+        NodeError: The node belongs to another cluster, or its control plane runs another version.
+    """
+    wanted = f"https://[{cluster.control_plane.address}]:6443"
+    asked = {"node": node.name, "control_plane": "control-plane" in node.roles, "wanted": wanted}
+    seen = connection.run_python(program("kubeadm_probe"), asked, step="kubeadm probe", timeout=INIT_SECONDS + 120)
+    reset = f"take it out of there first (kubev6 reset {node.name}, or kubeadm reset on the node)"
+    if seen["server"] and seen["server"] != wanted:
+        raise NodeError(node.name, "kubeadm", f"belongs to the cluster at {seen['server']}, not {wanted}", todo=reset)
+    tag = image_tag(manifest.version)
+    if seen["member"] and seen["tag"] and seen["tag"] != tag:
+        raise NodeError(
+            node.name,
+            "kubeadm",
+            f"its control plane runs {seen['tag']}, the release to deploy is {tag}",
+            todo="take the cluster down first, or deploy the release that it runs: upgrading in place is not done",
+        )
+    return bool(seen["member"])
+
+
+def init(connection: Connection, cluster: Cluster, manifest: Manifest) -> bool:
+    """Run ``kubeadm init`` unless this control plane works already.
+
+    Args:
+        connection: To the control plane, whose kubernetes stage has been applied.
+        cluster: The topology.
+        manifest: The release.
+
+    Returns:
+        True when it was run.
+
+    Raises:
+        NodeError: It failed; the detail holds its output and the last lines of the kubelet.
+    """
+    node = cluster.control_plane
+    with step(node.name, "kubeadm init") as current:
+        if is_member(connection, cluster, manifest, node):
+            current.ended_as("already done")
+            return False
+        _kubeadm(connection, "init", kubeadm_commands.init(manifest), INIT_SECONDS)
+        # kubeadm made a token for joining that nobody has asked for.
+        kubectl = f"kubectl --kubeconfig {ADMIN} -n kube-system"
+        tokens = f"{kubectl} get secrets -o name | grep /bootstrap-token-"
+        connection.run(f"{tokens} | xargs -r {kubectl} delete", step="kubeadm init")
+        current.ended_as(f"control plane at [{node.address}]:6443")
+        return True
+
+
+def join_credentials(connection: Connection) -> JoinCredentials:
+    """A short-lived token and the hash of the cluster's certificate authority, made on the control plane.
+
+    Args:
+        connection: To the control plane.
+
+    Raises:
+        NodeError: kubeadm made none.
+    """
+    create = f"kubeadm token create --kubeconfig {ADMIN} --ttl 10m --description 'kubev6 join'"
+    # The token last: what fails before it shows its output.
+    said = connection.run(f"cat {CA_CERTIFICATE} && {create}", step="join token").stdout
+    certificate, end, printed = said.partition("-----END CERTIFICATE-----")
+    token = TOKEN.search(printed)
+    if token is None:
+        raise NodeError(connection.node, "join token", "kubeadm printed no token", todo="deploy again")
+    return JoinCredentials(token=token[0], ca_hash=public_key_hash(certificate.strip() + end))
+
+
+def drop_credentials(connection: Connection, credentials: JoinCredentials) -> None:
+    """Make the token useless as soon as it is no longer needed.
+
+    Args:
+        connection: To the control plane.
+        credentials: What :func:`join_credentials` returned.
+    """
+    identifier = credentials.token.split(".")[0]
+    connection.run(f"kubeadm token delete --kubeconfig {ADMIN} {identifier}", step="drop join token")
+
+
+def join(
+    connection: Connection,
+    cluster: Cluster,
+    release: Release,
+    manifest: Manifest,
+    node: Node,
+    credentials: JoinCredentials,
+) -> None:
+    """Run ``kubeadm join`` on a node that :func:`is_member` says is none.
+
+    The document with the token goes over the encrypted connection into a file that only root can read, and is removed
+    whatever comes of it.
+
+    Raises:
+        NodeError: It failed; the detail holds its output and the last lines of the kubelet.
+    """
+    document = join_config(cluster, release, manifest.version, node, credentials.token, credentials.ca_hash)
+    _kubeadm(connection, "join", kubeadm_commands.join(manifest), JOIN_SECONDS, stdin=document.encode())
+    if not kubeadm_starts_kubelet(manifest.version) and not is_member(connection, cluster, manifest, node):
+        raise NodeError(
+            node.name,
+            "kubeadm join",
+            "its kubelet has a certificate, and yet the API server does not know the node",
+            todo=f"see what the kubelet says (kubev6 ssh {node.name} -- journalctl -u kubelet)",
+        )
+
+
+def _kubeadm(connection: Connection, verb: str, script: str, timeout: float, stdin: bytes = b"") -> None:
+    alone = ["flock", LOCK, "sh", "-c", script]
+    done = connection.run(f"{quote(alone)} 2>&1", step=f"kubeadm {verb}", stdin=stdin, timeout=timeout, check=False)
+    if done.status == 0:
+        return
+    kubelet = connection.run("journalctl --no-pager -q -u kubelet -n 40", step="kubelet log", check=False).stdout
+    lines = [line for line in done.stdout.splitlines() if line.strip()]
+    seen = next((line for line in lines if "rror" in line), lines[-1] if lines else "no output")
+    node = connection.endpoint.node
+    raise NodeError(
+        node,
+        f"kubeadm {verb}",
+        f"exit status {done.status}: {seen.strip()}",
+        todo=f"its output and the kubelet's are in the run log; mend it (kubev6 ssh {node}) and deploy again",
+        detail=f"{done.stdout}\n--- kubelet ---\n{kubelet}",
+    )
+
+
+def fetch_kubeconfig(connection: Connection, cluster: Cluster) -> Path:
+    """Copy the administrator's kubeconfig to the user, readable by nobody else.
+
+    Args:
+        connection: To the control plane.
+        cluster: The topology.
+
+    Returns:
+        Where it was written.
+    """
+    text = connection.run(f"cat {ADMIN}", step="kubeconfig").stdout
+    path = cluster_dir(cluster.name) / "kubeconfig"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".kubeconfig-{os.getpid()}")
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
+    temporary.replace(path)
+    return path

@@ -1,0 +1,76 @@
+"""kubectl on the controller, against a cluster whose fabric it cannot reach itself."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from configs.errors import KubeV6Error
+from configs.manifest import Manifest
+from configs.schema import Cluster
+from configs.versions import kubectl_names_server
+from tasks.kubernetes.kubeadm import ADMIN
+from tasks.paths import cache_dir, cluster_dir
+from tasks.ssh.connection import connect
+from tasks.ssh.endpoint import Endpoint
+from tasks.store import Store
+
+HOUR = 3600
+
+
+def run(cluster: Cluster, manifest: Manifest, store: Store, control_plane: Endpoint, arguments: Sequence[str]) -> int:
+    """Run the release's own kubectl through the SSH connection to the control plane.
+
+    An old one, which would refuse the server at this end of the tunnel, is run on the control plane: it gets what
+    comes by standard input, but no terminal.
+
+    Args:
+        cluster: The topology.
+        manifest: The release that the cluster runs.
+        store: Holds that release.
+        control_plane: How to reach the control plane.
+        arguments: What to pass to kubectl.
+
+    Returns:
+        kubectl's exit status.
+
+    Raises:
+        KubeV6Error: There is no kubeconfig of this cluster yet.
+    """
+    if not kubectl_names_server(manifest.version):
+        return _run_there(control_plane, arguments)
+    kubeconfig = cluster_dir(cluster.name) / "kubeconfig"
+    if not kubeconfig.exists():
+        raise KubeV6Error(f"{kubeconfig}: not there", todo=f"deploy cluster {cluster.name} first")
+    program = _executable(manifest, store)
+    with connect(control_plane) as connection, connection.forward(str(cluster.control_plane.address), 6443) as port:
+        # The certificate names the API server as "kubernetes", not as this end of the tunnel.
+        server = [f"--server=https://127.0.0.1:{port}", "--tls-server-name=kubernetes"]
+        return subprocess.run([str(program), f"--kubeconfig={kubeconfig}", *server, *arguments], check=False).returncode
+
+
+def _run_there(control_plane: Endpoint, arguments: Sequence[str]) -> int:
+    given = b"" if sys.stdin is None or sys.stdin.isatty() else sys.stdin.buffer.read()
+    words = ["kubectl", "--kubeconfig", ADMIN, *arguments]
+    with connect(control_plane) as connection:
+        done = connection.run(words, step="kubectl", stdin=given, timeout=HOUR, check=False)
+    sys.stdout.write(done.stdout)
+    sys.stderr.write(done.stderr)
+    return done.status
+
+
+def _executable(manifest: Manifest, store: Store) -> Path:
+    """The release's kubectl as a file that can be run; blobs of the store are not executable."""
+    entry = manifest.binary("kubectl")
+    program = cache_dir() / "bin" / f"kubectl-{entry.sha256[:12]}"
+    if not program.exists():
+        program.parent.mkdir(parents=True, exist_ok=True)
+        temporary = program.with_name(f".{program.name}-{os.getpid()}")
+        shutil.copyfile(store.blob(f"sha256:{entry.sha256}"), temporary)
+        temporary.chmod(0o755)
+        temporary.replace(program)
+    return program

@@ -1,0 +1,66 @@
+"""The members of a cluster as its API server knows them: listed, and taken out of it."""
+
+from __future__ import annotations
+
+from configs.errors import NodeError
+from tasks.kubernetes.kubeadm import ADMIN
+from tasks.shell import quote
+from tasks.ssh.channel import last_line
+from tasks.ssh.connection import Connection
+from tasks.steps import step
+
+KUBECTL = f"kubectl --kubeconfig {ADMIN} --request-timeout=10s"
+DRAIN_SECONDS = 60
+"""How long the pods of a node that works may take to end."""
+GONE_SECONDS = 5
+"""The same of a node whose kubelet no longer answers: they do not end, and go with the Node object."""
+
+
+def members(control_plane: Connection) -> tuple[str, ...]:
+    """Names of all nodes of the cluster; none when there is no cluster, or its API server does not answer.
+
+    Args:
+        control_plane: To the control plane.
+    """
+    asked = control_plane.run(f"{KUBECTL} get nodes -o name", step="members", timeout=20, check=False)
+    return tuple(line.removeprefix("node/") for line in asked.stdout.split()) if asked.status == 0 else ()
+
+
+def take_out(control_plane: Connection, name: str) -> bool:
+    """Drain a node and delete it from the cluster. What does not end in time is left behind.
+
+    Args:
+        control_plane: To the control plane.
+        name: The node.
+
+    Returns:
+        True when it was a member.
+
+    Raises:
+        NodeError: The API server does not answer, or did not delete it.
+    """
+    with step(name, "drain") as shown:
+        ready = '{.status.conditions[?(@.type=="Ready")].status}'
+        get = quote([*KUBECTL.split(), "get", "node", name, "--ignore-not-found", "-o", f"jsonpath={{.kind}} {ready}"])
+        seen = control_plane.run(get, step="drain", timeout=20, check=False)
+        if seen.status != 0:
+            said = last_line(seen.stderr) or f"kubectl ended with status {seen.status}"
+            raise NodeError(name, "drain", f"the control plane does not answer: {said}", detail=seen.stderr)
+        if not seen.stdout.strip():
+            shown.ended_as("no member")
+            return False
+        seconds = DRAIN_SECONDS if seen.stdout.split()[-1] == "True" else GONE_SECONDS
+        drained = control_plane.run(_drain(name, seconds), step="drain", timeout=seconds + 30, check=False)
+        control_plane.run(["kubectl", "--kubeconfig", ADMIN, "delete", "node", name], step="drain", timeout=60)
+        whole = "" if drained.status == 0 else f"; not all pods ended: {last_line(drained.stderr)}"
+        shown.ended_as(f"drained and deleted{whole}")
+        return True
+
+
+def _drain(name: str, seconds: int) -> str:
+    """The command; the option that gives up volumes of the pods' own got another name in 1.20."""
+    words = f"drain {quote([name])} --ignore-daemonsets --force --timeout={seconds}s"
+    return (
+        f"kubectl drain --help | grep -q delete-emptydir-data && give_up=--delete-emptydir-data; "
+        f"kubectl --kubeconfig {ADMIN} {words} ${{give_up:---delete-local-data}}"
+    )

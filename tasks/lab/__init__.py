@@ -1,0 +1,1 @@
+"""The lab: a cluster's machines as containers of this one."""

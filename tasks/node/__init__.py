@@ -1,0 +1,1 @@
+"""One machine: what it is, what it lacks, and bringing it there."""

@@ -1,0 +1,60 @@
+"""Making a machine what it was before kubev6, from the record that is kept on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from configs.errors import NodeError
+from configs.schema import Cluster
+from tasks.ssh.connection import Connection
+from tasks.ssh.program import program
+from tasks.steps import step
+
+SECONDS = 900
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """What a reset of one machine came to.
+
+    Attributes:
+        node: Its name.
+        done: What was taken back, one line each; none when there was nothing.
+        stays: What stays because the SSH connection needs it.
+    """
+
+    node: str
+    done: tuple[str, ...]
+    stays: tuple[str, ...]
+
+
+def reset(connection: Connection, cluster: Cluster) -> Reset:
+    """Take a machine out of Kubernetes, and all that was done to it back.
+
+    Args:
+        connection: To the machine.
+        cluster: The cluster that it is taken out of.
+
+    Raises:
+        NodeError: It belongs to another cluster, or something could not be taken back: the rest has been, and running
+            it again tries that again.
+    """
+    node = connection.node
+    with step(node, "reset") as shown:
+        wanted = f"https://[{cluster.control_plane.address}]:6443"
+        answer = connection.run_python(
+            program("reset_node"), {"server_wanted": wanted}, step="reset", timeout=SECONDS, progress=shown.progress
+        )
+        if "seen" in answer:
+            raise NodeError(node, "reset", answer["seen"], todo=answer["todo"], transient=answer["transient"])
+        if left := answer["left"]:
+            raise NodeError(
+                node,
+                "reset",
+                "; ".join(left),
+                todo=f"{len(answer['done'])} things were taken back; reset again when that is mended",
+                detail="\n".join(answer["done"]),
+            )
+        done = tuple(answer["done"])
+        shown.ended_as(f"{len(done)} taken back" if done else "nothing to take back")
+        return Reset(node, done, tuple(answer["stays"]))

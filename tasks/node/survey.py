@@ -1,0 +1,63 @@
+"""What has to be asked of a machine before its state can be planned."""
+
+from __future__ import annotations
+
+from configs.systems import Machine
+from tasks.node import survey_answer
+from tasks.ssh.connection import Connection
+
+ASK = r"""
+PATH=$PATH:/usr/local/bin:/usr/sbin:/sbin
+section() { echo "=== $1"; }
+section release
+cat /etc/os-release 2>/dev/null || cat /usr/lib/os-release
+section resolvers
+grep -qs 'nameserver 127.0.0.53' /etc/resolv.conf && file=/run/systemd/resolve/resolv.conf
+cat "${file:-/etc/resolv.conf}"
+section units
+for unit in NetworkManager systemd-networkd systemd-resolved networking network firewalld; do
+    echo "$unit $(systemctl is-active "$unit" 2>/dev/null) $(systemctl is-enabled "$unit" 2>/dev/null)"
+done
+section netplan
+command -v netplan
+for file in /etc/netplan/*.yaml /run/netplan/*.yaml /usr/lib/netplan/*.yaml; do
+    [ -f "$file" ] || continue
+    echo "$file"
+    # Keys alone: there are passwords in some values.
+    sed -nE 's/^( +)"?([A-Za-z0-9._-]+)"?: *(\{.*|#.*)?$/\1\2/p; s/^( +)dhcp4: *"?(true|yes|on)"?.*/\1dhcp4/p' "$file"
+done
+section networkd
+cd / && grep -HsE '^[[:space:]]*(Name|DHCP)[[:space:]]*=' etc/systemd/network/*.network run/systemd/network/*.network \
+    usr/lib/systemd/network/*.network
+section ifupdown
+for file in /etc/network/interfaces /etc/network/interfaces.d/*; do
+    [ -f "$file" ] && sed '/^# BEGIN kubev6$/,/^# END kubev6$/d' "$file" |
+        sed -nE "s|^[[:space:]]*((iface\|source\|source-directory)[[:space:]].*)|$file \1|p"
+done
+section network-scripts
+grep -HsE '^[[:space:]]*DEVICE=' /etc/sysconfig/network-scripts/ifcfg-*
+section networkmanager
+for directory in /etc /run /usr/lib; do
+    grep -HsE '^interface-name=' "$directory"/NetworkManager/system-connections/*
+done
+section interfaces
+ip -o link
+section ssh
+echo "$SSH_CONNECTION"
+ip -o -4 addr
+section jool
+tool=$(command -v jool) && echo "JOOL_TOOL=$tool" && echo "JOOL_VERSION=$("$tool" --version </dev/null 2>/dev/null)"
+module=$(cat /sys/module/jool/version 2>/dev/null || modinfo -F version jool 2>/dev/null)
+echo "JOOL_MODULE=$module"
+"""
+"""systemd-resolved's stub answers on the node's own loopback only for itself, so where it is in use the list behind it
+is read instead."""
+
+
+def machine(connection: Connection) -> Machine:
+    """What a machine says of itself that its state depends on, in one round trip.
+
+    Args:
+        connection: To the machine.
+    """
+    return survey_answer.parse(connection.run(ASK, step="survey").stdout)

@@ -1,0 +1,195 @@
+"""Series files (``build/series/*.yaml``): which patches, in which order, onto what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from configs.errors import ConfigError
+from tasks.paths import REPO
+from tasks.series.build_file import describe
+
+SERIES = REPO / "build" / "series"
+
+RemoteName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+Address = Annotated[str, Field(pattern=r"^[^-\s]\S*$")]
+CommitId = Annotated[str, Field(pattern=r"^[0-9a-f]{7,40}$")]
+Ref = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][^\s~^:?*\[\\]*$")]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class NamedPatch(_Model):
+    """A patch of a Debian source package, or of our overlay for it.
+
+    Attributes:
+        patch: Its name on the patch branch (``CVE-2021-25743.patch``, ``reflect2``), or its title.
+    """
+
+    patch: str = Field(min_length=1)
+
+
+class Remote(_Model):
+    """A git repository somewhere.
+
+    Attributes:
+        url: What git fetches from (https, ssh), a local path (a relative one from the series file on), or a bundle.
+        refs: Where to look for commits that it does not hand out by their id, besides its branches.
+    """
+
+    url: Address
+    refs: tuple[Ref, ...] = ()
+
+
+class PinnedCommit(_Model):
+    """A commit of a remote.
+
+    Attributes:
+        remote: Name of the remote.
+        commit: Its id; it may be abbreviated where a ref of the remote leads to it.
+        ref: A branch, a tag or ``refs/pull/N/head`` whose head it has to be; asked every time.
+    """
+
+    remote: RemoteName
+    commit: CommitId
+    ref: Ref | None = None
+
+
+class PatchCommit(PinnedCommit):
+    """A commit to be picked. What it says besides is for people; title and author are the commit's own.
+
+    Attributes:
+        title: First line of its message.
+        author: Who wrote it.
+        pull_request: Number of the pull request in which it was proposed to the base's project.
+        fate: What became of it there, for example ``merged 2017-10-13``.
+    """
+
+    title: str = ""
+    author: str = ""
+    pull_request: int | None = Field(default=None, ge=1)
+    fate: str = ""
+
+
+class Rewrite(_Model):
+    """A commit of our own on top of the picked ones: one text becomes another.
+
+    Attributes:
+        title: First line of its message.
+        reason: The rest of its message.
+        paths: Files and directories in which the text is looked for, in git's pathspecs.
+        replace: The text as it stands there.
+        by: What takes its place.
+    """
+
+    title: str = Field(min_length=1)
+    reason: str = ""
+    paths: tuple[str, ...] = Field(min_length=1)
+    replace: str = Field(min_length=1)
+    by: str
+
+
+class _Series(_Model):
+    """What every series has.
+
+    Attributes:
+        name: Name of the file without its suffix.
+        path: The file, for errors.
+        description: What it is for.
+        rewrites: Commits of our own that follow the patches.
+    """
+
+    name: str = Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,22}[a-z0-9])?$")
+    path: Path
+    description: str = ""
+    rewrites: tuple[Rewrite, ...] = ()
+
+
+class DebianSeries(_Series):
+    """A series of patches of a Debian source package.
+
+    Attributes:
+        base: The source package, onto whose upstream tree it is picked.
+        patches: The patches in order.
+    """
+
+    base: str
+    patches: tuple[NamedPatch, ...]
+
+
+class GitSeries(_Series):
+    """A series of commits of git repositories.
+
+    Attributes:
+        remotes: The repositories by name.
+        base: The commit that it is picked onto.
+        patches: The commits in order.
+    """
+
+    remotes: dict[RemoteName, Remote] = Field(min_length=1)
+    base: PinnedCommit
+    patches: tuple[PatchCommit, ...]
+
+
+Series = DebianSeries | GitSeries
+
+
+def load(where: str | Path) -> Series:
+    """Read a series file.
+
+    Args:
+        where: Name of a file in ``build/series`` without its suffix, or a path.
+
+    Raises:
+        ConfigError: There is none, or it cannot be right; names file and field.
+    """
+    path = Path(where)
+    if path.suffix != ".yaml":
+        path = SERIES / f"{where}.yaml"
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        known = ", ".join(sorted(found.stem for found in SERIES.glob("*.yaml")))
+        raise ConfigError(f"there is no series {path}", todo=f"name a file, or one of: {known}") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}".replace("\n", " ")) from None
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path}: holds no mapping", todo="keys wanted: description, base, patches")
+    kind = GitSeries if "remotes" in data or isinstance(data.get("base"), dict) else DebianSeries
+    try:
+        series = kind.model_validate({**_with_urls(data), "name": path.stem, "path": path})
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {describe(error)}") from None
+    if isinstance(series, GitSeries):
+        _check(series)
+    return series
+
+
+def _with_urls(data: dict[str, object]) -> dict[str, object]:
+    """The data with every remote that is an address alone written out."""
+    remotes = data.get("remotes")
+    if not isinstance(remotes, dict):
+        return data
+    whole = {name: {"url": given} if isinstance(given, str) else given for name, given in remotes.items()}
+    return {**data, "remotes": whole}
+
+
+def _check(series: GitSeries) -> None:
+    seen: set[str] = set()
+    places: list[tuple[str, PinnedCommit]] = [("base", series.base)]
+    places += [(f"patches[{position}]", patch) for position, patch in enumerate(series.patches)]
+    for where, pinned in places:
+        if pinned.remote not in series.remotes:
+            raise ConfigError(
+                f"{series.path}: {where}.remote: there is no remote {pinned.remote!r}",
+                todo=f"its remotes are {', '.join(series.remotes)}",
+            )
+        if where != "base" and pinned.commit in seen:
+            raise ConfigError(f"{series.path}: {where}.commit: {pinned.commit!r} is named twice")
+        if where != "base":
+            seen.add(pinned.commit)

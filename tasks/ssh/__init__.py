@@ -1,0 +1,1 @@
+"""SSH: one connection to a machine, and what goes over it."""

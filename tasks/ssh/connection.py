@@ -1,0 +1,293 @@
+"""One verified SSH connection to a node: commands, Python programs and forwarded ports over a single transport.
+
+Host keys are always checked against known_hosts files. Everything that waits has a deadline. A failure is a
+:class:`configs.errors.NodeError` with the node, the step and what was seen; only what trying again may mend
+(refused, reset, timed out, dropped by sshd's MaxStartups) is transient.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import paramiko
+
+from configs.errors import NodeError
+from tasks.shell import quote
+from tasks.ssh.channel import execute, last_line
+from tasks.ssh.command_log import ran
+from tasks.ssh.endpoint import Endpoint
+from tasks.ssh.forward import forwarded_port
+from tasks.ssh.host_key import shake_hands
+from tasks.ssh.login import log_in
+from tasks.ssh.sudo import sudo
+from tasks.ssh.transport import opened_transport
+from tasks.steps import step as announced_step
+
+KEEPALIVE = 15
+GRACE = 10.0
+"""Seconds given to a node to end a command by itself, at its deadline, before the connection stops waiting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a command ended.
+
+    Attributes:
+        status: Exit status.
+        stdout: What it wrote to standard output, decoded as UTF-8.
+        stderr: What it wrote to standard error, decoded as UTF-8.
+    """
+
+    status: int
+    stdout: str
+    stderr: str
+
+
+class Connection:
+    """An authenticated transport to one node. Made by :func:`connect`.
+
+    Commands are run from one thread at a time; a forwarded port may be used beside them.
+    """
+
+    def __init__(self, endpoint: Endpoint, transport: paramiko.Transport) -> None:
+        self.endpoint = endpoint
+        self.node = endpoint.node
+        self._transport = transport
+        self._sudo: tuple[str, bytes] | None = ("", b"") if endpoint.user == "root" else None
+
+    def __enter__(self) -> Connection:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def run(
+        self,
+        command: Sequence[str] | str,
+        *,
+        step: str,
+        stdin: bytes = b"",
+        timeout: float = 60,
+        check: bool = True,
+        root: bool = True,
+        on_stderr: Callable[[str], None] | None = None,
+    ) -> Result:
+        """Run one command and wait for its end.
+
+        Args:
+            command: The words of the command, or a script for ``sh -c``. Never holds a secret: the node's
+                process list shows it. Secrets go to ``stdin``.
+            step: What is being done, for the error.
+            stdin: Bytes for its standard input, which is closed right after them.
+            timeout: Seconds until it is ended, on the node too.
+            check: Whether a status other than 0 is an error.
+            root: Whether it runs as root (by sudo, when the login is not root).
+            on_stderr: Called with each line of standard error as it comes, from another thread.
+
+        Returns:
+            Its exit status and output.
+
+        Raises:
+            NodeError: It failed (with ``check``), ran out of time, root is not to be had, or the connection broke.
+        """
+        prefix, secret = self._as_root(step) if root else ("", b"")
+        ran(self.node, command, step=step)
+        started = time.monotonic()
+        limit = f"timeout -k 5 {math.ceil(timeout)} "
+        status, out, err = execute(
+            self.endpoint,
+            self._transport,
+            f"{prefix}env LC_ALL=C {limit}{quote(command)}",
+            secret + stdin,
+            step,
+            timeout + GRACE,
+            on_stderr,
+        )
+        result = Result(status, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))
+        name = _name_of(command)
+        detail = f"{name}: status {status}\n{result.stdout}{result.stderr}"
+        if status in (124, 137) and time.monotonic() - started >= timeout:
+            raise NodeError(self.node, step, f"{name} was ended after {timeout:g} s", transient=True, detail=detail)
+        if check and status != 0:
+            last = last_line(result.stderr) or last_line(result.stdout) or "no output"
+            raise NodeError(self.node, step, f"{name} ended with status {status}: {last}", detail=detail)
+        return result
+
+    def run_python(
+        self,
+        script: str,
+        payload: object,
+        *,
+        step: str,
+        timeout: float,
+        progress: Callable[..., object] | None = None,
+        made: Callable[[int], None] | None = None,
+    ) -> Any:
+        """Run a Python program as root on the node and get its JSON answer.
+
+        The program goes to ``python3 -`` by standard input, with the payload bound to ``PAYLOAD`` before it, and
+        prints one JSON document. Lines of standard error of the form ``{"progress": TEXT}`` (with ``"done"`` and
+        ``"total"`` where that is counted), ``{"made": COUNT}`` and ``{"command": TEXT}`` are handed to ``progress``,
+        ``made`` and the log of commands as they come, so what is known of a program whose connection breaks is what
+        it had done by then.
+
+        Args:
+            script: Source of a self-contained program, see :func:`tasks.ssh.program.program`.
+            payload: Anything that JSON can hold.
+            step: What is being done, for the error.
+            timeout: Seconds.
+            progress: Called with each progress text, and with how much of how much is done where the program counts
+                that, from another thread.
+            made: Called with the number of changes that are made so far, from another thread.
+
+        Returns:
+            The parsed answer.
+
+        Raises:
+            NodeError: The program failed, answered something else than JSON, or the node has no Python.
+        """
+        encoded = base64.b64encode(json.dumps(payload).encode()).decode()
+        bound = f"import base64, json\nPAYLOAD = json.loads(base64.b64decode({encoded!r}).decode())\n"
+        program = (bound + script).encode()
+
+        def line(text: str) -> None:
+            if progress is not None and text.startswith('{"progress"'):
+                told = json.loads(text)
+                numbers = (told["done"], told["total"]) if "total" in told else ()
+                progress(str(told["progress"]), *numbers)
+            elif made is not None and text.startswith('{"made"'):
+                made(int(json.loads(text)["made"]))
+            elif text.startswith('{"command"'):
+                ran(self.node, str(json.loads(text)["command"]), step=step)
+
+        # -I and -S: nothing of the node's own Python set-up takes part, and it starts in half the time.
+        command = ["python3", "-IS", "-"]
+        result = self.run(command, step=step, stdin=program, timeout=timeout, check=False, on_stderr=line)
+        detail = f"{result.stdout}\n{result.stderr}"
+        if result.status in (126, 127):
+            raise NodeError(
+                self.node,
+                step,
+                "there is no python3, so the node cannot be asked",
+                todo="a deploy installs it by the node's package manager; by hand: apt-get install python3",
+                detail=detail,
+            )
+        if result.status != 0:
+            last = last_line(result.stderr) or "no output"
+            raise NodeError(self.node, step, f"python3 ended with status {result.status}: {last}", detail=detail)
+        try:
+            return json.loads(result.stdout)
+        except ValueError as error:
+            raise NodeError(
+                self.node, step, f"the answer is not JSON: {result.stdout[:80]!r}", detail=detail
+            ) from error
+
+    def provide_python(self) -> bool:
+        """Install Python by the node's own package manager, unless it is there: :meth:`run_python` needs it.
+
+        Returns:
+            True when it was installed.
+
+        Raises:
+            NodeError: It cannot be had.
+        """
+        if self.run(["python3", "-IS", "-c", ""], step="find python3", check=False).status not in (126, 127):
+            return False
+        script = (
+            "if command -v apt-get >/dev/null; then export DEBIAN_FRONTEND=noninteractive; "
+            "apt-get -o DPkg::Lock::Timeout=300 update && "
+            "apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends python3; "
+            "elif command -v dnf >/dev/null; then dnf install -y python3; "
+            "elif command -v yum >/dev/null; then yum install -y python3; "
+            "else echo 'no apt-get, dnf or yum here: install python3 (3.5 or newer) by hand' >&2; exit 1; fi"
+        )
+        with announced_step(self.node, "install python3"):
+            self.run(script, step="install python3", timeout=600)
+        return True
+
+    def forward(self, host: str, port: int) -> AbstractContextManager[int]:
+        """A port on 127.0.0.1 whose connections the node makes to ``host`` and ``port``.
+
+        Args:
+            host: Host name or address as the node sees it (no brackets).
+            port: TCP port there.
+
+        Returns:
+            A context manager that yields the local port and closes it, with all its connections, at the end.
+        """
+        return forwarded_port(self._transport, self.node, host, port)
+
+    def close(self) -> None:
+        """Close the transport. A command that another thread waits for ends with a NodeError."""
+        self._transport.close()
+
+    def _as_root(self, step: str) -> tuple[str, bytes]:
+        """What to put before a command, and before its input, to run it as root."""
+        if self._sudo is None:
+            self._sudo = sudo(self.endpoint, self._transport, step)
+        return self._sudo
+
+
+def connect(endpoint: Endpoint, *, timeout: float = 15) -> Connection:
+    """Open, verify and authenticate a connection.
+
+    A password, where one is needed, comes from the environment variable ``KUBEV6_SSH_PASSWORD`` or from the
+    file named by ``KUBEV6_SSH_PASSWORD_FILE``; sudo's likewise from ``KUBEV6_SUDO_PASSWORD``.
+
+    Args:
+        endpoint: The node.
+        timeout: Seconds for each of: TCP connection, banner, key exchange, authentication.
+
+    Returns:
+        The connection; a context manager that closes it.
+
+    Raises:
+        NodeError: Unreachable, host key unknown or changed, or login refused.
+    """
+    try:
+        transport = opened_transport(endpoint, timeout)
+        try:
+            shake_hands(endpoint, transport, timeout)
+            log_in(endpoint, transport)
+        except BaseException:
+            transport.close()
+            raise
+    except NodeError as error:
+        error.todo = endpoint.todo or error.todo
+        raise
+    transport.set_keepalive(KEEPALIVE)
+    return Connection(endpoint, transport)
+
+
+def ssh_command(endpoint: Endpoint, command: Sequence[str] = ()) -> list[str]:
+    """The words to start the system's own ``ssh`` with, for a person's shell on the node.
+
+    Args:
+        endpoint: The node.
+        command: What to run there; nothing for an interactive shell.
+
+    Returns:
+        Words for ``os.execvp`` or ``subprocess.run``, with the same key and host key check as :func:`connect`.
+    """
+    words = ["ssh", "-p", str(endpoint.port), "-l", endpoint.user, "-o", "StrictHostKeyChecking=yes"]
+    if endpoint.key_file:
+        words += ["-i", endpoint.key_file, "-o", "IdentitiesOnly=yes"]
+    if endpoint.known_hosts:
+        words += ["-o", f"UserKnownHostsFile={endpoint.known_hosts}", "-o", "GlobalKnownHostsFile=none"]
+    words.append(endpoint.host)
+    if command:
+        words += ["--", quote(command)]
+    return words
+
+
+def _name_of(command: Sequence[str] | str) -> str:
+    """The command's first word: its arguments may be long, or nobody's business."""
+    words = command.split() if isinstance(command, str) else command
+    return words[0] if words else "the command"

@@ -1,0 +1,95 @@
+"""That the machine is the one it should be: its host key against the known_hosts files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import paramiko
+
+from configs.errors import NodeError
+from tasks.shell import quote
+from tasks.ssh.endpoint import Endpoint
+from tasks.ssh.transport import STEP
+
+
+def shake_hands(endpoint: Endpoint, transport: paramiko.Transport, timeout: float) -> None:
+    """Exchange keys and check the host's key against what is known of it.
+
+    Args:
+        endpoint: The node.
+        transport: Its transport, not yet started.
+        timeout: Seconds for the key exchange.
+
+    Raises:
+        NodeError: No SSH session came about, or the host key is unknown or changed.
+    """
+    name = endpoint.host if endpoint.port == 22 else f"[{endpoint.host}]:{endpoint.port}"
+    files = _known_hosts_files(endpoint)
+    known: dict[str, list[paramiko.PKey]] = {}
+    for path in files:
+        try:
+            keys: Mapping[str, paramiko.PKey] = paramiko.HostKeys(str(path)).lookup(name) or {}
+        except OSError as error:
+            raise NodeError(endpoint.node, STEP, f"cannot read {path}: {error.strerror}") from error
+        for kind in keys:
+            known.setdefault(kind, []).append(keys[kind])
+    options = transport.get_security_options()
+    first = [kind for kind in options.key_types if _key_family(kind) in known]
+    options.key_types = first + [kind for kind in options.key_types if kind not in first]
+    try:
+        transport.start_client(timeout=timeout)
+        if not transport.initial_kex_done:  # start_client returns without a word when the time is up
+            raise TimeoutError(f"silence for {timeout:g} s")
+        key = transport.get_remote_server_key()
+    except (paramiko.SSHException, OSError, EOFError) as error:
+        incompatible = isinstance(error, paramiko.ssh_exception.IncompatiblePeer)
+        seen = str(error) or "closed by the other side"
+        raise NodeError(
+            endpoint.node,
+            STEP,
+            f"{endpoint.authority} takes the connection, but no SSH session came of it: {seen}",
+            todo="let its sshd offer algorithms of this century"
+            if incompatible
+            else "look on the machine's console whether it is frozen or overloaded, and whether that port is sshd's",
+            transient=not incompatible,
+        ) from error
+    accepted = known.get(key.get_name(), [])
+    if key in accepted:
+        return
+    where = endpoint.known_hosts or "~/.ssh/known_hosts"
+    scan = quote(["ssh-keyscan", "-t", _short_kind(key), "-p", str(endpoint.port), endpoint.host])
+    if accepted:
+        raise NodeError(
+            endpoint.node,
+            STEP,
+            f"the host key of {endpoint.authority} has changed: "
+            f"{accepted[0].fingerprint} is known, {key.fingerprint} was seen",
+            todo="if the machine was installed anew, forget the old key with "
+            f"`{quote(['ssh-keygen', '-R', name, '-f', where])}` and learn the new one; else somebody answers "
+            "in its place",
+        )
+    raise NodeError(
+        endpoint.node,
+        STEP,
+        f"the host key of {endpoint.authority} is not known: {key.get_name()} {key.fingerprint} was seen",
+        todo=f"compare it with the machine's own, then `{scan} >> {where}`",
+    )
+
+
+def _known_hosts_files(endpoint: Endpoint) -> list[Path]:
+    if endpoint.known_hosts:
+        files = [Path(endpoint.known_hosts)]
+    else:
+        files = [Path.home() / ".ssh" / "known_hosts", Path("/etc/ssh/ssh_known_hosts")]
+    return [path for path in files if path.exists()]
+
+
+def _key_family(kind: str) -> str:
+    """The name under which known_hosts keeps keys that are negotiated as ``kind`` (RFC 8332 for RSA)."""
+    return "ssh-rsa" if kind.startswith("rsa-sha2-") else kind
+
+
+def _short_kind(key: paramiko.PKey) -> str:
+    kind = key.get_name()
+    return "ed25519" if "ed25519" in kind else "rsa" if "rsa" in kind else "ecdsa"
