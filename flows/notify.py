@@ -2,7 +2,8 @@
 
 By a webhook (``KUBEV6_NOTIFY_URL``), a command (``KUBEV6_NOTIFY_COMMAND``), or both: set where the worker is started.
 Both get the same small JSON, the webhook as what is posted, the command on its standard input. An address of a
-webhook is often a secret in itself, so it is never a parameter and never logged.
+webhook is often a secret in itself, so it is never a parameter and never logged, and may come from a file as other
+secrets do (:mod:`tasks.secrets`).
 """
 
 from __future__ import annotations
@@ -13,13 +14,17 @@ import os
 import shlex
 import subprocess
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from prefect import Flow
 from prefect.client.schemas.objects import FlowRun, State
 
+from configs.errors import KubeV6Error
+from tasks.secrets import NOTIFY_URL, remember, secret
+
 log = logging.getLogger("kubev6.notify")
-URL, COMMAND = "KUBEV6_NOTIFY_URL", "KUBEV6_NOTIFY_COMMAND"
+URL, COMMAND = NOTIFY_URL, "KUBEV6_NOTIFY_COMMAND"
 TO_CONNECT, TO_ANSWER = 5.0, 10.0
 COMMAND_SECONDS = 30.0
 
@@ -42,10 +47,14 @@ def notify(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None: 
         "page": f"{api.removesuffix('/api')}/runs/flow-run/{flow_run.id}" if api else "",
     }
     try:
-        if url := os.environ.get(URL):
+        if url := secret(URL):
+            parts = urlsplit(url)
+            remember(f"{parts.path}?{parts.query}" if parts.query else parts.path)  # the library logs it alone
             _post(url, told)
-    except requests.RequestException as error:
+    except (requests.RequestException, ValueError) as error:
         log.warning("%s: nobody was told: %s", URL, type(error).__name__)
+    except KubeV6Error as error:
+        log.warning("%s: nobody was told: %s", URL, error)
     try:
         if command := os.environ.get(COMMAND):
             _run(command, told)

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from configs.errors import KubeV6Error
+from flows.hiding import hide_in
 from tasks.paths import data_dir
 from tasks.ssh.command_log import hear_local_commands
 
@@ -42,6 +43,7 @@ def open_run_log(command: str) -> Path:
         ) from None
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(threadName)s %(name)s: %(message)s"))
     root = logging.getLogger()
+    hide_in(handler)
     root.addHandler(handler)
     root.setLevel(logging.DEBUG)
     for name in CHATTY:

@@ -11,6 +11,8 @@ import sys
 from datetime import UTC, datetime
 from typing import IO, Any
 
+from tasks.secrets import hide
+
 _for_machines = False  # how this process speaks
 
 
@@ -38,6 +40,7 @@ def say(text: str, *, level: str = "error") -> None:
         text: The sentence.
         level: ``"error"`` or ``"warning"``.
     """
+    text = hide(text)
     line = json_line(level, "message", text=text) if _for_machines else f"kubev6: {text}"
     try:
         print(line, file=sys.stderr, flush=True)

@@ -20,6 +20,8 @@ from requests.adapters import HTTPAdapter
 
 from configs.errors import KubeV6Error
 from configs.manifest import BINARY_REPOSITORY, ImageEntry, Manifest
+from tasks.registry_login import RegistryLogin, is_loopback
+from tasks.secrets import hide
 from tasks.ssh.connection import Connection
 from tasks.ssh.program import program
 from tasks.steps import step
@@ -57,13 +59,16 @@ class _Blob:
     size: int
 
 
-def push(manifest: Manifest, store: Store, base_url: str, *, parallel: int = 4) -> Pushed:
+def push(
+    manifest: Manifest, store: Store, base_url: str, *, login: RegistryLogin | None = None, parallel: int = 4
+) -> Pushed:
     """Bring every binary and image of a release into a registry.
 
     Args:
         manifest: The release.
         store: Where its blobs are.
         base_url: The registry as reached from here, for example ``http://127.0.0.1:5000``.
+        login: To it, when it is one outside; None for the cluster's own, which wants none.
         parallel: How many transfers at a time.
 
     Returns:
@@ -79,7 +84,7 @@ def push(manifest: Manifest, store: Store, base_url: str, *, parallel: int = 4) 
             todo="build or fetch the release again",
         )
     wanted = list(dict.fromkeys(_blobs(manifest, store)))
-    with step("registry", "push") as shown, _session(parallel) as session:
+    with step("registry", "push") as shown, session_with(base_url, login, parallel) as session:
         total = sum(blob.size for blob in wanted)
         sent = present = sent_bytes = done = 0
         with ThreadPoolExecutor(parallel, thread_name_prefix="push") as pool:
@@ -147,11 +152,6 @@ def _push_blob(session: requests.Session, store: Store, base_url: str, blob: _Bl
                 headers={"Content-Type": "application/octet-stream"},
                 timeout=TIMEOUT,
             )
-        if ended.status_code == 400 and store.drop_damaged(blob.digest):
-            raise KubeV6Error(
-                f"the store's {blob.digest} of {blob.repository} had other bytes than that, and was removed",
-                todo="build or fetch the release again (`kubev6 releases` lists what can be had)",
-            )
         _expect_digest(_expect(ended, 201), blob.digest)
     return True
 
@@ -170,10 +170,19 @@ def _push_manifest(session: requests.Session, store: Store, base_url: str, image
 
 
 @contextmanager
-def _session(parallel: int) -> Iterator[requests.Session]:
+def session_with(base_url: str, login: RegistryLogin | None, parallel: int = 1) -> Iterator[requests.Session]:
+    """A session with a registry.
+
+    Args:
+        base_url: The registry as reached from here.
+        login: To it; None when it wants none.
+        parallel: How many requests at a time.
+    """
     with requests.Session() as session:
-        session.trust_env = False  # a proxy of the user's is for the way out, not for a forwarded port
-        session.mount("http://", HTTPAdapter(pool_connections=1, pool_maxsize=parallel))
+        session.trust_env = not is_loopback(base_url)  # a proxy of the user's is for the way out
+        session.auth = login
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, HTTPAdapter(pool_connections=1, pool_maxsize=parallel))
         yield session
 
 
@@ -192,7 +201,7 @@ def _speaking(base_url: str, what: str) -> Iterator[None]:
 
 def _expect(response: requests.Response, status: int) -> requests.Response:
     if response.status_code != status:
-        said = " ".join(response.text.split())[:200]
+        said = hide(" ".join(response.text.split()))[:200]
         raise KubeV6Error(
             f"registry: {response.request.method} {urlsplit(str(response.url)).path}: "
             f"answered {response.status_code} instead of {status}: {said}",

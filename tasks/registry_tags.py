@@ -17,7 +17,8 @@ import requests
 from configs.errors import KubeV6Error
 from configs.manifest import Manifest
 from tasks import registry
-from tasks.registry import TIMEOUT, Pushed
+from tasks.registry import TIMEOUT, Pushed, session_with
+from tasks.registry_login import RefusedError, RegistryLogin
 from tasks.steps import step
 from tasks.store import MANIFEST_TYPE, Store
 
@@ -41,14 +42,18 @@ class Pruned:
     refused: str = ""
 
 
-def is_newest(manifest: Manifest, base_url: str) -> bool:
+def is_newest(manifest: Manifest, base_url: str, login: RegistryLogin | None = None) -> bool:
     """Whether the newest dated tag of every image of a release leads to that image already.
+
+    Args:
+        manifest: The release.
+        base_url: The registry as reached from here.
+        login: To it, when it is one outside.
 
     Raises:
         KubeV6Error: The registry cannot be reached, or answers something unexpected.
     """
-    with requests.Session() as session:
-        session.trust_env = False
+    with session_with(base_url, login) as session:
         for image in manifest.images:
             where = f"{base_url}/v2/{image.name}"
             dated = [tag for tag in _tags(session, where) if DATED.fullmatch(tag)]
@@ -57,7 +62,9 @@ def is_newest(manifest: Manifest, base_url: str) -> bool:
     return True
 
 
-def push_dated(manifest: Manifest, store: Store, base_url: str, date: str) -> Pushed:
+def push_dated(
+    manifest: Manifest, store: Store, base_url: str, date: str, login: RegistryLogin | None = None
+) -> Pushed:
     """Bring the images of a release into a registry under a dated tag each.
 
     Args:
@@ -65,16 +72,23 @@ def push_dated(manifest: Manifest, store: Store, base_url: str, date: str) -> Pu
         store: Where its blobs are.
         base_url: The registry as reached from here.
         date: The tag, ``YYYYMMDD``.
+        login: To it, when it is one outside.
 
     Raises:
         KubeV6Error: The store lacks a blob, or the registry cannot be reached or refuses one.
     """
     images = tuple(image.model_copy(update={"tag": date}) for image in manifest.images)
     only_images = manifest.model_copy(update={"images": images, "binaries": (), "cni": ()})
-    return registry.push(only_images, store, base_url)
+    return registry.push(only_images, store, base_url, login=login)
 
 
-def prune(repositories: Collection[str], base_url: str, keep: int, in_use: Collection[str]) -> Pruned:
+def prune(
+    repositories: Collection[str],
+    base_url: str,
+    keep: int,
+    in_use: Collection[str],
+    login: RegistryLogin | None = None,
+) -> Pruned:
     """Delete what only dated tags older than the last some lead to.
 
     What another tag leads to stays, unless that tag names a build of ours.
@@ -84,23 +98,23 @@ def prune(repositories: Collection[str], base_url: str, keep: int, in_use: Colle
         base_url: The registry as reached from here.
         keep: How many dated tags of each image stay.
         in_use: Digests that stay in any case.
+        login: To it, when it is one outside.
 
     Raises:
         KubeV6Error: The registry cannot be reached, or answers something unexpected.
     """
     deleted = 0
-    with step("registry", "prune") as shown, requests.Session() as session:
-        session.trust_env = False
+    with step("registry", "prune") as shown, session_with(base_url, login) as session:
         for repository in sorted(repositories):
             for digest in _doomed(session, f"{base_url}/v2/{repository}", keep) - set(in_use):
                 shown.progress(f"{repository} {digest[:19]}")
-                answer = _ask(session, "DELETE", f"{base_url}/v2/{repository}/manifests/{digest}")
-                if answer.status_code in (401, 403, 405):
-                    why = f"it does not allow deletion (it answered {answer.status_code})"
+                status = _delete(session, f"{base_url}/v2/{repository}/manifests/{digest}")
+                if status in (401, 403, 405):
+                    why = f"it does not allow deletion (it answered {status})"
                     shown.ended_as(why)
                     log.warning("registry %s: %s, so older dated tags stay", base_url, why)
                     return Pruned(deleted, why)
-                deleted += answer.status_code == 202
+                deleted += status == 202
         shown.ended_as(f"{deleted} deleted")
     return Pruned(deleted)
 
@@ -136,6 +150,14 @@ def _digest(session: requests.Session, where: str, tag: str) -> str:
     """The digest that a tag leads to; empty when its manifest was deleted already."""
     answer = _ask(session, "HEAD", f"{where}/manifests/{tag}", headers={"Accept": KINDS})
     return answer.headers.get("Docker-Content-Digest", "") if answer.status_code == 200 else ""
+
+
+def _delete(session: requests.Session, url: str) -> int:
+    """Returns the status that was answered."""
+    try:
+        return _ask(session, "DELETE", url).status_code
+    except RefusedError as error:  # one may be allowed to push and not to delete
+        return error.status
 
 
 def _ask(session: requests.Session, method: str, url: str, headers: dict[str, str] | None = None) -> requests.Response:

@@ -17,11 +17,12 @@ def verify(args: argparse.Namespace) -> int:
     """Prove that a cluster works."""
     cluster = load_cluster(args.cluster)
     with running("verify", args):
-        from flows import summary
+        from flows import secret_blocks, summary
         from flows.deployed import deployed
         from tasks import inventory
         from tasks.kubernetes.verify import verify as prove
 
+        secret_blocks.provide_without_run()
         checks = prove(cluster, deployed(cluster), inventory.endpoints(cluster))
     if args.json:
         print(summary.checks_as_json(checks))

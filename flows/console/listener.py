@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import IO, Any
 
+from flows.hiding import hide_in
 from flows.standard_error import abandon
 
 STEPS, RAN = "kubev6.steps", "kubev6.ran"
@@ -38,6 +39,7 @@ class Listener(logging.Handler):
 
     def __init__(self, stream: IO[str], *, verbose: bool = False) -> None:
         super().__init__()
+        hide_in(self)
         self._stream = stream
         self.verbose = verbose
         self.ended: list[Ended] = []

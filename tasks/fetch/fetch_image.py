@@ -14,8 +14,11 @@ from tasks.fetch.mirror import Mirror, full_reference, path_of_image
 from tasks.steps import Step, step
 from tasks.store import CHUNK, ArchiveError, Store
 
+WANTS_LOGIN = ("no basic auth credentials", "unauthorized", "denied")
+"""What the engine says of a registry that wants a login, or another one. It is given those of `docker login`."""
 
-def fetch_image(reference: str, store: Store, mirror: Mirror | None) -> ImageEntry:
+
+def fetch_image(reference: str, store: Store, mirror: Mirror | None, *, anew: bool = False) -> ImageEntry:
     """Fetch one image into the store, unless it is there.
 
     Its digest is compared with the one that it had when it was first fetched: a tag can be moved.
@@ -24,14 +27,15 @@ def fetch_image(reference: str, store: Store, mirror: Mirror | None) -> ImageEnt
         reference: Its name and tag.
         store: Where it is kept.
         mirror: Where its archive is read from; None to have the Docker engine pull it.
+        anew: Fetch it although it is there.
 
     Raises:
         KubeV6Error: It cannot be had, or is another one by now.
     """
-    if held := held_image(reference, store):
+    if not anew and (held := held_image(reference, store)):
         return held
     with step(reference.rpartition("/")[2], "download") as shown, alone(reference, shown.progress):
-        if held := held_image(reference, store):  # the one before us has fetched it
+        if not anew and (held := held_image(reference, store)):  # the one before us has fetched it
             shown.ended_as("fetched by another run")
             return held
         if mirror:
@@ -70,6 +74,12 @@ def name_of(reference: str) -> str:
 
 def _pulled(reference: str, store: Store, shown: Step) -> tuple[str, int]:
     refused = pull(reference, shown)
+    if any(word in refused.lower() for word in WANTS_LOGIN):
+        host = full_reference(reference).partition("/")[0]
+        raise KubeV6Error(
+            f"the image {reference} cannot be pulled: {refused}",
+            todo=f"docker login {host}, as this user; or use a mirror (--mirror), or a release that is in the store",
+        )
     if refused:
         raise KubeV6Error(
             f"the image {reference} cannot be pulled: {refused}",

@@ -16,6 +16,7 @@ from tasks.kubernetes import kubeadm_commands
 from tasks.kubernetes.certificate import public_key_hash
 from tasks.on_node.kubeadm_lock import LOCK
 from tasks.paths import cluster_dir
+from tasks.secrets import hide, remember
 from tasks.shell import quote
 from tasks.ssh.connection import Connection
 from tasks.ssh.program import program
@@ -114,6 +115,7 @@ def join_credentials(connection: Connection) -> JoinCredentials:
     token = TOKEN.search(printed)
     if token is None:
         raise NodeError(connection.node, "join token", "kubeadm printed no token", todo="deploy again")
+    remember(token[0])
     return JoinCredentials(token=token[0], ca_hash=public_key_hash(certificate.strip() + end))
 
 
@@ -167,9 +169,9 @@ def _kubeadm(connection: Connection, verb: str, script: str, timeout: float, std
     raise NodeError(
         node,
         f"kubeadm {verb}",
-        f"exit status {done.status}: {seen.strip()}",
+        f"exit status {done.status}: {hide(seen.strip())}",
         todo=f"its output and the kubelet's are in the run log; mend it (kubev6 ssh {node}) and deploy again",
-        detail=f"{done.stdout}\n--- kubelet ---\n{kubelet}",
+        detail=hide(f"{done.stdout}\n--- kubelet ---\n{kubelet}"),
     )
 
 

@@ -9,6 +9,7 @@ from configs.errors import NodeError
 from configs.state import Binary, File, StageState
 from tasks.node.diff import Change, diff
 from tasks.node.facts import Facts, parse_address, parse_route
+from tasks.secrets import hide
 from tasks.ssh.connection import Connection
 from tasks.ssh.program import program
 from tasks.steps import step
@@ -112,10 +113,10 @@ def apply(
         raise NodeError(
             connection.node,
             stage.name,
-            f"{at}{failed['seen']}",
+            hide(f"{at}{failed['seen']}"),
             todo=failed["todo"],
             transient=failed["transient"],
-            detail=failed["detail"],
+            detail=hide(failed["detail"]),
         )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from configs.errors import NodeError
 from configs.schema import Cluster
+from tasks.secrets import hide
 from tasks.ssh.connection import Connection
 from tasks.ssh.program import program
 from tasks.steps import step
@@ -46,7 +47,7 @@ def reset(connection: Connection, cluster: Cluster) -> Reset:
             program("reset_node"), {"server_wanted": wanted}, step="reset", timeout=SECONDS, progress=shown.progress
         )
         if "seen" in answer:
-            raise NodeError(node, "reset", answer["seen"], todo=answer["todo"], transient=answer["transient"])
+            raise NodeError(node, "reset", hide(answer["seen"]), todo=answer["todo"], transient=answer["transient"])
         if left := answer["left"]:
             raise NodeError(
                 node,

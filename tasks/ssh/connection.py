@@ -19,6 +19,7 @@ from typing import Any
 import paramiko
 
 from configs.errors import NodeError
+from tasks.secrets import hide
 from tasks.shell import quote
 from tasks.ssh.channel import execute, last_line
 from tasks.ssh.command_log import ran
@@ -112,12 +113,12 @@ class Connection:
         )
         result = Result(status, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))
         name = _name_of(command)
-        detail = f"{name}: status {status}\n{result.stdout}{result.stderr}"
+        detail = hide(f"{name}: status {status}\n{result.stdout}{result.stderr}")
         if status in (124, 137) and time.monotonic() - started >= timeout:
             raise NodeError(self.node, step, f"{name} was ended after {timeout:g} s", transient=True, detail=detail)
         if check and status != 0:
             last = last_line(result.stderr) or last_line(result.stdout) or "no output"
-            raise NodeError(self.node, step, f"{name} ended with status {status}: {last}", detail=detail)
+            raise NodeError(self.node, step, f"{name} ended with status {status}: {hide(last)}", detail=detail)
         return result
 
     def run_python(
@@ -170,7 +171,7 @@ class Connection:
         # -I and -S: nothing of the node's own Python set-up takes part, and it starts in half the time.
         command = ["python3", "-IS", "-"]
         result = self.run(command, step=step, stdin=program, timeout=timeout, check=False, on_stderr=line)
-        detail = f"{result.stdout}\n{result.stderr}"
+        detail = hide(f"{result.stdout}\n{result.stderr}")
         if result.status in (126, 127):
             raise NodeError(
                 self.node,
@@ -181,13 +182,13 @@ class Connection:
             )
         if result.status != 0:
             last = last_line(result.stderr) or "no output"
-            raise NodeError(self.node, step, f"python3 ended with status {result.status}: {last}", detail=detail)
+            seen = f"python3 ended with status {result.status}: {hide(last)}"
+            raise NodeError(self.node, step, seen, detail=detail)
         try:
             return json.loads(result.stdout)
         except ValueError as error:
-            raise NodeError(
-                self.node, step, f"the answer is not JSON: {result.stdout[:80]!r}", detail=detail
-            ) from error
+            seen = f"the answer is not JSON: {hide(result.stdout)[:80]!r}"
+            raise NodeError(self.node, step, seen, detail=detail) from error
 
     def provide_python(self) -> bool:
         """Install Python by the node's own package manager, unless it is there: :meth:`run_python` needs it.
@@ -239,7 +240,8 @@ def connect(endpoint: Endpoint, *, timeout: float = 15) -> Connection:
     """Open, verify and authenticate a connection.
 
     A password, where one is needed, comes from the environment variable ``KUBEV6_SSH_PASSWORD`` or from the
-    file named by ``KUBEV6_SSH_PASSWORD_FILE``; sudo's likewise from ``KUBEV6_SUDO_PASSWORD``.
+    file named by ``KUBEV6_SSH_PASSWORD_FILE``; sudo's likewise from ``KUBEV6_SUDO_PASSWORD``, and the passphrase of a
+    key from ``KUBEV6_SSH_KEY_PASSPHRASE``, see :mod:`tasks.secrets`.
 
     Args:
         endpoint: The node.
@@ -250,6 +252,7 @@ def connect(endpoint: Endpoint, *, timeout: float = 15) -> Connection:
 
     Raises:
         NodeError: Unreachable, host key unknown or changed, or login refused.
+        ConfigError: The file of a password or a passphrase cannot be used.
     """
     try:
         transport = opened_transport(endpoint, timeout)

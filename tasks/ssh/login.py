@@ -1,4 +1,4 @@
-"""That we are who we say: the login by key, agent or password, and where passwords come from."""
+"""That we are who we say: the login by key, agent or password."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import paramiko
 from paramiko.pkey import UnknownKeyType
 
 from configs.errors import NodeError
+from tasks.secrets import KEY_PASSPHRASE, SSH_PASSWORD, open_to_others, secret
 from tasks.ssh.endpoint import Endpoint
 from tasks.ssh.transport import STEP
 
@@ -24,7 +25,8 @@ def log_in(endpoint: Endpoint, transport: paramiko.Transport) -> None:
         transport: Its transport, whose host key has been checked.
 
     Raises:
-        NodeError: The key cannot be used, the password's file cannot be read, or the login was refused.
+        NodeError: The key cannot be used, or the login was refused.
+        ConfigError: The file of a password or a passphrase cannot be used.
     """
     tried: list[str] = []
     seen = ""
@@ -42,7 +44,7 @@ def log_in(endpoint: Endpoint, transport: paramiko.Transport) -> None:
             break
         if transport.is_authenticated():
             return
-    password = secret("KUBEV6_SSH_PASSWORD", endpoint.node, STEP)
+    password = secret(SSH_PASSWORD)
     if password is not None and not seen:
         tried.append("password")
         try:
@@ -63,26 +65,27 @@ def log_in(endpoint: Endpoint, transport: paramiko.Transport) -> None:
     )
 
 
+class _UnusableKeyError(Exception):
+    """A file that no key comes out of.
+
+    Args:
+        seen: What was seen, one line.
+        todo: What to do next.
+    """
+
+    def __init__(self, seen: str, todo: str) -> None:
+        super().__init__(seen)
+        self.todo = todo
+
+
 def _keys(endpoint: Endpoint, tried: list[str]) -> Iterator[tuple[str, paramiko.PKey]]:
     if endpoint.key_file:
         path = Path(endpoint.key_file).expanduser()
         try:
-            key = paramiko.PKey.from_path(path)
-        except (paramiko.PasswordRequiredException, TypeError) as error:  # TypeError: OpenSSL's word for the same
-            raise NodeError(
-                endpoint.node,
-                STEP,
-                f"the key {path} is locked by a passphrase",
-                todo="add it to an SSH agent (`ssh-add`) and leave it out of the cluster file",
-            ) from error
-        except (OSError, ValueError, paramiko.SSHException, UnknownKeyType) as error:
-            raise NodeError(
-                endpoint.node,
-                STEP,
-                f"cannot use the key {path}: {getattr(error, 'strerror', None) or 'no private key is in it'}",
-                todo="name a private key in OpenSSH format",
-                detail=str(error),
-            ) from error
+            key = _read(path)
+        except _UnusableKeyError as error:
+            seen = f"cannot use the key {path}: {error}"
+            raise NodeError(endpoint.node, STEP, seen, todo=error.todo, detail=str(error.__cause__ or "")) from error
         yield f"key {path}", key
         return
     agent = paramiko.Agent()
@@ -96,32 +99,43 @@ def _keys(endpoint: Endpoint, tried: list[str]) -> Iterator[tuple[str, paramiko.
         if not path.exists():
             continue
         try:
-            key = paramiko.PKey.from_path(path)
-        except (OSError, ValueError, TypeError, paramiko.SSHException, UnknownKeyType):
-            tried.append(f"key {path} (locked or not readable)")
+            key = _read(path)
+        except _UnusableKeyError as error:
+            tried.append(f"key {path} ({error})")
             continue
         yield f"key {path}", key
 
 
-def secret(variable: str, node: str, step: str) -> str | None:
-    """A password from the environment, or from the file that the environment names.
+def _read(path: Path) -> paramiko.PKey:
+    """A private key, opened by its passphrase where it has one.
 
-    Args:
-        variable: The variable that holds it; with ``_FILE`` behind it, the one that names the file.
-        node: The node's name, for the error.
-        step: What it is needed for, for the error.
-
-    Returns:
-        The password; None when neither is set.
+    As with ssh, a key of ours that others may read is none: it may be theirs as well by now.
 
     Raises:
-        NodeError: The file cannot be read.
+        _UnusableKeyError: It cannot be used.
     """
-    if value := os.environ.get(variable):
-        return value
-    if path := os.environ.get(f"{variable}_FILE"):
+    todo = "name a private key in OpenSSH format"
+    try:
+        if path.stat().st_uid == os.getuid() and (mode := open_to_others(path)):
+            raise _UnusableKeyError(f"others may read it, its mode is {mode}", f"chmod 600 {path}")
         try:
-            return Path(path).expanduser().read_text().rstrip("\r\n")
-        except OSError as error:
-            raise NodeError(node, step, f"cannot read {path} ({variable}_FILE): {error.strerror}") from error
-    return None
+            return paramiko.PKey.from_path(path)
+        except (paramiko.PasswordRequiredException, TypeError) as error:  # TypeError: OpenSSL's word for the same
+            return _unlocked(path, error)
+    except OSError as error:
+        raise _UnusableKeyError(str(error.strerror), todo) from error
+    except (ValueError, paramiko.SSHException, UnknownKeyType) as error:
+        raise _UnusableKeyError("no private key is in it", todo) from error
+
+
+def _unlocked(path: Path, error: Exception) -> paramiko.PKey:
+    passphrase = secret(KEY_PASSPHRASE)
+    where = f"the file named by {KEY_PASSPHRASE}_FILE"
+    if passphrase is None:
+        todo = f"add it to an SSH agent (`ssh-add`), or give the passphrase in {where}"
+        raise _UnusableKeyError("it is locked by a passphrase", todo) from error
+    try:
+        # Its annotation says str, which the library below it refuses.
+        return paramiko.PKey.from_path(path, passphrase.encode())  # type: ignore[arg-type]
+    except (ValueError, paramiko.SSHException) as wrong:
+        raise _UnusableKeyError(f"the passphrase of {KEY_PASSPHRASE} does not open it", f"correct {where}") from wrong

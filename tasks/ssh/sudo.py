@@ -5,9 +5,9 @@ from __future__ import annotations
 import paramiko
 
 from configs.errors import NodeError
+from tasks.secrets import SUDO_PASSWORD, hide, secret
 from tasks.ssh.channel import execute, last_line
 from tasks.ssh.endpoint import Endpoint
-from tasks.ssh.login import secret
 from tasks.ssh.transport import CHANNEL_TIMEOUT
 
 
@@ -24,6 +24,7 @@ def sudo(endpoint: Endpoint, transport: paramiko.Transport, step: str) -> tuple[
 
     Raises:
         NodeError: sudo does not let the login become root, or the connection broke.
+        ConfigError: The file of the password cannot be used.
     """
     # SSH_CONNECTION is what sudo drops and what the node needs to keep our own path alive.
     keep = '-- env SSH_CONNECTION="$SSH_CONNECTION" '
@@ -31,7 +32,7 @@ def sudo(endpoint: Endpoint, transport: paramiko.Transport, step: str) -> tuple[
     if status == 0:
         return (f"sudo -n {keep}", b"")
     seen = last_line(err.decode("utf-8", "replace")) or f"status {status}"
-    password = secret("KUBEV6_SUDO_PASSWORD", endpoint.node, step)
+    password = secret(SUDO_PASSWORD)
     if password is not None and status != 127:
         # -k: never take a remembered right, or the password would be read by the command instead.
         answer = password.encode() + b"\n"
@@ -42,7 +43,7 @@ def sudo(endpoint: Endpoint, transport: paramiko.Transport, step: str) -> tuple[
     raise NodeError(
         endpoint.node,
         step,
-        f"{endpoint.user} cannot become root by sudo: {seen}",
+        f"{endpoint.user} cannot become root by sudo: {hide(seen)}",
         todo=f"let {endpoint.user} use sudo, log in as root, or give the password in the file "
         "named by KUBEV6_SUDO_PASSWORD_FILE",
     )

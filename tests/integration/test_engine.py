@@ -467,6 +467,7 @@ def test_sudo_with_and_without_a_password(
             opened.run(["true"], step="network")
         assert "KUBEV6_SUDO_PASSWORD_FILE" in caught.value.todo
     said(machine, "echo 'ops ALL=(ALL) ALL' >> /etc/sudoers.d/ops")
+    (tmp_path / "password").touch(mode=0o600)
     (tmp_path / "password").write_text("right\n")
     monkeypatch.setenv("KUBEV6_SUDO_PASSWORD", "wrong")
     with connect(ops) as opened, pytest.raises(NodeError, match="cannot become root"):

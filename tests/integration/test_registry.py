@@ -200,10 +200,9 @@ def test_bytes_that_changed_in_the_store_are_not_taken(
     path = store.blob(manifest.binaries[0].sha256)
     path.write_bytes(path.read_bytes()[::-1])
 
-    with pytest.raises(KubeV6Error, match="had other bytes than that, and was removed; build or fetch"):
+    with pytest.raises(KubeV6Error, match=r"kubeadm: the blob sha256:\w+ has the sha256 \w+; build or fetch"):
         registry.push(manifest, store, running.url)
 
-    assert [damage.seen for damage in store.check(manifest)] == ["missing"]
     assert running.blob(BINARY_REPOSITORY, f"sha256:{manifest.binaries[0].sha256}").status_code == 404
 
 

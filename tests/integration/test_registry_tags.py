@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import bcrypt
 import pytest
 import requests
 
@@ -21,14 +24,32 @@ __all__ = ["registry_image"]
 pytestmark = pytest.mark.usefixtures("own_data")
 
 
+def archive_of(name: str, content: bytes) -> bytes:
+    written = io.BytesIO()
+    with tarfile.open(fileobj=written, mode="w") as tar:
+        entry = tarfile.TarInfo(name)
+        entry.size = len(content)
+        tar.addfile(entry, io.BytesIO(content))
+    return written.getvalue()
+
+
 @contextmanager
-def registry_running(image: str, *, deletion: bool) -> Iterator[str]:
+def registry_running(image: str, *, deletion: bool, user: str = "", password: str = "") -> Iterator[str]:
     client = container_engine.client()
     environment = {"REGISTRY_STORAGE_DELETE_ENABLED": str(deletion).lower()}
+    if user:
+        environment |= {
+            "REGISTRY_AUTH": "htpasswd",
+            "REGISTRY_AUTH_HTPASSWD_REALM": "test",
+            "REGISTRY_AUTH_HTPASSWD_PATH": "/srv/htpasswd",
+        }
     container = client.containers.create(
         image, ports={"5000/tcp": ("127.0.0.1", 0)}, labels={LABEL: "registry"}, environment=environment
     )
     try:
+        if user:
+            hashed = bcrypt.hashpw(password.encode(), bcrypt.gensalt(4)).decode()
+            container.put_archive("/srv", archive_of("htpasswd", f"{user}:{hashed}\n".encode()))
         container.start()
         for line in container.logs(stream=True, follow=True):
             if b"listening on" in line:

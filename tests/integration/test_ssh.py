@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from configs.errors import KubeV6Error, NodeError
+from tasks import secrets
 from tasks.ssh.connection import Connection, connect, ssh_command
 from tasks.ssh.endpoint import Endpoint
 from tests.integration.sshd import Sshd, free_port, make_key, running_sshd
@@ -82,14 +83,83 @@ def test_a_locked_key_is_named(sshd: Sshd) -> None:
     locked = sshd.directory / "locked"
     shutil.copy(sshd.directory / "user", locked)
     subprocess.run(["ssh-keygen", "-q", "-p", "-P", "", "-N", "secret", "-f", str(locked)], check=True)
-    with pytest.raises(NodeError, match="locked by a passphrase"):
+    with pytest.raises(NodeError, match="locked by a passphrase") as caught:
         connect(sshd.endpoint(key="locked"))
+    assert "KUBEV6_SSH_KEY_PASSPHRASE_FILE" in caught.value.todo
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["-t", "ed25519"], ["-t", "ecdsa"], ["-t", "rsa"], ["-t", "rsa", "-m", "PEM"]],
+    ids=["ed25519", "ecdsa", "rsa", "rsa-pem"],
+)
+def test_a_passphrase_opens_a_locked_key_of_any_kind(
+    sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str]
+) -> None:
+    locked = tmp_path / "locked"
+    subprocess.run(["ssh-keygen", "-q", *options, "-N", "open sesame", "-f", str(locked)], check=True)
+    with (sshd.directory / "authorized_keys").open("a") as file:
+        file.write(locked.with_suffix(".pub").read_text())
+    monkeypatch.setenv("KUBEV6_SSH_KEY_PASSPHRASE", "open sesame")
+    with connect(replace(sshd.endpoint(), key_file=str(locked))) as opened:
+        assert opened.run("echo in", step="test").stdout == "in\n"
+    monkeypatch.setenv("KUBEV6_SSH_KEY_PASSPHRASE", "something else")
+    with pytest.raises(NodeError, match="the passphrase of KUBEV6_SSH_KEY_PASSPHRASE does not open it") as caught:
+        connect(replace(sshd.endpoint(), key_file=str(locked)))
+    assert "something else" not in str(caught.value) + caught.value.detail
+
+
+def test_a_default_key_that_is_locked_is_opened_too(
+    sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locked = tmp_path / ".ssh" / "id_ed25519"
+    locked.parent.mkdir()
+    shutil.copy(sshd.directory / "user", locked)
+    subprocess.run(["ssh-keygen", "-q", "-p", "-P", "", "-N", "open sesame", "-f", str(locked)], check=True)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    endpoint = replace(sshd.endpoint(), key_file=None)
+    with pytest.raises(NodeError, match=r"tried key \S+id_ed25519 \(it is locked by a passphrase\)"):
+        connect(endpoint)
+    monkeypatch.setenv("KUBEV6_SSH_KEY_PASSPHRASE", "open sesame")
+    with connect(endpoint) as opened:
+        assert opened.run("echo in", step="test").stdout == "in\n"
+
+
+def test_a_key_that_others_may_read_is_refused_as_ssh_does(sshd: Sshd) -> None:
+    shared = sshd.directory / "shared"
+    shutil.copy(sshd.directory / "user", shared)
+    shared.chmod(0o640)
+    with pytest.raises(NodeError, match=r"cannot use the key .*shared: others may read it, its mode is 0640") as caught:
+        connect(sshd.endpoint(key="shared"))
+    assert caught.value.todo == f"chmod 600 {shared}"
+    words = ssh_command(sshd.endpoint(key="shared"), ["true"])
+    done = subprocess.run([words[0], "-o", "BatchMode=yes", *words[1:]], capture_output=True, text=True, timeout=30)
+    assert "bad permissions" in done.stderr
 
 
 def test_a_key_that_is_no_key_is_named(sshd: Sshd) -> None:
-    (sshd.directory / "garbage").write_text("hello\n")
-    with pytest.raises(NodeError, match=r"cannot use the key .*garbage"):
+    garbage = sshd.directory / "garbage"
+    garbage.write_text("hello\n")
+    garbage.chmod(0o600)
+    with pytest.raises(NodeError, match=r"cannot use the key .*garbage: no private key is in it"):
         connect(sshd.endpoint(key="garbage"))
+    with pytest.raises(NodeError, match=r"cannot use the key .*nowhere: No such file"):
+        connect(sshd.endpoint(key="nowhere"))
+
+
+def test_what_a_node_prints_of_a_secret_is_not_told_on(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBEV6_SUDO_PASSWORD", "hunter2 & Co")
+    secrets.secret("KUBEV6_SUDO_PASSWORD")
+    try:
+        with pytest.raises(NodeError) as caught:
+            connection.run(["sh", "-c", "cat >&2; exit 3"], step="test", stdin=b"given: hunter2 & Co")
+        said = connection.run("echo 'hunter2 & Co'", step="test").stdout
+    finally:
+        secrets.forget()
+    assert caught.value.seen == "sh ended with status 3: given: •••"
+    assert "hunter2" not in caught.value.detail
+    assert said == "hunter2 & Co\n", "what is worked with stays as it is"
 
 
 def test_the_users_own_default_key_and_known_hosts_are_used(sshd: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -349,7 +419,7 @@ def test_too_many_authentication_failures_are_told(sshd: Sshd, tmp_path: Path) -
     pid = agent.stdout.split("SSH_AGENT_PID=")[1].split(";")[0]
     environment = {**os.environ, "SSH_AUTH_SOCK": str(tmp_path / "agent")}
     code = (
-        "from tasks.ssh.connection import connect\nfrom tasks.ssh_endpoint import Endpoint\n"
+        "from tasks.ssh.connection import connect\nfrom tasks.ssh.endpoint import Endpoint\n"
         f"connect(Endpoint('node-1', '127.0.0.1', {sshd.port}, known_hosts={str(sshd.directory / 'known_hosts')!r}))"
     )
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -13,7 +14,9 @@ from typing import Any
 
 import pytest
 
+from flows.hiding import hide_in
 from flows.notify import COMMAND, URL, notify
+from tasks import secrets
 
 FLOW: Any = SimpleNamespace(name="kubev6")
 RUN: Any = SimpleNamespace(name="nightly-debian-1.20", id="7ad1")
@@ -49,10 +52,12 @@ class _Taking(BaseHTTPRequestHandler):
 
 
 @pytest.fixture(autouse=True)
-def nobody_to_tell(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (URL, COMMAND):
+def nobody_to_tell(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in (URL, f"{URL}_FILE", COMMAND):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:4266/api")
+    yield
+    secrets.forget()
 
 
 @pytest.fixture
@@ -72,6 +77,33 @@ def test_without_anybody_to_tell_nothing_is_done(caplog: pytest.LogCaptureFixtur
 def test_a_webhook_is_posted_what_happened_and_where_to_look(webhook: Webhook) -> None:
     notify(FLOW, RUN, FAILED)
     assert webhook.taken == [TOLD]
+
+
+def test_the_address_of_a_webhook_may_be_in_a_file_and_is_in_no_log(
+    webhook: Webhook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "address").touch(mode=0o600)
+    (tmp_path / "address").write_text(os.environ[URL] + "?key=more\n")
+    monkeypatch.delenv(URL)
+    monkeypatch.setenv(f"{URL}_FILE", str(tmp_path / "address"))
+    hide_in(caplog.handler)
+    with caplog.at_level(logging.DEBUG):
+        notify(FLOW, RUN, FAILED)
+    assert webhook.taken == [TOLD]
+    assert "POST •••" in caplog.text, "the library says that it posts"
+    assert "s3cret" not in caplog.text
+
+
+def test_an_address_that_cannot_be_read_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv(f"{URL}_FILE", str(tmp_path / "address"))
+    with caplog.at_level(logging.WARNING, "kubev6"):
+        notify(FLOW, RUN, FAILED)
+    (said,) = (record.getMessage() for record in caplog.records)
+    assert said.startswith(
+        f"KUBEV6_NOTIFY_URL: nobody was told: cannot read {tmp_path}/address (KUBEV6_NOTIFY_URL_FILE)"
+    )
 
 
 def test_a_command_reads_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

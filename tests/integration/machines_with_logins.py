@@ -1,0 +1,105 @@
+"""`kubev6 deploy` and a nightly run on machines that are pretended, behind logins that are real.
+
+As in :mod:`tests.integration.pretended_machines`, but every machine is reached by SSH (all are the same one), root by
+sudo, and the join token comes from there. Run as a program: ``nightly RELEASE REGISTRY``, or a command line of kubev6.
+What the machine's own process list shows meanwhile is written into the directory that KUBEV6_TEST_SEEN names.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from configs.manifest import Manifest
+from configs.state import StageState
+from flows import orchestration
+from flows.cli import main
+from tasks import inventory, registry, registry_tags, secrets
+from tasks.kubernetes import kubeadm
+from tasks.node import engine
+from tasks.node.diff import Change
+from tasks.registry import Pushed
+from tasks.registry_login import RegistryLogin
+from tasks.ssh.connection import Connection
+from tasks.ssh.endpoint import Endpoint
+from tasks.steps import step
+from tasks.store import Store
+
+TELLS = os.environ.get("KUBEV6_TEST_MACHINES") == "tells"
+"""Whether machines tell what they are given."""
+REFUSES = "/run/kubev6-test-refuses-to-join"
+TELLING = """
+import sys
+sys.stderr.write(json.dumps({"progress": "given " + PAYLOAD, "done": 1, "total": 2}) + "\\n")
+sys.exit("no use for " + PAYLOAD)
+"""
+PROCESSES = "for each in /proc/[0-9]*/cmdline; do tr '\\0' ' ' <$each; echo; done 2>/dev/null"
+
+
+def endpoints() -> dict[str, Endpoint]:
+    return {name: Endpoint(name, **how) for name, how in json.loads(os.environ["KUBEV6_TEST_LOGINS"]).items()}
+
+
+def bring_to(ssh: Connection, stage: StageState, *, before: object, made: Callable[[Change], None]) -> None:  # noqa: ARG001
+    with step(ssh.node, stage.name) as shown:
+        seen = Path(os.environ["KUBEV6_TEST_SEEN"]) / f"{ssh.node}-{stage.name}-{uuid.uuid4()}"
+        seen.write_text(ssh.run(PROCESSES, step=stage.name).stdout)
+        if TELLS and (ssh.node, stage.name) == ("kube-worker-1", "runtime"):
+            given = secrets.secret(secrets.SUDO_PASSWORD)
+            ssh.run_python(TELLING, given, step=stage.name, timeout=30, progress=shown.progress)
+        if stage.name == "network":
+            ssh.run(f"touch {REFUSES}" if TELLS else f"rm -f {REFUSES}", step=stage.name)
+        made(Change("file", f"/etc/{stage.name}", "create"))
+
+
+DEPLOYING = ("deploy", "stages", "leaving")
+
+
+def pretend() -> None:
+    real = {name: vars(kubeadm)[name] for name in ("join_credentials", "drop_credentials", "join", "fetch_kubeconfig")}
+    is_newest, push = registry_tags.is_newest, registry.push
+    importlib.import_module("tests.integration.pretended_deployments")
+
+    def is_newest_outside(manifest: Manifest, address: str, login: RegistryLogin | None = None) -> bool:
+        return is_newest(manifest, address, login) if login else True  # there is no support node
+
+    def push_outside(manifest: Manifest, store: Store, address: str, *, login: RegistryLogin | None = None) -> Pushed:
+        return push(manifest, store, address, login=login) if login else Pushed(9, 9, 9)
+
+    connections = importlib.import_module("flows.connections")
+    replaced: list[tuple[Any, str, object]] = [
+        (connections, "machines", lambda _: endpoints()),
+        (inventory, "known_endpoints", lambda _: endpoints()),
+        (engine, "bring_to", bring_to),
+        (registry_tags, "is_newest", is_newest_outside),
+        (registry, "push", push_outside),
+        *[(importlib.import_module(f"flows.{name}"), "connection", connections.connection) for name in DEPLOYING],
+        *[(kubeadm, name, value) for name, value in real.items()],
+    ]
+    for owner, name, value in replaced:
+        setattr(owner, name, value)
+
+
+if __name__ == "__main__":
+    start_prefect = orchestration.start
+
+    def start_and_pretend() -> None:
+        start_prefect()
+        pretend()
+
+    orchestration.start = start_and_pretend
+    if sys.argv[1] != "nightly":
+        sys.exit(main(sys.argv[1:]))
+    orchestration.start()
+    from flows.nightly import nightly
+
+    _, _, release, address = sys.argv
+    state = nightly(release, cluster="lab", registry=address, deploy=True, return_state=True)
+    sys.stdout.write(f"{state.message}\n")
+    sys.exit(state.is_failed())
