@@ -7,6 +7,9 @@ everything else is a defect and keeps its traceback in the run log.
 
 from __future__ import annotations
 
+import copyreg
+from typing import Any
+
 
 class KubeV6Error(Exception):
     """Something a person can put right.
@@ -27,6 +30,10 @@ class KubeV6Error(Exception):
 
     def __str__(self) -> str:
         return f"{self.message}; {self.todo}" if self.todo else self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Between processes an error goes with its attributes, whatever its own arguments are."""
+        return copyreg.__newobj__, (type(self), *self.args), vars(self)  # type: ignore[attr-defined]
 
 
 class ConfigError(KubeV6Error):

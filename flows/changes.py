@@ -32,4 +32,11 @@ def note(change: str, *, stage: str = "") -> None:
         stage: The stage of a node that it is part of, if it is.
     """
     log.info("changed: %s", change, extra={"change": change, "stage": stage})
-    _made.get().append(change)
+    add(change)
+
+
+def add(change: str) -> None:
+    """Count a change to those of the run, where its list is: not in other processes that work for it."""
+    made = _made.get(None)
+    if made is not None:
+        made.append(change)

@@ -7,8 +7,8 @@ the one that opens it never waits itself at a gate that comes later, so nobody w
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -32,15 +32,33 @@ class Gate:
         self.opener = opener
         self._settled = threading.Event()
         self._open = False
+        self._hearers: list[Callable[[str], object]] = []
 
     def open(self) -> None:
         """Let everybody through, from now on."""
         self._open = True
-        self._settled.set()
+        self._settle()
 
     def give_up(self) -> None:
         """Send away those that wait, and those that come later; an open gate stays open."""
+        self._settle()
+
+    def tell(self, hearer: Callable[[str], object]) -> None:
+        """Call somebody with what became of the gate, when that is known: why it stays closed, empty for open."""
+        self._hearers.append(hearer)
+        if self._settled.is_set():
+            self._settle()
+
+    def _settle(self) -> None:
         self._settled.set()
+        with suppress(IndexError):  # all have been told, perhaps by another thread
+            while True:
+                self._hearers.pop()(self._why_closed())
+
+    def _why_closed(self) -> str:
+        if self._open:
+            return ""
+        return "the run was stopped" if steps.stopped() else f"{self.opener} failed"
 
     def wait(self, node: str) -> None:
         """Come back when it is open.
@@ -51,10 +69,12 @@ class Gate:
         Raises:
             NotBegunError: It will not be opened in this run.
         """
-        self._settled.wait()
-        if not self._open:
-            why = "the run was stopped" if steps.stopped() else f"{self.opener} failed"
+        if why := self._why_closed_in_the_end():
             raise NotBegunError(f"{node}: not begun because {why}")
+
+    def _why_closed_in_the_end(self) -> str:
+        self._settled.wait()
+        return self._why_closed()
 
 
 class Meeting(Gate):
@@ -85,11 +105,15 @@ class Meeting(Gate):
             yield
         except KubeV6Error as error:
             if not error.transient:
-                self.opener = node
-                self.give_up()
+                self.must_not_be(node)
             raise
         self.node_ended(node)
         self.wait(node)
+
+    def must_not_be(self, node: str) -> None:
+        """Stay closed for all because of ``node``."""
+        self.opener = node
+        self.give_up()
 
     def node_ended(self, node: str) -> None:
         """Wait for ``node`` no longer: it is here, or it could not be reached, which is its own misfortune."""
@@ -148,15 +172,29 @@ def gates_of(cluster: Cluster) -> Iterator[Gates]:
         gates.existing_servers.open()
     if cluster.lab:  # whose machines have their packages
         gates.outside.open()
-    token = _current.set(gates)
     try:
-        yield gates
+        with being(gates):
+            yield gates
     finally:
-        _current.reset(token)
         for node in cluster.nodes:
             gates.node_ended(node.name)
+
+
+@contextmanager
+def being(gates: Gates) -> Iterator[None]:
+    """In this context :func:`current_gates` are these."""
+    token = _current.set(gates)
+    try:
+        yield
+    finally:
+        _current.reset(token)
 
 
 def current_gates() -> Gates:
     """The gates of the run that the caller is part of."""
     return _current.get()
+
+
+def gates_here() -> Gates | None:
+    """The same, or None for a run that has none."""
+    return _current.get(None)

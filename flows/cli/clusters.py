@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import re
 
 from flows.cli import names
-from flows.cli.command import Commands, add_cluster, add_json, add_mirror, add_showing, command, completed_by
+from flows.cli.command import (
+    Commands,
+    add_cluster,
+    add_json,
+    add_mirror,
+    add_refresh,
+    add_showing,
+    command,
+    completed_by,
+)
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -29,11 +39,7 @@ def _add_deploy(commands: Commands[argparse.ArgumentParser]) -> None:
             "kubev6 deploy --prebuilt v1.9.0-alpha.0.ipv6.0 --mirror /media/usb",
             "kubev6 deploy --cluster rack.yaml --plan",
         ],
-        misfit=lambda args: (
-            "--json goes with --plan; kubev6 verify --json gives the proof for machines"
-            if args.json and not args.plan
-            else ""
-        ),
+        misfit=_deploy_misfit,
     )
     add_cluster(deploy)
     prebuilt = deploy.add_argument(
@@ -46,15 +52,25 @@ def _add_deploy(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     completed_by(prebuilt, names.releases)
     add_mirror(deploy)
+    add_refresh(deploy)
     deploy.add_argument(
         "--if-busy",
         choices=("wait", "refuse"),
         default="wait",
         help="what to do when another run works on this cluster (%(default)s)",
     )
+    _add_task_runner(deploy)
     deploy.add_argument("--plan", action="store_true", help="show what would change on every machine and touch nothing")
     add_json(deploy, "with --plan: print it as JSON")
     add_showing(deploy)
+
+
+def _deploy_misfit(args: argparse.Namespace) -> str:
+    if args.json and not args.plan:
+        return "--json goes with --plan; kubev6 verify --json gives the proof for machines"
+    if args.refresh and (args.plan or args.prebuilt is not None):
+        return f"--refresh makes a release again, and {'--plan' if args.plan else '--prebuilt'} makes none"
+    return ""
 
 
 def _add_reset(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -73,7 +89,26 @@ def _add_reset(commands: Commands[argparse.ArgumentParser]) -> None:
     completed_by(chosen, names.nodes)
     add_cluster(reset)
     reset.add_argument("--yes", action="store_true", help="do not ask")
+    _add_task_runner(reset)
     add_showing(reset)
+
+
+def _add_task_runner(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--task-runner",
+        type=_task_runner,
+        default="threads",
+        metavar="RUNNER",
+        help="where the work on machines runs: threads of this process, `dask` for worker processes of its own, or the "
+        "address of a Dask scheduler (tcp://host:8786) whose workers have the same kubev6, the same data directory on "
+        "this machine or a shared file system, and keys and passwords in their own environment (%(default)s)",
+    )
+
+
+def _task_runner(word: str) -> str:
+    if word in ("threads", "dask") or re.fullmatch(r"(tcp|tls)://\S+:\d+", word):
+        return word
+    raise argparse.ArgumentTypeError(f"{word!r} is neither threads nor dask nor an address such as tcp://host:8786")
 
 
 def _add_lab(commands: Commands[argparse.ArgumentParser]) -> None:

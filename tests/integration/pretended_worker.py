@@ -1,0 +1,37 @@
+"""What a Dask worker preloads in a test: the machines are only pretended there too."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+from tasks import inventory
+from tasks.ssh.endpoint import Endpoint
+from tests.integration import pretended_machines
+
+
+def dask_setup(worker: Any) -> None:  # noqa: ARG001 - Dask's signature
+    """Called by Dask when the worker begins."""
+    behave(os.environ.get("KUBEV6_TEST_MACHINES", "new"))
+    inventory.known_endpoints = lambda cluster: {node.name: Endpoint(node.name, "::1") for node in cluster.nodes}
+    pretended_machines.pretend()
+
+
+def behave(behaviour: str) -> None:
+    """How the machines behave from now on, for every run that uses this worker."""
+    pretended_machines.behaviour = behaviour
+    pretended_machines.tried.clear()
+
+
+def at_work() -> int:
+    """How many threads of this worker are at work on machines."""
+    return sum(frame.f_code.co_name == "bring_to" for top in sys._current_frames().values() for frame in _stack(top))
+
+
+def _stack(frame: FrameType | None) -> Iterator[FrameType]:
+    while frame is not None:
+        yield frame
+        frame = frame.f_back

@@ -1,0 +1,218 @@
+"""The deploy flow with the work on machines on a Dask cluster of real processes; the machines are only pretended."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from distributed import Client, LocalCluster
+
+from flows.run_record import runs
+from flows.temporary_server import TemporaryServer
+from tests.integration import pretended_machines, pretended_worker
+from tests.integration.sshd import free_port
+
+PROGRAM = Path(pretended_machines.__file__)
+SECONDS_TO_STOP = 10.0
+pytestmark = pytest.mark.usefixtures("data")
+
+
+@dataclass(frozen=True)
+class Dask:
+    address: str
+    client: Client
+
+    def behave(self, behaviour: str) -> None:
+        self.client.run(pretended_worker.behave, behaviour)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Data of these runs and their workers, which have to be the same."""
+    home = tmp_path_factory.mktemp("dask")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith(("PREFECT_", "DASK_"))]:
+            patch.delenv(name)
+        patch.setenv("PREFECT_HOME", str(home / "prefect"))
+        patch.setenv("KUBEV6_DATA", str(home / "data"))
+        patch.setenv("KUBEV6_CACHE", str(home / "cache"))
+        server = TemporaryServer()  # one for all runs: its start takes longer than any of them
+        try:
+            server.wait()
+            patch.setenv("PREFECT_API_URL", server.url)
+            yield home / "data"
+        finally:
+            server.stop()
+
+
+@pytest.fixture(scope="module")
+def dask(data: Path) -> Iterator[Dask]:  # noqa: ARG001 - its environment
+    with (
+        LocalCluster(
+            n_workers=2,
+            threads_per_worker=1,  # fewer than machines: none of them may wait for a thread
+            processes=True,
+            dashboard_address=None,
+            preload="tests.integration.pretended_worker",
+        ) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        yield Dask(cluster.scheduler_address, client)
+
+
+def start(behaviour: str, *words: str, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, PROGRAM, behaviour, "deploy", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, **environment},
+    )
+
+
+def run(behaviour: str, *words: str, **environment: str) -> tuple[int, str, list[str]]:
+    """Exit status, standard output, and the lines of standard error with single spaces."""
+    out, err = (process := start(behaviour, *words, **environment)).communicate(timeout=120)
+    return process.returncode, out, [" ".join(line.split()) for line in err.splitlines()]
+
+
+def position(lines: list[str], pattern: str) -> int:
+    return next(number for number, line in enumerate(lines) if re.match(pattern, line))
+
+
+def test_a_deploy_on_a_dask_cluster_tells_all_that_one_in_threads_tells(dask: Dask, data: Path) -> None:
+    dask.behave("new")
+    status, out, lines = run("new", "--task-runner", dask.address)
+    assert status == 0, lines
+    ended = [
+        position(lines, pattern)
+        for pattern in (
+            r"kube-support support \d",
+            r"kube-worker-2 kubernetes \d",
+            r"kube-control-plane kubeadm init \d",
+            r"kube-worker-1 kubeadm join \d",
+            r"kube-control-plane proof \d",
+        )
+    ]
+    assert ended[2:] == sorted(ended[2:])
+    assert all(re.match(r"\S+ [A-Za-z ]+ (\.\.\.|\d)", line) for line in lines), "noise on the screen"
+    assert "17 changes.\n" in out
+    record = runs()[0][1]
+    assert record.status == "succeeded"
+    assert len(record.changes) == 17
+    assert [change.stage for change in record.changes if change.node == "kube-support"] == ["network", "support"]
+    assert {step.outcome for step in record.steps} == {"ended"}
+    log = max((data / "logs").iterdir()).read_text()
+    assert "changed: kube-worker-1: create file /etc/runtime" in log
+    assert pretended_machines.TOKEN not in out + "".join(lines) + log
+
+
+def test_one_node_fails_there_and_the_others_go_on(dask: Dask, data: Path) -> None:
+    dask.behave("two-fail")
+    status, out, lines = run("new", "--task-runner", dask.address)
+    assert (status, out) == (1, "")
+    told = [line for line in lines if line.startswith("kubev6: ")]
+    assert told[0] == "kubev6: kube-worker-1: runtime: the disk is full; make room"
+    assert told[1].startswith("kubev6: kube-worker-2: network: sudo wants a password (log: ")
+    assert len(told) == 2
+    assert position(lines, r"kube-control-plane kubeadm init \d")
+    log = max((data / "logs").iterdir()).read_text()
+    assert "No space left on device" in log
+    assert "in bring_to" in log, "where it happened is known only there"
+    assert not list(data.glob(".seen*"))
+
+
+def test_nodes_that_wait_there_for_one_that_fails_end_and_only_the_cause_is_named(dask: Dask) -> None:
+    dask.behave("no-support")
+    status, _, lines = run("new", "--task-runner", dask.address)
+    assert status == 1
+    (told,) = (line for line in lines if line.startswith("kubev6: "))
+    assert told.startswith("kubev6: kube-support: support: there is no tun device (log: ")
+
+
+def test_what_is_transient_is_tried_again_there(dask: Dask) -> None:
+    dask.behave("reset-once")
+    status, out, lines = run("new", "--task-runner", dask.address)
+    assert status == 0, lines
+    assert "19 changes.\n" in out
+    assert "kube-worker-1: runtime: connection reset; trying again" in lines
+
+
+def interrupted(process: subprocess.Popen[str], before: Callable[[], object] = lambda: None) -> tuple[int, str, float]:
+    """Interrupt it, and its children, when a machine waits for one that goes on and on."""
+    assert process.stderr is not None
+    for line in process.stderr:
+        if re.match(r"kube-worker-1 +runtime +\d", line):
+            break
+    before()
+    began = time.monotonic()
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=30)  # ends only when nobody holds the pipes any more
+    return process.returncode, err, time.monotonic() - began
+
+
+def test_ctrl_c_ends_the_run_and_its_work_on_the_cluster_which_can_be_used_again(dask: Dask) -> None:
+    dask.behave("endless")
+
+    def at_work() -> bool:
+        return any(dask.client.run(pretended_worker.at_work).values())
+
+    seen: list[bool] = []
+    status, err, seconds = interrupted(
+        start("new", "--task-runner", dask.address), before=lambda: seen.append(at_work())
+    )
+    assert seen == [True]
+    assert status == 130
+    assert err.splitlines()[-1] == "kubev6: stopped; running it again goes on from here"
+    assert "Traceback" not in err
+    assert seconds < SECONDS_TO_STOP
+    deadline = time.monotonic() + SECONDS_TO_STOP
+    while at_work():
+        assert time.monotonic() < deadline, "work goes on on the cluster"
+        time.sleep(0.05)
+    dask.behave("new")
+    status, _, lines = run("new", "--task-runner", dask.address)
+    assert status == 0, lines
+
+
+def test_ctrl_c_ends_a_dask_cluster_of_the_runs_own() -> None:
+    there = {"DASK_DISTRIBUTED__WORKER__PRELOAD": '["tests.integration.pretended_worker"]'}
+    there |= {"KUBEV6_TEST_MACHINES": "endless", "PYTHONPATH": str(PROGRAM.parents[2])}
+    status, err, seconds = interrupted(start("new", "--task-runner", "dask", **there))
+    assert status == 130
+    assert err.splitlines()[-1] == "kubev6: stopped; running it again goes on from here"
+    assert "Traceback" not in err
+    assert seconds < SECONDS_TO_STOP
+
+
+def test_a_scheduler_that_does_not_answer_is_one_line() -> None:
+    address = f"tcp://127.0.0.1:{free_port()}"
+    status, _, lines = run("new", "--task-runner", address)
+    assert status == 1
+    assert lines[-1].startswith(f"kubev6: {address}: no Dask scheduler answers there within 5 s")
+    assert not any(line.startswith("kube-") for line in lines)
+
+
+def test_workers_with_other_data_are_refused(dask: Dask, tmp_path: Path) -> None:
+    status, _, lines = run("new", "--task-runner", dask.address, KUBEV6_DATA=str(tmp_path))
+    assert status == 1
+    assert "differs from this process: the data directory is" in lines[-1]
+    assert not any(line.startswith("kube-") for line in lines)
+
+
+def test_without_dask_it_is_said_how_to_have_it(tmp_path: Path) -> None:
+    (tmp_path / "distributed.py").write_text("raise ModuleNotFoundError(name='distributed')")
+    status, _, lines = run("new", "--task-runner", "dask", PYTHONPATH=str(tmp_path))
+    assert status == 1
+    assert lines[-1].startswith(
+        "kubev6: --task-runner: Dask is not installed here (distributed is missing); pip install"
+    )
