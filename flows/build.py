@@ -6,14 +6,19 @@ from prefect import flow, task
 
 from configs.manifest import Manifest
 from configs.schema import Release, load_release
+from flows import run_names
 from flows.recording import note_release
+from flows.run import run
+from tasks.build.refresh import Refresh
 from tasks.build.release import build_release
 from tasks.fetch import mirror
 from tasks.store import Store
 
 
-@flow(name="kubev6-build", flow_run_name="build-{named}")
-def build(named: str = "debian-1.20", sources: dict[str, str] | None = None, mirror: str = "") -> Manifest:
+@flow(name="kubev6-build", flow_run_name=run_names.of_release("build", "named"))
+def build(
+    named: str = "debian-1.20", sources: dict[str, str] | None = None, mirror: str = "", refresh: Refresh = ""
+) -> Manifest:
     """Build a release and keep it in the store; what has been built already is taken as it is.
 
     Args:
@@ -21,13 +26,16 @@ def build(named: str = "debian-1.20", sources: dict[str, str] | None = None, mir
         sources: Other places for the remotes of its series, by name.
         mirror: Where other projects' images are read from; empty for what ``KUBEV6_MIRROR`` names, else for their
             publishers.
+        refresh: Which stage is made again although the cache has what it came to, or all of them.
     """
-    return made(load_release(named), sources or {}, mirror)
+    release = load_release(named)
+    with run("build", release.name):
+        return made(release, sources or {}, mirror, refresh)
 
 
 @task(task_run_name="build {release.name}", persist_result=False)
-def made(release: Release, sources: dict[str, str], place: str) -> Manifest:
+def made(release: Release, sources: dict[str, str], place: str, refresh: Refresh = "") -> Manifest:
     """The release, whole and in the store. Running it again goes on from what is done."""
-    manifest = build_release(release, store=Store(), sources=sources, mirror=mirror.chosen(place))
+    manifest = build_release(release, store=Store(), sources=sources, mirror=mirror.chosen(place), refresh=refresh)
     note_release(manifest, "built from source")
     return manifest

@@ -8,6 +8,7 @@ from configs.derived import refuse_misfit
 from configs.errors import KubeV6Error
 from configs.manifest import Manifest
 from configs.schema import Cluster, Release, load_release, shipped
+from tasks.build.refresh import Refresh, refuse_stage_of_a_build
 from tasks.build.release import build_release
 from tasks.fetch.fetch import fetch_release
 from tasks.fetch.mirror import Mirror
@@ -32,7 +33,7 @@ class Chosen:
     why: str
 
 
-def built(cluster: Cluster, store: Store, mirror: Mirror | None = None) -> Chosen:
+def built(cluster: Cluster, store: Store, mirror: Mirror | None = None, refresh: Refresh = "") -> Chosen:
     """What the cluster's release file says, built from source; what has been built already is taken as it is.
 
     A release that cannot be built but fetched is fetched.
@@ -41,6 +42,7 @@ def built(cluster: Cluster, store: Store, mirror: Mirror | None = None) -> Chose
         cluster: The topology.
         store: The release store.
         mirror: Where a release, or what of it is not built, is fetched from; None for its publishers.
+        refresh: Which stage of it is made again although its result is here, or all of them.
 
     Raises:
         KubeV6Error: It cannot be made.
@@ -48,8 +50,10 @@ def built(cluster: Cluster, store: Store, mirror: Mirror | None = None) -> Chose
     release = load_release(cluster.release)
     refuse_misfit(cluster, release)
     if release.build is None:
-        return _fetched(release, store, mirror, "this cluster's release, which is published and not built")
-    manifest = build_release(release, store=store, mirror=mirror)
+        refuse_stage_of_a_build(refresh, release.name)
+        why = "this cluster's release, which is published and not built"
+        return _fetched(release, store, mirror, why, anew=bool(refresh))
+    manifest = build_release(release, store=store, mirror=mirror, refresh=refresh)
     return Chosen(release, manifest, "this cluster's release, built from source")
 
 
@@ -123,12 +127,14 @@ def _held(release: Release, store: Store, why: str) -> Chosen | None:
     return Chosen(release, manifest, f"{why}, from the store")
 
 
-def _fetched(release: Release, store: Store, mirror: Mirror | None, why: str, *, failing: str = "") -> Chosen:
+def _fetched(
+    release: Release, store: Store, mirror: Mirror | None, why: str, *, failing: str = "", anew: bool = False
+) -> Chosen:
     todo = "the choices: " + "; ".join(choices(store))
     if release.fetch is None:
         raise KubeV6Error(f"release {release.name} is not in the store, and it is not published", todo=todo)
     try:
-        manifest = fetch_release(release, store=store, mirror=mirror)
+        manifest = fetch_release(release, store=store, mirror=mirror, anew=anew)
     except KubeV6Error as error:
         raise KubeV6Error(
             f"{failing}{release.name} could not be fetched: {error.message}",

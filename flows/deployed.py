@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from configs.errors import KubeV6Error
 from configs.manifest import Manifest
 from configs.schema import Cluster
@@ -40,8 +42,25 @@ def deployed(cluster: Cluster) -> Manifest:
 
 def deployed_from_here() -> tuple[Manifest, ...]:
     """The releases that clusters run which were deployed from here."""
-    found = cluster_dir("any").parent.glob("*/release.json")
-    return tuple(Manifest.model_validate_json(path.read_text()) for path in sorted(found))
+    return tuple(deployed_on().values())
+
+
+def deployed_on() -> dict[str, Manifest]:
+    """The release that each cluster runs which was deployed from here, by the cluster's name.
+
+    Raises:
+        KubeV6Error: What is written down cannot be understood.
+    """
+    found = {}
+    for path in sorted(cluster_dir("any").parent.glob("*/release.json")):
+        try:
+            found[path.parent.name] = Manifest.model_validate_json(path.read_bytes())
+        except (OSError, ValidationError) as error:
+            raise KubeV6Error(
+                f"{path} cannot be understood: {str(error).splitlines()[0]}",
+                todo=f"deploy {path.parent.name} again; or remove the file, if that cluster is no more",
+            ) from None
+    return found
 
 
 def forget(cluster: Cluster) -> None:

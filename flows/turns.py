@@ -6,18 +6,14 @@ machines that work on the same cluster need a concurrency limit of 1 for its dep
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from datetime import datetime
-from pathlib import Path
+from contextlib import ExitStack, contextmanager
 
 from configs.errors import KubeV6Error
 from configs.schema import Cluster
 from flows.parameters import IfBusy
-from tasks.exclusive import exclusive
+from tasks.exclusive import exclusive, holder
 from tasks.paths import cluster_dir
 
 log = logging.getLogger("kubev6.flows")
@@ -39,14 +35,13 @@ def turn(cluster: Cluster, what: str, if_busy: IfBusy) -> Iterator[None]:
     path = cluster_dir(cluster.name) / "lock"
 
     def busy() -> None:
-        seen = f"cluster {cluster.name} is busy: {_holder(path)}"
+        seen = f"cluster {cluster.name} is busy: {holder(path)}"
         if if_busy == "refuse":
             raise KubeV6Error(seen, todo="run this again when that has ended, or with if_busy wait")
         log.warning("%s; waiting for it to end", seen)
 
     with ExitStack() as held:
-        held.enter_context(exclusive(path, on_wait=busy))
-        _say_who(path, what)
+        held.enter_context(exclusive(path, on_wait=busy, what=what))
         try:
             yield
         except Exception:
@@ -55,17 +50,3 @@ def turn(cluster: Cluster, what: str, if_busy: IfBusy) -> Iterator[None]:
             # The run is being stopped. Threads of it may be at work on the cluster for some seconds more.
             _until_the_end.append(held.pop_all())
             raise
-
-
-def _say_who(path: Path, what: str) -> None:
-    # Only a courtesy, which no run fails for.
-    with suppress(OSError):
-        path.write_text(json.dumps({"pid": os.getpid(), "what": what, "since": f"{datetime.now():%Y-%m-%d %H:%M:%S}"}))
-
-
-def _holder(path: Path) -> str:
-    try:
-        who = json.loads(path.read_text())
-        return f"{who['what']} (process {who['pid']}) works on it since {who['since']}"
-    except (OSError, ValueError, KeyError, TypeError):
-        return "another run works on it"

@@ -3,6 +3,7 @@
     releases/<name>/<first 12 of the key>/manifest.json     every build of a release
     releases/<name>/current                                 link to the one to use
     blobs/sha256/<hex>                                      binaries, image layers, configs and manifests
+    blobs/verified.json                                     which of them were read and found right
 
 Everything is written beside its place and renamed into it, so a run that dies leaves no half of anything.
 """
@@ -13,12 +14,13 @@ import errno
 import gzip
 import hashlib
 import json
+import logging
 import os
 import tarfile
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -28,6 +30,7 @@ from pydantic import ValidationError
 from configs.errors import KubeV6Error
 from configs.manifest import Manifest
 from tasks.paths import data_dir
+from tasks.verified import Verified
 
 MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 CONFIG_TYPE = "application/vnd.docker.container.image.v1+json"
@@ -35,7 +38,8 @@ LAYER_TYPE = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 CHUNK = 1 << 20
 ABANDONED = 24 * 3600
 """Seconds after which an unfinished file belongs to nobody any more."""
-_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
+log = logging.getLogger("kubev6.store")
+DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,23 @@ class Damage:
     digest: str
     of: str
     seen: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBuild:
+    """A build of a release that the store has.
+
+    Attributes:
+        name: Name of the release and the beginning of the build's key.
+        place: The directory of its manifest.
+        manifest: What it holds; None when that cannot be read.
+        current: Whether it is the build that is used.
+    """
+
+    name: str
+    place: Path
+    manifest: Manifest | None
+    current: bool
 
 
 class ChecksumError(KubeV6Error):
@@ -85,11 +106,27 @@ class Store:
 
     def __init__(self, root: Path | None = None) -> None:
         self.root = root or data_dir()
+        self._verified = Verified(self.root / "blobs" / "verified.json")
 
     def list(self) -> tuple[Manifest, ...]:
         """The current build of every release, by name."""
         found = sorted((self.root / "releases").glob("*/current/manifest.json"))
         return tuple(self._parse(path) for path in found)
+
+    def builds(self) -> tuple[StoredBuild, ...]:
+        """Every build of every release, by name."""
+        found = []
+        for place in sorted((self.root / "releases").glob("*/*")):
+            if place.is_symlink() or not place.is_dir():
+                continue
+            try:
+                manifest = self._parse(place / "manifest.json")
+            except KubeV6Error:
+                manifest = None
+            current = place.with_name("current")
+            is_current = current.is_symlink() and str(current.readlink()) == place.name
+            found.append(StoredBuild(f"{place.parent.name} {place.name}", place, manifest, is_current))
+        return tuple(found)
 
     def read(self, name: str) -> Manifest:
         """The current build of the release ``name``.
@@ -107,11 +144,15 @@ class Store:
         return self._parse(path)
 
     def find(self, name: str, key: str) -> Manifest | None:
-        """The build of ``name`` with exactly this key, current or older; None when there is none."""
+        """The build of ``name`` with exactly this key, current or older; None when there is none that can be read."""
         path = self.root / "releases" / name / key[:12] / "manifest.json"
         if not path.exists():
             return None
-        found = self._parse(path)
+        try:
+            found = self._parse(path)
+        except KubeV6Error as error:
+            log.warning("%s; it is made again", error.message)
+            return None
         return found if found.key == key else None
 
     def write(self, manifest: Manifest) -> None:
@@ -207,22 +248,24 @@ class Store:
             except (tarfile.TarError, KeyError, ValueError, EOFError) as error:
                 raise ArchiveError(f"the image archive cannot be read: {error}") from None
 
-    def check(self, manifest: Manifest, *, deep: bool = False) -> tuple[Damage, ...]:
+    def check(self, manifest: Manifest) -> tuple[Damage, ...]:
         """What is wrong with the blobs of a release; nothing when it is whole.
+
+        Those that were touched since they were last found right are read.
 
         Args:
             manifest: The release.
-            deep: Read every byte and compare digests, instead of only looking whether they exist in their size.
         """
-        return tuple(
-            Damage(digest, of, seen)
-            for of, digest, size in self.blobs(manifest)
-            if (seen := self._fault(digest, size, deep=deep))
-        )
+        with self._verified.looking():
+            return tuple(
+                Damage(digest, of, seen)
+                for of, digest, size in self.blobs(manifest)
+                if (seen := self.fault(digest, size))
+            )
 
     def drop_damaged(self, digest: str) -> bool:
         """Remove a blob whose bytes are not what its digest says, so that it is made anew. Returns whether it was."""
-        if not self._fault(digest, None, deep=True):
+        if not self.fault(digest):
             return False
         self.blob(digest).unlink(missing_ok=True)
         return True
@@ -246,9 +289,9 @@ class Store:
             return ()
 
     def has_image(self, digest: str) -> bool:
-        """Whether an image is here whole, by existence and size of its blobs."""
-        parts = self.image_blobs(digest) if not self._fault(digest, None, deep=True) else ()
-        return bool(parts) and not any(self._fault(part, size, deep=False) for part, size in parts)
+        """Whether an image is here whole."""
+        parts = self.image_blobs(digest) if not self.fault(digest) else ()
+        return bool(parts) and not any(self.fault(part, size) for part, size in parts)
 
     def _add_image(self, tar: tarfile.TarFile) -> tuple[str, int]:
         (listed,) = json.loads(_member(tar, "manifest.json").read())
@@ -287,20 +330,19 @@ class Store:
             self._place(Path(file.name), digest)
         return f"sha256:{digest}", size
 
-    def _fault(self, digest: str, size: int | None, *, deep: bool) -> str:
+    def fault(self, digest: str, size: int | None = None) -> str:
+        """What is wrong with a blob; empty when it is as it should be.
+
+        Args:
+            digest: Its digest (``sha256:<hex>`` or the bare hexadecimal).
+            size: How many bytes it must have; None if that is not known.
+        """
         path = self.blob(digest)
-        try:
+        with suppress(FileNotFoundError):
             there = path.stat().st_size
-        except FileNotFoundError:
-            return "missing"
-        if size is not None and there != size:
-            return f"has {there} bytes instead of {size}"
-        if deep or size is None:  # without a known size it is a manifest: small, and all else hangs on it
-            with path.open("rb") as file:
-                seen = hashlib.file_digest(file, "sha256").hexdigest()
-            if seen != digest.removeprefix("sha256:"):
-                return f"has the sha256 {seen}"
-        return ""
+            if size is not None and there != size:
+                return f"has {there} bytes instead of {size}"
+        return self._verified.fault(path, digest.removeprefix("sha256:"))
 
     def _parse(self, path: Path) -> Manifest:
         try:
@@ -340,11 +382,11 @@ class Store:
         try:
             yield
         except OSError as error:
-            if error.errno not in _DISK_ERRORS:  # a download that broke off is an OSError too
+            if error.errno not in DISK_ERRORS:  # a download that broke off is an OSError too
                 raise
             raise KubeV6Error(
                 f"the store {self.root} cannot be written: {error.strerror}",
-                todo="make room, or set KUBEV6_DATA to a directory on a larger disk",
+                todo="make room (kubev6 cache prune), or set KUBEV6_DATA to a directory on a larger disk",
             ) from None
 
 

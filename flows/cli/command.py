@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 
 from flows.cli import names
+from tasks.build.refresh import STAGES
 
 EXIT_STATUSES = (
     "Exit status: 0 all went well, 1 something failed, 2 the command line is wrong, 130 stopped by Ctrl-C or SIGTERM."
@@ -113,6 +114,20 @@ def add_mirror(parser: argparse.ArgumentParser) -> None:
         metavar="PLACE",
         help="an address or a directory where PLACE/HOST/PATH is what https://HOST/PATH is, and "
         "PLACE/REGISTRY/REPOSITORY/TAG.tar an image (KUBEV6_MIRROR, else the publishers themselves)",
+    )
+
+
+def add_refresh(parser: argparse.ArgumentParser) -> None:
+    """``--refresh``: what of a build is made again."""
+    parser.add_argument(
+        "--refresh",
+        nargs="?",
+        const="all",
+        default="",
+        choices=STAGES,
+        metavar="STAGE",
+        help="make again what the cache has: source, series, compile, images, or all of them, which is what --refresh "
+        "alone means; it takes the place of what is there when it is whole",
     )
 
 

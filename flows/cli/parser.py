@@ -11,7 +11,7 @@ GROUPS = (
     ("Bring a cluster up, and take it down again", clusters),
     ("Look at a cluster, and use it", looking),
     ("Releases and their patches", releases),
-    ("Prefect, and your shell", here),
+    ("This machine, Prefect, and your shell", here),
 )
 """Each is a module that says what its commands take; one of the same name in :mod:`flows.commands` carries them out."""
 START = "Start with `kubev6 deploy`: it brings up the lab, four machines as containers of this one."

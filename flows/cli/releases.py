@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from flows.cli import names
-from flows.cli.command import Commands, add_json, add_mirror, add_showing, command, completed_by
+from flows.cli.command import Commands, add_json, add_mirror, add_refresh, add_showing, command, completed_by
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -25,6 +25,7 @@ def _add_build(commands: Commands[argparse.ArgumentParser]) -> None:
         "and makes the images. What has been built already is taken as it is.",
         [
             "kubev6 build",
+            "kubev6 build debian-1.20 --refresh compile",
             "kubev6 build v1.9.0-alpha.0.ipv6.0 --source upstream=/src/kubernetes --source leblancd=fork.bundle",
         ],
     )
@@ -38,6 +39,7 @@ def _add_build(commands: Commands[argparse.ArgumentParser]) -> None:
     completed_by(release, names.releases)
     _add_source(build)
     add_mirror(build)
+    add_refresh(build)
     add_showing(build)
 
 

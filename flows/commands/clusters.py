@@ -7,14 +7,20 @@ import shutil
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from configs.derived import refuse_misfit
-from configs.errors import KubeV6Error
 from configs.schema import load_cluster, load_release
 from flows import orchestration, parameters, standard_error
-from flows.commands.running import outcome, running
+from flows.commands.running import agreed, outcome, running
 from flows.console import plain_console
 from tasks.fetch import mirror
+
+if TYPE_CHECKING:
+    from prefect import Flow
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def deploy(args: argparse.Namespace) -> int:
@@ -32,7 +38,8 @@ def deploy(args: argparse.Namespace) -> int:
         # The parameters are those of a deployment, so a path has to be whole.
         where, release = parameters.named(args.cluster), parameters.named(args.prebuilt or "")
         source = parameters.place(args.mirror)
-        state = flow(where, args.prebuilt is not None, release, source, args.if_busy, return_state=True)
+        given = (where, args.prebuilt is not None, release, source, args.if_busy, args.refresh)
+        state = _on(flow, args.task_runner)(*given, return_state=True)
         done = outcome(state)
     from flows.stages import Deployed
 
@@ -55,15 +62,25 @@ def deploy(args: argparse.Namespace) -> int:
     return 0
 
 
+def _on(flow: Flow[P, R], task_runner: str) -> Flow[P, R]:
+    """A flow with the task runner that was asked for."""
+    if task_runner == "threads":
+        return flow
+    from flows.task_runners import on_dask
+
+    return flow.with_options(task_runner=on_dask(task_runner))
+
+
 def _plan(args: argparse.Namespace) -> int:
     cluster = load_cluster(args.cluster)
     with running("plan", args, on=cluster):
-        from flows import preview
+        from flows import preview, secret_blocks
         from flows.choose_release import for_plan
         from tasks.store import Store
 
         named = args.prebuilt or cluster.release
         release, manifest = for_plan(cluster.model_copy(update={"release": named}), Store())
+        secret_blocks.provide_without_run()
         found = preview.preview(cluster, release, manifest)
     print(preview.as_json(found) if args.json else preview.as_text(found))
     if manifest is None:
@@ -79,14 +96,14 @@ def reset(args: argparse.Namespace) -> int:
     cluster = load_cluster(args.cluster)
     going = leaving.chosen(cluster, args.nodes)
     print(summary.going(cluster, going.names))
-    if not args.yes and not _agreed():
+    if not args.yes and not agreed("reset"):
         print("Nothing was done.")
         return 1
     with running("reset", args, about=cluster):
         orchestration.start()
         from flows.reset import reset as flow
 
-        done = outcome(flow(args.cluster, tuple(args.nodes), return_state=True))
+        done = outcome(_on(flow, args.task_runner)(args.cluster, tuple(args.nodes), return_state=True))
     print(summary.resets(done))
     return 0
 
@@ -94,11 +111,13 @@ def reset(args: argparse.Namespace) -> int:
 def lab(args: argparse.Namespace) -> int:
     """The machines of a lab: up, down, status."""
     with running(f"lab-{args.action}", args):
+        from tasks.in_use import in_use
         from tasks.lab import lab as task
         from tasks.lab import record as lab_record
 
         if args.action == "up":
-            task.up(load_cluster(args.cluster))
+            with in_use("lab up"):
+                task.up(load_cluster(args.cluster))
             return 0
         # A lab can be looked at and taken down when the file that it was made from is gone.
         name = args.cluster if args.cluster in lab_record.names() else load_cluster(args.cluster).name
@@ -109,17 +128,6 @@ def lab(args: argparse.Namespace) -> int:
     for machine in status.machines:
         print(f"{machine.name:<24}  {machine.state:<10}  {machine.address:<16}  {', '.join(machine.roles)}".rstrip())
     return 0 if status.up else 1
-
-
-def _agreed() -> bool:
-    """Ask the person whether to go on.
-
-    Raises:
-        KubeV6Error: Nobody is there to answer.
-    """
-    if not sys.stdin.isatty():
-        raise KubeV6Error("reset asks first, and there is no terminal to answer at", todo="--yes answers for you")
-    return input("Go on? [y/N] ").strip().lower() in ("y", "yes")
 
 
 def _program() -> str:

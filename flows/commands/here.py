@@ -6,11 +6,43 @@ import argparse
 import signal
 from typing import TYPE_CHECKING
 
-from flows import environment
-from flows.commands.running import running
+from flows import environment, standard_error
+from flows.commands.running import agreed, running
+from flows.console import plain_console
 
 if TYPE_CHECKING:
     from flows.kept_server import Kept
+
+
+def cache(args: argparse.Namespace) -> int:
+    """What is kept on this machine: ls, prune."""
+    from flows import cache as kept
+
+    fates = kept.fates(args.older_than, everything=args.all)
+    if args.action == "ls":
+        if args.json:
+            print(kept.as_json(fates))
+        else:
+            kept.show(plain_console(), fates)
+        return 0
+    going = [fate for fate in fates if fate.goes]
+    for fate in going:
+        print(kept.line(fate))
+    if not going:
+        print("Nothing is to go.")
+        return 0
+    print(f"{kept.amount(going)} {'would be' if args.dry_run else 'will be'} freed.")
+    if args.dry_run:
+        return 0
+    if not args.yes and not agreed("cache prune"):
+        print("Nothing was done.")
+        return 1
+    with running("cache-prune", args):
+        pruned = kept.prune(going, args.older_than, everything=args.all)
+    for refused in pruned.failed:
+        standard_error.say(refused)
+    print(f"{kept.amount(pruned.gone)} freed.")
+    return 1 if pruned.failed else 0
 
 
 def server(args: argparse.Namespace) -> int:

@@ -20,7 +20,7 @@ def build(args: argparse.Namespace) -> int:
         orchestration.start()
         from flows.build import build as flow
 
-        manifest = outcome(flow(args.release, dict(args.source), args.mirror, return_state=True))
+        manifest = outcome(flow(args.release, dict(args.source), args.mirror, args.refresh, return_state=True))
     print(f"{manifest.name}: {manifest.version} is in the store")
     return 0
 

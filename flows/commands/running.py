@@ -6,6 +6,7 @@ import argparse
 import logging
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -93,6 +94,20 @@ def _give_up(shown: Listener) -> None:
     shown.let_go()
     standard_error.say("stopped; running it again goes on from here", level="warning")
     os._exit(130)
+
+
+def agreed(command: str) -> bool:
+    """Ask the person whether to go on.
+
+    Args:
+        command: What asks.
+
+    Raises:
+        KubeV6Error: Nobody is there to answer.
+    """
+    if not sys.stdin.isatty():
+        raise KubeV6Error(f"{command} asks first, and there is no terminal to answer at", todo="--yes answers for you")
+    return input("Go on? [y/N] ").strip().lower() in ("y", "yes")
 
 
 def outcome(state: Any) -> Any:

@@ -10,12 +10,17 @@ import hashlib
 import re
 import shutil
 from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from configs.errors import KubeV6Error
-from tasks.build import toolchain
+from tasks.build import go_cache, results, toolchain
 from tasks.build.compiler import Compiler
+from tasks.build.results import Compiled
 from tasks.build.toolchain import Toolchain, write_whole
+from tasks.docker import build as docker_build
+from tasks.exclusive import exclusive
 from tasks.paths import cache_dir, data_dir
 from tasks.steps import step
 
@@ -121,45 +126,63 @@ def targets(tree: Path) -> tuple[str, ...]:
     return tuple(_first(tree, (f"cmd/{name}", f"plugin/cmd/{name}")) for name in TARGETS)
 
 
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """What binaries tell of themselves.
+
+    Attributes:
+        version: The version stamp.
+        commit: The commit that they were compiled from.
+        timestamp: Build date, seconds since 1970; not the clock's, so that the bytes do not depend on when they were
+            made.
+    """
+
+    version: str
+    commit: str
+    timestamp: int
+
+
+def compile_key(tree: str, reported: Reported, tools: Toolchain, compiler: Compiler) -> str:
+    """sha256 of everything that decides the bytes that :func:`compile_tree` makes.
+
+    Args:
+        tree: Id of the tree that is compiled.
+        reported: What they tell of themselves.
+        tools: Our own toolchain, which a compiler stands for that no release has named.
+        compiler: What to compile with.
+    """
+    go = [compiler.identity or tools.identity, compiler.go]
+    return results.key_of(tree, asdict(reported), go, TARGETS, COMPILE, ENVIRONMENT)
+
+
 def compile_tree(
-    tree: Path, *, series: str, version: str, commit: str, timestamp: int, compiler: Compiler
-) -> dict[str, Path]:
+    tree: Path, *, series: str, key: str, reported: Reported, compiler: Compiler, anew: bool = False
+) -> Compiled:
     """Compile :data:`TARGETS` and pause.
 
     Args:
         tree: The working directory of a series.
         series: Its name.
-        version: The version stamp.
-        commit: Commit id that the binaries report.
-        timestamp: Build date that they report, seconds since 1970; not the clock's, so that the bytes do not
-            depend on when they were made.
+        key: :func:`compile_key`, under which the executables are kept until the series is compiled again.
+        reported: What they tell of themselves.
         compiler: What to compile with.
-
-    Returns:
-        Path of each executable by name. The next compilation of this series overwrites them.
+        anew: Compile everything, also what was compiled before.
 
     Raises:
         KubeV6Error: It does not compile, or there is too little disk. The whole output is in the data directory's
             ``logs/compile-<series>.log``.
     """
-    arguments = [" ".join(targets(tree)), f"v{pause_version(tree)}", pause_source(tree)]
-    results = cache_dir() / "results" / series
-    shutil.rmtree(results, ignore_errors=True)
-    results.mkdir(parents=True)
-    cache = cache_dir() / "go-build"
-    _need_space(cache)
-    cache.mkdir(parents=True, exist_ok=True)
-    mount_point = tree / "_output" / "local" / "go" / "cache"
-    for directory in (mount_point, *compiler.library):
-        directory.mkdir(parents=True, exist_ok=True)
+    pause = pause_version(tree)
+    arguments = [" ".join(targets(tree)), f"v{pause}", pause_source(tree)]
+    _need_space(cache_dir() / "go-build", anew=anew)
     stamp = cache_dir() / "stamps" / series
-    major, minor = re.findall(r"\d+", version)[:2]
+    major, minor = re.findall(r"\d+", reported.version)[:2]
     write_whole(
         stamp / "stamp",
-        f"KUBE_GIT_COMMIT='{commit}'\nKUBE_GIT_TREE_STATE='clean'\nKUBE_GIT_VERSION='{version}'\n"
+        f"KUBE_GIT_COMMIT='{reported.commit}'\nKUBE_GIT_TREE_STATE='clean'\nKUBE_GIT_VERSION='{reported.version}'\n"
         f"KUBE_GIT_MAJOR='{major}'\nKUBE_GIT_MINOR='{minor}'\n",
     )
-    with step(series, "compile") as shown:
+    with step(series, "compile") as shown, ExitStack() as held:
         packages = 0
 
         def show(line: str) -> None:
@@ -171,6 +194,15 @@ def compile_tree(
             elif line.startswith("+++"):
                 shown.progress(line.split("] ", 1)[-1])
 
+        kept = {go_cache.go_cache(): CACHE, **compiler.library}
+        if anew:
+            mounts = {held.enter_context(go_cache.beside(path)): inside for path, inside in kept.items()}
+        else:
+            go_cache.drop_damaged(shown)
+            mounts = kept
+        for directory in (tree / "_output" / "local" / "go" / "cache", *mounts):
+            directory.mkdir(parents=True, exist_ok=True)
+        made = held.enter_context(results.unfinished(series))
         log_file = data_dir() / "logs" / f"compile-{series}.log"
         log_file.parent.mkdir(parents=True, exist_ok=True)
         with log_file.open("w", buffering=1) as log:
@@ -179,9 +211,9 @@ def compile_tree(
                     compiler.image,
                     ["bash", "-euc", COMPILE, "compile", *arguments],
                     name="compile",
-                    mounts={tree: TREE, cache: CACHE, results: "/results", **compiler.library},
+                    mounts={tree: TREE, made: "/results", **mounts},
                     read_only={stamp: "/version"},
-                    environment={**ENVIRONMENT, "SOURCE_DATE_EPOCH": str(timestamp)},
+                    environment={**ENVIRONMENT, "SOURCE_DATE_EPOCH": str(reported.timestamp)},
                     as_caller=True,
                     sole=f"kubev6-compile-{hashlib.sha256(str(tree).encode()).hexdigest()[:12]}",
                     deadline=DEADLINE,
@@ -189,40 +221,46 @@ def compile_tree(
                 )
             except KubeV6Error as error:
                 raise KubeV6Error(
-                    f"compiling {version} failed: {_cause(error.detail.splitlines()) or error.message}",
+                    f"compiling {reported.version} failed: {_cause(error.detail.splitlines()) or error.message}",
                     todo=f"the whole output is in {log_file}",
                     detail=error.detail,
                 ) from None
-        shown.ended_as(f"{version}, {packages} packages" if packages else f"{version}, nothing to compile")
-    return {name: results / name for name in (*TARGETS, "pause")}
+        done = results.keep(series, key, made, (*TARGETS, "pause"), pause=pause)
+        shown.ended_as(f"{reported.version}, {f'{packages} packages' if packages else 'nothing to compile'}")
+        return done
 
 
-def compile_program(directory: Path, name: str, tools: Toolchain) -> Path:
+def compile_program(directory: Path, name: str, tools: Toolchain, *, anew: bool = False) -> Path:
     """Compile a program of our own, one directory of Go that needs nothing but the standard library.
+
+    What was compiled of the same files with the same toolchain is taken as it is.
 
     Args:
         directory: The directory.
         name: Name of the executable.
         tools: What to compile with.
+        anew: Compile it although it was compiled before.
 
     Raises:
         KubeV6Error: It does not compile.
     """
-    results = cache_dir() / "results" / name
-    cache = cache_dir() / "go-build"
-    results.mkdir(parents=True, exist_ok=True)
-    cache.mkdir(parents=True, exist_ok=True)
-    toolchain.run(
-        tools.image,
-        ["sh", "-euc", COMPILE_PROGRAM, "compile", name],
-        name=f"compile {name}",
-        mounts={cache: "/cache", results: "/results"},
-        read_only={directory: "/program"},
-        environment={"GOCACHE": "/cache", "CGO_ENABLED": "0", "GOFLAGS": "-mod=mod", "GOPROXY": "off"},
-        as_caller=True,
-        deadline=600,
-    )
-    return results / name
+    key = results.key_of(docker_build.directory_digest(directory), tools.identity, tools.go, COMPILE_PROGRAM)
+    with exclusive(cache_dir() / "results" / f".{name}.lock", what=f"compilation of {name}"):
+        kept = None if anew else results.find(name, key)
+        if kept is not None:
+            return kept.programs[name]
+        with results.unfinished(name) as made:
+            toolchain.run(
+                tools.image,
+                ["sh", "-euc", COMPILE_PROGRAM, "compile", name],
+                name=f"compile {name}",
+                mounts={go_cache.go_cache(): "/cache", made: "/results"},
+                read_only={directory: "/program"},
+                environment={"GOCACHE": "/cache", "CGO_ENABLED": "0", "GOFLAGS": "-mod=mod", "GOPROXY": "off"},
+                as_caller=True,
+                deadline=600,
+            )
+            return results.keep(name, key, made, (name,)).programs[name]
 
 
 def _first(tree: Path, places: Sequence[str]) -> str:
@@ -233,8 +271,8 @@ def _first(tree: Path, places: Sequence[str]) -> str:
     raise KubeV6Error(f"{tree}: has no {' and no '.join(places)}", todo="this tree's layout is not known here")
 
 
-def _need_space(cache: Path) -> None:
-    wanted = SPACE_WARM if cache.exists() and any(cache.iterdir()) else SPACE_COLD
+def _need_space(cache: Path, *, anew: bool) -> None:
+    wanted = SPACE_WARM if not anew and cache.exists() and any(cache.iterdir()) else SPACE_COLD
     cache_dir().mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(cache_dir()).free
     if free < wanted:

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import docker.errors
 import requests
+from pydantic import TypeAdapter, ValidationError
 
 from configs.errors import KubeV6Error
 from configs.manifest import ImageEntry
-from tasks.build import compile
-from tasks.build.toolchain import Toolchain, context_of
+from tasks.build import compile, results
+from tasks.build.toolchain import RECIPE, Toolchain, context_of, write_whole
 from tasks.docker import build as docker_build
 from tasks.docker import container_engine
 from tasks.docker.pull import pull
@@ -30,6 +31,7 @@ from tasks.store import Store
 IMAGES = REPO / "build" / "images"
 COREDNS = "coredns/coredns"
 STAND_IN = "cluster-dns-stand-in"
+_BUILT = TypeAdapter(dict[str, ImageEntry])
 
 
 def build(
@@ -40,8 +42,9 @@ def build(
     *,
     files: Mapping[str, Path] | None = None,
     stand_in_for: str = "",
+    anew: bool = False,
 ) -> ImageEntry:
-    """Build one image and keep it in the store.
+    """Build one image and keep it in the store; one that was built of the same before, and is there, is taken.
 
     Args:
         name: Name of the image and of its directory in ``build/images``.
@@ -50,16 +53,24 @@ def build(
         store: Where it is kept.
         files: What its Dockerfile copies, by name.
         stand_in_for: What it takes the place of; empty for the real thing.
+        anew: Build it although it was built before.
 
     Raises:
         KubeV6Error: The build failed, or the store cannot be written.
     """
     # What two builds have in common is kept by the engine as steps of the first, and goes when that is removed.
-    with step(name, "image") as shown, exclusive(cache_dir() / "images" / f"{name}.lock"):
+    with step(name, "image") as shown, exclusive(cache_dir() / "images" / f"{name}.lock", what=f"image {name}:{tag}"):
         recipe = IMAGES / name / "Dockerfile"
+        content = {"Dockerfile": recipe, **(files or {})}
+        key = _key(name, tag, content, tools, stand_in_for)
+        record = cache_dir() / "images" / f"{name}.json"
+        known = {each: entry for each, entry in _built(record).items() if store.has_image(entry.digest)}
+        if key in known and not anew:
+            shown.ended_as(f"{name}:{tag} is in the store")
+            return known[key]
         # The engine's copy is only on its way to the store.
         reference = f"kubev6/{name}:{tag}.{os.getpid()}"
-        with context_of({"Dockerfile": recipe, **(files or {})}) as context:
+        with context_of(content) as context:
             docker_build.build(
                 container_engine.client(),
                 reference,
@@ -67,20 +78,23 @@ def build(
                 inputs=hashlib.sha256(recipe.read_bytes()).hexdigest(),
                 arguments={"TOOLCHAIN": tools.image},
                 shown=shown,
+                anew=anew,
             )
         shown.progress("storing")
         entry = _keep(reference, name, tag, store, shown, stand_in_for=stand_in_for)
         container_engine.client().images.remove(reference)
+        write_whole(record, _BUILT.dump_json({**known, key: entry}, indent=1).decode())
         return entry
 
 
-def cluster_dns(coredns: str | None, tools: Toolchain, store: Store) -> ImageEntry:
+def cluster_dns(coredns: str | None, tools: Toolchain, store: Store, *, anew: bool = False) -> ImageEntry:
     """CoreDNS's own image where a registry gives it out, else our stand-in for it, which says so.
 
     Args:
         coredns: Tag of CoreDNS's image; None to take the stand-in at once.
         tools: What the stand-in is made with.
         store: Where the image is kept.
+        anew: Build the stand-in although it was built before.
 
     Raises:
         KubeV6Error: The stand-in could not be built.
@@ -92,10 +106,12 @@ def cluster_dns(coredns: str | None, tools: Toolchain, store: Store) -> ImageEnt
                 return _keep(f"{COREDNS}:{coredns}", "coredns", coredns, store, shown)
             shown.ended_as(f"not to be had ({refused}); {STAND_IN} takes its place")
     version = debian_tag(tools.version_of("dnsmasq-base"))
-    return build_program(STAND_IN, tools, store, prefix=f"{version}-", stand_in_for="CoreDNS")
+    return build_program(STAND_IN, tools, store, prefix=f"{version}-", stand_in_for="CoreDNS", anew=anew)
 
 
-def build_program(name: str, tools: Toolchain, store: Store, *, prefix: str = "", stand_in_for: str = "") -> ImageEntry:
+def build_program(
+    name: str, tools: Toolchain, store: Store, *, prefix: str = "", stand_in_for: str = "", anew: bool = False
+) -> ImageEntry:
     """Compile a program of our own and build its image.
 
     Args:
@@ -104,14 +120,15 @@ def build_program(name: str, tools: Toolchain, store: Store, *, prefix: str = ""
         store: Where the image is kept.
         prefix: What its tag starts with; a digest of its sources follows.
         stand_in_for: What it takes the place of; empty for the real thing.
+        anew: Compile and build it although that was done before.
 
     Raises:
         KubeV6Error: It does not compile, the build failed, or the store cannot be written.
     """
     directory = IMAGES / name
     tag = f"{prefix}{docker_build.directory_digest(directory)[:12]}"
-    files = {name: compile.compile_program(directory, name, tools)}
-    return build(name, tag, tools, store, files=files, stand_in_for=stand_in_for)
+    files = {name: compile.compile_program(directory, name, tools, anew=anew)}
+    return build(name, tag, tools, store, files=files, stand_in_for=stand_in_for, anew=anew)
 
 
 def debian_tag(version: str) -> str:
@@ -123,6 +140,21 @@ def keep_pulled(reference: str, store: Store, shown: Step) -> ImageEntry:
     """Keep an image that the engine holds, under its own last name and tag."""
     repository, _, tag = reference.rpartition(":")
     return _keep(reference, repository.rpartition("/")[2], tag, store, shown)
+
+
+def _key(name: str, tag: str, content: Mapping[str, Path], tools: Toolchain, stand_in_for: str) -> str:
+    """sha256 of everything that decides the bytes of an image."""
+    digests = {each: hashlib.sha256(path.read_bytes()).hexdigest() for each, path in content.items()}
+    recipe = docker_build.directory_digest(RECIPE)
+    return results.key_of(name, tag, digests, recipe, tools.identity, tools.platform, stand_in_for)
+
+
+def _built(record: Path) -> dict[str, ImageEntry]:
+    """What was built before, by key."""
+    try:
+        return _BUILT.validate_json(record.read_bytes())
+    except (OSError, ValidationError):
+        return {}
 
 
 def _keep(reference: str, name: str, tag: str, store: Store, shown: Step, *, stand_in_for: str = "") -> ImageEntry:

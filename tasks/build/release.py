@@ -8,33 +8,40 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from configs.errors import ConfigError
+from configs.errors import ConfigError, KubeV6Error
 from configs.manifest import NODE_BINARIES, BinaryEntry, ImageEntry, Manifest, SourceEntry
 from configs.schema import Build, Release
 from configs.versions import image_name, image_tag
-from tasks.build import compile, compiler, images, toolchain
+from tasks.build import compile, compiler, images, results, toolchain
+from tasks.build.compile import Reported
 from tasks.build.compiler import Compiler
+from tasks.build.refresh import Refresh, again
+from tasks.build.results import Compiled
 from tasks.build.toolchain import Toolchain
 from tasks.docker import build as docker_build
-from tasks.exclusive import exclusive
+from tasks.exclusive import exclusive, holder
 from tasks.fetch.fetch import fetch_cni
 from tasks.fetch.fetch_image import fetch_image, name_of
 from tasks.fetch.mirror import Mirror
+from tasks.in_use import in_use
 from tasks.paths import REPO, cache_dir
 from tasks.series import debian_source, series, series_file, series_source
-from tasks.series.check_out import check_out
+from tasks.series.check_out import check_out, check_out_beside, keep_generated, take_over
 from tasks.series.series import Picked
 from tasks.series.series_file import DebianSeries, Series
 from tasks.series.source import Source
 from tasks.steps import step
-from tasks.store import Store
+from tasks.store import DISK_ERRORS, Store
 
+log = logging.getLogger("kubev6.build")
 CONTROL_PLANE = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
 CLUSTER_DNS = ("coredns", "k8s-dns-kube-dns")
 """What the name of an image that answers as cluster DNS begins with."""
@@ -46,7 +53,7 @@ def build_release(
     store: Store,
     sources: Mapping[str, str] | None = None,
     mirror: Mirror | None = None,
-    anew: bool = False,
+    refresh: Refresh = "",
 ) -> Manifest:
     """Build a release from source and keep it in the store, or take it from there.
 
@@ -55,7 +62,7 @@ def build_release(
         store: Where it is kept, and looked for first.
         sources: Other places for the remotes of its series, by name: a URL, a repository's directory or a bundle.
         mirror: Where other projects' images and CNI plugins are read from; None for their publishers.
-        anew: Make it even if the store has it.
+        refresh: Which stage is made again although its result is here, or all of them.
 
     Returns:
         Its manifest, the current one of this release from now on.
@@ -65,23 +72,54 @@ def build_release(
     """
     if release.build is None:
         raise ConfigError(f"release {release.name} says nothing to build it from", todo="fetch it instead")
-    wanted = release.build
+    with in_use(f"build of {release.name}"), _caching():
+        return _build_release(release, release.build, store, sources, mirror, refresh)
+
+
+@contextmanager
+def _caching() -> Iterator[None]:
+    """What the disk refuses in this context is one line."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        raise KubeV6Error(
+            f"the cache {cache_dir()} cannot be written: {error.strerror}",
+            todo="make room (kubev6 cache prune), or set KUBEV6_CACHE to a directory on a larger disk",
+        ) from None
+
+
+def _build_release(
+    release: Release,
+    wanted: Build,
+    store: Store,
+    sources: Mapping[str, str] | None,
+    mirror: Mirror | None,
+    refresh: Refresh,
+) -> Manifest:
     patches = series_file.load(wanted.series)
-    tree = _source(wanted, patches, sources)
-    picked = series.pick(patches, tree)
+    tree = _source(wanted, patches, sources, anew=again(refresh, "source"))
+    picked = series.pick(patches, tree, anew=again(refresh, "series"))
     # Which image a tag stands for is known to the engine alone.
     other = compiler.named(wanted.toolchain.image) if wanted.toolchain else None
     known = toolchain.recorded()
+    anew = again(refresh, "compile", "images")
     if known is not None and not anew:
         kept = _kept(release, picked, known, other or compiler.debian(known), store)
         if kept is not None:
             return kept
     tools = toolchain.ready()
     go = other or compiler.debian(tools)
-    with exclusive(cache_dir() / "worktree" / f".{patches.name}.lock"):
+    lock = cache_dir() / "worktree" / f".{patches.name}.lock"
+
+    def busy() -> None:
+        log.warning("series %s is being built: %s; waiting for it to end", patches.name, holder(lock))
+
+    with exclusive(lock, on_wait=busy, what=f"build of {release.name}"):
         # Another process may have made it while this one waited; or the toolchain came out as it was before.
         kept = None if anew else _kept(release, picked, tools, go, store)
-        return kept or _build(release, tree, picked, tools, go, store, mirror)
+        return kept or _build(release, tree, picked, tools, go, store, mirror, refresh)
 
 
 def companions(release: Release) -> tuple[str, ...]:
@@ -118,15 +156,15 @@ def release_key(release: Release, picked: Picked, tools: Toolchain, go: Compiler
     return hashlib.sha256(json.dumps(inputs, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def _source(wanted: Build, patches: Series, sources: Mapping[str, str] | None) -> Source:
+def _source(wanted: Build, patches: Series, sources: Mapping[str, str] | None, *, anew: bool) -> Source:
     if wanted.source is None or (sources and isinstance(patches, DebianSeries)):  # which has no remotes, as it will say
-        return series_source.obtain(patches, sources=sources)
+        return series_source.obtain(patches, sources=sources, anew=anew)
     if not isinstance(patches, DebianSeries):
         raise ConfigError(
             f"{patches.path}: names its own base and remotes, but the release has a source too",
             todo="take build.source out of the release",
         )
-    return debian_source.obtain(wanted.source.debian.package, wanted.source.debian.version)
+    return debian_source.obtain(wanted.source.debian.package, wanted.source.debian.version, anew=anew)
 
 
 def _kept(release: Release, picked: Picked, tools: Toolchain, go: Compiler, store: Store) -> Manifest | None:
@@ -139,6 +177,27 @@ def _kept(release: Release, picked: Picked, tools: Toolchain, go: Compiler, stor
     return found
 
 
+def _compilation(
+    tree: Source, picked: Picked, version: str, tools: Toolchain, go: Compiler, *, anew: bool
+) -> Callable[[], Compiled]:
+    """What compiles a series, or takes what was compiled of it; its tree is checked out already."""
+    reported = Reported(version, picked.commit, tree.timestamp)
+    key = compile.compile_key(picked.tree, reported, tools, go)
+    kept = None if anew else results.find(picked.series, key)
+    if kept is not None:
+        return lambda: kept
+    place = check_out_beside(picked, tree) if anew else check_out(picked, tree)
+
+    def compiled() -> Compiled:
+        done = compile.compile_tree(place, series=picked.series, key=key, reported=reported, compiler=go, anew=anew)
+        if anew:
+            take_over(picked)
+        keep_generated(picked, tree)
+        return done
+
+    return compiled
+
+
 def _build(
     release: Release,
     tree: Source,
@@ -147,22 +206,14 @@ def _build(
     go: Compiler,
     store: Store,
     mirror: Mirror | None,
+    refresh: Refresh,
 ) -> Manifest:
-    place = check_out(picked, tree)
     version = compile.version_stamp(release.kubernetes, picked.series, picked.tree)
-
-    def compiled() -> dict[str, Path]:
-        return compile.compile_tree(
-            place,
-            series=picked.series,
-            version=version,
-            commit=picked.commit,
-            timestamp=tree.timestamp,
-            compiler=go,
-        )
+    compiled = _compilation(tree, picked, version, tools, go, anew=again(refresh, "compile"))
+    images_anew = again(refresh, "images")
 
     def ours(name: str, tag: str, files: Mapping[str, Path] | None = None) -> ImageEntry:
-        entry = images.build(name, tag, tools, store, files=files)
+        entry = images.build(name, tag, tools, store, files=files, anew=images_anew)
         return entry.model_copy(update={"name": image_name(name, release.kubernetes)})
 
     others = {name_of(reference): reference for reference in companions(release)}
@@ -171,19 +222,19 @@ def _build(
     try:
         plugins = [pool.submit(fetch_cni, release.cni, store=store, mirror=mirror)] if release.cni else []
         beside: list[Future[ImageEntry]] = [
-            *(pool.submit(fetch_image, reference, store, mirror) for reference in others.values()),
-            pool.submit(images.build_program, "probe", tools, store),
+            *(pool.submit(fetch_image, reference, store, mirror, anew=images_anew) for reference in others.values()),
+            pool.submit(images.build_program, "probe", tools, store, anew=images_anew),
         ]
         if image_name("etcd", release.kubernetes) not in others:
             beside.append(pool.submit(ours, "etcd", images.debian_tag(tools.version_of("etcd-server"))))
         if not any(name.startswith(CLUSTER_DNS) for name in others):
-            beside.append(pool.submit(images.cluster_dns, release.images.coredns, tools, store))
+            beside.append(pool.submit(images.cluster_dns, release.images.coredns, tools, store, anew=images_anew))
         # An image that fails in the first minute is not kept secret until the compilation ends.
         under_way: list[Future[Any]] = [compiling, *plugins, *beside]
         for future in wait(under_way, return_when=FIRST_EXCEPTION).done:
             future.result()
-        programs = compiling.result()
-        beside.append(pool.submit(ours, "pause", compile.pause_version(place), {"pause": programs["pause"]}))
+        programs = compiling.result().programs
+        beside.append(pool.submit(ours, "pause", compiling.result().pause, {"pause": programs["pause"]}))
         for name in CONTROL_PLANE:
             beside.append(pool.submit(ours, name, image_tag(version), {name: programs[name]}))
         binaries = []

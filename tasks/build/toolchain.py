@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
+import docker
 import docker.errors
 import requests
 from docker.models.containers import Container
@@ -25,6 +26,7 @@ from docker.models.containers import Container
 from configs.errors import KubeV6Error
 from tasks.docker import base_image, container_engine
 from tasks.docker import build as docker_build
+from tasks.exclusive import exclusive
 from tasks.paths import REPO, cache_dir
 from tasks.ssh.command_log import ran
 from tasks.steps import step
@@ -70,9 +72,9 @@ class Toolchain:
 def recorded() -> Toolchain | None:
     """The toolchain that was made here last from the recipe as it stands, without asking Docker; else None."""
     try:
-        kept = json.loads(_record().read_text())
+        kept = json.loads(record_file().read_text())
         return Toolchain(kept["image"], kept["go"], tuple(kept["packages"]))
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
@@ -83,29 +85,44 @@ def ready() -> Toolchain:
         KubeV6Error: The engine or the package mirror cannot be reached, or a package is missing there.
     """
     client = container_engine.client()
-    known = recorded()
-    if known is not None:
-        try:
-            client.images.get(known.image)
+    if (known := recorded()) is not None and _holds(client, known.image):
+        return known
+    # Outside the directory of the records, so that it stays when they are removed.
+    with exclusive(cache_dir() / "toolchain.lock", what="toolchain image"):
+        if (known := recorded()) is not None and _holds(client, known.image):  # the one before us has made it
             return known
-        except docker.errors.ImageNotFound:
-            pass
+        return _make(client)
+
+
+def reference() -> str:
+    """What the image of the recipe as it stands is called."""
+    return f"kubev6/toolchain:{docker_build.directory_digest(RECIPE)[:12]}"
+
+
+def _holds(client: docker.DockerClient, image: str) -> bool:
+    try:
+        client.images.get(image)
+    except docker.errors.ImageNotFound:
+        return False
+    return True
+
+
+def _make(client: docker.DockerClient) -> Toolchain:
     with step("build", "toolchain image") as shown:
-        inputs = docker_build.directory_digest(RECIPE)
-        reference = f"kubev6/toolchain:{inputs[:12]}"
+        inputs, image = docker_build.directory_digest(RECIPE), reference()
         base = base_image.base_image()
         with docker_build.directory_context(RECIPE) as context:
-            docker_build.build(client, reference, context, inputs=inputs, arguments={"BASE": base}, shown=shown)
+            docker_build.build(client, image, context, inputs=inputs, arguments={"BASE": base}, shown=shown)
         lines: list[str] = []
         run(
-            reference,
+            image,
             ["sh", "-c", "go version; dpkg-query --show --showformat '${Package}=${Version}\\n' | sort"],
             name="toolchain versions",
             deadline=60,
             on_line=lines.append,
         )
-        made = Toolchain(reference, " ".join(lines[0].split()[2:]), tuple(lines[1:]))
-        write_whole(_record(), json.dumps(asdict(made), indent=1))
+        made = Toolchain(image, " ".join(lines[0].split()[2:]), tuple(lines[1:]))
+        write_whole(record_file(), json.dumps(asdict(made), indent=1))
         shown.ended_as(f"{made.go}, {len(made.packages)} packages")
     return made
 
@@ -260,5 +277,6 @@ def _lines(output: Iterable[bytes]) -> Iterable[str]:
         yield rest.decode(errors="replace")
 
 
-def _record() -> Path:
+def record_file() -> Path:
+    """Where it is written down what the toolchain of the recipe as it stands came to hold."""
     return cache_dir() / "toolchain" / f"{docker_build.directory_digest(RECIPE)}.json"

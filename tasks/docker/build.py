@@ -79,6 +79,7 @@ def build(
     shown: Step,
     target: str = "",
     arguments: Mapping[str, str] | None = None,
+    anew: bool = False,
 ) -> None:
     """Build an image.
 
@@ -90,6 +91,7 @@ def build(
         shown: Step that hears how far it is.
         target: Stage of the Dockerfile to stop at; the last one when empty.
         arguments: Build arguments.
+        anew: Take nothing from builds before.
 
     Raises:
         KubeV6Error: The build failed; its last lines are the detail.
@@ -108,6 +110,7 @@ def build(
             network_mode="host",
             rm=True,
             forcerm=True,
+            nocache=anew,
             decode=True,
             **extra,
         )

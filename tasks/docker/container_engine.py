@@ -86,6 +86,19 @@ def client() -> docker.DockerClient:
     return connected
 
 
+def running() -> docker.DockerClient | None:
+    """A client connected to the engine if that runs and may be used; it is not started."""
+    address = os.environ.get("DOCKER_HOST") or f"unix://{DEFAULT_SOCKET}"
+    try:
+        if address.startswith("unix://") and not _answers(Path(address.removeprefix("unix://"))):
+            return None
+        connected = docker.from_env(timeout=int(API_TIMEOUT))
+        connected.ping()
+    except (KubeV6Error, docker.errors.DockerException, requests.RequestException):
+        return None
+    return connected
+
+
 def ask(what: str, action: Callable[[], R]) -> R:
     """Do something with the engine; what it refuses becomes an error that a person can read.
 

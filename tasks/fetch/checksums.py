@@ -60,6 +60,21 @@ def find(store: Store, address: str) -> Record | None:
     return _read(file_of(store)).get(address)
 
 
+def digests(store: Store) -> frozenset[str]:
+    """The sha256 of every file that was downloaded, and of every blob of every image.
+
+    Raises:
+        KubeV6Error: The records cannot be read.
+    """
+    found = set()
+    for record in _read(file_of(store)).values():
+        found.add(record.sha256)
+        if record.manifest:
+            blobs = [record.manifest, *(digest for digest, _ in store.image_blobs(record.manifest))]
+            found.update(digest.removeprefix("sha256:") for digest in blobs)
+    return frozenset(found)
+
+
 def remember(store: Store, address: str, sha256: str, size: int, checked: str, *, manifest: str = "") -> None:
     """Keep what was downloaded. That it was first seen earlier, with the same checksum, is kept as well.
 

@@ -12,24 +12,26 @@ from typing import Any
 
 from configs.errors import KubeV6Error
 from configs.manifest import BinaryEntry, Manifest, SourceEntry
-from configs.schema import CniPlugins, Release
+from configs.schema import CniPlugins, Fetch, Release
 from tasks.fetch import cni
 from tasks.fetch.fetch_file import fetch_file, held_file
 from tasks.fetch.fetch_image import fetch_image, held_image
 from tasks.fetch.mirror import Mirror, path_of_file, path_of_image
+from tasks.in_use import in_use
 from tasks.store import Store
 
 PARALLEL = 4
 """Files and images that are fetched at a time."""
 
 
-def fetch_release(release: Release, *, store: Store, mirror: Mirror | None = None) -> Manifest:
+def fetch_release(release: Release, *, store: Store, mirror: Mirror | None = None, anew: bool = False) -> Manifest:
     """Fetch what a release file says and keep it in the store. What is there already is not fetched.
 
     Args:
         release: The release; its ``fetch`` and ``cni`` parts are used.
         store: Where it is kept, and looked for first.
         mirror: Where the addresses are read from; None for their publishers.
+        anew: Fetch also what is there.
 
     Raises:
         KubeV6Error: There is nothing to fetch, the network or mirror does not give it, or a checksum is wrong. What
@@ -37,27 +39,32 @@ def fetch_release(release: Release, *, store: Store, mirror: Mirror | None = Non
     """
     if release.fetch is None:
         raise KubeV6Error(f"release {release.name} has no download address", todo="build it instead")
+    with in_use(f"fetch of {release.name}"):
+        return _fetch_release(release, release.fetch, store, mirror, anew=anew)
+
+
+def _fetch_release(release: Release, wanted: Fetch, store: Store, mirror: Mirror | None, *, anew: bool) -> Manifest:
     key = fetch_key(release)
-    kept = store.find(release.name, key)
+    kept = None if anew else store.find(release.name, key)
     if kept is not None and not store.check(kept):
         store.write(kept)
         return kept
     _refuse_missing(release, store, mirror)
-    names = sorted(release.fetch.binaries)
+    names = sorted(wanted.binaries)
     with ThreadPoolExecutor(PARALLEL, thread_name_prefix="fetch") as pool:
         files = [
-            pool.submit(fetch_file, release.fetch.binaries[name], name=name, store=store, mirror=mirror)
+            pool.submit(fetch_file, wanted.binaries[name], name=name, store=store, mirror=mirror, anew=anew)
             for name in names
         ]
-        plugins = [pool.submit(fetch_cni, release.cni, store=store, mirror=mirror)] if release.cni else []
-        pulled = [pool.submit(fetch_image, reference, store, mirror) for reference in release.fetch.images]
+        plugins = [pool.submit(fetch_cni, release.cni, store=store, mirror=mirror, anew=anew)] if release.cni else []
+        pulled = [pool.submit(fetch_image, reference, store, mirror, anew=anew) for reference in wanted.images]
         _finish([*files, *plugins, *pulled])
     manifest = Manifest(
         name=release.name,
         version=f"v{release.kubernetes.removeprefix('v')}",
         key=key,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        source=SourceEntry(kind="fetched", origin=release.fetch.binaries[names[0]].url),
+        source=SourceEntry(kind="fetched", origin=wanted.binaries[names[0]].url),
         binaries=tuple(
             BinaryEntry(name=name, sha256=file.sha256, size=file.size, checked=file.checked)
             for name, file in zip(names, (each.result() for each in files), strict=True)
@@ -76,14 +83,16 @@ def fetch_key(release: Release) -> str:
     return hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()
 
 
-def fetch_cni(wanted: CniPlugins, *, store: Store, mirror: Mirror | None = None) -> tuple[BinaryEntry, ...]:
+def fetch_cni(
+    wanted: CniPlugins, *, store: Store, mirror: Mirror | None = None, anew: bool = False
+) -> tuple[BinaryEntry, ...]:
     """Fetch the CNI plugins and keep those that nodes need.
 
     Raises:
         KubeV6Error: As :func:`fetch_file`; or the archive is none, or lacks one.
     """
     name = f"cni-plugins {wanted.version}"
-    archive = fetch_file(wanted, name=name, store=store, mirror=mirror)
+    archive = fetch_file(wanted, name=name, store=store, mirror=mirror, anew=anew)
     return cni.keep_plugins(store.blob(archive.sha256), store, name=f"{name}: {wanted.url}", checked=archive.checked)
 
 

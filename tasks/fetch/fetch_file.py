@@ -33,7 +33,9 @@ class FetchedFile:
     checked: str
 
 
-def fetch_file(wanted: Download, *, name: str, store: Store, mirror: Mirror | None = None) -> FetchedFile:
+def fetch_file(
+    wanted: Download, *, name: str, store: Store, mirror: Mirror | None = None, anew: bool = False
+) -> FetchedFile:
     """Fetch one file into the store, unless it is there.
 
     Args:
@@ -41,14 +43,15 @@ def fetch_file(wanted: Download, *, name: str, store: Store, mirror: Mirror | No
         name: What it is, for messages.
         store: Where it is kept.
         mirror: Where the address is read from; None for its publisher.
+        anew: Fetch it although it is there.
 
     Raises:
         KubeV6Error: It cannot be had, or has another checksum than it must have.
     """
-    if held := held_file(wanted, store):
+    if not anew and (held := held_file(wanted, store)):
         return held
     with step(name, "download") as shown, alone(wanted.url, shown.progress):
-        if held := held_file(wanted, store):  # the one before us has fetched it
+        if not anew and (held := held_file(wanted, store)):  # the one before us has fetched it
             shown.ended_as("fetched by another run")
             return held
         known, checked = _known(wanted, name, store, mirror, shown.progress)

@@ -18,6 +18,7 @@ from tasks.paths import cache_dir, cluster_dir
 from tasks.ssh.connection import connect
 from tasks.ssh.endpoint import Endpoint
 from tasks.store import Store
+from tasks.verified import Verified
 
 HOUR = 3600
 
@@ -67,10 +68,17 @@ def _executable(manifest: Manifest, store: Store) -> Path:
     """The release's kubectl as a file that can be run; blobs of the store are not executable."""
     entry = manifest.binary("kubectl")
     program = cache_dir() / "bin" / f"kubectl-{entry.sha256[:12]}"
-    if not program.exists():
+    verified = Verified(program.with_name("verified.json"))
+    if verified.fault(program, entry.sha256):
         program.parent.mkdir(parents=True, exist_ok=True)
         temporary = program.with_name(f".{program.name}-{os.getpid()}")
-        shutil.copyfile(store.blob(f"sha256:{entry.sha256}"), temporary)
+        kept = store.blob(entry.sha256)
+        if fault := store.fault(entry.sha256, entry.size):
+            raise KubeV6Error(
+                f"the kubectl of {manifest.name} {manifest.version}: {kept}: {fault}",
+                todo="kubev6 deploy makes the release whole again",
+            )
+        shutil.copyfile(kept, temporary)
         temporary.chmod(0o755)
         temporary.replace(program)
     return program

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import re
 import shutil
@@ -27,12 +28,14 @@ from tasks.build import toolchain
 from tasks.build.toolchain import Toolchain
 from tasks.exclusive import exclusive
 from tasks.paths import REPO, cache_dir
+from tasks.replace import replace_directory
 from tasks.series.build_file import describe
 from tasks.series.patch_header import read_header
-from tasks.series.repository import COMMITTER, commit_all, commit_index, create_repository
+from tasks.series.repository import COMMITTER, commit_all, commit_index, create_repository, kind_of
 from tasks.series.source import Source
 from tasks.steps import Step, step
 
+log = logging.getLogger("kubev6.series")
 OVERLAY = REPO / "build" / "overlay"
 PATCH_BRANCH = "patches"
 TRAILER = "Patch-Name"
@@ -82,17 +85,30 @@ def find(package: str, version: str | None) -> Source | None:
             kept = json.loads((path / ".git" / _INPUTS).read_text())
         except (OSError, ValueError):
             continue
-        if kept["overlay"] == _overlay_digest(package):
-            return _source(package, kept["version"], path, kept["base"], kept["timestamp"])
+        if kept["overlay"] != _overlay_digest(package):
+            continue
+        found_here = _source(package, kept["version"], path, kept["base"], kept["timestamp"])
+        if _has_its_commits(found_here):
+            return found_here
+        log.warning("the repository %s has lost commits; it is made again", path)
     return None
 
 
-def obtain(package: str, version: str | None = None) -> Source:
+def _has_its_commits(source: Source) -> bool:
+    try:
+        repo = source.open()
+        return all(kind_of(repo, f"{each}^{{tree}}") == "tree" for each in (source.base, PATCH_BRANCH))
+    except (git.GitError, OSError):
+        return False
+
+
+def obtain(package: str, version: str | None = None, *, anew: bool = False) -> Source:
     """The repository of a source package, made from the archive when it is not there yet.
 
     Args:
         package: Source package name.
         version: Exact Debian version; when None what is unpacked here already, else what the archive offers.
+        anew: Get it from the archive although it is here.
 
     Raises:
         KubeV6Error: The archive cannot be reached or does not have it, or a patch of it does not apply.
@@ -100,7 +116,7 @@ def obtain(package: str, version: str | None = None) -> Source:
     """
     overlays = read_overlays(package)
     with exclusive(_sources() / f".{package}.lock"):
-        known = find(package, version)
+        known = None if anew else find(package, version)
         if known is not None:
             return known
         tools = toolchain.ready()
@@ -175,9 +191,8 @@ def _make(package: str, version: str | None, overlays: tuple[Overlay, ...], tool
         (tree / ".git" / _INPUTS).write_text(json.dumps(inputs))
         repo.close()
         place = _sources() / f"{package}-{version}"
-        if place.exists():
-            shutil.rmtree(place)
-        tree.rename(place)
+        with exclusive(place.with_name(f".{place.name}.lock"), what="source"):
+            replace_directory(tree, place)
     return _source(package, version, place, base, timestamp)
 
 

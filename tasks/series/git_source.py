@@ -19,6 +19,7 @@ import git
 from configs.errors import ConfigError, KubeV6Error
 from tasks.exclusive import exclusive
 from tasks.paths import cache_dir
+from tasks.replace import remove, replace_directory
 from tasks.series import git_fetch
 from tasks.series.git_remote import Place, locate, read_bundle
 from tasks.series.repository import (
@@ -52,13 +53,17 @@ class _Wanted:
     refs: tuple[str, ...] = ()
 
 
-def obtain(series: GitSeries, *, sources: Mapping[str, str] | None = None, onto: str | None = None) -> Source:
+def obtain(
+    series: GitSeries, *, sources: Mapping[str, str] | None = None, onto: str | None = None, anew: bool = False
+) -> Source:
     """Have the base and all commits of a series at hand; what is here already is not fetched again.
 
     Args:
         series: The series.
         sources: Other places for its remotes, by name: a URL, a repository's directory or a bundle.
         onto: Take this as the base instead of the series' own: a commit id or a ref of the base's remote.
+        anew: Get them although they are here. What other series have of the same project they get again when they
+            are built.
 
     Raises:
         ConfigError: ``sources`` names a remote that the series does not have.
@@ -66,16 +71,21 @@ def obtain(series: GitSeries, *, sources: Mapping[str, str] | None = None, onto:
     """
     places = _places(series, sources or {})
     name = _name_of(series.remotes[series.base.remote].url)
-    repository = _repositories() / _directory_of(series.remotes[series.base.remote].url)
-    with exclusive(repository.with_name(f".{repository.name}.lock")):
-        if not (repository / ".git" / "info" / "attributes").exists():
-            create_repository(repository, committed=0)
-        need_merge_tree(open_repository(repository))
+    repository = _repositories() / directory_of(series.remotes[series.base.remote].url)
+    with exclusive(repository.with_name(f".{repository.name}.lock"), what=f"commits of {series.name}"):
+        filled = repository.with_name(f".{repository.name}.anew") if anew else repository
+        if anew:
+            remove(filled)
+        if not (filled / ".git" / "info" / "attributes").exists():
+            create_repository(filled, committed=0)
+        need_merge_tree(open_repository(filled))
         with step(series.name, "commits") as shown:
-            gathering = _Gathering(series, places, repository, shown)
+            gathering = _Gathering(series, places, filled, shown, anew=anew)
             base = gathering.have_all(onto)
             shown.ended_as(gathering.outcome())
-    commit = read_commit(gathering.repo, base)
+        if anew:
+            replace_directory(filled, repository)
+        commit = read_commit(open_repository(repository, borrowed=gathering.borrowed), base)
     return Source(
         name=name,
         version=base[:10],
@@ -109,11 +119,14 @@ class _Gathering:
         borrowed: Object directories that are read where they are; none while our own repository holds everything.
     """
 
-    def __init__(self, series: GitSeries, places: Mapping[str, Place], repository: Path, shown: Step) -> None:
+    def __init__(
+        self, series: GitSeries, places: Mapping[str, Place], repository: Path, shown: Step, *, anew: bool
+    ) -> None:
         self.series = series
         self.places = places
         self.repository = repository
         self.shown = shown
+        self.anew = anew
         self.borrowed: list[Path] = []
         self.repo = open_repository(repository)
         self._fetched = 0
@@ -220,7 +233,7 @@ class _Gathering:
         with bundle.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         objects = _repositories() / "bundles" / digest
-        if not objects.exists():
+        if self.anew or not objects.exists():
             self.shown.progress(f"unpacking {bundle.name}")
             unfinished = objects.with_name(f".{digest}")
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -239,7 +252,7 @@ class _Gathering:
                 raise KubeV6Error(
                     f"{place}: cannot be unpacked: {first_words(error)}", todo="make it anew with git bundle create"
                 ) from None
-            unfinished.rename(objects)
+            replace_directory(unfinished, objects)
         self._borrow([objects])
 
     def _borrow_repositories(self) -> None:
@@ -340,7 +353,8 @@ def _name_of(url: str) -> str:
     return url.rstrip("/").removesuffix(".git").rsplit("/", 1)[-1].rsplit(":", 1)[-1]
 
 
-def _directory_of(url: str) -> str:
+def directory_of(url: str) -> str:
+    """The name that our repository of a project has, whose base is at an address."""
     return f"{re.sub(r'[^A-Za-z0-9.-]', '-', _name_of(url))}-{hashlib.sha256(url.encode()).hexdigest()[:8]}"
 
 

@@ -27,6 +27,7 @@ from tasks.series.repository import (
     Commit,
     MissingObjectError,
     as_input,
+    kind_of,
     listed,
     read_commit,
     read_object,
@@ -119,11 +120,16 @@ class ConflictError(KubeV6Error):
         self.conflicts = conflicts
 
 
-def pick(series: Series, source: Source) -> Picked:
+def pick(series: Series, source: Source, *, anew: bool = False) -> Picked:
     """Cherry-pick a series onto its source's base. Doing it again gives the same ids, and is quick.
 
     A patch whose change the base holds already is dropped, and reported as such. No working tree and no index are
     touched: what came of it is a few commits, or nothing.
+
+    Args:
+        series: The series.
+        source: What it is picked onto.
+        anew: Pick it although that was done before.
 
     Raises:
         ConfigError: The series is for another source, or names a patch that the source does not have.
@@ -140,9 +146,8 @@ def pick(series: Series, source: Source) -> Picked:
     identity = hashlib.sha256("\n".join(inputs).encode()).hexdigest()
     done = f"refs/kubev6/picked/{identity}"
     with exclusive(source.repository.with_name(f".{source.repository.name}.lock")):
-        if repo.git.for_each_ref(done):
-            commit = str(repo.git.rev_parse(done))
-        else:
+        commit = "" if anew else _picked_before(repo, done)
+        if not commit:
             with step(series.name, "patches") as shown:
                 commit = _pick(repo, series, source, patches)
                 # A ref says that all it leads to is here, which is not so while objects are read elsewhere.
@@ -153,6 +158,15 @@ def pick(series: Series, source: Source) -> Picked:
                 shown.ended_as(f"{len(entries) - dropped} applied, {dropped} already upstream")
     result = read_commit(repo, commit)
     return Picked(series.name, source.base, commit, result.tree, _entries(repo, series, source, commit, patches))
+
+
+def _picked_before(repo: git.Repo, done: str) -> str:
+    """The commit that a ref of ours is at; empty when there is none, or not all that it stands for."""
+    commit = str(repo.git.for_each_ref("--format=%(objectname)", done))
+    try:
+        return commit if commit and kind_of(repo, read_commit(repo, commit).tree) else ""
+    except MissingObjectError:
+        return ""
 
 
 def status(series: Series, source: Source) -> tuple[Standing, ...]:

@@ -15,6 +15,7 @@ from flows import build, stages
 from flows.deploy import deploy
 from flows.nightly import nightly
 from tasks import inventory, registry_tags
+from tasks.build.refresh import Refresh
 from tasks.fetch.mirror import Mirror
 from tasks.series import series, series_file, series_source
 from tasks.ssh.endpoint import Endpoint
@@ -25,9 +26,12 @@ from tests.integration.small_image import small_image
 __all__ = ["deploy", "nightly"]
 
 
-def build_release(release: Release, *, store: Store, sources: Mapping[str, str], mirror: Mirror | None) -> Manifest:
+def build_release(
+    release: Release, *, store: Store, sources: Mapping[str, str], mirror: Mirror | None, refresh: Refresh
+) -> Manifest:
     """A release whose only image is the tree that its series comes to."""
     assert mirror is None
+    assert not refresh
     assert release.build is not None
     patches = series_file.load(release.build.series)
     picked = series.pick(patches, series_source.obtain(patches, sources=sources))

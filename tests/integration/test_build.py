@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import io
+import os
 import re
 import shutil
 import subprocess
@@ -17,11 +20,14 @@ import pytest
 from configs.errors import KubeV6Error
 from configs.manifest import CNI_PLUGINS, Manifest
 from configs.schema import Release, load_release
-from tasks.build import compile, compiler, toolchain
+from tasks.build import compile, compiler, go_cache, toolchain
+from tasks.build.refresh import Refresh
 from tasks.build.release import build_release
 from tasks.docker import base_image, container_engine
+from tasks.docker import build as docker_build
 from tasks.fetch.mirror import Mirror, path_of_file, path_of_image
 from tasks.paths import cache_dir
+from tasks.steps import Step
 from tasks.store import Store
 from tests.integration.git_project import Project
 from tests.integration.test_fetch import archive_of_plugins
@@ -99,8 +105,9 @@ class Built:
     store: Store
     manifest: Manifest
 
-    def again(self) -> Manifest:
-        return build_release(self.release, store=self.store, sources=self.sources, mirror=self.mirror)
+    def again(self, refresh: Refresh = "", store: Store | None = None) -> Manifest:
+        where = store or self.store
+        return build_release(self.release, store=where, sources=self.sources, mirror=self.mirror, refresh=refresh)
 
     def log(self) -> str:
         return next(self.store.root.glob("logs/compile-*.log")).read_text()
@@ -205,6 +212,142 @@ def test_the_same_inputs_are_not_compiled_twice(built: Built, monkeypatch: pytes
     assert built.again() == built.manifest
 
 
+def content(manifest: Manifest) -> tuple[object, ...]:
+    """What a release holds, without when it was made and what its downloads were checked against."""
+    binaries = [(each.name, each.sha256) for each in (*manifest.binaries, *manifest.cni)]
+    return manifest.version, manifest.key, binaries, [(each.name, each.tag, each.digest) for each in manifest.images]
+
+
+def test_what_was_compiled_and_built_is_taken_by_its_content_while_every_byte_of_it_is_there(
+    built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(built.store.root / "blobs", tmp_path / "blobs")
+    log, results = next(built.store.root.glob("logs/compile-*.log")), cache_dir() / "results" / "small-2017"
+    compiled = log.stat().st_mtime_ns
+
+    def run(*_: object, name: str, **__: object) -> None:
+        pytest.fail(f"a container was run: {name}")
+
+    with monkeypatch.context() as patched:  # the release is not in that store, but all that it is made of is here
+        patched.setattr(toolchain, "run", run)
+        patched.setattr(docker_build, "build", run)
+        assert content(built.again(store=Store(tmp_path))) == content(built.manifest)
+
+    kubelet = results / "kubelet"
+    kubelet.write_bytes(bytes(kubelet.stat().st_size))
+    shutil.rmtree(tmp_path / "releases")
+    assert content(built.again(store=Store(tmp_path))) == content(built.manifest)
+    assert log.stat().st_mtime_ns > compiled, "it was compiled again"
+    assert hashlib.sha256(kubelet.read_bytes()).hexdigest() == built.manifest.binary("kubelet").sha256
+
+
+def test_a_damaged_layer_of_an_image_is_made_again_and_nothing_is_compiled_for_it(
+    built: Built, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = next(image for image in built.manifest.images if image.name == "kube-proxy-amd64")
+    *_, (layer_digest, size) = built.store.image_blobs(image.digest)
+    built.store.blob(layer_digest).write_bytes(bytes(size))
+    assert [damage.of for damage in built.store.check(built.manifest)] == ["kube-proxy-amd64"]
+
+    def compiles(*_: object, **__: object) -> None:
+        pytest.fail("it was compiled again")
+
+    monkeypatch.setattr(compile, "compile_tree", compiles)
+    mended = built.again()
+    assert mended.binaries == built.manifest.binaries
+    assert built.store.check(mended) == ()
+    built.manifest = mended  # an image says when it was made
+
+
+def test_compiling_anew_compiles_everything_and_comes_to_the_same(built: Built) -> None:
+    place = cache_dir() / "worktree" / "small-2017"
+    inode, entries = place.stat().st_ino, sum(1 for _ in (cache_dir() / "go-build").glob("*/*-d"))
+    assert content(built.again("compile")) == content(built.manifest)
+    assert "k8s.io/kubernetes/cmd/kubelet" in built.log().splitlines()
+    assert place.stat().st_ino != inode, "in a work tree of its own, which took the place of the other"
+    assert sum(1 for _ in (cache_dir() / "go-build").glob("*/*-d")) >= entries, "what others have compiled stays"
+    left_behind = [
+        path for pattern in (".*.anew*", ".go-build.*", ".*unfinished") for path in cache_dir().rglob(pattern)
+    ]
+    assert left_behind == []
+
+
+def test_what_failed_to_be_made_anew_leaves_what_there_was(built: Built, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise KubeV6Error("it does not compile")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(toolchain, "run", fails)
+        with pytest.raises(KubeV6Error, match="it does not compile"):
+            built.again("all")
+    assert built.store.check(built.manifest) == ()
+    assert (cache_dir() / "worktree" / "small-2017" / "Makefile").exists()
+    assert (cache_dir() / "results" / "small-2017" / "kubelet").exists()
+    with monkeypatch.context() as patched:
+        patched.setattr(compile, "compile_tree", fails)
+        assert content(built.again()) == content(built.manifest)
+
+
+BUILDING = """
+import logging, sys
+from configs.schema import load_release
+from tasks.build.release import build_release
+from tasks.fetch.mirror import Mirror
+from tasks.store import Store
+logging.basicConfig(level=logging.INFO)
+release, source, mirror = sys.argv[1:]
+manifest = build_release(load_release(release), store=Store(), sources={"upstream": source}, mirror=Mirror(mirror))
+print(manifest.model_dump_json())
+"""
+
+
+def test_two_builds_of_the_same_at_once_do_the_work_once(built: Built, tmp_path: Path) -> None:
+    environment = {**os.environ, "KUBEV6_DATA": str(tmp_path / "data"), "KUBEV6_CACHE": str(tmp_path / "cache")}
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "go-build").symlink_to((cache_dir() / "go-build").resolve())
+    shutil.copytree(cache_dir() / "toolchain", tmp_path / "cache" / "toolchain")
+    words = [sys.executable, "-c", BUILDING, str(built.file), built.sources["upstream"], built.mirror.root]
+    pipe = subprocess.PIPE
+    both = [subprocess.Popen(words, env=environment, stdout=pipe, stderr=pipe, text=True) for _ in range(2)]
+    said = [process.communicate(timeout=180) for process in both]
+
+    assert [process.returncode for process in both] == [0, 0], said
+    (first, did), (second, waited) = sorted(said, key=lambda each: "series small-2017 is being built" in each[1])
+    assert first == second
+    assert Manifest.model_validate_json(first).binaries == built.manifest.binaries
+    assert re.search(r"is being built: build of small-2017 \(process \d+\) works on it since .*; waiting", waited)
+    assert "small-2017: compile: ended" in did
+    assert "compile" not in waited
+    assert "image" not in waited
+
+
+def test_damage_in_gos_cache_is_compiled_again(built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
+    monkeypatch.setenv("KUBEV6_CACHE", str(tmp_path))
+    content = b"an object"
+    whole = go_cache.go_cache() / "00" / f"{hashlib.sha256(content).hexdigest()}-d"
+    damaged = go_cache.go_cache() / "00" / f"{hashlib.sha256(b'another').hexdigest()}-d"
+    for path in (whole, damaged):
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+    action = go_cache.go_cache() / "00" / f"{'0' * 64}-a"
+    action.write_text("v1")
+
+    assert go_cache.drop_damaged(Step("test", "compile")) == 1
+    assert whole.exists()
+    assert action.exists()
+    assert not damaged.exists()
+
+
+def test_a_full_disk_is_one_line(built: Built, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("tasks.build.results.replace_directory", full)
+    with pytest.raises(KubeV6Error, match="cannot be written: No space left on device"):
+        built.again("compile")
+    assert (cache_dir() / "results" / "small-2017" / "kubelet").exists()
+
+
 def test_the_command_takes_other_places_for_what_the_series_and_the_release_name(built: Built) -> None:
     words = ["build", str(built.file), "--mirror", built.mirror.root]
     words += [f"--source={remote}={place}" for remote, place in built.sources.items()]
@@ -226,9 +369,8 @@ def test_one_change_compiles_what_depends_on_it_and_nothing_else(built: Built) -
         compile.compile_tree(
             place,
             series="small-2017",
-            version=built.manifest.version,
-            commit="0" * 40,
-            timestamp=0,
+            key="0",
+            reported=compile.Reported(built.manifest.version, "0" * 40, 0),
             compiler=compiler.named(GO),
         )
         return [line for line in built.log().splitlines() if line.startswith("k8s.io/")]

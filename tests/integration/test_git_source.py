@@ -162,7 +162,7 @@ def test_only_the_commits_and_their_parents_are_fetched(
     with caplog.at_level("DEBUG", logger="kubev6.steps"):
         source = git_source.obtain(both(upstream, server, tmp_path))
 
-    assert "demo: commits: progress Receiving objects: 100%" in caplog.text
+    assert "demo: commits: progress: Receiving objects: 100%" in caplog.text
     counted = [vars(record) for record in caplog.records if "Receiving objects: 100%" in vars(record)["text"]]
     assert counted[0]["done"] == counted[0]["total"] > 0
     fork_point = upstream.project.git("rev-parse", f"{upstream.base}^")
@@ -175,6 +175,25 @@ def test_what_is_here_is_not_fetched_again(upstream: Upstream, tmp_path: Path) -
         first = picked(wanted)
 
     assert picked(wanted) == first
+
+
+def test_what_is_here_is_fetched_anew_when_that_is_asked_for_and_only_then_replaced(
+    upstream: Upstream, server: str, tmp_path: Path
+) -> None:
+    wanted = both(upstream, server, tmp_path)
+    before = git_source.obtain(wanted)
+    damaged = before.repository / ".git" / "damaged"
+    damaged.write_text("x")
+    assert git_source.obtain(wanted, anew=True) == before
+    assert not damaged.exists()
+    assert commits_in(before.repository) >= {upstream.base, *upstream.patches}
+    assert [path.name for path in before.repository.parent.iterdir() if path.is_dir()] == [before.repository.name]
+
+    for project in (upstream.project, upstream.fork):
+        shutil.rmtree(project.path)
+    with pytest.raises(KubeV6Error):
+        git_source.obtain(wanted, anew=True)
+    assert git_source.obtain(wanted) == before
 
 
 def test_the_same_series_gives_the_same_ids_wherever_it_comes_from(

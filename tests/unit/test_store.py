@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import json
+import os
 import tarfile
 import tempfile
 from collections.abc import Iterator
@@ -15,7 +16,9 @@ import pytest
 
 from configs.errors import KubeV6Error
 from configs.manifest import BinaryEntry, ImageEntry, Manifest, SourceEntry
+from tasks import verified
 from tasks.store import ChecksumError, Store
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -77,7 +80,7 @@ def test_a_release_is_read_as_it_was_written(store: Store) -> None:
 
     assert store.read("test") == manifest
     assert store.list() == (manifest,)
-    assert store.check(manifest, deep=True) == ()
+    assert store.check(manifest) == ()
 
 
 def test_builds_of_one_release_are_kept_and_the_last_written_is_current(store: Store) -> None:
@@ -162,8 +165,7 @@ def test_damage_is_found(store: Store) -> None:
     binary = store.blob(manifest.binaries[0].sha256)
 
     binary.write_bytes(b"KUBEADM")
-    assert store.check(manifest) == (), "the same size is not looked into"
-    assert [damage.of for damage in store.check(manifest, deep=True)] == ["kubeadm"]
+    assert [damage.of for damage in store.check(manifest)] == ["kubeadm"]
 
     binary.write_bytes(b"kube")
     assert "has 4 bytes instead of 7" in store.check(manifest)[0].seen
@@ -176,6 +178,51 @@ def test_damage_is_found(store: Store) -> None:
     }
     with pytest.raises(KubeV6Error, match="missing"):
         store.write(manifest)
+
+
+def test_what_was_found_right_is_only_read_again_when_it_was_touched(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = release(store)
+    store.write(manifest)
+    monkeypatch.setattr(verified, "TICK", 0)
+    assert store.check(manifest) == ()
+    binary = store.blob(manifest.binaries[0].sha256)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(hashlib, "file_digest", lambda *_: pytest.fail("it was read again"))
+        assert Store(store.root).check(manifest) == ()
+
+    # Of the same size, and with the times that it had.
+    before = binary.stat()
+    eventually(lambda: changed(binary, b"KUBEADM") > before.st_ctime_ns)
+    os.utime(binary, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert [damage.of for damage in Store(store.root).check(manifest)] == ["kubeadm"]
+
+
+def changed(path: Path, content: bytes) -> int:
+    """Write a file. Gives the time at which it was changed."""
+    path.write_bytes(content)
+    return path.stat().st_ctime_ns
+
+
+@pytest.mark.parametrize("damage", ["", "[]", "[1]", '{"a": 1}'])
+def test_a_damaged_note_of_what_was_read_costs_nothing_but_time(store: Store, damage: str) -> None:
+    manifest = release(store)
+    store.write(manifest)
+    (store.root / "blobs" / "verified.json").write_text(damage)
+
+    assert Store(store.root).check(manifest) == ()
+
+
+def test_a_build_whose_manifest_is_damaged_is_none(store: Store) -> None:
+    manifest = release(store)
+    store.write(manifest)
+    (store.root / "releases" / "test" / "current" / "manifest.json").write_text("{")
+
+    assert store.find("test", manifest.key) is None
+    store.write(manifest)
+    assert store.find("test", manifest.key) == manifest
 
 
 def test_a_missing_release_says_what_there_is(store: Store) -> None:
@@ -247,5 +294,9 @@ def test_an_image_is_whole_or_not_there(store: Store) -> None:
     assert store.has_image(digest)
     assert not store.has_image(f"sha256:{'0' * 64}")
 
-    store.blob(store.image_blobs(digest)[1][0]).write_bytes(b"cut")
+    layer_blob = store.blob(store.image_blobs(digest)[1][0])
+    whole = layer_blob.read_bytes()
+    layer_blob.write_bytes(b"cut")
     assert not store.has_image(digest)
+    layer_blob.write_bytes(bytes(len(whole)))
+    assert not store.has_image(digest), "of the same size"

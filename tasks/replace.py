@@ -1,0 +1,44 @@
+"""Putting what is finished in the place of what was there before."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+GOING = ".going-"
+"""What the name of a directory begins with that is being removed."""
+
+
+def replace_directory(made: Path, place: Path) -> None:
+    """Put a directory in the place of another one of the same file system, if there is one.
+
+    Args:
+        made: The directory; gone from there afterwards.
+        place: Where it goes.
+    """
+    before = put_aside(place)
+    made.rename(place)
+    if before is not None:
+        shutil.rmtree(before)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a directory. What is removed only in part is not taken for the whole afterwards."""
+    before = put_aside(path)
+    if before is None:
+        return
+    if before.is_dir() and not before.is_symlink():
+        shutil.rmtree(before)
+    else:
+        before.unlink()
+
+
+def put_aside(path: Path) -> Path | None:
+    """Give something the name of what is being removed; None when it is not there."""
+    aside = path if path.name.startswith(GOING) else path.with_name(f"{GOING}{os.getpid()}-{path.name}")
+    try:
+        path.rename(aside)
+    except FileNotFoundError:
+        return None
+    return aside

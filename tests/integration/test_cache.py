@@ -1,0 +1,335 @@
+"""What is kept, and what a prune makes of it, with real files."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from configs.errors import KubeV6Error
+from configs.manifest import Manifest
+from flows.cli import main
+from tasks.build import toolchain
+from tasks.cache import prune as pruning
+from tasks.docker import container_engine
+from tasks.exclusive import exclusive
+from tasks.fetch import checksums
+from tasks.in_use import in_use, unused, users
+from tasks.paths import cache_dir, data_dir
+from tasks.replace import remove
+from tasks.store import Store
+from tests.unit.test_store import layer, release, saved
+from tests.waiting import eventually
+
+LONG_AGO = time.time() - 100 * 24 * 3600
+
+
+@pytest.fixture(autouse=True)
+def no_engine(own_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The images of this machine are not this test's, nor those of the processes that it starts."""
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{own_data}/no-engine")
+    assert container_engine.running() is None
+
+
+def written(path: Path, content: str = "x" * 5000, *, old: bool = False) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content)
+    if old:
+        for each in (path, path.parent):
+            os.utime(each, (LONG_AGO, LONG_AGO))
+    return path
+
+
+def builds(*contents: bytes) -> list[Manifest]:
+    """Builds of one release, the last of which is the current one."""
+    store, made = Store(), []
+    for number, content in enumerate(contents):
+        made.append(release(store, f"{number}" * 64, content))
+        store.write(made[-1])
+    return made
+
+
+def deployed(manifest: Manifest) -> None:
+    written(data_dir() / "clusters" / "lab" / "release.json", manifest.model_dump_json())
+
+
+def listed(capsys: pytest.CaptureFixture[str]) -> dict[str, tuple[bool, str]]:
+    """Each thing by its kind and name: whether it would go, and why or why not."""
+    assert main(["cache", "ls", "--json"]) == 0
+    return {
+        f"{each['kind']} {each['name']}": (each["prune"], each["because"])
+        for each in json.loads(capsys.readouterr().out)
+    }
+
+
+def test_older_builds_go_with_what_only_they_have_and_those_that_are_deployed_stay(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    store, (gone, running, current) = Store(), builds(b"one", b"two", b"three")
+    deployed(running)
+    written(store.blob("0" * 64))
+    size_before = sum(path.stat().st_size for path in store.root.rglob("*"))
+    told = listed(capsys)
+    assert told["release test 000000000000"] == (True, "older build")
+    assert told["release test 111111111111"] == (False, "deployed on lab")
+    assert told["release test 222222222222"] == (False, "current build")
+    assert told["blobs of no release"] == (True, "no release refers to them")
+
+    assert main(["cache", "prune", "--dry-run"]) == 0
+    assert "would be freed" in capsys.readouterr().out
+    assert sum(path.stat().st_size for path in store.root.rglob("*")) == size_before, "nothing was touched"
+
+    assert main(["cache", "prune", "--yes"]) == 0
+    out = capsys.readouterr().out
+    assert "release test 000000000000: older build, " in out
+    assert store.check(running) == store.check(current) == ()
+    assert store.find("test", gone.key) is None
+    left = {path.name for path in (store.root / "blobs" / "sha256").iterdir()}
+    needed = {digest.removeprefix("sha256:") for each in (running, current) for _, digest, _ in store.blobs(each)}
+    assert left == needed
+    assert main(["cache", "prune", "--yes"]) == 0
+    assert "Nothing is to go." in capsys.readouterr().out
+
+
+def test_what_was_fetched_stays_until_it_is_old(capsys: pytest.CaptureFixture[str]) -> None:
+    store = Store()
+    sha256, size = store.add_stream([b"an archive of plugins"])
+    checksums.remember(store, "https://publisher.invalid/cni.tgz", sha256, size, checksums.FIRST)
+    digest, image_size = store.add_docker_image(_image())
+    checksums.remember(store, "publisher.invalid/pause:1", "0" * 64, image_size, checksums.FIRST, manifest=digest)
+
+    assert listed(capsys)["blobs downloaded before"] == (False, "used today")
+    assert main(["cache", "prune", "--yes"]) == 0
+    assert store.blob(sha256).exists()
+    assert store.has_image(digest)
+    for path in (store.root / "blobs" / "sha256").iterdir():
+        os.utime(path, (LONG_AGO, LONG_AGO))
+    assert main(["cache", "prune", "--yes"]) == 0
+    assert not store.blob(sha256).exists()
+
+
+def _image() -> Iterator[bytes]:
+    return saved([layer(b"pause")])
+
+
+def test_of_a_manifest_that_cannot_be_read_nothing_goes_that_may_be_its(capsys: pytest.CaptureFixture[str]) -> None:
+    (current,) = builds(b"one")
+    (data_dir() / "releases" / "test" / "current" / "manifest.json").write_text("{")
+    assert listed(capsys)["release test 000000000000"] == (False, "current build")
+    assert main(["cache", "prune", "--yes", "--all"]) == 0
+    assert Store().check(current) == ()
+
+
+def test_what_a_cluster_runs_has_to_be_known(capsys: pytest.CaptureFixture[str]) -> None:
+    builds(b"one", b"two")
+    written(data_dir() / "clusters" / "lab" / "release.json", "{")
+    assert main(["cache", "prune", "--yes"]) == 1
+    assert "clusters/lab/release.json cannot be understood" in capsys.readouterr().err
+    assert len(Store().builds()) == 2
+
+
+def test_of_the_cache_what_is_old_or_was_left_behind_goes(capsys: pytest.CaptureFixture[str]) -> None:
+    cache, (current,) = cache_dir(), builds(b"one")
+    store = Store()
+    source = current.source.model_copy(
+        update={"series": "mine", "origin": "Debian source package kubernetes 1.20", "patches": ()}
+    )
+    store.write(current.model_copy(update={"source": source, "key": "9" * 64}))
+    stays = [
+        written(cache / "results" / "mine" / "kubelet", old=True),
+        written(cache / "results" / "pause" / "pause", old=True),
+        written(cache / "results" / "fresh" / "kubelet"),
+        written(cache / "stamps" / "mine" / "stamp", old=True),
+        written(cache / "worktree" / "mine" / "main.go", old=True),
+        written(cache / "worktree" / ".mine.index", old=True),
+        written(cache / "source" / "kubernetes-1.20" / "main.go", old=True),
+        written(cache / "source" / "kubernetes-1.21" / "main.go", old=True),  # used lately, as its lock tells
+        written(cache / "source" / ".kubernetes-1.21.lock"),
+        written(cache / "go-build" / "00" / "entry-d", old=True),
+        written(cache / "partial" / ("a" * 64)),
+        written(cache / "partial" / f"{'a' * 64}.json"),
+        written(cache / "somebody" / "elses", old=True),
+        written(cache / "labs.lock", old=True),
+        written(data_dir() / "logs" / "run.log", old=True),
+        written(data_dir() / "runs" / "run.json", old=True),
+        written(data_dir() / "labs" / "lab" / "key", old=True),
+        written(data_dir() / "prefect" / "prefect.db", old=True),
+    ]
+    goes = [
+        written(cache / "results" / "other" / "kubelet", old=True),
+        written(cache / "results" / ".mine.unfinished" / "kubelet"),
+        written(cache / "stamps" / "other" / "stamp", old=True),
+        written(cache / "worktree" / "other" / "main.go", old=True),
+        written(cache / "worktree" / ".other.index", old=True),
+        written(cache / "worktree" / ".mine.anew" / "main.go"),
+        written(cache / "source" / "kubernetes-1.19" / "main.go", old=True),
+        written(cache / "source" / ".unpacked-kubernetes-abc" / "main.go"),
+        written(cache / "partial" / ("b" * 64), old=True),
+        written(cache / "partial" / f"{'b' * 64}.json", old=True),
+        written(cache / "bin" / "kubectl-000000000000"),
+        written(cache / ".go-build.1" / "00" / "entry-d"),
+        written(cache / "worktree" / ".going-1-older" / "main.go"),
+    ]
+    os.utime(cache / "worktree" / "mine", (LONG_AGO, LONG_AGO))
+
+    assert main(["cache", "prune", "--yes"]) == 0
+
+    assert [str(path) for path in stays if not path.exists()] == []
+    assert [str(path) for path in goes if path.exists()] == []
+    assert not list(cache.rglob(".going-*"))
+
+    capsys.readouterr()
+    assert main(["cache", "prune", "--all", "--yes"]) == 0
+    left = {
+        path.relative_to(cache).parts[0] for path in cache.rglob("*") if path.is_file() and ".lock" not in path.name
+    }
+    assert left == {"somebody"}
+    assert store.read("test").key == "9" * 64
+    assert all(path.exists() for path in stays if path.is_relative_to(data_dir()))
+
+
+def test_what_cannot_be_removed_is_one_line_and_the_rest_goes_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, (older, _) = Store(), builds(b"one", b"two")
+    left = written(cache_dir() / "results" / ".mine.unfinished" / "kubelet")
+
+    def refused(path: Path) -> None:
+        if path.name == "000000000000":
+            raise PermissionError(13, "Permission denied", str(path))
+        remove(path)
+
+    monkeypatch.setattr(pruning, "remove", refused)
+    assert main(["cache", "prune", "--yes"]) == 1
+    err = capsys.readouterr().err
+    assert "releases/test/000000000000 cannot be removed: Permission denied" in err
+    assert not left.exists()
+    assert store.check(older) == (), "what it refers to stays with it"
+
+
+def test_a_prune_asks_first(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    builds(b"one", b"two")
+    assert main(["cache", "prune"]) == 1
+    assert "cache prune asks first, and there is no terminal" in capsys.readouterr().err
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", lambda _: "n")
+    assert main(["cache", "prune"]) == 1
+    assert "Nothing was done." in capsys.readouterr().out
+    assert len(Store().builds()) == 2
+
+
+USING = """
+import sys
+from tasks.in_use import in_use
+with in_use("build of test"):
+    print("mine", flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def used_by_another_process() -> Iterator[subprocess.Popen[str]]:
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", USING], stdin=pipe, stdout=pipe, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "mine\n"
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_prune_waits_for_a_build_and_says_so() -> None:
+    store, (older, current) = Store(), builds(b"one", b"two")
+    blob = store.blob(older.binaries[0].sha256)
+    with used_by_another_process() as build:
+        words = [sys.executable, "-m", "flows.cli", "cache", "prune", "--yes"]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as prune:
+            assert prune.stdout is not None
+            said = ""
+            while "in use by" not in said:
+                said = prune.stdout.readline()
+                assert said, "it ended without waiting"
+            assert f"in use by build of test (process {build.pid}); waiting for it to end" in said
+            assert blob.exists()
+            # What the build has made until it ends is not removed.
+            store.write(older)
+            build.kill()
+            rest = prune.stdout.read()
+    assert prune.returncode == 0, rest
+    assert store.check(older) == ()
+    assert store.read("test") == older
+    assert store.find("test", current.key), "it was not what the person has agreed to"
+
+
+def test_many_may_use_the_cache_at_once_and_are_named_while_they_do() -> None:
+    assert users() == ""
+    with used_by_another_process() as other, in_use("deploy on lab"), in_use("build of test"):
+        said = users()
+        assert f"build of test (process {other.pid})" in said
+        assert f"deploy on lab (process {os.getpid()})" in said
+    eventually(lambda: users() == "")
+
+
+def test_who_comes_while_a_prune_is_at_work_waits_for_it() -> None:
+    words = [sys.executable, "-c", USING]
+    with (
+        unused("kubev6 cache prune", on_wait=lambda who: pytest.fail(f"it waits for {who}")),
+        subprocess.Popen(words, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as build,
+    ):
+        try:
+            assert build.stderr is not None
+            said = build.stderr.readline()
+            assert said.startswith(f"kubev6 cache prune (process {os.getpid()}) works on it since 20")
+            assert "; waiting for it to end" in said
+            assert users() == ""
+        finally:
+            build.kill()
+
+
+def test_a_lock_that_was_removed_while_somebody_waited_for_it_is_taken_anew(own_data: Path) -> None:
+    lock = own_data / "lock"
+    with exclusive(lock, what="first"):
+        lock.unlink()
+        with exclusive(lock, what="second"):  # it is another file
+            assert "second" in lock.read_text()
+
+
+def test_a_data_directory_that_cannot_be_written_is_one_line(own_data: Path) -> None:
+    own_data.write_text("a file")
+    with pytest.raises(KubeV6Error, match="cannot be written"), in_use("build of test"):
+        pytest.fail("it went on")
+
+
+def test_of_the_engines_images_only_those_go_that_nothing_is_made_of(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = int(time.time())
+    tags = {
+        "a": toolchain.reference(),
+        "b": "kubev6/toolchain:000000000000",
+        "c": "kubev6/lab-node:bookworm",
+        "d": f"kubev6/etcd:3.{os.getpid()}",
+        "e": "kubev6/etcd:3.999999999",
+        "f": "<none>:<none>",
+        "g": "<none>:<none>",
+        "h": "kubev6/toolchain:111111111111",
+    }
+    found = [{"Id": each, "RepoTags": [tag], "Size": 1, "Created": now} for each, tag in tags.items()]
+    found[5]["Created"] = int(LONG_AGO)
+    removed: list[str] = []
+    api = SimpleNamespace(
+        images=lambda **_: found, containers=lambda **_: [{"ImageID": "h"}], remove_image=removed.append
+    )
+    monkeypatch.setattr(container_engine, "running", lambda: SimpleNamespace(api=api))
+    assert listed(capsys)[f"Docker image {tags['a']}"] == (False, "of the recipe as it stands")
+    assert main(["cache", "prune", "--all", "--yes"]) == 0
+    assert sorted(removed) == ["b", "e", "f"]
