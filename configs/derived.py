@@ -151,6 +151,11 @@ def registry_name(cluster: Cluster) -> str:
     return f"{cluster.support.name}:{cluster.registry.port}"
 
 
+def registry_url(cluster: Cluster) -> str:
+    """Where the registry is on the fabric."""
+    return f"http://[{cluster.support.address}]:{cluster.registry.port}"
+
+
 def cgroup_driver(cluster: Cluster) -> str:
     """``cgroupfs`` in a lab, whose nodes share the host's cgroups with other managers; else ``systemd``."""
     return "cgroupfs" if cluster.lab else "systemd"

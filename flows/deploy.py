@@ -13,12 +13,12 @@ from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.states import Failed
+from prefect.states import Completed, Failed
 
 from configs.derived import refuse_misfit
 from configs.errors import KubeV6Error
 from configs.schema import Cluster, load_cluster, load_release
-from flows import leaving, stages
+from flows import leaving, run_names, stages
 from flows.changes import noted_changes
 from flows.choose_release import Chosen
 from flows.connections import connection
@@ -26,21 +26,25 @@ from flows.futures import A_THREAD_EACH, begin, begin_each, results
 from flows.gates import current_gates, gates_of
 from flows.node_state import node_state
 from flows.parameters import ClusterName, IfBusy, MirrorPlace, NoName, ReleaseName
-from flows.run import called, run
+from flows.report.words import counted
+from flows.run import called, failed, run
 from flows.stages import Deployed, Job, visible
 from flows.turns import turn
+from tasks.build.refresh import Refresh
+from tasks.in_use import in_use
 from tasks.kubernetes.checks import Check
 from tasks.node import existing_servers
 
 
-@flow(name="kubev6", flow_run_name="deploy-{cluster}", task_runner=A_THREAD_EACH)
+@flow(name="kubev6", flow_run_name=run_names.of_cluster("deploy", "cluster"), task_runner=A_THREAD_EACH)
 def deploy(
     cluster: ClusterName = "lab",
     prebuilt: bool = False,
     release: ReleaseName | NoName = "",
     mirror: MirrorPlace = "",
     if_busy: IfBusy = "wait",
-) -> Deployed | State[Any]:
+    refresh: Refresh = "",
+) -> State[Any]:
     """Bring a cluster to what its file says, and prove it.
 
     Args:
@@ -50,37 +54,42 @@ def deploy(
             for the rule of :mod:`flows.choose_release`.
         mirror: Where a release is fetched from; empty for what ``KUBEV6_MIRROR`` names, else for its publishers.
         if_busy: Wait for another run on this cluster to end, or refuse to begin.
+        refresh: Which stage of the build is made again although the cache has what it came to, or all of them.
     """
     try:
         topology = load_cluster(cluster)
         if release:
             topology = topology.model_copy(update={"release": release})
         refuse_misfit(topology, load_release(topology.release))
-        with run("deploy", topology), turn(topology, called("deploy"), if_busy), noted_changes() as changes:
-            chosen, checks = brought_up(topology, prebuilt, release, mirror)
+        who = called("deploy")
+        with run("deploy", topology), turn(topology, who, if_busy), in_use(who), noted_changes() as changes:
+            chosen, checks = brought_up(topology, prebuilt, release, mirror, refresh)
     except KubeV6Error as error:
-        return Failed(message=str(error), data=error)
+        return failed(error)
     deployed = Deployed(chosen.manifest, chosen.why, tuple(changes), checks)
     bad = [f"{check.name} from {check.source} to {check.target}" for check in checks if not check.ok]
-    return Failed(message="the proof failed: " + "; ".join(bad), data=deployed) if bad else deployed
+    if bad:
+        return Failed(message="the proof failed: " + ";\n".join(bad), data=deployed)
+    return Completed(message=f"{counted(len(changes), 'change')}; {len(checks)} checks, all ok", data=deployed)
 
 
-def brought_up(cluster: Cluster, prebuilt: bool, named: str, mirror: str) -> tuple[Chosen, tuple[Check, ...]]:
+def brought_up(
+    cluster: Cluster, prebuilt: bool, named: str, mirror: str, refresh: Refresh
+) -> tuple[Chosen, tuple[Check, ...]]:
     """The order. Returns the release that was taken, and the proof."""
     try:
         with gates_of(cluster) as gates:
             machines = begin(stages.machines, cluster)
-            release = begin(stages.release, cluster, prebuilt, named, mirror)
+            release = begin(stages.release, cluster, prebuilt, named, mirror, refresh)
             _, chosen = results([machines, release])
             results(begin_each(stages.remove, cluster, leaving.strangers(cluster)))
             job = Job(cluster, chosen.release, chosen.manifest)
             names = [each.name for each in (cluster.support, cluster.control_plane, *cluster.worker_nodes)]
             results(begin_each(node, job, names, on_end=gates.node_ended))
-            stages.drop_credentials(cluster)
             (checks,) = results([begin(stages.prove, job)])
             return chosen, checks
     finally:
-        stages.finish(cluster)
+        stages.finish()
 
 
 @visible("{name}")

@@ -8,6 +8,7 @@ from prefect import flow
 
 from configs.manifest import Manifest
 from configs.schema import Release, load_release
+from flows import run_names
 from flows.stages import visible
 from tasks.build.probe_image import with_probe
 from tasks.fetch import mirror, mirror_directory
@@ -15,7 +16,7 @@ from tasks.fetch.fetch import fetch_release
 from tasks.store import Store
 
 
-@flow(name="kubev6-fetch", flow_run_name="fetch-{named}")
+@flow(name="kubev6-fetch", flow_run_name=run_names.of_release("fetch", "named"))
 def fetch(named: str, mirror: str = "", to: str = "") -> Manifest:
     """Fetch a release and keep it in the store; what is there already is taken as it is.
 

@@ -9,27 +9,31 @@ from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.states import Completed, Failed
+from prefect.states import Completed
 
+from configs.derived import registry_url
 from configs.errors import ConfigError, KubeV6Error
 from configs.manifest import Manifest
 from configs.schema import Build, Cluster, DebianSource, Release, Source, load_cluster, load_release
+from flows import recording, run_names
 from flows.build import made
 from flows.connections import connection
 from flows.deploy import deploy as deploy_flow
 from flows.deployed import deployed_from_here
 from flows.notify import notify
 from flows.parameters import ClusterName, IfBusy, Kept, MirrorPlace, NoName, RegistryAddress, ReleaseName, SourcePlace
-from flows.run import called, run
+from flows.run import called, failed, run
 from flows.stages import visible
 from flows.turns import turn
 from tasks import registry_tags
+from tasks.build.refresh import Refresh
+from tasks.registry_login import RegistryLogin
 from tasks.series import debian_news, moving_refs, series_file
 from tasks.series.series_file import GitSeries
 from tasks.store import Store
 
 
-@flow(name="kubev6", flow_run_name="nightly-{release}", on_failure=[notify], on_crashed=[notify])
+@flow(name="kubev6", flow_run_name=run_names.of_release("nightly", "release"), on_failure=[notify], on_crashed=[notify])
 def nightly(
     release: ReleaseName,
     sources: dict[str, SourcePlace] | None = None,
@@ -40,6 +44,7 @@ def nightly(
     deploy: bool = False,
     mirror: MirrorPlace = "",
     if_busy: IfBusy = "wait",
+    refresh: Refresh = "",
 ) -> State[Any]:
     """Look for what is new in a release's sources, and build, push and deploy it if there is anything.
 
@@ -53,6 +58,7 @@ def nightly(
         deploy: Deploy it on the cluster.
         mirror: Where other projects' images are read from; empty for what ``KUBEV6_MIRROR`` names.
         if_busy: Wait for another run on this cluster to end, or refuse to begin.
+        refresh: Which stage of the build is made again although the cache has what it came to, or all of them.
     """
     try:
         wanted, topology = load_release(release), load_cluster(cluster) if cluster else None
@@ -62,17 +68,18 @@ def nightly(
         with run("nightly", topology or wanted.name):
             before = [manifest.key for manifest in Store().list() if manifest.name == wanted.name]
             current = wanted.model_copy(update={"build": followed(build, sources or {})})
-            manifest = made(current, sources or {}, mirror)
+            manifest = made(current, sources or {}, mirror, refresh)
             done = ["nothing has changed" if manifest.key in before else f"built {manifest.version}"]
             if registry:
-                done.append(pushed(manifest, registry.rstrip("/"), keep))
+                address = registry.rstrip("/")
+                done.append(pushed(manifest, address, address, keep))
             if topology and (push or deploy):
                 with turn(topology, called("nightly"), if_busy), own_registry(topology) as address:
-                    done.append(pushed(manifest, address, keep))
+                    done.append(pushed(manifest, registry_url(topology), address, keep))
             if deploy:
                 done.append(deployed(cluster, release, mirror, if_busy))
     except KubeV6Error as error:
-        return Failed(message=str(error), data=error)
+        return failed(error)
     return Completed(message="; ".join(done), data=manifest)
 
 
@@ -110,17 +117,26 @@ def own_registry(cluster: Cluster) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
 
 
-@visible("push to {address}")
-def pushed(manifest: Manifest, address: str, keep: int) -> str:
-    """The images under today's date, and old dates away. Says what was done."""
-    if registry_tags.is_newest(manifest, address):
-        return f"{address} has it"
+@visible("push to {registry}")
+def pushed(manifest: Manifest, registry: str, address: str, keep: int) -> str:
+    """The images under today's date, and old dates away. Says what was done.
+
+    Args:
+        manifest: The release.
+        registry: The registry's address, as people know it.
+        address: Its address as it is reached from here.
+        keep: How many dated tags of each image stay.
+    """
+    login = RegistryLogin(address) if address == registry else None  # the cluster's own, through SSH, wants none
+    if registry_tags.is_newest(manifest, address, login):
+        return f"{registry} has it"
     date = f"{datetime.now(UTC):%Y%m%d}"
-    registry_tags.push_dated(manifest, Store(), address, date)
+    registry_tags.push_dated(manifest, Store(), address, date, login)
     in_use = {image.digest for each in (*deployed_from_here(), manifest) for image in each.images}
-    pruned = registry_tags.prune({image.name for image in manifest.images}, address, keep, in_use)
+    pruned = registry_tags.prune({image.name for image in manifest.images}, address, keep, in_use, login)
     gone = f"older ones stay: {pruned.refused}" if pruned.refused else f"{pruned.deleted} old ones deleted"
-    return f"pushed to {address} as {date}, {gone}"
+    recording.note_images(registry, manifest.images, date)
+    return f"pushed to {registry} as {date}, {gone}"
 
 
 def deployed(cluster: str, release: str, mirror: str, if_busy: IfBusy) -> str:

@@ -17,13 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from configs.errors import CombinedError, KubeV6Error, NodeError
-from configs.manifest import Manifest, PatchEntry
+from configs.manifest import ImageEntry, Manifest, PatchEntry
 from configs.schema import Cluster
 from flows import run_record
+from flows.hiding import hide_in
 from flows.run_record import (
     ChangeOfRun,
     CheckOfRun,
     ErrorOfRun,
+    ImageOfRun,
     Outcome,
     ReleaseOfRun,
     RunRecord,
@@ -33,6 +35,7 @@ from flows.run_record import (
     Topology,
 )
 from tasks.kubernetes.checks import Check
+from tasks.secrets import hide
 
 log = logging.getLogger("kubev6.recording")
 SECONDS_BETWEEN_WRITES = 5.0
@@ -50,6 +53,7 @@ class Recording(logging.Handler):
 
     def __init__(self, command: str, about: Cluster | str, log_file: Path | str) -> None:
         super().__init__(logging.INFO)
+        hide_in(self)
         subject = about.name if isinstance(about, Cluster) else about
         self._begun = time.monotonic()
         self._first = RunRecord(
@@ -98,15 +102,15 @@ class Recording(logging.Handler):
         with self.lock or threading.RLock():
             self._more.update(what)
 
+    def note_images(self, images: Iterable[ImageOfRun]) -> None:
+        """Add images to those of the record; the same again, as when something is tried again, is no news."""
+        with self.lock or threading.RLock():
+            self._more["images"] = tuple(dict.fromkeys((*self._more.get("images", ()), *images)))
+
     def write(self) -> None:
         """Write down what is known by now. A run does not fail because that cannot be done."""
         with self.lock or threading.RLock():
-            now = self._now()
-            unfinished = [_step(*running, now - running[2], "not ended") for running in self._running]
-            steps = map(_rounded, sorted((*self._steps, *unfinished), key=lambda step: step.start))
-            record = self._first.model_copy(
-                update={"seconds": round(now, 3), "steps": tuple(steps), "changes": tuple(self._changes), **self._more}
-            )
+            record = self._so_far()
             self._written = time.monotonic()
             try:
                 run_record.write(record, self._path)
@@ -115,10 +119,26 @@ class Recording(logging.Handler):
 
     def end(self, status: Status, errors: Iterable[BaseException] = ()) -> None:
         """Write down how it ended."""
+        self.note(**self._ending(status, errors))
+        self.write()
+
+    def if_ended(self, status: Status, errors: Iterable[BaseException] = ()) -> tuple[Path, RunRecord]:
+        """The record's file, and what would stand there if the run ended now, and so."""
+        with self.lock or threading.RLock():
+            return self._path, self._so_far().model_copy(update=self._ending(status, errors))
+
+    def _so_far(self) -> RunRecord:
+        now = self._now()
+        unfinished = [_step(*running, now - running[2], "not ended") for running in self._running]
+        steps = map(_rounded, sorted((*self._steps, *unfinished), key=lambda step: step.start))
+        return self._first.model_copy(
+            update={"seconds": round(now, 3), "steps": tuple(steps), "changes": tuple(self._changes), **self._more}
+        )
+
+    def _ending(self, status: Status, errors: Iterable[BaseException]) -> dict[str, Any]:
         if status == "succeeded" and any(not check.ok for check in self._more.get("checks", ())):
             status = "proof failed"
-        self.note(status=status, errors=tuple(_told(error, self._first.log) for error in errors))
-        self.write()
+        return {"status": status, "errors": tuple(_told(error, self._first.log) for error in errors)}
 
     def _now(self) -> float:
         return time.monotonic() - self._begun
@@ -156,14 +176,11 @@ def recording(command: str, about: Cluster | str, log_file: Path | str = "") -> 
     _current = current
     try:
         yield
-    except Exception as error:
-        current.end("failed", error.errors if isinstance(error, CombinedError) else (error,))
-        raise
-    except BaseException:  # Ctrl-C, and the signals of those who cancel a run
-        current.end("stopped")
+    except BaseException as error:
+        current.end(*_how(error))
         raise
     else:
-        current.end("succeeded")
+        current.end(*_how(None))
     finally:
         _current = None
         logger.removeHandler(current)
@@ -173,6 +190,15 @@ def recording(command: str, about: Cluster | str, log_file: Path | str = "") -> 
 def under_way() -> bool:
     """Whether a run is being recorded."""
     return _current is not None
+
+
+def if_ended(error: BaseException | None) -> tuple[Path, RunRecord] | None:
+    """The record of the run that is under way as if it ended now, with its file; None when none is recorded.
+
+    Args:
+        error: What it would end by, if it is not well.
+    """
+    return None if _current is None else _current.if_ended(*_how(error))
 
 
 def note_release(manifest: Manifest, why: str) -> None:
@@ -190,6 +216,21 @@ def note_series(name: str, base: str, commit: str, tree: str, patches: Iterable[
         _current.note(series=SeriesOfRun.of(name, base, commit, tree, patches))
 
 
+def note_images(registry: str, images: Iterable[ImageEntry], tag: str = "") -> None:
+    """Say which images a registry holds.
+
+    Args:
+        registry: Its address.
+        images: The images.
+        tag: Under which tag, where that is not their own.
+    """
+    if _current is not None:
+        _current.note_images(
+            ImageOfRun(registry=registry, name=image.name, tag=tag or image.tag, digest=image.digest)
+            for image in images
+        )
+
+
 def note_checks(checks: Iterable[Check]) -> None:
     """Say what the proof came to."""
     if _current is not None:
@@ -201,6 +242,15 @@ def end_now() -> None:
     """Write down that the run was stopped, when the process is about to end without another word."""
     if _current is not None:
         _current.end("stopped")
+
+
+def _how(error: BaseException | None) -> tuple[Status, tuple[BaseException, ...]]:
+    """How a run ends by an error, or well."""
+    if error is None:
+        return "succeeded", ()
+    if not isinstance(error, Exception):  # Ctrl-C, and the signals of those who cancel a run
+        return "stopped", ()
+    return "failed", error.errors if isinstance(error, CombinedError) else (error,)
 
 
 def _step(subject: str, title: str, start: float, seconds: float, outcome: Outcome, text: str = "") -> StepOfRun:
@@ -215,6 +265,6 @@ def _rounded(step: StepOfRun) -> StepOfRun:
 def _told(error: BaseException, log_file: str) -> ErrorOfRun:
     if isinstance(error, KubeV6Error):
         at = {"node": error.node, "step": error.step} if isinstance(error, NodeError) else {}
-        return ErrorOfRun(message=error.message, todo=error.todo, **at)
-    message = f"a defect of kubev6: {type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        return ErrorOfRun(message=hide(error.message), todo=hide(error.todo), **at)
+    message = hide(f"a defect of kubev6: {type(error).__name__}: {str(error).partition(chr(10))[0]}")
     return ErrorOfRun(message=message, todo=f"the log tells where it is: {log_file or 'that of this run in Prefect'}")

@@ -6,20 +6,20 @@ from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.states import Failed
 
 from configs.errors import KubeV6Error
 from configs.schema import load_cluster
-from flows import leaving, stages
+from flows import leaving, run_names, stages
 from flows.changes import noted_changes
 from flows.futures import A_THREAD_EACH, begin_each, results, settled
 from flows.leaving import Going
+from flows.run import called, failed, run
 from flows.stages import visible
 from flows.turns import turn
 from tasks.node.reset import Reset
 
 
-@flow(name="kubev6-reset", flow_run_name="reset-{where}", task_runner=A_THREAD_EACH)
+@flow(name="kubev6-reset", flow_run_name=run_names.of_cluster("reset", "where"), task_runner=A_THREAD_EACH)
 def reset(where: str = "lab", names: tuple[str, ...] = ()) -> tuple[Reset, ...] | State[Any]:
     """Take machines out of their cluster and make them what they were before.
 
@@ -29,7 +29,7 @@ def reset(where: str = "lab", names: tuple[str, ...] = ()) -> tuple[Reset, ...] 
     """
     cluster = load_cluster(where)
     try:
-        with turn(cluster, "kubev6 reset", "wait"), noted_changes():
+        with run("reset", cluster), turn(cluster, called("reset"), "wait"), noted_changes():
             going = leaving.chosen(cluster, names)
             begun = []
             for group in going.groups:
@@ -37,12 +37,9 @@ def reset(where: str = "lab", names: tuple[str, ...] = ()) -> tuple[Reset, ...] 
                 settled(begun)  # one that fails keeps nobody from being reset
             return tuple(results(begun))
     except KubeV6Error as error:
-        return Failed(message=str(error), data=error)
-    except BaseException:
-        stages.stop()
-        raise
+        return failed(error)
     finally:
-        stages.finish(cluster)
+        stages.finish()
 
 
 @visible("reset {name}")

@@ -9,13 +9,18 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
+from prefect.client.schemas.objects import State
 from prefect.runtime import deployment, flow_run
+from prefect.states import Failed
 
 from configs.errors import KubeV6Error
 from configs.schema import Cluster
-from flows import recording, stages
+from flows import recording, secret_blocks, stages
+from flows.artifacts import published
 from flows.run_log import open_run_log
+from tasks.secrets import hide
 
 log = logging.getLogger("kubev6.flows")
 SECONDS_TO_STOP = 6.0
@@ -31,7 +36,8 @@ def run(command: str, about: Cluster | str) -> Iterator[None]:
         about: The cluster, or the name of the release.
     """
     if recording.under_way():
-        with _stopping():
+        with published(), _stopping():
+            secret_blocks.provide()
             yield
         return
     path = open_run_log(command)
@@ -39,7 +45,8 @@ def run(command: str, about: Cluster | str) -> Iterator[None]:
         if not isinstance(handler, logging.FileHandler):
             handler.setLevel(max(handler.level, logging.WARNING))
     try:
-        with recording.recording(command, about, path), _stopping():
+        with recording.recording(command, about, path), published(), _stopping():
+            secret_blocks.provide()
             yield
     except KubeV6Error as error:
         for each in getattr(error, "errors", (error,)):
@@ -55,6 +62,14 @@ def run(command: str, about: Cluster | str) -> Iterator[None]:
         backstop.daemon = True
         backstop.start()
         raise
+
+
+def failed(error: KubeV6Error) -> State[Any]:
+    """How a flow ends by an error: the message of its state says what every node has to say."""
+    errors = getattr(error, "errors", (error,))
+    # Prefect's page shows all of it as one line.
+    said = [f"({number}) {each}" for number, each in enumerate(errors, 1)] if len(errors) > 1 else [str(error)]
+    return Failed(message=hide("\n".join(said)), data=error)
 
 
 def called(command: str) -> str:

@@ -151,6 +151,22 @@ class ReleaseOfRun(_Plain):
         )
 
 
+class ImageOfRun(_Plain):
+    """An image that a registry holds since this run, or held already.
+
+    Attributes:
+        registry: The registry's address, as those reach it who take images from there.
+        name: The image's repository.
+        tag: Its tag, the day's where it was pushed under one.
+        digest: ``sha256:...`` of its manifest.
+    """
+
+    registry: str
+    name: str
+    tag: str
+    digest: str
+
+
 class ErrorOfRun(_Plain):
     """What went wrong, in one line, and what to do about it; ``node`` and ``step`` where it was one machine's."""
 
@@ -203,6 +219,7 @@ class RunRecord(_Plain):
         topology: The cluster, where it was about one.
         release: The release, as soon as one was chosen.
         series: The patches, where there are any.
+        images: What registries hold of the release.
         errors: What went wrong.
         steps: What was done, in the order of its beginnings.
         changes: What was changed.
@@ -218,6 +235,7 @@ class RunRecord(_Plain):
     topology: Topology | None = None
     release: ReleaseOfRun | None = None
     series: SeriesOfRun | None = None
+    images: tuple[ImageOfRun, ...] = ()
     errors: tuple[ErrorOfRun, ...] = ()
     steps: tuple[StepOfRun, ...] = ()
     changes: tuple[ChangeOfRun, ...] = ()

@@ -5,8 +5,11 @@ Each notes the changes that it makes, so a run that finds everything in place no
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import ParamSpec, TypeVar
@@ -14,7 +17,8 @@ from typing import ParamSpec, TypeVar
 from prefect import Task, task
 from prefect.tasks import exponential_backoff
 
-from configs.derived import for_registry, image_references
+from configs.derived import for_registry, image_references, registry_url
+from configs.errors import KubeV6Error
 from configs.manifest import Manifest
 from configs.schema import Cluster, Release
 from configs.state import NodeState
@@ -26,6 +30,7 @@ from flows.futures import is_transient
 from tasks import inventory, registry, steps
 from tasks.build import toolchain
 from tasks.build.probe_image import with_probe
+from tasks.build.refresh import Refresh
 from tasks.fetch import mirror as mirrors
 from tasks.kubernetes import addons, kubeadm
 from tasks.kubernetes import cluster_dns as dns
@@ -37,6 +42,7 @@ from tasks.node.diff import Change
 from tasks.ssh.connection import Connection
 from tasks.store import Store
 
+log = logging.getLogger("kubev6.flows")
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -100,14 +106,14 @@ def machines(cluster: Cluster) -> None:
 
 
 @visible("release")
-def release(cluster: Cluster, prebuilt: bool, named: str, mirror: str) -> choose_release.Chosen:
+def release(cluster: Cluster, prebuilt: bool, named: str, mirror: str, refresh: Refresh) -> choose_release.Chosen:
     """The release, built or taken, whole and in the store."""
     with steps.step("release", "choose" if prebuilt else "provide") as shown:
         store, fetched_from = Store(), mirrors.chosen(mirror)
         if prebuilt:
             chosen = choose_release.prebuilt(cluster, named, store, fetched_from)
         else:
-            chosen = choose_release.built(cluster, store, fetched_from)
+            chosen = choose_release.built(cluster, store, fetched_from, refresh)
         chosen = replace(chosen, manifest=with_probe(chosen.manifest, store, fetched_from))
         shown.ended_as(f"{chosen.manifest.version}: {chosen.why}")
         recording.note_release(chosen.manifest, chosen.why)
@@ -138,6 +144,7 @@ def fill_registry(ssh: Connection, job: Job) -> None:
     with ssh.forward(str(job.cluster.support.address), job.cluster.registry.port) as port:
         content = for_registry(job.cluster, job.release, job.manifest)
         pushed = registry.push(content, Store(), f"http://127.0.0.1:{port}")
+    recording.note_images(registry_url(job.cluster), content.images)
     if pushed.sent:
         note(f"registry: {pushed.sent} blobs and manifests sent")
 
@@ -166,7 +173,8 @@ def join(ssh: Connection, job: Job, name: str) -> None:
         if kubeadm.is_member(ssh, job.cluster, job.manifest, node):
             shown.ended_as("already done")
             return
-        kubeadm.join(ssh, job.cluster, job.release, job.manifest, node, _credentials(job.cluster))
+        with _credentials(job.cluster) as credentials:
+            kubeadm.join(ssh, job.cluster, job.release, job.manifest, node, credentials)
         note(f"{name}: kubeadm join")
 
 
@@ -194,10 +202,13 @@ def stop() -> None:
 # The token that lets workers join lives here and nowhere else: Prefect stores what tasks take and return.
 _asking = threading.Lock()
 _made: dict[str, kubeadm.JoinCredentials] = {}
+_joining: Counter[str] = Counter()
 
 
-def _credentials(cluster: Cluster) -> kubeadm.JoinCredentials:
-    """The credentials for joining, made once for all workers of a run.
+@contextmanager
+def _credentials(cluster: Cluster) -> Iterator[kubeadm.JoinCredentials]:
+    """The credentials for joining: made once for all workers that join side by side in this process, and made useless
+    by the last of them.
 
     They are asked for over a connection of its own: that of the control plane's task is in use.
     """
@@ -205,17 +216,26 @@ def _credentials(cluster: Cluster) -> kubeadm.JoinCredentials:
         if cluster.name not in _made:
             with connection(cluster, cluster.control_plane.name) as ssh:
                 _made[cluster.name] = kubeadm.join_credentials(ssh)
-        return _made[cluster.name]
+        _joining[cluster.name] += 1
+    try:
+        yield _made[cluster.name]
+    finally:
+        with _asking:
+            _joining[cluster.name] -= 1
+            if not _joining[cluster.name]:
+                _drop(cluster, _made.pop(cluster.name))
 
 
-def drop_credentials(cluster: Cluster) -> None:
-    """Make the credentials of this run useless, if any were made. Of a run that failed they expire by themselves."""
-    if cluster.name in _made:
+def _drop(cluster: Cluster, credentials: kubeadm.JoinCredentials) -> None:
+    if steps.stopped():  # they expire by themselves
+        return
+    try:
         with connection(cluster, cluster.control_plane.name) as ssh:
-            kubeadm.drop_credentials(ssh, _made[cluster.name])
+            kubeadm.drop_credentials(ssh, credentials)
+    except KubeV6Error as error:  # whoever has joined has joined
+        log.warning("the join token stays valid until it expires: %s", error)
 
 
-def finish(cluster: Cluster) -> None:
-    """Forget the credentials and close all connections, however the run ended."""
-    _made.pop(cluster.name, None)
+def finish() -> None:
+    """Close all connections, however the run ended."""
     close_all()

@@ -27,12 +27,22 @@ def stop() -> None:
     _stopping.set()
 
 
+def begin_anew() -> None:
+    """Take :func:`stop` back, in a process that works for another run now."""
+    _stopping.clear()
+
+
 def stopped() -> bool:
     """Whether :func:`stop` has been called."""
     return _stopping.is_set()
 
 
-def _go_on() -> None:
+def go_on() -> None:
+    """Called by whatever waits without a step.
+
+    Raises:
+        KubeV6Error: The person has asked everything to :func:`stop`.
+    """
     if stopped():
         raise KubeV6Error("stopped", todo="running it again goes on from here")
 
@@ -63,7 +73,7 @@ class Step:
         Raises:
             KubeV6Error: The person has asked everything to :func:`stop`.
         """
-        _go_on()
+        go_on()
         self._emit("progress", text, done, total)
 
     def ended_as(self, outcome: str) -> None:
@@ -81,7 +91,9 @@ class Step:
             "done": done,
             "total": total,
         }
-        log.log(level, "%s: %s: %s %s", self.subject, self.title, event, text, extra=extra)
+        # An error names its node and step itself.
+        said = text.removeprefix(f"{self.subject}: {self.title}: ")
+        log.log(level, "%s: %s: %s%s", self.subject, self.title, event, f": {said}" if said else "", extra=extra)
 
 
 @contextmanager
@@ -95,7 +107,7 @@ def step(subject: str, title: str) -> Iterator[Step]:
     Yields:
         The step, to report progress and the outcome on.
     """
-    _go_on()
+    go_on()
     current = Step(subject, title)
     current._emit("started", "")
     try:

@@ -31,6 +31,7 @@ class Kind:
         work: Sum of the seconds of all.
         longest: Subject of the longest one.
         failed: How many failed.
+        not_ended: How many had not ended when the run did.
     """
 
     letter: str
@@ -42,6 +43,7 @@ class Kind:
     work: float
     longest: str
     failed: int
+    not_ended: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +100,8 @@ def draw(steps: Sequence[StepOfRun], nodes: Sequence[str], seconds: float) -> Ti
         seconds: How long the run took.
     """
     ordered = sorted(steps, key=lambda step: step.start)
-    kinds = _kinds(ordered)
-    of_title = {kind.title: kind for kind in kinds}
+    of_kind = kinds(ordered)
+    of_title = {kind.title: kind for kind in of_kind}
     subjects = _subjects(ordered, nodes)
     total = max([seconds, *(step.start + step.seconds for step in steps), 0.001])
     lane, gap, text = (15.0, 3.0, 10.0) if len(subjects) > 16 else (21.0, 7.0, 11.5)
@@ -131,7 +133,7 @@ def draw(steps: Sequence[StepOfRun], nodes: Sequence[str], seconds: float) -> Ti
             )
         y += height + gap
     ticks = tuple(Tick(round(LABELS + at * scale, 2), _clock(at)) for at in _marks(total))
-    return Timeline(WIDTH, y + 4, text, tuple(rows), tuple(bars), ticks, kinds)
+    return Timeline(WIDTH, y + 4, text, tuple(rows), tuple(bars), ticks, of_kind)
 
 
 def _subjects(steps: Iterable[StepOfRun], nodes: Sequence[str]) -> list[str]:
@@ -154,7 +156,8 @@ def _lanes(steps: Sequence[StepOfRun]) -> list[int]:
     return chosen
 
 
-def _kinds(steps: Sequence[StepOfRun]) -> tuple[Kind, ...]:
+def kinds(steps: Sequence[StepOfRun]) -> tuple[Kind, ...]:
+    """The steps by their titles, in the order of the first beginnings."""
     found = []
     for number, title in enumerate(dict.fromkeys(step.title for step in steps)):
         same = [step for step in steps if step.title == title]
@@ -171,6 +174,7 @@ def _kinds(steps: Sequence[StepOfRun]) -> tuple[Kind, ...]:
                 work=sum(step.seconds for step in same),
                 longest=max(same, key=lambda step: step.seconds).subject,
                 failed=sum(step.outcome == "failed" for step in same),
+                not_ended=sum(step.outcome == "not ended" for step in same),
             )
         )
     return tuple(found)

@@ -75,16 +75,18 @@ def _start_probe_pods(control_plane: Connection, cluster: Cluster, manifest: Man
     system = f"{KUBECTL} -n kube-system"
     # What an earlier proof that was cut off left behind has to be gone first. A pod that does not get Ready, or a
     # system pod that is still starting, is for the checks to report: they say which.
-    # They share one deadline: a node that is gone keeps more than one of them waiting.
+    # They share one deadline: a node that is gone keeps more than one of them waiting. They wait side by side, the
+    # longest for the pods that were made a moment ago.
     version = manifest.version
     script = (
         f"end=$(( $(date +%s) + {READY_SECONDS} )); "
         f"{waiting.until_deleted(KUBECTL, PROOF_NAMESPACE, version, READY_SECONDS)} "
         f"&& {KUBECTL} create -f - >/dev/null || exit 1; "
-        f"{waiting.until_ready(KUBECTL, 'nodes', version)}; "
-        f"{waiting.until_ready(f'{KUBECTL} -n {PROOF_NAMESPACE}', 'pods', version)}; "
+        f"{{ {waiting.until_ready(f'{KUBECTL} -n {PROOF_NAMESPACE}', 'pods', version)}; }} & "
+        f"{{ {waiting.until_ready(KUBECTL, 'nodes', version)}; "
         f"{waiting.until_ready(system, 'pods -l tier=control-plane', version)}; "
-        f"{waiting.until_rolled_out(system, version)}; "
+        f"{waiting.until_rolled_out(system, version)}; }} & "
+        "wait; "
         f"{KUBECTL} get nodes,pods,services --all-namespaces -o json"
     )
     answer = control_plane.run(script, step="proof", stdin=objects.encode(), timeout=3 * READY_SECONDS)

@@ -36,6 +36,16 @@ class LabImages:
     support: str
 
 
+def image_names(runtime: Runtime) -> LabImages:
+    """The images by their names, whether or not the engine holds them.
+
+    Args:
+        runtime: What runs the containers of Kubernetes on the machines.
+    """
+    machine, node, support = (f"kubev6/lab-{target}:{CODENAME}" for target in ("machine", NODES[runtime], "support"))
+    return LabImages(machine, node, support)
+
+
 def lab_images(runtime: Runtime) -> LabImages:
     """The images, built where this machine's engine does not hold current ones.
 
@@ -48,10 +58,9 @@ def lab_images(runtime: Runtime) -> LabImages:
     client = container_engine.client()
     base = base_image.base_image()
     inputs = _inputs(client, base)
-    targets = ("machine", NODES[runtime], "support")
-    references = [f"kubev6/lab-{target}:{CODENAME}" for target in targets]
+    targets, images = ("machine", NODES[runtime], "support"), image_names(runtime)
     with exclusive(cache_dir() / "lab-images.lock"):
-        for target, reference in zip(targets, references, strict=True):
+        for target, reference in zip(targets, (images.machine, images.node, images.support), strict=True):
             if docker_build.is_current(client, reference, inputs):
                 continue
             with step("docker", f"lab image {target}") as shown:
@@ -65,7 +74,7 @@ def lab_images(runtime: Runtime) -> LabImages:
                     target=target,
                     arguments={"BASE": base},
                 )
-    return LabImages(*references)
+    return images
 
 
 def _inputs(client: docker.DockerClient, base: str) -> str:

@@ -25,7 +25,7 @@ from tasks.exclusive import exclusive
 from tasks.lab import machine as lab_machine
 from tasks.lab import network as lab_network
 from tasks.lab import record as lab_record
-from tasks.lab.images import lab_images
+from tasks.lab.images import image_names, lab_images
 from tasks.lab.machine import OUTSIDE, container_name
 from tasks.lab.network import FABRIC_INTERFACE
 from tasks.lab.record import LAB_LABEL, NODE_LABEL, ROLES_LABEL, LabRecord, NodeRecord
@@ -91,12 +91,15 @@ def up(cluster: Cluster) -> LabRecord:
         )
     client = container_engine.client()
     with step(cluster.name, "lab") as shown, _alone(shown):
-        images = lab_images(cluster.runtime or load_release(cluster.release).runtime)
         public_key = lab_record.ensure_key(cluster.name)
         management = lab_network.ensure_management(client, cluster.name)
         fabric = lab_network.ensure_fabric(client, cluster.name)
         subnet = lab_network.subnet(management)
         present = lab_machine.present(client, cluster.name, management, fabric)
+        runtime = cluster.runtime or load_release(cluster.release).runtime
+        wanted = {container_name(cluster.name, name) for name in ("", *(node.name for node in cluster.nodes))}
+        # A machine that is there stays what it was made from.
+        images = image_names(runtime) if wanted <= present.keys() else lab_images(runtime)
         addresses = lab_network.addresses(
             cluster.nodes, subnet, lab_network.known_addresses(cluster.name, present.values(), management)
         )

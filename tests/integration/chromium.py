@@ -50,8 +50,12 @@ class Browser:
 
     def open(self, file: Path) -> None:
         """Load a file and wait until that is done."""
+        self.visit(file.as_uri())
+
+    def visit(self, address: str) -> None:
+        """Load a page and wait until that is done."""
         self.events.clear()
-        self.ask("Page.navigate", url=file.as_uri())
+        self.ask("Page.navigate", url=address)
         while not any(name == "Page.loadEventFired" for name, _ in self.events):
             answer = self._next()
             self.events.append((answer["method"], answer["params"]))
@@ -114,7 +118,7 @@ def browser(profile: Path) -> Iterator[Browser]:
         "--disable-dev-shm-usage",
         # It is to look at files, and to ask nobody for news about itself.
         "--disable-background-networking",
-        "--host-resolver-rules=MAP * ~NOTFOUND",
+        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
         "--no-first-run",
         f"--user-data-dir={profile}",
         "--remote-debugging-pipe",

@@ -125,8 +125,34 @@ def test_what_was_damaged_in_the_store_is_fetched_again(server: WebServer, store
 
     assert fetch_release(wanted, store=store).binaries == manifest.binaries
 
-    assert store.check(manifest, deep=True) == ()
+    assert store.check(manifest) == ()
     assert len(file.asked) == 2
+
+
+def test_damage_that_keeps_the_size_is_noticed_too(server: WebServer, store: Store) -> None:
+    file = server.put("/kubeadm", CONTENT)
+    wanted = release(kubeadm=Download(url=f"{server.url}/kubeadm"))
+    manifest = fetch_release(wanted, store=store)
+    store.blob(SHA256).write_bytes(bytes(len(CONTENT)))
+
+    assert fetch_release(wanted, store=store).binaries[0].sha256 == SHA256
+
+    assert store.check(manifest) == ()
+    assert len(file.asked) == 2
+
+
+def test_what_is_there_is_fetched_again_when_that_is_asked_for(server: WebServer, store: Store) -> None:
+    file = server.put("/kubeadm", CONTENT)
+    wanted = release(kubeadm=Download(url=f"{server.url}/kubeadm", sha256=SHA256))
+    manifest = fetch_release(wanted, store=store)
+
+    assert fetch_release(wanted, store=store, anew=True).binaries == manifest.binaries
+    assert len(file.asked) == 2
+
+    server.put("/kubeadm", CONTENT + b"other")
+    with pytest.raises(KubeV6Error, match="wrong checksum"):
+        fetch_release(wanted, store=store, anew=True)
+    assert store.check(manifest) == (), "what there was stays"
 
 
 def test_the_checksum_of_the_first_fetch_is_enforced(server: WebServer, store: Store) -> None:
@@ -375,7 +401,7 @@ def test_a_mirror_takes_the_place_of_every_publisher(server: WebServer, publishe
     ]
     (image,) = manifest.images
     assert (image.name, image.tag, image.checked) == ("etcd-amd64", "3.0.17", "sha256 recorded at first fetch")
-    assert store.check(manifest, deep=True) == ()
+    assert store.check(manifest) == ()
     assert {len(file.asked) for file in server.files.values()} == {1}
 
 
@@ -390,7 +416,7 @@ def test_a_release_written_to_a_directory_is_fetched_from_it_without_a_network(
     there = fetch_release(published, store=far, mirror=chosen(str(directory)))
 
     assert there.model_dump(exclude={"created"}) == manifest.model_dump(exclude={"created"})
-    assert far.check(there, deep=True) == ()
+    assert far.check(there) == ()
     subprocess.run(["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"], cwd=directory, check=True)
     paths = sorted(str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file())
     assert paths == [

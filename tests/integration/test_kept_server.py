@@ -24,7 +24,7 @@ from flows import kept_server, run_record, worker_runs
 from flows.run_record import RunRecord
 from flows.server_api import ask
 from tasks.paths import REPO, cluster_dir
-from tests.integration import pretended_machines
+from tests.integration import chromium, pretended_machines
 from tests.integration.git_project import BEN, Project
 from tests.waiting import eventually
 
@@ -135,6 +135,12 @@ def runs_of(api: str) -> list[dict[str, Any]]:
     return list(ask(api, "/flow_runs/filter", {"sort": "EXPECTED_START_TIME_DESC"}))
 
 
+def artifacts_of(api: str, run: str) -> dict[str, str]:
+    """What Prefect's page shows of a run, by key."""
+    found = ask(api, "/artifacts/filter", {"flow_runs": {"id": {"any_": [run]}}})
+    return {each["key"]: each["data"] for each in found}
+
+
 def under_way(api: str) -> dict[int, str]:
     return dict(worker_runs.processes(api))
 
@@ -171,6 +177,7 @@ def test_a_deployment_runs_as_typed_with_its_steps_in_the_server_a_log_and_a_rec
     assert status == 0, said
     newest = runs_of(server)[0]
     assert newest["name"] == "deploy-lab"
+    assert newest["state"]["message"] == "17 changes; 2 checks, all ok"
     logs = ask(server, "/logs/filter", {"logs": {"flow_run_id": {"any_": [newest["id"]]}}, "limit": 200})
     told = [entry["message"] for entry in logs]
     assert any("kube-worker-1: kubeadm join: ended" in text for text in told)
@@ -178,6 +185,39 @@ def test_a_deployment_runs_as_typed_with_its_steps_in_the_server_a_log_and_a_rec
     record = last_record()
     assert (record.command, record.status, len(record.changes)) == ("deploy", "succeeded", 17)
     assert "kube-worker-1: runtime: ended" in Path(record.log).read_text()
+    shown = artifacts_of(server, newest["id"])
+    assert set(shown) == {"run-lab", "nodes-lab", "connectivity-lab"}
+    assert all("**Succeeded** · deploy lab · " in page for page in shown.values())
+    row = "| kube-worker-1 | worker | `fd00::101` | ok | 4 changes: network 1, runtime 1, kubernetes 1 |"
+    assert row in shown["nodes-lab"]
+    assert "2 of 2 checks hold" in shown["connectivity-lab"]
+    assert f"`kubev6 report {run_record.runs()[0][0].stem}`" in shown["run-lab"]
+    assert "| kubernetes | 3 in all | ok |" in shown["run-lab"]
+
+
+def test_a_failed_run_says_every_node_s_error_on_prefect_s_page_which_asks_nobody_else(
+    server: str, tmp_path: Path
+) -> None:
+    status, _, err = local_run("two-fail")
+    assert status == 1, err
+    failed = runs_of(server)[0]
+    full, wanted = "kube-worker-1: runtime: the disk is full", "kube-worker-2: network: sudo wants a password"
+    assert failed["state"]["type"] == "FAILED"
+    assert sorted(failed["state"]["message"].splitlines()) == [f"(1) {full}; make room", f"(2) {wanted}"]
+    shown = artifacts_of(server, failed["id"])
+    assert set(shown) == {"run-lab", "nodes-lab"}
+    assert f"- ✗ {full}. To do: make room\n- ✗ {wanted}\n" in shown["run-lab"]
+    assert "| kube-worker-2 | worker | `fd00::102` | ✗ network failed | nothing |" in shown["nodes-lab"]
+
+    if chromium.PROGRAM is None:
+        pytest.skip("chromium is not installed: make test-packages")
+    page = server.removesuffix("/api")
+    with chromium.browser(tmp_path) as browser:
+        browser.visit(f"{page}/runs/flow-run/{failed['id']}?tab=Details")
+        eventually(lambda: full in str(browser.value("document.body.innerText")), 20)
+        asked = {address.removeprefix("blob:") for address in browser.requested() if not address.startswith("data:")}
+    assert asked
+    assert [address for address in asked if not address.startswith(f"{page}/")] == []
 
 
 @pytest.mark.parametrize(
@@ -211,6 +251,7 @@ def test_a_cluster_is_one_run_s_and_cancelling_that_ends_it_soon_with_nothing_le
     eventually(lambda: not under_way(server), 10)
     eventually(lambda: ask(server, f"/flow_runs/{identity}")["state"]["type"] == "CANCELLED", 10)
     assert time.monotonic() - began < 10
+    assert "… **Stopped** · deploy lab" in artifacts_of(server, identity)["nodes-lab"]
     records = [record for _, record in run_record.runs()]
     assert [record.status for record in records[:2]] == ["failed", "stopped"]
     assert local_run("ready", "--if-busy", "refuse")[0] == 0
@@ -243,9 +284,9 @@ def test_a_night_builds_and_deploys_what_is_new_and_tells_of_a_conflict(
     parameters = ["--param", f"release={release}"]
     status, said = deployment_run("nightly-rebuild", *parameters, "--params", '{"cluster": "lab", "deploy": true}')
     assert status == 0, (said, runs_of(server)[0]["state"])
-    (message,) = (each["state"]["message"] for each in runs_of(server) if each["name"] == f"nightly-{release}")
+    (message,) = (each["state"]["message"] for each in runs_of(server) if each["name"] == "nightly-moving")
     assert re.fullmatch(
-        r"built v1\.20\.2\+kubev6\.moving\.\w{7}; http://127\.0\.0\.1:5000 has it; deployed on lab", message
+        r"built v1\.20\.2\+kubev6\.moving\.\w{7}; http://\[fd00::64\]:5000 has it; deployed on lab", message
     )
     assert last_record().command == "nightly"
     assert last_record().release is not None

@@ -12,6 +12,7 @@ from configs.errors import ConfigError
 from configs.manifest import BinaryEntry, Manifest, SourceEntry
 from configs.schema import Release, load_release
 from tasks.build import compiler, toolchain
+from tasks.build.refresh import Refresh
 from tasks.build.release import build_release, release_key
 from tasks.build.toolchain import Toolchain
 from tasks.docker import container_engine
@@ -45,8 +46,8 @@ def obtained(own_data: Path, monkeypatch: pytest.MonkeyPatch) -> Source:
     (place / ".git" / "kubev6.json").write_text(
         json.dumps({**inputs, "overlay": debian_source._overlay_digest("kubernetes")})
     )
-    toolchain._record().parent.mkdir(parents=True)
-    toolchain._record().write_text(json.dumps(asdict(TOOLS)))
+    toolchain.record_file().parent.mkdir(parents=True)
+    toolchain.record_file().write_text(json.dumps(asdict(TOOLS)))
 
     def no_engine() -> None:
         raise NoEngineError
@@ -116,6 +117,68 @@ def test_a_release_that_lost_a_blob_has_to_be_built(obtained: Source, tmp_path: 
 
     with pytest.raises(NoEngineError):
         build_release(wanted(tmp_path, "first"), store=store)
+
+
+def test_a_release_with_a_damaged_blob_has_to_be_built(obtained: Source, tmp_path: Path) -> None:
+    store = Store()
+    kept = keep(store, wanted(tmp_path, "first"), obtained)
+    store.blob(kept.binaries[0].sha256).write_bytes(b"KUBEADM")
+
+    with pytest.raises(NoEngineError):
+        build_release(wanted(tmp_path, "first"), store=store)
+
+
+@pytest.mark.parametrize("stage", ["source", "compile", "images", "all"])
+def test_a_stage_that_is_made_again_is_not_taken_from_the_store(
+    obtained: Source, tmp_path: Path, stage: Refresh
+) -> None:
+    store = Store()
+    kept = keep(store, wanted(tmp_path, "first"), obtained)
+
+    with pytest.raises(NoEngineError):
+        build_release(wanted(tmp_path, "first"), store=store, refresh=stage)
+    assert store.read(kept.name) == kept
+    assert debian_source.find("kubernetes", None) == obtained
+
+
+def test_a_series_that_is_picked_again_to_the_same_end_is_built_no_more(
+    obtained: Source, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = Store()
+    kept = keep(store, wanted(tmp_path, "first"), obtained)
+    assert build_release(wanted(tmp_path, "first"), store=store) == kept
+    with caplog.at_level("INFO", logger="kubev6.steps"):
+        assert build_release(wanted(tmp_path, "first"), store=store, refresh="series") == kept
+    assert "small: patches: ended: 1 applied, 0 already upstream" in caplog.messages
+
+
+@pytest.mark.parametrize("lost", ["objects", "kubev6.json"])
+def test_a_source_that_has_lost_its_commits_is_got_again(obtained: Source, tmp_path: Path, lost: str) -> None:
+    path = obtained.repository / ".git" / lost
+    if path.is_dir():
+        for each in path.rglob("*"):
+            if each.is_file():
+                each.unlink()
+    else:
+        path.write_text("{")
+    assert debian_source.find("kubernetes", None) is None
+    with pytest.raises(NoEngineError):
+        build_release(wanted(tmp_path, "first"), store=Store())
+
+
+def test_what_was_picked_before_is_picked_again_when_it_was_lost(obtained: Source, tmp_path: Path) -> None:
+    patches = series_file.load(wanted_series(tmp_path))
+    before = series.pick(patches, obtained)
+    lost = obtained.repository / ".git" / "objects" / before.commit[:2] / before.commit[2:]
+    lost.unlink()
+    assert series.pick(patches, obtained) == before
+    assert lost.exists()
+
+
+def wanted_series(root: Path) -> str:
+    build = wanted(root, "second").build
+    assert build is not None
+    return build.series
 
 
 def test_a_place_for_a_remote_that_there_is_none_of_is_refused(obtained: Source, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from configs.errors import ConfigError, KubeV6Error
 from tasks.series import series, series_file
-from tasks.series.check_out import check_out
+from tasks.series.check_out import check_out, check_out_beside, keep_generated, take_over
 from tasks.series.debian_source import PATCH_BRANCH
 from tasks.series.repository import commit_all, create_repository, open_repository
 from tasks.series.series import Picked
@@ -284,6 +284,60 @@ def test_a_check_out_that_was_killed_is_done_again(home: Path, monkeypatch: pyte
     checked_out(source, home, "gen.patch", "regen.patch")
 
     assert (place / GENERATED).read_text() == "second\n"
+
+
+@pytest.mark.parametrize(
+    ("damage", "then"),
+    [("", "made anew\n"), ("damaged\n", "first\n"), (None, "first\n")],
+    ids=["whole", "damaged", "lost"],
+)
+def test_a_generated_file_stays_only_as_the_compilation_has_left_it(home: Path, damage: str | None, then: str) -> None:
+    source = make_source(home, {"gen.patch": {GENERATED: "first\n"}})
+    picked = series.pick(make_series(home, "gen.patch"), source)
+    place = check_out(picked, source)
+    remade(place)
+    keep_generated(picked, source)
+
+    if damage is None:
+        (place / GENERATED).unlink()
+    elif damage:
+        (place / GENERATED).write_text(damage)
+    check_out(picked, source)
+
+    assert (place / GENERATED).read_text() == then
+
+
+@pytest.mark.parametrize("damage", [b"", b"DIRC", b"no index at all"])
+def test_an_index_that_is_damaged_is_made_anew(home: Path, damage: bytes) -> None:
+    source = make_source(home, TWO)
+    place = checked_out(source, home, "a.patch")
+    index = place.with_name(".demo.index")
+    whole = index.read_bytes()
+    index.write_bytes(damage or whole[:-40] + bytes(40))
+    (place / "main.go").write_text("damaged too\n")
+
+    checked_out(source, home, "a.patch")
+
+    assert (place / "main.go").read_text() == "ONE\ntwo\nthree\n"
+    assert index.read_bytes()[:4] == b"DIRC"
+
+
+def test_a_check_out_beside_the_work_tree_takes_its_place_when_it_is_asked_to(home: Path) -> None:
+    source = make_source(home, TWO)
+    picked = series.pick(make_series(home, "a.patch"), source)
+    place = check_out(picked, source)
+    (place / "_output").mkdir()
+
+    beside = check_out_beside(picked, source)
+    assert (place / "_output").exists()
+    assert (beside / "main.go").read_text() == "ONE\ntwo\nthree\n"
+    take_over(picked)
+
+    assert not (place / "_output").exists()
+    assert not beside.exists()
+    inode = (place / "main.go").stat().st_ino
+    check_out(picked, source)
+    assert (place / "main.go").stat().st_ino == inode, "its index came with it"
 
 
 def edited(place: Path) -> None:

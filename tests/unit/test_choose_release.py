@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from configs.errors import KubeV6Error
 from configs.manifest import BinaryEntry, Manifest, SourceEntry
-from configs.schema import Cluster, load_cluster, shipped
+from configs.schema import Cluster, load_cluster, load_release, shipped
 from flows import choose_release
 from flows.choose_release import choices, for_plan, prebuilt
+from tasks.build.refresh import Refresh, again
 from tasks.store import Store
 
 pytestmark = pytest.mark.usefixtures("own_data")
@@ -105,3 +107,24 @@ def test_every_release_is_a_choice_once(store: Store) -> None:
     kept(store, "debian-1.20")
     named = [line.partition(":")[0] for line in choices(store)]
     assert sorted(named) == sorted(set(shipped("releases")))
+
+
+def test_a_release_that_is_fetched_has_no_stages_of_a_build(
+    store: Store, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = load_release("v1.9.0-alpha.0.ipv6.0").model_copy(update={"build": None})
+    manifest, fetched = kept(store, release.name), []
+
+    def fetch(*_: object, anew: bool, **__: object) -> Manifest:
+        fetched.append(anew)
+        return manifest
+
+    monkeypatch.setattr(choose_release, "load_release", lambda _: release)
+    monkeypatch.setattr(choose_release, "refuse_misfit", lambda *_: None)
+    monkeypatch.setattr(choose_release, "fetch_release", fetch)
+    with pytest.raises(KubeV6Error, match="is fetched and has no stage compile"):
+        choose_release.built(cluster, store, refresh="compile")
+    for refresh in get_args(Refresh):
+        if again(refresh, "source") or not refresh:
+            choose_release.built(cluster, store, refresh=refresh)
+    assert fetched == [False, True, True]

@@ -54,7 +54,7 @@ def test_help_fits_the_terminal_except_for_examples_that_can_be_copied(
     assert [line for line in text.splitlines() if len(line) > min(columns, 110) and line not in examples] == []
 
 
-@pytest.mark.parametrize("command", ["deploy", "reset", "lab", "verify", "build", "fetch", "series", "server"])
+@pytest.mark.parametrize("command", ["deploy", "reset", "lab", "verify", "build", "fetch", "series", "server", "cache"])
 def test_whatever_runs_steps_takes_the_same_options_for_showing_them(command: str) -> None:
     taken = SUBPARSERS.choices[command].format_help()
     assert "while it runs:\n  -v, --verbose " in taken
@@ -176,6 +176,17 @@ def test_a_place_that_cannot_be_is_one_line_before_anything_starts(
         ["deploy", "--", "x"],
         ["lab", "up", "--images"],
         ["lab", "sideways"],
+        ["deploy", "--refresh", "everything"],
+        ["deploy", "--refresh", "--prebuilt"],
+        ["deploy", "--refresh", "--plan"],
+        ["build", "--refresh", "compilation"],
+        ["cache"],
+        ["cache", "ls", "--all"],
+        ["cache", "ls", "--yes"],
+        ["cache", "ls", "--dry-run"],
+        ["cache", "prune", "--json"],
+        ["cache", "prune", "--older-than", "-1"],
+        ["cache", "prune", "--older-than", "a week"],
         ["kubectl"],
         ["ssh"],
     ],
@@ -185,6 +196,16 @@ def test_a_wrong_command_line_is_status_2(words: list[str], capsys: pytest.Captu
         main(words)
     assert ended.value.code == 2
     assert "error: " in capsys.readouterr().err
+
+
+def test_what_is_made_again_is_a_stage_or_all_of_them() -> None:
+    stages = [["source"], ["series"], ["compile"], ["images"], ["all"]]
+    for command in (["deploy"], ["build", "debian-1.20"]):
+        assert build_parser().parse_args(command).refresh == ""
+        assert build_parser().parse_args([*command, "--refresh"]).refresh == "all"
+        assert [build_parser().parse_args([*command, "--refresh", *stage]).refresh for stage in stages] == [
+            stage for (stage,) in stages
+        ]
 
 
 def test_words_after_two_dashes_go_on_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from configs.errors import KubeV6Error
+from configs.manifest import BinaryEntry
 from configs.schema import load_cluster
 from tasks.kubernetes import kubectl
 from tasks.ssh.connection import Result
@@ -48,3 +50,20 @@ def test_an_old_kubectl_runs_on_the_control_plane_and_its_words_and_status_come_
     assert connection.asked == (words, b"kind: Namespace\n")
     assert status == 3
     assert capsys.readouterr() == ("a page\n", "a complaint\n")
+
+
+@pytest.mark.usefixtures("own_data")
+def test_a_kubectl_that_was_damaged_is_taken_from_the_store_again() -> None:
+    store = Store()
+    sha256, size = store.add_stream([b"kubectl"])
+    entry = BinaryEntry(name="kubectl", sha256=sha256, size=size)
+    held = manifest().model_copy(update={"binaries": (entry,)})
+    program = kubectl._executable(held, store)
+    program.write_bytes(b"KUBECTL")
+
+    assert kubectl._executable(held, store) == program
+    assert program.read_bytes() == b"kubectl"
+    program.unlink()
+    store.blob(sha256).unlink()
+    with pytest.raises(KubeV6Error, match="missing; kubev6 deploy makes the release whole again"):
+        kubectl._executable(held, store)

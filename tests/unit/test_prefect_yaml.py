@@ -85,6 +85,7 @@ def test_every_shipped_cluster_can_be_named(name: str) -> None:
         {"mirror": "http://mirror.example:8080/kubev6"},
         {"mirror": "/media/usb"},
         {"if_busy": "refuse"},
+        {"refresh": "compile"},
     ],
 )
 def test_parameters_that_are_right_are_taken(parameters: dict[str, Any]) -> None:
@@ -101,6 +102,7 @@ def test_parameters_that_are_right_are_taken(parameters: dict[str, Any]) -> None
         {"mirror": "usb"},
         {"mirror": "http://me:secret@mirror.example/"},
         {"if_busy": "wait a bit"},
+        {"refresh": "compilation"},
     ],
 )
 def test_parameters_that_cannot_be_right_are_refused(parameters: dict[str, Any]) -> None:

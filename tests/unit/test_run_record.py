@@ -19,9 +19,10 @@ import pytest
 from configs.errors import CombinedError, KubeV6Error, NodeError
 from configs.schema import Cluster, load_cluster
 from flows import changes, recording, run_record
-from flows.recording import note_checks, note_release
+from flows.recording import note_checks, note_images, note_release
 from flows.run_record import RunRecord, runs
 from tasks.kubernetes.checks import Check
+from tasks.paths import REPO
 from tasks.steps import step
 from tests.unit import sample, sample_run
 
@@ -171,7 +172,7 @@ def test_nobody_else_can_read_a_record_and_nothing_else_is_left(own_data: Path) 
 
 
 def test_a_record_does_not_say_how_to_log_in(tmp_path: Path) -> None:
-    shipped = Path(load_cluster.__code__.co_filename).parent / "clusters" / "bare-metal.yaml"
+    shipped = REPO / "configs" / "clusters" / "bare-metal.yaml"
     file = tmp_path / "rack.yaml"
     file.write_text(
         shipped.read_text().replace("user: root", "user: somebody\n  key_file: /home/somebody/id\n  known_hosts: /k/h")
@@ -296,3 +297,32 @@ def test_a_damaged_record_is_passed_over_in_lists_and_refused_by_name(content: s
     assert runs() == ()
     with pytest.raises(KubeV6Error, match=f"{path}: is no record of a run: "):
         run_record.find("20260301")
+
+
+def test_what_a_run_would_end_as_can_be_asked_before_it_ends() -> None:
+    seen = []
+    with recorded(load_cluster("lab"), "deploy"):
+        for error in (None, KeyboardInterrupt(), NodeError("kube-worker-1", "runtime", "the disk is full")):
+            asked = recording.if_ended(error)
+            assert asked is not None
+            path, record = asked
+            assert path.parent == run_record.runs_dir()
+            seen.append((record.status, [each.message for each in record.errors]))
+    assert seen == [
+        ("succeeded", []),
+        ("stopped", []),
+        ("failed", ["kube-worker-1: runtime: the disk is full"]),
+    ]
+    assert the_record().status == "succeeded"
+    assert recording.if_ended(None) is None
+
+
+def test_images_of_several_registries_are_recorded_once_each() -> None:
+    image = sample.manifest().images[0]
+    with recorded():
+        for registry, tag in (("http://a", ""), ("http://b", "20260301"), ("http://a", "")):
+            note_images(registry, (image,), tag)
+    assert [(each.registry, each.tag) for each in the_record().images] == [
+        ("http://a", image.tag),
+        ("http://b", "20260301"),
+    ]
