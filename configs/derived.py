@@ -10,7 +10,8 @@ from configs import versions
 from configs.errors import ConfigError
 from configs.manifest import Manifest
 from configs.render import render
-from configs.schema import Cluster, Release
+from configs.schema.cluster import Cluster
+from configs.schema.release import Release
 from configs.systems import Machine, System, system_of
 from configs.versions import Runtime
 

@@ -13,7 +13,8 @@ from configs.derived import Derived, container_runtime, derive, kubeadm_api, reg
 from configs.errors import ConfigError
 from configs.manifest import Manifest
 from configs.render import render
-from configs.schema import Cluster, Node, Release
+from configs.schema.cluster import Cluster, Node
+from configs.schema.release import Release
 from configs.stages.kubernetes import kubernetes
 from configs.stages.network import network
 from configs.stages.runtime import runtime

@@ -6,7 +6,7 @@ from functools import cache
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from configs.schema import CONFIGS
+from configs.schema.loading import CONFIGS
 
 
 @cache

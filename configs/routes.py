@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from configs import versions
-from configs.schema import Cluster, Node
+from configs.schema.cluster import Cluster, Node
 from configs.state import Route
 
 METRIC = 1024

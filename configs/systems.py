@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from configs.errors import ConfigError
 from configs.jool import Jool
-from configs.schema import CONFIGS
+from configs.schema.loading import CONFIGS
 
 Networking = Literal["networkd", "ifupdown", "netplan", "network-scripts", "networkmanager"]
 """What configures the interfaces of a machine."""

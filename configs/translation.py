@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-if TYPE_CHECKING:  # a cluster file is checked by these rules while it is read
-    from configs.schema import Cluster
+from configs.schema.cluster import Cluster
 
 PREFIX_LENGTHS = (32, 40, 48, 56, 64, 96)
 """Prefix lengths that can embed an IPv4 address (RFC 6052, section 2.2)."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 from prefect import flow, task
 
 from configs.manifest import Manifest
-from configs.schema import Release, load_release
+from configs.schema.loading import load_release
+from configs.schema.release import Release
 from flows import run_names
 from flows.recording import note_release
 from flows.run import run
-from tasks.build.refresh import Refresh
-from tasks.build.release import build_release
 from tasks.fetch import mirror
+from tasks.release.build import build_release
+from tasks.release.refresh import Refresh
 from tasks.store import Store
 
 

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from configs.derived import refuse_misfit
 from configs.errors import KubeV6Error
 from configs.manifest import Manifest
-from configs.schema import Cluster, Release, load_release, shipped
-from tasks.build.refresh import Refresh, refuse_stage_of_a_build
-from tasks.build.release import build_release
+from configs.schema.cluster import Cluster
+from configs.schema.loading import load_release, shipped
+from configs.schema.release import Release
 from tasks.fetch.fetch import fetch_release
 from tasks.fetch.mirror import Mirror
+from tasks.release.build import build_release
+from tasks.release.refresh import Refresh, refuse_stage_of_a_build
 from tasks.store import Store
 
 HOW_TO = "v1.9.0-alpha.0.ipv6.0"

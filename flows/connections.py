@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from configs.errors import KubeV6Error
-from configs.schema import Cluster
+from configs.schema.cluster import Cluster
 from flows.deployed import machines
 from tasks.ssh.connection import Connection, connect
 

@@ -17,7 +17,8 @@ from prefect.states import Completed, Failed
 
 from configs.derived import refuse_misfit
 from configs.errors import KubeV6Error
-from configs.schema import Cluster, load_cluster, load_release
+from configs.schema.cluster import Cluster
+from configs.schema.loading import load_cluster, load_release
 from flows import leaving, run_names, stages
 from flows.changes import noted_changes
 from flows.choose_release import Chosen
@@ -30,10 +31,10 @@ from flows.report.words import counted
 from flows.run import called, failed, run
 from flows.stages import Deployed, Job, visible
 from flows.turns import turn
-from tasks.build.refresh import Refresh
 from tasks.in_use import in_use
 from tasks.kubernetes.checks import Check
 from tasks.node import existing_servers
+from tasks.release.refresh import Refresh
 
 
 @flow(name="kubev6", flow_run_name=run_names.of_cluster("deploy", "cluster"), task_runner=A_THREAD_EACH)

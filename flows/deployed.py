@@ -5,7 +5,6 @@ machines, so that one can be taken out of the cluster when its file no longer na
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -14,15 +13,16 @@ from pydantic import ValidationError
 
 from configs.errors import KubeV6Error
 from configs.manifest import Manifest
-from configs.schema import Cluster
+from configs.schema.cluster import Cluster
 from tasks import inventory
 from tasks.paths import cluster_dir
+from tasks.replace import write_whole
 from tasks.ssh.endpoint import Endpoint
 
 
 def remember(cluster: Cluster, manifest: Manifest) -> None:
     """Write down the release that a cluster now runs. It only informs: no deploy reads it."""
-    _write(_path(cluster), manifest.model_dump_json(indent=1) + "\n")
+    write_whole(_path(cluster), manifest.model_dump_json(indent=1) + "\n")
 
 
 def deployed(cluster: Cluster) -> Manifest:
@@ -112,14 +112,7 @@ def machines(cluster: Cluster) -> dict[str, Endpoint]:
 
 
 def _write_machines(cluster: Cluster, known: Mapping[str, Endpoint]) -> None:
-    _write(_machines(cluster), json.dumps({name: asdict(known[name]) for name in sorted(known)}, indent=1) + "\n")
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}-{os.getpid()}")
-    temporary.write_text(text)
-    temporary.replace(path)
+    write_whole(_machines(cluster), json.dumps({name: asdict(known[name]) for name in sorted(known)}, indent=1) + "\n")
 
 
 def _path(cluster: Cluster) -> Path:

@@ -7,12 +7,13 @@ from pathlib import Path
 from prefect import flow
 
 from configs.manifest import Manifest
-from configs.schema import Release, load_release
+from configs.schema.loading import load_release
+from configs.schema.release import Release
 from flows import run_names
 from flows.stages import visible
-from tasks.build.probe_image import with_probe
 from tasks.fetch import mirror, mirror_directory
 from tasks.fetch.fetch import fetch_release
+from tasks.release.probe_image import with_probe
 from tasks.store import Store
 
 

@@ -28,6 +28,7 @@ from flows.server_api import ask
 from flows.temporary_server import answers
 from tasks.exclusive import exclusive
 from tasks.paths import REPO, data_dir
+from tasks.replace import write_whole
 from tasks.steps import step
 
 PORT = 4266
@@ -249,7 +250,7 @@ def _start_server(port: int, before: Kept | None) -> Kept:
             worker = None
         process = _begin("server", ["server", "start", "--host", "127.0.0.1", "--port", str(port)], port)
         kept = Kept(port, process, worker)
-        _write(kept)
+        write_whole(_record(), json.dumps(asdict(kept)))
         _wait(lambda: answers(kept.url), process, "server")
         shown.ended_as(kept.page)
         return kept
@@ -261,7 +262,7 @@ def _start_worker(kept: Kept) -> Kept:
         words = ["worker", "start", "--pool", POOL, "--type", "process", "--name", name, "--install-policy", "never"]
         process = _begin("worker", words, kept.port)
         kept = replace(kept, worker=process)
-        _write(kept)
+        write_whole(_record(), json.dumps(asdict(kept)))
         _wait(lambda: "started!" in log_of("worker").read_text(errors="replace"), process, "worker")
         shown.ended_as(name)
         return kept
@@ -373,12 +374,6 @@ def _start_time(pid: int) -> int:
     except OSError:
         return 0
     return 0 if fields[0] == "Z" else int(fields[19])
-
-
-def _write(kept: Kept) -> None:
-    unfinished = _record().with_suffix(".unfinished")
-    unfinished.write_text(json.dumps(asdict(kept)))
-    unfinished.replace(_record())
 
 
 def _record() -> Path:

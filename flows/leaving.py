@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from configs.errors import ConfigError, KubeV6Error
-from configs.schema import Cluster
+from configs.schema.cluster import Cluster
 from flows import deployed
 from flows.changes import note
 from flows.connections import connection

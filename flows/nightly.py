@@ -14,7 +14,9 @@ from prefect.states import Completed
 from configs.derived import registry_url
 from configs.errors import ConfigError, KubeV6Error
 from configs.manifest import Manifest
-from configs.schema import Build, Cluster, DebianSource, Release, Source, load_cluster, load_release
+from configs.schema.cluster import Cluster
+from configs.schema.loading import load_cluster, load_release
+from configs.schema.release import Build, DebianSource, Release, Source
 from flows import recording, run_names
 from flows.build import made
 from flows.connections import connection
@@ -26,8 +28,8 @@ from flows.run import called, failed, run
 from flows.stages import visible
 from flows.turns import turn
 from tasks import registry_tags
-from tasks.build.refresh import Refresh
 from tasks.registry_login import RegistryLogin
+from tasks.release.refresh import Refresh
 from tasks.series import debian_news, moving_refs, series_file
 from tasks.series.series_file import GitSeries
 from tasks.store import Store

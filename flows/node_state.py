@@ -6,7 +6,8 @@ import logging
 
 from configs.manifest import Manifest
 from configs.plan import plan_node
-from configs.schema import Cluster, Release
+from configs.schema.cluster import Cluster
+from configs.schema.release import Release
 from configs.state import NodeState
 from configs.systems import system_of
 from configs.translation import warnings

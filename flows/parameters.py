@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from configs.schema import shipped
+from configs.schema.loading import shipped
 
 _FILE = r"/\S.*"
 _HOST = r"https?://[^\s/@?#]+"

@@ -10,7 +10,8 @@ from functools import partial
 
 from configs.errors import CombinedError
 from configs.manifest import Manifest
-from configs.schema import Cluster, Release
+from configs.schema.cluster import Cluster
+from configs.schema.release import Release
 from configs.state import NodeState, StageState
 from flows import leaving
 from flows.node_state import node_state

@@ -18,7 +18,7 @@ from typing import Any
 
 from configs.errors import CombinedError, KubeV6Error, NodeError
 from configs.manifest import ImageEntry, Manifest, PatchEntry
-from configs.schema import Cluster
+from configs.schema.cluster import Cluster
 from flows import run_record
 from flows.hiding import hide_in
 from flows.run_record import (

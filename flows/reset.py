@@ -8,7 +8,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from configs.errors import KubeV6Error
-from configs.schema import load_cluster
+from configs.schema.loading import load_cluster
 from flows import leaving, run_names, stages
 from flows.changes import noted_changes
 from flows.futures import A_THREAD_EACH, begin_each, results, settled

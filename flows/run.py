@@ -16,7 +16,7 @@ from prefect.runtime import deployment, flow_run
 from prefect.states import Failed
 
 from configs.errors import KubeV6Error
-from configs.schema import Cluster
+from configs.schema.cluster import Cluster
 from flows import recording, secret_blocks, stages
 from flows.artifacts import published
 from flows.run_log import open_run_log

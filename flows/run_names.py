@@ -8,7 +8,9 @@ from pathlib import Path
 from prefect.runtime import flow_run
 
 from configs.errors import KubeV6Error
-from configs.schema import Cluster, Release, load_cluster, load_release
+from configs.schema.cluster import Cluster
+from configs.schema.loading import load_cluster, load_release
+from configs.schema.release import Release
 
 
 def of_cluster(command: str, parameter: str) -> Callable[[], str]:

@@ -6,9 +6,7 @@ own: they ignore what they do not know, and a topology here has no way to log in
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from ipaddress import IPv6Network
@@ -19,8 +17,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from configs.errors import KubeV6Error
 from configs.manifest import Manifest, PatchEntry
-from configs.schema import Cluster
+from configs.schema.cluster import Cluster
 from tasks.paths import data_dir
+from tasks.replace import write_whole
 
 KEPT = 50
 """How many runs are remembered."""
@@ -264,20 +263,7 @@ def new_path(command: str, subject: str, started: datetime) -> Path:
 
 def write(record: RunRecord, path: Path) -> None:
     """Write a record whole or not at all."""
-    write_privately(path, record.model_dump_json(exclude_defaults=True))
-
-
-def write_privately(path: Path, text: str) -> None:
-    """Write a file that nobody else can read, whole or not at all."""
-    # mkstemp makes files of mode 0600.
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_whole(path, record.model_dump_json(exclude_defaults=True), mode=0o600)
 
 
 def forget_old_runs() -> None:

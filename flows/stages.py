@@ -20,7 +20,8 @@ from prefect.tasks import exponential_backoff
 from configs.derived import for_registry, image_references, registry_url
 from configs.errors import KubeV6Error
 from configs.manifest import Manifest
-from configs.schema import Cluster, Release
+from configs.schema.cluster import Cluster
+from configs.schema.release import Release
 from configs.state import NodeState
 from flows import choose_release, leaving, recording
 from flows.changes import note
@@ -28,9 +29,7 @@ from flows.connections import close_all, connection
 from flows.deployed import remember, remember_machines
 from flows.futures import is_transient
 from tasks import inventory, registry, steps
-from tasks.build import toolchain
-from tasks.build.probe_image import with_probe
-from tasks.build.refresh import Refresh
+from tasks.docker import toolchain
 from tasks.fetch import mirror as mirrors
 from tasks.kubernetes import addons, kubeadm
 from tasks.kubernetes import cluster_dns as dns
@@ -39,6 +38,8 @@ from tasks.kubernetes.verify import verify
 from tasks.lab import lab
 from tasks.node import engine, preflight
 from tasks.node.diff import Change
+from tasks.release.probe_image import with_probe
+from tasks.release.refresh import Refresh
 from tasks.ssh.connection import Connection
 from tasks.store import Store
 

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from configs.manifest import Manifest
-from configs.schema import Cluster
+from configs.schema.cluster import Cluster
 from flows.console import Ended
 from tasks.kubernetes.checks import Check
 from tasks.node.reset import Reset

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from configs.errors import KubeV6Error
-from configs.schema import Cluster
+from configs.schema.cluster import Cluster
 from flows.parameters import IfBusy
 from tasks.exclusive import exclusive, holder
 from tasks.paths import cluster_dir

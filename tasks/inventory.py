@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from configs.errors import KubeV6Error
-from configs.schema import Cluster
+from configs.schema.cluster import Cluster
 from tasks.lab import lab
 from tasks.ssh.endpoint import Endpoint
 

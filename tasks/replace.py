@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from pathlib import Path
 
 GOING = ".going-"
@@ -42,3 +43,22 @@ def put_aside(path: Path) -> Path | None:
     except FileNotFoundError:
         return None
     return aside
+
+
+def write_whole(path: Path, text: str, *, mode: int = 0o644) -> None:
+    """Write a file so that it has all of its content, or what it had before.
+
+    Args:
+        path: The file; its directory is made when it is not there.
+        text: Its content.
+        mode: Who may read it, as the process's umask allows.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    try:
+        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w", encoding="utf-8") as file:
+            file.write(text)
+        unfinished.replace(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise

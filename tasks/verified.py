@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from tasks.replace import write_whole
 
 TICK = 0.1 * 1e9
 """Nanoseconds within which two changes may bear the same time."""
@@ -86,11 +87,6 @@ class Verified:
         return self._seen
 
     def _write(self) -> None:
-        unfinished = self._file.with_name(f".{self._file.name}.{os.getpid()}.{threading.get_ident()}")
         with suppress(OSError):
-            try:
-                unfinished.write_text(json.dumps(self._known()))
-                unfinished.replace(self._file)
-                self._news = False
-            finally:
-                unfinished.unlink(missing_ok=True)
+            write_whole(self._file, json.dumps(self._known()))
+            self._news = False

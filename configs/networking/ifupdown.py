@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 
 from configs.derived import Derived
 from configs.networking.links import Configured, Link, kernel_autoconf
-from configs.schema import Node
+from configs.schema.cluster import Node
 from configs.state import File
 
 INTERFACES = "/etc/network/interfaces"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from configs.derived import Derived
 from configs.routes import routes, uplink_routes
-from configs.schema import Node
+from configs.schema.cluster import Node
 from configs.state import File, Reload, Route, Service, Sysctl
 
 

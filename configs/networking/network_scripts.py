@@ -5,7 +5,7 @@ from __future__ import annotations
 from configs.derived import Derived
 from configs.networking.links import Configured, Link, kernel_autoconf
 from configs.networking.zone import zone_of
-from configs.schema import Node
+from configs.schema.cluster import Node
 from configs.state import File
 
 DIRECTORY = "/etc/sysconfig/network-scripts"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from configs.derived import Derived
 from configs.networking.links import Configured, Link
-from configs.schema import Node
+from configs.schema.cluster import Node
 from configs.state import File, Service
 
 DIRECTORY = "/etc/systemd/network"

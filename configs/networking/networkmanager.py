@@ -7,7 +7,7 @@ from uuid import NAMESPACE_DNS, uuid5
 from configs.derived import Derived
 from configs.networking.links import Configured, Link
 from configs.networking.zone import zone_of
-from configs.schema import Node
+from configs.schema.cluster import Node
 from configs.state import File, Reload
 
 DIRECTORY = "/etc/NetworkManager/system-connections"

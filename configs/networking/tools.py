@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from configs.derived import Derived
 from configs.networking import ifupdown, netplan, network_scripts, networkd, networkmanager
 from configs.networking.links import Configured, Link
-from configs.schema import Cluster, Node
+from configs.schema.cluster import Cluster, Node
 from configs.systems import Claim, Machine, Networking, networking_of
 
 TOOLS: dict[Networking, Callable[[Derived, Node, tuple[Link, ...]], Configured]] = {

@@ -7,7 +7,7 @@ cluster's, and is let through.
 from __future__ import annotations
 
 from configs.derived import Derived
-from configs.schema import Node
+from configs.schema.cluster import Node
 from configs.state import File, Reload
 
 ZONE = "kubev6"

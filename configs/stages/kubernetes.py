@@ -5,7 +5,7 @@ from __future__ import annotations
 from configs import versions
 from configs.derived import CNI_BIN_DIR, Derived
 from configs.manifest import BINARY_REPOSITORY, NODE_BINARIES, BinaryEntry
-from configs.schema import Node
+from configs.schema.cluster import Node
 from configs.state import Binary, File, Service, StageState
 
 KUBEADM_CONFIG = "/etc/kubernetes/kubev6-kubeadm.yaml"

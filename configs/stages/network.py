@@ -6,7 +6,7 @@ from configs.derived import Derived
 from configs.networking.links import key, links
 from configs.networking.tools import TOOLS
 from configs.networking.zone import zone
-from configs.schema import Node
+from configs.schema.cluster import Node
 from configs.state import Address, File, Reload, Service, StageState, Sysctl
 from configs.systems import networking_of
 

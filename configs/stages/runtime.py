@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from configs.derived import Derived
-from configs.schema import Node
+from configs.schema.cluster import Node
 from configs.state import File, Service, StageState
 
 CNI_DIRECTORY = "/etc/cni/net.d"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 
 from flows.cli import names
-from tasks.build.refresh import STAGES
+from tasks.release.refresh import STAGES
 
 EXIT_STATUSES = (
     "Exit status: 0 all went well, 1 something failed, 2 the command line is wrong, 130 stopped by Ctrl-C or SIGTERM."

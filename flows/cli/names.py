@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 def clusters(prefix: str, **_: object) -> Iterable[str]:
     """Names of shipped clusters, and cluster files."""
-    from configs.schema import shipped
+    from configs.schema.loading import shipped
 
     return [*shipped("clusters"), *_yaml_files(prefix)]
 
@@ -16,7 +16,7 @@ def clusters(prefix: str, **_: object) -> Iterable[str]:
 def nodes(prefix: str, parsed_args: argparse.Namespace, **_: object) -> Iterable[str]:  # noqa: ARG001
     """Names of the nodes of the cluster that was given before."""
     from configs.errors import KubeV6Error
-    from configs.schema import load_cluster
+    from configs.schema.loading import load_cluster
 
     try:
         return [node.name for node in load_cluster(parsed_args.cluster).nodes]
@@ -26,7 +26,7 @@ def nodes(prefix: str, parsed_args: argparse.Namespace, **_: object) -> Iterable
 
 def releases(prefix: str, **_: object) -> Iterable[str]:
     """Names of shipped releases, and release files."""
-    from configs.schema import shipped
+    from configs.schema.loading import shipped
 
     return [*shipped("releases"), *_yaml_files(prefix)]
 

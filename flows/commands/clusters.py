@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from configs.derived import refuse_misfit
-from configs.schema import load_cluster, load_release
+from configs.schema.loading import load_cluster, load_release
 from flows import orchestration, parameters, standard_error
 from flows.commands.running import agreed, outcome, running
 from flows.console import plain_console

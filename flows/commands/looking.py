@@ -8,7 +8,7 @@ import shutil
 import sys
 
 from configs.errors import KubeV6Error
-from configs.schema import load_cluster
+from configs.schema.loading import load_cluster
 from flows.commands.running import running
 from flows.console import plain_console
 

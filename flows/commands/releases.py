@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from configs.schema import load_release
+from configs.schema.loading import load_release
 from flows import orchestration
 from flows.commands.running import outcome, running
 from flows.console import plain_console

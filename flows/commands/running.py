@@ -13,7 +13,7 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from configs.errors import KubeV6Error
-from configs.schema import Cluster
+from configs.schema.cluster import Cluster
 from flows import orchestration, recording, standard_error
 from flows.console import Listener, Showing, showing_steps
 from flows.run_log import open_run_log

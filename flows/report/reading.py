@@ -11,7 +11,8 @@ from configs.errors import KubeV6Error
 from flows.report.page import page
 from flows.report.verdict import verdict
 from flows.report.words import duration
-from flows.run_record import RunRecord, runs, write_privately
+from flows.run_record import RunRecord, runs
+from tasks.replace import write_whole
 
 
 def listed() -> tuple[str, ...]:
@@ -36,7 +37,7 @@ def draw(path: Path, record: RunRecord) -> Path:
     """
     drawn = path.resolve().with_suffix(".html")
     try:
-        write_privately(drawn, page(record))
+        write_whole(drawn, page(record), mode=0o600)
     except OSError as error:
         raise KubeV6Error(
             f"{drawn}: cannot be written: {error.strerror}", todo="make room or mend the rights there"

@@ -14,10 +14,9 @@ import docker.errors
 import requests
 
 from configs.manifest import Manifest
-from tasks.build import toolchain
 from tasks.cache.plan import Kept, Rule
 from tasks.docker import build as docker_build
-from tasks.docker import container_engine
+from tasks.docker import container_engine, toolchain
 from tasks.fetch import checksums
 from tasks.paths import cache_dir, data_dir
 from tasks.replace import GOING

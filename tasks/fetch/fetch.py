@@ -12,7 +12,7 @@ from typing import Any
 
 from configs.errors import KubeV6Error
 from configs.manifest import BinaryEntry, Manifest, SourceEntry
-from configs.schema import CniPlugins, Fetch, Release
+from configs.schema.release import CniPlugins, Fetch, Release
 from tasks.fetch import cni
 from tasks.fetch.fetch_file import fetch_file, held_file
 from tasks.fetch.fetch_image import fetch_image, held_image

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 
 from configs.errors import KubeV6Error
-from configs.schema import Download
+from configs.schema.release import Download
 from tasks.fetch import checksums
 from tasks.fetch.download import NotThereError, Obtained, Say, alone, discard, obtain
 from tasks.fetch.mirror import Mirror, path_of_file

@@ -6,7 +6,7 @@ from functools import partial
 
 from configs.errors import KubeV6Error
 from configs.manifest import ImageEntry
-from tasks.build import images
+from tasks.docker.keep_image import keep_pulled
 from tasks.docker.pull import pull
 from tasks.fetch import checksums
 from tasks.fetch.download import NotThereError, Say, alone, discard, obtain
@@ -86,7 +86,7 @@ def _pulled(reference: str, store: Store, shown: Step) -> tuple[str, int]:
             todo="check the network, use a mirror (--mirror), or a release that is in the store",
             transient=True,
         )
-    kept = images.keep_pulled(reference, store, shown)
+    kept = keep_pulled(reference, store, shown)
     return kept.digest, kept.size
 
 

@@ -55,6 +55,16 @@ class Mirror:
         )
 
 
+def unpublished(name: str, tag: str) -> str:
+    """What an image of ours is called in a mirror: nobody publishes it.
+
+    Args:
+        name: Its name.
+        tag: Its tag.
+    """
+    return f"localhost/kubev6/{name}:{tag}"
+
+
 def chosen(given: str = "") -> Mirror | None:
     """The mirror to use: the one given, else the one that ``KUBEV6_MIRROR`` names; None for the publishers themselves.
 

@@ -17,11 +17,11 @@ from typing import IO
 
 from configs.errors import ConfigError, KubeV6Error
 from configs.manifest import Manifest
-from configs.schema import Release
-from tasks.build import probe_image
+from configs.schema.release import Release
 from tasks.fetch import image_archive
 from tasks.fetch.fetch_file import fetch_file
-from tasks.fetch.mirror import Mirror, full_reference, path_of_file, path_of_image
+from tasks.fetch.mirror import Mirror, full_reference, path_of_file, path_of_image, unpublished
+from tasks.replace import write_whole
 from tasks.steps import Step, step
 from tasks.store import CHUNK, Store
 
@@ -81,7 +81,7 @@ def _files(
             yield path_of_file(wanted.sha256_url), partial(_say, f"{sha256}\n")
     published = {each.rpartition("/")[2]: each for each in (release.fetch.images if release.fetch else ())}
     for image in manifest.images:
-        reference = published.get(f"{image.name}:{image.tag}") or probe_image.reference(image.tag)
+        reference = published.get(f"{image.name}:{image.tag}") or unpublished(image.name, image.tag)
         yield path_of_image(reference), partial(image_archive.write, image, full_reference(reference), store)
 
 
@@ -118,9 +118,7 @@ def _write_sums(path: Path, sums: dict[str, str]) -> None:
             sha256, _, name = line.partition("  ")
             known[name] = sha256
     lines = [f"{sha256}  {name}\n" for name, sha256 in sorted({**known, **sums}.items())]
-    unfinished = path.with_name(f".{path.name}.new")
-    unfinished.write_text("".join(lines))
-    unfinished.replace(path)
+    write_whole(path, "".join(lines))
 
 
 @contextmanager

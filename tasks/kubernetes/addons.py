@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from configs.manifest import Manifest
-from configs.schema import Cluster
+from configs.schema.cluster import Cluster
 from configs.versions import kube_proxy_takes_configuration, kubeadm_api
 from tasks.kubernetes.kubeadm import ADMIN
 from tasks.shell import quote

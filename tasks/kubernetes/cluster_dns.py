@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from configs.manifest import ImageEntry, Manifest
 from configs.plan import cluster_dns_manifest, image_reference
-from configs.schema import Cluster
+from configs.schema.cluster import Cluster
 from configs.versions import kubeadm_api
 from tasks.kubernetes.kubeadm import ADMIN
 from tasks.ssh.connection import Connection

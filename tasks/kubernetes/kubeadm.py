@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,12 +9,14 @@ from pathlib import Path
 from configs.errors import NodeError
 from configs.manifest import Manifest
 from configs.plan import join_config
-from configs.schema import Cluster, Node, Release
+from configs.schema.cluster import Cluster, Node
+from configs.schema.release import Release
 from configs.versions import image_tag, kubeadm_starts_kubelet
 from tasks.kubernetes import kubeadm_commands
 from tasks.kubernetes.certificate import public_key_hash
 from tasks.on_node.kubeadm_lock import LOCK
 from tasks.paths import cluster_dir
+from tasks.replace import write_whole
 from tasks.secrets import hide, remember
 from tasks.shell import quote
 from tasks.ssh.connection import Connection
@@ -187,9 +188,5 @@ def fetch_kubeconfig(connection: Connection, cluster: Cluster) -> Path:
     """
     text = connection.run(f"cat {ADMIN}", step="kubeconfig").stdout
     path = cluster_dir(cluster.name) / "kubeconfig"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".kubeconfig-{os.getpid()}")
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(text)
-    temporary.replace(path)
+    write_whole(path, text, mode=0o600)
     return path

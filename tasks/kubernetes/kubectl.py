@@ -11,7 +11,7 @@ from pathlib import Path
 
 from configs.errors import KubeV6Error
 from configs.manifest import Manifest
-from configs.schema import Cluster
+from configs.schema.cluster import Cluster
 from configs.versions import kubectl_names_server
 from tasks.kubernetes.kubeadm import ADMIN
 from tasks.paths import cache_dir, cluster_dir

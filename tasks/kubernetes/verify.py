@@ -11,7 +11,7 @@ from typing import Any
 from configs.manifest import Manifest
 from configs.plan import image_reference
 from configs.render import render
-from configs.schema import Cluster
+from configs.schema.cluster import Cluster
 from tasks.kubernetes import waiting
 from tasks.kubernetes.checks import PROOF_NAMESPACE, Check, Probe, check_objects, judge, probes
 from tasks.kubernetes.kubeadm import ADMIN

@@ -18,7 +18,8 @@ import docker.errors
 from docker.models.containers import Container
 
 from configs.errors import ConfigError, KubeV6Error
-from configs.schema import Cluster, Node, load_release
+from configs.schema.cluster import Cluster, Node
+from configs.schema.loading import load_release
 from tasks.docker import build as docker_build
 from tasks.docker import container_engine
 from tasks.exclusive import exclusive

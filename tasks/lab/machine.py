@@ -21,7 +21,7 @@ from docker.models.containers import Container
 from docker.models.networks import Network
 
 from configs.errors import KubeV6Error, NodeError
-from configs.schema import Node
+from configs.schema.cluster import Node
 from tasks.docker import container_engine
 from tasks.lab import capabilities
 from tasks.lab.images import LabImages

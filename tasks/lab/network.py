@@ -18,7 +18,7 @@ from docker.models.containers import Container
 from docker.models.networks import Network
 
 from configs.errors import KubeV6Error
-from configs.schema import Node
+from configs.schema.cluster import Node
 from tasks.docker import container_engine
 from tasks.lab import record as lab_record
 from tasks.lab.record import LAB_LABEL, NODE_LABEL

@@ -7,7 +7,6 @@ down when the directory is lost.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from configs.errors import KubeV6Error
 from tasks.paths import data_dir
+from tasks.replace import write_whole
 
 LAB_LABEL = "kubev6.lab"
 """Label of everything that a lab has of Docker's, by which it is found again; the lab's name."""
@@ -157,15 +157,6 @@ def render_known_hosts(record: LabRecord) -> str:
         host = node.address if node.port == 22 else f"[{node.address}]:{node.port}"
         lines.append(f"{host} {node.host_key}\n")
     return "".join(lines)
-
-
-def write_whole(path: Path, text: str, mode: int = 0o644) -> None:
-    """Write a file so that it has all of its content, or what it had before."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with open(descriptor, "w") as file:  # noqa: PTH123
-        file.write(text)
-    scratch.replace(path)
 
 
 def _public(key: Any, comment: str) -> str:

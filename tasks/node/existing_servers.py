@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from configs.errors import NodeError
-from configs.schema import Cluster
+from configs.schema.cluster import Cluster
 from configs.translation import ANY_ULA, embed, embedded, may_stand_for
 from tasks.ssh.connection import Connection
 from tasks.ssh.program import program

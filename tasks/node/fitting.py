@@ -10,7 +10,8 @@ from typing import Literal
 from configs.derived import container_runtime, own_cni_version
 from configs.errors import NodeError
 from configs.manifest import Manifest
-from configs.schema import Cluster, Node, Release
+from configs.schema.cluster import Cluster, Node
+from configs.schema.release import Release
 from configs.systems import System
 from configs.versions import (
     Runtime,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from configs.errors import ConfigError, NodeError
 from configs.jool import mismatch
 from configs.networking import tools
-from configs.schema import Cluster, Node, Release
+from configs.schema.cluster import Cluster, Node
+from configs.schema.release import Release
 from configs.systems import Machine, system_of
 from configs.versions import needs_cgroup_v2, supports_cgroup_v2
 from tasks.node.facts import Facts

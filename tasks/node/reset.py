@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from configs.errors import NodeError
-from configs.schema import Cluster
+from configs.schema.cluster import Cluster
 from tasks.secrets import hide
 from tasks.ssh.connection import Connection
 from tasks.ssh.program import program

@@ -13,10 +13,9 @@ from pathlib import Path
 import git
 
 from configs.errors import KubeV6Error
-from tasks.build.toolchain import write_whole
 from tasks.exclusive import exclusive
 from tasks.paths import cache_dir
-from tasks.replace import remove, replace_directory
+from tasks.replace import remove, replace_directory, write_whole
 from tasks.series.repository import first_words, listed, missing_object, stderr_of
 from tasks.series.series import Picked
 from tasks.series.source import Source

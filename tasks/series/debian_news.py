@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from configs.errors import KubeV6Error
-from tasks.build import toolchain
+from tasks.docker import toolchain
 from tasks.steps import step
 
 ASK = """

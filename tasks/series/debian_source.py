@@ -24,8 +24,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from configs.errors import ConfigError, KubeV6Error
-from tasks.build import toolchain
-from tasks.build.toolchain import Toolchain
+from tasks.docker import toolchain
+from tasks.docker.toolchain import Toolchain
 from tasks.exclusive import exclusive
 from tasks.paths import REPO, cache_dir
 from tasks.replace import replace_directory

@@ -10,8 +10,8 @@ import git
 import yaml
 
 from configs.errors import KubeV6Error
-from tasks.build.toolchain import write_whole
 from tasks.paths import cache_dir
+from tasks.replace import write_whole
 from tasks.series.git_remote import Place, locate
 from tasks.series.series_file import GitSeries, PinnedCommit, Remote
 from tasks.steps import step

@@ -28,7 +28,7 @@ from tasks.paths import REPO
 from tests.bench.rerun import covered
 
 PRETENDED = str(REPO / "tests" / "integration" / "pretended_machines.py")
-IMPORTED = "import flows.commands.clusters, tasks.build.release, tasks.kubernetes.verify, tasks.lab.lab"
+IMPORTED = "import flows.commands.clusters, tasks.release.build, tasks.kubernetes.verify, tasks.lab.lab"
 """What `kubev6 deploy` would import without Prefect."""
 CHANGES = 100
 """A deploy that made more was a full one."""

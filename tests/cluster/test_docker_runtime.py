@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from configs.schema import CONFIGS
+from configs.schema.loading import CONFIGS
 from tasks.lab import lab
 from tasks.paths import REPO
 

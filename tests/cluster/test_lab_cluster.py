@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from configs.schema import CONFIGS, load_cluster
+from configs.schema.loading import CONFIGS, load_cluster
 from tasks.docker import container_engine
 from tasks.lab import lab
 from tasks.lab import machine as lab_machine

@@ -10,13 +10,13 @@ import os
 from collections.abc import Mapping
 
 from configs.manifest import BinaryEntry, Manifest, SourceEntry
-from configs.schema import Release
+from configs.schema.release import Release
 from flows import build, stages
 from flows.deploy import deploy
 from flows.nightly import nightly
 from tasks import inventory, registry_tags
-from tasks.build.refresh import Refresh
 from tasks.fetch.mirror import Mirror
+from tasks.release.refresh import Refresh
 from tasks.series import series, series_file, series_source
 from tasks.ssh.endpoint import Endpoint
 from tasks.store import Store

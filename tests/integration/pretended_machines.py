@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from configs.errors import NodeError
 from configs.manifest import BinaryEntry, Manifest, SourceEntry
-from configs.schema import Cluster, load_release
+from configs.schema.cluster import Cluster
+from configs.schema.loading import load_release
 from configs.state import StageState
 from configs.systems import Machine
 from flows import orchestration

@@ -19,14 +19,15 @@ import pytest
 
 from configs.errors import KubeV6Error
 from configs.manifest import CNI_PLUGINS, Manifest
-from configs.schema import Release, load_release
-from tasks.build import compile, compiler, go_cache, toolchain
-from tasks.build.refresh import Refresh
-from tasks.build.release import build_release
-from tasks.docker import base_image, container_engine
+from configs.schema.loading import load_release
+from configs.schema.release import Release
+from tasks.docker import base_image, container_engine, toolchain
 from tasks.docker import build as docker_build
 from tasks.fetch.mirror import Mirror, path_of_file, path_of_image
 from tasks.paths import cache_dir
+from tasks.release import compile, compiler, go_cache
+from tasks.release.build import build_release
+from tasks.release.refresh import Refresh
 from tasks.steps import Step
 from tasks.store import Store
 from tests.integration.git_project import Project
@@ -290,8 +291,8 @@ def test_what_failed_to_be_made_anew_leaves_what_there_was(built: Built, monkeyp
 
 BUILDING = """
 import logging, sys
-from configs.schema import load_release
-from tasks.build.release import build_release
+from configs.schema.loading import load_release
+from tasks.release.build import build_release
 from tasks.fetch.mirror import Mirror
 from tasks.store import Store
 logging.basicConfig(level=logging.INFO)
@@ -342,7 +343,7 @@ def test_a_full_disk_is_one_line(built: Built, monkeypatch: pytest.MonkeyPatch) 
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("tasks.build.results.replace_directory", full)
+    monkeypatch.setattr("tasks.release.results.replace_directory", full)
     with pytest.raises(KubeV6Error, match="cannot be written: No space left on device"):
         built.again("compile")
     assert (cache_dir() / "results" / "small-2017" / "kubelet").exists()

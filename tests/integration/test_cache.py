@@ -17,9 +17,8 @@ import pytest
 from configs.errors import KubeV6Error
 from configs.manifest import Manifest
 from flows.cli import main
-from tasks.build import toolchain
 from tasks.cache import prune as pruning
-from tasks.docker import container_engine
+from tasks.docker import container_engine, toolchain
 from tasks.exclusive import exclusive
 from tasks.fetch import checksums
 from tasks.in_use import in_use, unused, users

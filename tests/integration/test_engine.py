@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from configs.errors import NodeError
-from configs.schema import load_cluster
+from configs.schema.loading import load_cluster
 from configs.state import Address, Binary, File, Route, Service, StageState, Sysctl
 from tasks.lab import lab
 from tasks.node.diff import Change

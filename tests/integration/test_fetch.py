@@ -17,7 +17,7 @@ import pytest
 
 from configs.errors import ConfigError, KubeV6Error
 from configs.manifest import CNI_PLUGINS
-from configs.schema import CniPlugins, Download, Fetch, Release
+from configs.schema.release import CniPlugins, Download, Fetch, Release
 from tasks.fetch import download, mirror_directory
 from tasks.fetch.fetch import fetch_release
 from tasks.fetch.mirror import Mirror, chosen, full_reference, path_of_image

@@ -28,10 +28,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from docker.models.containers import Container
 
-from tasks.build import compile, images, toolchain
-from tasks.build.toolchain import Toolchain, context_of
 from tasks.docker import build as docker_build
-from tasks.docker import container_engine
+from tasks.docker import container_engine, toolchain
+from tasks.docker.toolchain import Toolchain, context_of
+from tasks.release import compile, images
 from tasks.steps import Step
 from tasks.store import Store
 

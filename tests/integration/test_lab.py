@@ -12,7 +12,8 @@ import docker
 import pytest
 
 from configs.errors import ConfigError, KubeV6Error, NodeError
-from configs.schema import Cluster, Lab, load_cluster
+from configs.schema.cluster import Cluster, Lab
+from configs.schema.loading import load_cluster
 from tasks.docker import container_engine
 from tasks.lab import lab
 from tasks.lab import machine as lab_machine

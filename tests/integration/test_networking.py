@@ -14,7 +14,8 @@ import pytest
 
 from configs.networking import tools
 from configs.plan import plan_node
-from configs.schema import Cluster, Uplink, load_cluster, load_release
+from configs.schema.cluster import Cluster, Uplink
+from configs.schema.loading import load_cluster, load_release
 from configs.state import StageState
 from tasks.docker import build as docker_build
 from tasks.docker import container_engine

@@ -17,9 +17,9 @@ import requests
 from configs.errors import KubeV6Error
 from configs.manifest import BINARY_REPOSITORY, BinaryEntry, ImageEntry, Manifest, SourceEntry
 from tasks import registry
-from tasks.build.toolchain import context_of
 from tasks.docker import base_image, container_engine
 from tasks.docker import build as docker_build
+from tasks.docker.toolchain import context_of
 from tasks.steps import Step
 from tasks.store import MANIFEST_TYPE, Store
 

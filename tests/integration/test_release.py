@@ -10,12 +10,13 @@ import pytest
 
 from configs.errors import ConfigError
 from configs.manifest import BinaryEntry, Manifest, SourceEntry
-from configs.schema import Release, load_release
-from tasks.build import compiler, toolchain
-from tasks.build.refresh import Refresh
-from tasks.build.release import build_release, release_key
-from tasks.build.toolchain import Toolchain
-from tasks.docker import container_engine
+from configs.schema.loading import load_release
+from configs.schema.release import Release
+from tasks.docker import container_engine, toolchain
+from tasks.docker.toolchain import Toolchain
+from tasks.release import compiler
+from tasks.release.build import build_release, release_key
+from tasks.release.refresh import Refresh
 from tasks.series import debian_source, series, series_file
 from tasks.series.debian_source import PATCH_BRANCH
 from tasks.series.repository import commit_all, create_repository

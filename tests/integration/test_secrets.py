@@ -24,7 +24,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 import requests
 
-from configs.schema import load_cluster
+from configs.schema.loading import load_cluster
 from flows.temporary_server import TemporaryServer
 from tasks.lab import lab
 from tasks.paths import REPO

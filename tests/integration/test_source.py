@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from configs.errors import KubeV6Error
-from tasks.build import toolchain
-from tasks.build.toolchain import LABEL, Toolchain
-from tasks.docker import container_engine
+from tasks.docker import container_engine, toolchain
+from tasks.docker.toolchain import LABEL, Toolchain
 from tasks.series import debian_source
 from tasks.series.debian_source import PATCH_BRANCH
 from tasks.series.repository import open_repository

@@ -11,7 +11,8 @@ import pytest
 from configs.errors import NodeError
 from configs.jool import Jool
 from configs.plan import plan_node
-from configs.schema import Cluster, Node, load_cluster, load_release
+from configs.schema.cluster import Cluster, Node
+from configs.schema.loading import load_cluster, load_release
 from configs.state import StageState
 from configs.systems import Machine
 from tasks.lab import lab

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from configs.schema import Cluster, load_cluster
+from configs.schema.cluster import Cluster
+from configs.schema.loading import load_cluster
 from tasks.kubernetes.addons import CONNTRACK, wanting
 from tests.unit.sample import manifest
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from configs.schema import load_cluster
+from configs.schema.loading import load_cluster
 from tasks.kubernetes.checks import Check, Probe, check_objects, judge, probes
 
 LAB = load_cluster("lab")

@@ -9,10 +9,11 @@ import pytest
 
 from configs.errors import KubeV6Error
 from configs.manifest import BinaryEntry, Manifest, SourceEntry
-from configs.schema import Cluster, load_cluster, load_release, shipped
+from configs.schema.cluster import Cluster
+from configs.schema.loading import load_cluster, load_release, shipped
 from flows import choose_release
 from flows.choose_release import choices, for_plan, prebuilt
-from tasks.build.refresh import Refresh, again
+from tasks.release.refresh import Refresh, again
 from tasks.store import Store
 
 pytestmark = pytest.mark.usefixtures("own_data")

@@ -10,7 +10,7 @@ import pytest
 
 from configs.errors import KubeV6Error
 from configs.versions import cluster_dns_address, image_tag, parse_version
-from tasks.build.compile import TARGETS, _cause, pause_source, pause_version, targets, version_stamp
+from tasks.release.compile import TARGETS, _cause, pause_source, pause_version, targets, version_stamp
 
 TREE = "0123456" + "f" * 33
 

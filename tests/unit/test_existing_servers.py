@@ -7,7 +7,8 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
 import pytest
 
-from configs.schema import Cluster, load_cluster
+from configs.schema.cluster import Cluster
+from configs.schema.loading import load_cluster
 from configs.translation import embed
 from tasks.node.existing_servers import Answer, dns64_problem, nat64_problem
 from tasks.on_node.existing_servers import addresses, after_name

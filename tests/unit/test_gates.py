@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 import pytest
 
 from configs.errors import NodeError
-from configs.schema import load_cluster
+from configs.schema.loading import load_cluster
 from flows.gates import Gate, Meeting, NotBegunError, current_gates, gates_of
 from tasks import steps
 

@@ -9,7 +9,7 @@ import pytest
 
 from configs.plan import plan
 from configs.routes import routes
-from configs.schema import CONFIGS, load_cluster, load_release
+from configs.schema.loading import CONFIGS, load_cluster, load_release
 from configs.state import StageState
 from tests.unit.sample import manifest
 

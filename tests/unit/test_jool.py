@@ -6,7 +6,7 @@ import pytest
 
 from configs.errors import NodeError
 from configs.jool import Jool, jool_of, mismatch
-from configs.schema import load_cluster
+from configs.schema.loading import load_cluster
 from configs.systems import Machine
 from tasks.node.preflight import check_machine
 

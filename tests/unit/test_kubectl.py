@@ -12,7 +12,7 @@ import pytest
 
 from configs.errors import KubeV6Error
 from configs.manifest import BinaryEntry
-from configs.schema import load_cluster
+from configs.schema.loading import load_cluster
 from tasks.kubernetes import kubectl
 from tasks.ssh.connection import Result
 from tasks.ssh.endpoint import Endpoint

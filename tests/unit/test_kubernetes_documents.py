@@ -12,7 +12,9 @@ from configs.derived import for_registry, image_references
 from configs.errors import ConfigError
 from configs.manifest import BinaryEntry, ImageEntry, Manifest, SourceEntry
 from configs.plan import join_config, plan
-from configs.schema import Cluster, Release, load_cluster, load_release
+from configs.schema.cluster import Cluster
+from configs.schema.loading import load_cluster, load_release
+from configs.schema.release import Release
 from configs.state import NodeState, StageState
 from tests.unit.sample import manifest
 from tests.unit.test_plan import GOLDEN, as_text

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from configs.errors import KubeV6Error
-from configs.schema import load_cluster
+from configs.schema.loading import load_cluster
 from tasks import inventory
 from tasks.lab import lab
 from tasks.lab import machine as lab_machine
 from tasks.lab import network as lab_network
 from tasks.lab import record as lab_record
 from tasks.lab.record import LabRecord, NodeRecord
+from tasks.replace import write_whole
 
 KEY = "ssh-ed25519 AAAAC3Nza"
 NODES = (
@@ -73,7 +74,7 @@ def test_the_key_is_made_once_and_is_private() -> None:
 @pytest.mark.parametrize("content", ["", "no key\n"])
 def test_a_key_that_is_none_is_named_and_not_replaced(content: str) -> None:
     lab_record.key_file("lab").parent.mkdir(parents=True)
-    lab_record.write_whole(lab_record.key_file("lab"), content, mode=0o600)
+    write_whole(lab_record.key_file("lab"), content, mode=0o600)
     with pytest.raises(KubeV6Error, match=r"labs/lab/id_ed25519 cannot be used as a private key: .*; remove it"):
         lab_record.ensure_key("lab")
     assert lab_record.key_file("lab").read_text() == content
@@ -99,8 +100,8 @@ def test_nodes_keep_their_addresses_and_new_ones_get_free_ones() -> None:
 
 def test_a_written_file_replaces_the_old_one_whole(tmp_path: Path) -> None:
     file = tmp_path / "file"
-    lab_record.write_whole(file, "old")
-    lab_record.write_whole(file, "new", mode=0o600)
+    write_whole(file, "old")
+    write_whole(file, "new", mode=0o600)
     assert file.read_text() == "new"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert [path.name for path in tmp_path.iterdir()] == ["file"]

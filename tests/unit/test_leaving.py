@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import pytest
 
 from configs.errors import ConfigError, KubeV6Error, NodeError
-from configs.schema import Cluster, load_cluster
+from configs.schema.cluster import Cluster
+from configs.schema.loading import load_cluster
 from flows import deployed, leaving
 from flows.changes import noted_changes
 from tasks import inventory

@@ -10,7 +10,8 @@ import pytest
 
 from configs.errors import NodeError
 from configs.jool import Jool
-from configs.schema import Cluster, load_cluster, load_release
+from configs.schema.cluster import Cluster
+from configs.schema.loading import load_cluster, load_release
 from configs.systems import Machine
 from flows.node_state import node_state
 from tasks.node import fitting, survey

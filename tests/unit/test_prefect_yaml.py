@@ -10,7 +10,7 @@ import pytest
 import yaml
 from prefect.client.schemas.schedules import CronSchedule
 
-from configs.schema import shipped
+from configs.schema.loading import shipped
 from flows import kept_server
 from tasks.paths import REPO
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from configs.errors import NodeError
-from configs.schema import Release, load_cluster, load_release
+from configs.schema.loading import load_cluster, load_release
+from configs.schema.release import Release
 from tasks.node.facts import Facts, System
 from tasks.node.preflight import check, problems
 

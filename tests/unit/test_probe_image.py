@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from configs.manifest import BinaryEntry, ImageEntry, Manifest
-from configs.schema import load_release
-from tasks.build import images, toolchain
-from tasks.build.probe_image import with_probe
+from configs.schema.loading import load_release
 from tasks.docker import build as docker_build
+from tasks.docker import toolchain
 from tasks.fetch import mirror_directory
 from tasks.fetch.mirror import Mirror
+from tasks.release import images
+from tasks.release.probe_image import with_probe
 from tasks.store import CONFIG_TYPE, MANIFEST_TYPE, Store
 from tests.unit.sample import manifest
 

@@ -10,7 +10,7 @@ import yaml
 from configs import versions
 from configs.errors import ConfigError
 from configs.manifest import NODE_BINARIES
-from configs.schema import load_release, shipped
+from configs.schema.loading import load_release, shipped
 from tasks.fetch.fetch_image import entry_of
 from tasks.fetch.mirror import path_of_file, path_of_image
 

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from configs.schema import CniPlugins, Fetch, Release, load_release
-from tasks.build import compile, compiler, release
-from tasks.build.compiler import Compiler
-from tasks.build.release import companions, release_key
-from tasks.build.toolchain import Toolchain
+from configs.schema.loading import load_release
+from configs.schema.release import CniPlugins, Fetch, Release
+from tasks.docker.toolchain import Toolchain
+from tasks.release import build as release_build
+from tasks.release import compile, compiler
+from tasks.release.build import companions, release_key
+from tasks.release.compiler import Compiler
 from tasks.series.series import Picked
 
 PICKED = Picked("debian-1.20", "a" * 40, "b" * 40, "c" * 40, ())
@@ -106,5 +108,5 @@ def test_a_changed_recipe_or_command_gives_another_key(
     (tmp_path / "build" / "images" / "pause").mkdir(parents=True)
     (tmp_path / "build" / "images" / "pause" / "Dockerfile").write_text("FROM scratch\n")
     with monkeypatch.context() as patched:
-        patched.setattr(release, "REPO", tmp_path)
+        patched.setattr(release_build, "REPO", tmp_path)
         assert key_of(wanted) != key

@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 from configs.errors import CombinedError, KubeV6Error, NodeError
-from configs.schema import Cluster, load_cluster
+from configs.schema.cluster import Cluster
+from configs.schema.loading import load_cluster
 from flows import changes, recording, run_record
 from flows.recording import note_checks, note_images, note_release
 from flows.run_record import RunRecord, runs

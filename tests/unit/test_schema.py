@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from configs.errors import ConfigError
-from configs.schema import load_cluster, load_release, shipped
+from configs.schema.loading import load_cluster, load_release, shipped
 
 GOOD: dict[str, Any] = {
     "name": "test",

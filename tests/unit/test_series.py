@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from configs.errors import ConfigError
-from configs.schema import load_release, shipped
+from configs.schema.loading import load_release, shipped
 from tasks.series import debian_source, series_file
 from tasks.series.series_file import DebianSeries, GitSeries
 

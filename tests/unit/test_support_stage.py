@@ -12,7 +12,8 @@ from configs.errors import ConfigError
 from configs.jool import Jool
 from configs.plan import plan_node
 from configs.routes import routes
-from configs.schema import Cluster, load_cluster, load_release
+from configs.schema.cluster import Cluster
+from configs.schema.loading import load_cluster, load_release
 from configs.state import NodeState, Service, StageState
 from configs.systems import Machine, machine_running, system_of, systems
 from tests.unit.test_plan import GOLDEN, as_text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from configs.networking import tools
-from configs.schema import load_cluster
+from configs.schema.loading import load_cluster
 from configs.systems import Claim, Machine
 from tasks.node import survey_answer
 

@@ -14,7 +14,8 @@ from configs.derived import derive
 from configs.errors import ConfigError, NodeError
 from configs.networking import tools
 from configs.plan import plan_node
-from configs.schema import CONFIGS, Cluster, Uplink, load_cluster, load_release
+from configs.schema.cluster import Cluster, Uplink
+from configs.schema.loading import CONFIGS, load_cluster, load_release
 from configs.stages.network import network as stage_of
 from configs.state import NodeState, Reload, StageState
 from configs.systems import Claim, Machine, Networking, machine_running, networking_of, system_of, systems

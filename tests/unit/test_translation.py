@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from configs.errors import ConfigError
-from configs.schema import Cluster, load_cluster
+from configs.schema.cluster import Cluster
+from configs.schema.loading import load_cluster
 from configs.translation import PREFIX_LENGTHS, embed, embedded, may_stand_for, warnings
 from tests.unit.test_schema import GOOD, changed, write
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 import pytest
 
 from configs.errors import KubeV6Error
-from configs.schema import load_cluster
+from configs.schema.loading import load_cluster
 from flows.turns import turn
 from tasks.paths import cluster_dir
 from tests.waiting import eventually
@@ -24,7 +24,7 @@ LAB = load_cluster("lab")
 pytestmark = pytest.mark.usefixtures("own_data")
 HOLDER = """
 import sys, time
-from configs.schema import load_cluster
+from configs.schema.loading import load_cluster
 from flows.turns import turn
 with turn(load_cluster("lab"), "flow run deploy-lab", "wait"):
     print("mine", flush=True)

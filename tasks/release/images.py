@@ -9,23 +9,22 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
-import docker.errors
-import requests
 from pydantic import TypeAdapter, ValidationError
 
-from configs.errors import KubeV6Error
 from configs.manifest import ImageEntry
-from tasks.build import compile, results
-from tasks.build.toolchain import RECIPE, Toolchain, context_of, write_whole
 from tasks.docker import build as docker_build
 from tasks.docker import container_engine
+from tasks.docker.keep_image import keep_image
 from tasks.docker.pull import pull
+from tasks.docker.toolchain import RECIPE, Toolchain, context_of
 from tasks.exclusive import exclusive
 from tasks.paths import REPO, cache_dir
-from tasks.steps import Step, step
+from tasks.release import compile, results
+from tasks.replace import write_whole
+from tasks.steps import step
 from tasks.store import Store
 
 IMAGES = REPO / "build" / "images"
@@ -81,7 +80,7 @@ def build(
                 anew=anew,
             )
         shown.progress("storing")
-        entry = _keep(reference, name, tag, store, shown, stand_in_for=stand_in_for)
+        entry = keep_image(reference, name, tag, store, shown, stand_in_for=stand_in_for)
         container_engine.client().images.remove(reference)
         write_whole(record, _BUILT.dump_json({**known, key: entry}, indent=1).decode())
         return entry
@@ -103,7 +102,7 @@ def cluster_dns(coredns: str | None, tools: Toolchain, store: Store, *, anew: bo
         with step("coredns", "image") as shown:
             refused = pull(f"{COREDNS}:{coredns}", shown)
             if not refused:
-                return _keep(f"{COREDNS}:{coredns}", "coredns", coredns, store, shown)
+                return keep_image(f"{COREDNS}:{coredns}", "coredns", coredns, store, shown)
             shown.ended_as(f"not to be had ({refused}); {STAND_IN} takes its place")
     version = debian_tag(tools.version_of("dnsmasq-base"))
     return build_program(STAND_IN, tools, store, prefix=f"{version}-", stand_in_for="CoreDNS", anew=anew)
@@ -136,12 +135,6 @@ def debian_tag(version: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]", "_", version.split(":", 1)[-1])
 
 
-def keep_pulled(reference: str, store: Store, shown: Step) -> ImageEntry:
-    """Keep an image that the engine holds, under its own last name and tag."""
-    repository, _, tag = reference.rpartition(":")
-    return _keep(reference, repository.rpartition("/")[2], tag, store, shown)
-
-
 def _key(name: str, tag: str, content: Mapping[str, Path], tools: Toolchain, stand_in_for: str) -> str:
     """sha256 of everything that decides the bytes of an image."""
     digests = {each: hashlib.sha256(path.read_bytes()).hexdigest() for each, path in content.items()}
@@ -155,16 +148,3 @@ def _built(record: Path) -> dict[str, ImageEntry]:
         return _BUILT.validate_json(record.read_bytes())
     except (OSError, ValidationError):
         return {}
-
-
-def _keep(reference: str, name: str, tag: str, store: Store, shown: Step, *, stand_in_for: str = "") -> ImageEntry:
-    try:
-        digest, size = store.add_docker_image(_saved(reference))
-    except (docker.errors.DockerException, requests.RequestException) as error:
-        raise KubeV6Error(f"{reference}: the Docker engine did not give it out: {error}", transient=True) from None
-    shown.ended_as(f"{name}:{tag}, {size / 1e6:.1f} MB")
-    return ImageEntry(name=name, tag=tag, digest=digest, size=size, stand_in_for=stand_in_for)
-
-
-def _saved(reference: str) -> Iterator[bytes]:
-    yield from container_engine.client().images.get(reference).save(chunk_size=1 << 20)

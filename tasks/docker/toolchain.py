@@ -28,6 +28,7 @@ from tasks.docker import base_image, container_engine
 from tasks.docker import build as docker_build
 from tasks.exclusive import exclusive
 from tasks.paths import REPO, cache_dir
+from tasks.replace import write_whole
 from tasks.ssh.command_log import ran
 from tasks.steps import step
 
@@ -249,14 +250,6 @@ def stop_running() -> None:
             _remove(client.containers.get(name))
         except docker.errors.NotFound:
             continue
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file that is either all there or not there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
-    unfinished.write_text(text)
-    unfinished.replace(path)
 
 
 def _remove(container: Container) -> None:

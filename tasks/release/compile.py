@@ -15,13 +15,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from configs.errors import KubeV6Error
-from tasks.build import go_cache, results, toolchain
-from tasks.build.compiler import Compiler
-from tasks.build.results import Compiled
-from tasks.build.toolchain import Toolchain, write_whole
 from tasks.docker import build as docker_build
+from tasks.docker import toolchain
+from tasks.docker.toolchain import Toolchain
 from tasks.exclusive import exclusive
 from tasks.paths import cache_dir, data_dir
+from tasks.release import go_cache, results
+from tasks.release.compiler import Compiler
+from tasks.release.results import Compiled
+from tasks.replace import write_whole
 from tasks.steps import step
 
 TARGETS = (

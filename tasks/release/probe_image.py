@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from configs.manifest import ImageEntry, Manifest
-from tasks.build import images, toolchain
 from tasks.docker import build as docker_build
+from tasks.docker import toolchain
 from tasks.fetch.fetch_image import fetch_image
-from tasks.fetch.mirror import LackingError, Mirror
+from tasks.fetch.mirror import LackingError, Mirror, unpublished
+from tasks.release import images
 from tasks.store import Store
 
 PROBE = "probe"
@@ -34,11 +35,6 @@ def with_probe(manifest: Manifest, store: Store, mirror: Mirror | None = None) -
     return whole
 
 
-def reference(tag: str) -> str:
-    """The name that a mirror has the image under: nobody publishes it."""
-    return f"localhost/kubev6/{PROBE}:{tag}"
-
-
 def _tag() -> str:
     """The tag that it gets from the sources that are here."""
     return docker_build.directory_digest(images.IMAGES / PROBE)[:12]
@@ -49,7 +45,7 @@ def _mirrored(store: Store, mirror: Mirror | None) -> ImageEntry | None:
     if mirror is None:
         return None
     try:
-        return fetch_image(reference(_tag()), store, mirror)
+        return fetch_image(unpublished(PROBE, _tag()), store, mirror)
     except LackingError:
         return None
 

@@ -13,11 +13,11 @@ import docker.errors
 import requests
 
 from configs.errors import KubeV6Error
-from tasks.build import toolchain
-from tasks.build.toolchain import Toolchain, write_whole
-from tasks.docker import container_engine
+from tasks.docker import container_engine, toolchain
 from tasks.docker.pull import pull
+from tasks.docker.toolchain import Toolchain
 from tasks.paths import cache_dir
+from tasks.replace import write_whole
 from tasks.steps import step
 
 NEEDED = ("bash", "gcc", "go", "make")

@@ -18,21 +18,22 @@ from typing import Any
 
 from configs.errors import ConfigError, KubeV6Error
 from configs.manifest import NODE_BINARIES, BinaryEntry, ImageEntry, Manifest, SourceEntry
-from configs.schema import Build, Release
+from configs.schema.release import Build, Release
 from configs.versions import image_name, image_tag
-from tasks.build import compile, compiler, images, results, toolchain
-from tasks.build.compile import Reported
-from tasks.build.compiler import Compiler
-from tasks.build.refresh import Refresh, again
-from tasks.build.results import Compiled
-from tasks.build.toolchain import Toolchain
 from tasks.docker import build as docker_build
+from tasks.docker import toolchain
+from tasks.docker.toolchain import Toolchain
 from tasks.exclusive import exclusive, holder
 from tasks.fetch.fetch import fetch_cni
 from tasks.fetch.fetch_image import fetch_image, name_of
 from tasks.fetch.mirror import Mirror
 from tasks.in_use import in_use
 from tasks.paths import REPO, cache_dir
+from tasks.release import compile, compiler, images, results
+from tasks.release.compile import Reported
+from tasks.release.compiler import Compiler
+from tasks.release.refresh import Refresh, again
+from tasks.release.results import Compiled
 from tasks.series import debian_source, series, series_file, series_source
 from tasks.series.check_out import check_out, check_out_beside, keep_generated, take_over
 from tasks.series.series import Picked

@@ -1,0 +1,1 @@
+"""The typed form of ``clusters/*.yaml`` and ``releases/*.yaml``. Nothing here contacts anything."""

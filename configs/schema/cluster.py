@@ -1,0 +1,249 @@
+"""The typed form of a cluster: its machines and networks, and what is to run there."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network, IPv6Address, IPv6Network
+from typing import Literal
+
+from pydantic import Field
+
+from configs.errors import ConfigError
+from configs.schema.field_types import (
+    Address6,
+    Hostname,
+    Interface,
+    Model,
+    Network6,
+    Resolver,
+)
+from configs.versions import Runtime
+
+Role = Literal["support", "control-plane", "worker"]
+
+
+class Ssh(Model):
+    """How the controller reaches a machine. Passwords come from the environment or a file, never from here.
+
+    Attributes:
+        host: Address or name; the node's own fabric address when absent.
+        port: TCP port.
+        user: Login; anyone but root needs sudo.
+        key_file: Private key; the agent's and the user's own keys when absent.
+        known_hosts: File of accepted host keys; the user's own when absent.
+    """
+
+    host: str | None = None
+    port: int | None = Field(default=None, ge=1, le=65535)
+    user: str | None = None
+    key_file: str | None = None
+    known_hosts: str | None = None
+
+    def over(self, base: Ssh) -> Ssh:
+        """These settings, with ``base`` where one is absent here."""
+        return Ssh(**{**base.model_dump(exclude_none=True), **self.model_dump(exclude_none=True)})
+
+
+class Node(Model):
+    """One machine.
+
+    Attributes:
+        name: Host name; also its name in Kubernetes.
+        roles: What it does.
+        address: Its address on the fabric.
+        pod_subnet: Subnet of its pods; derived from ``pods.prefix`` and the address when absent.
+        uplink_address: Its address on the uplink, where these are static.
+        ssh: What differs from the cluster's own ssh settings.
+    """
+
+    name: Hostname
+    roles: tuple[Role, ...] = Field(min_length=1)
+    address: Address6
+    pod_subnet: Network6 | None = None
+    uplink_address: Address6 | None = None
+    ssh: Ssh = Ssh()
+
+    @property
+    def in_kubernetes(self) -> bool:
+        """True when this machine is a node of Kubernetes, as opposed to a support node only."""
+        return "control-plane" in self.roles or "worker" in self.roles
+
+
+class Fabric(Model):
+    """The cluster's IPv6 network (the how-to's eth1)."""
+
+    interface: Interface = "eth1"
+    subnet: Network6
+
+
+class Uplink(Model):
+    """A second network on which the nodes have IPv6 addresses to be reached by (the how-to's eth2).
+
+    Attributes:
+        interface: Its interface.
+        addressing: ``slaac`` when addresses and default route come from router advertisements (RFC 4862).
+        subnet: Where the nodes' static addresses are.
+        gateway: Next hop of the default route that goes with static addresses; none when absent.
+    """
+
+    interface: Interface = "eth2"
+    addressing: Literal["slaac", "static"] = "slaac"
+    subnet: Network6 | None = None
+    gateway: Address6 | None = None
+
+
+class Pods(Model):
+    """Addresses of pods.
+
+    Attributes:
+        prefix: A /16 to /48 prefix; a node's pod subnet is the /64 in which the last 16 bits of the node's
+            address follow the prefix: ``fd00::/16`` and ``fd00::101`` give ``fd00:101::/64``.
+        masquerade: Whether pods leave their node under its address (CNI ``ipMasq``).
+    """
+
+    prefix: Network6
+    masquerade: bool = False
+
+
+class Services(Model):
+    """Addresses and names of Services."""
+
+    subnet: Network6
+    domain: str = Field(default="cluster.local", pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
+
+
+class Nat64(Model):
+    """The translator that carries the cluster to IPv4 destinations.
+
+    Attributes:
+        prefix: Prefix that embeds IPv4 addresses (RFC 6052).
+        by: What translates on the support node; ``existing`` for a translator that is there already and only checked.
+        pool: IPv4 addresses that stand for IPv6 sources, for tayga; at least as many as there are sources.
+        address: Address on the fabric of an existing translator, which must route the pod subnets back.
+    """
+
+    prefix: Network6
+    by: Literal["tayga", "jool", "existing"] = "tayga"
+    pool: IPv4Network = IPv4Network("192.168.255.0/24")
+    address: Address6 | None = None
+
+
+class Dns64(Model):
+    """The resolver that gives names with IPv4 addresses only an address inside the NAT64 prefix.
+
+    Attributes:
+        by: What answers on the support node; ``existing`` for a server that is there already and only checked.
+        address: Address of an existing server.
+        exclude_any: Synthesise also for names that have real IPv6 addresses (``exclude { any; }``).
+        forwarders: Resolvers to ask, IPv4 or IPv6; the support node's own when empty.
+    """
+
+    by: Literal["bind", "unbound", "existing"] = "bind"
+    address: Address6 | None = None
+    exclude_any: bool = True
+    forwarders: tuple[Resolver, ...] = ()
+
+
+class Registry(Model):
+    """The registry on the support node."""
+
+    port: int = Field(default=5000, ge=1, le=65535)
+
+
+class Verify(Model):
+    """What the proof fetches from outside: a URL whose name has an IPv4 address only."""
+
+    outside: str = Field(pattern=r"^http://[^/\s]+(/\S*)?$")
+
+
+class Lab(Model):
+    """Present when the cluster's machines are containers on this machine."""
+
+
+class Cluster(Model):
+    """A cluster. ``nodes`` holds those generated for ``workers`` too once the file has been read.
+
+    Attributes:
+        runtime: What runs the containers on its nodes; what its release is used to when absent.
+        images: Where its nodes take the images of Kubernetes from: the cluster's own registry, which is filled with
+            them, or their publishers through NAT64. Executables come from the registry in any case.
+        cni: Whose CNI plugins its nodes use: those of the release if it names any, or in any case those of the nodes'
+            own distribution. Absent, it is the release's, but for plugins that cannot work with a lab's Docker.
+    """
+
+    name: Hostname
+    description: str = ""
+    release: str
+    fabric: Fabric
+    uplink: Uplink | None = None
+    pods: Pods
+    services: Services
+    nat64: Nat64
+    dns64: Dns64 = Dns64()
+    registry: Registry = Registry()
+    verify: Verify
+    runtime: Runtime | None = None
+    images: Literal["registry", "upstream"] = "registry"
+    cni: Literal["release", "system"] | None = None
+    ssh: Ssh = Ssh()
+    nodes: tuple[Node, ...]
+    workers: int = Field(default=0, ge=0, le=200)
+    lab: Lab | None = None
+
+    @property
+    def support(self) -> Node:
+        """The NAT64/DNS64 node."""
+        return next(node for node in self.nodes if "support" in node.roles)
+
+    @property
+    def control_plane(self) -> Node:
+        """The how-to's master."""
+        return next(node for node in self.nodes if "control-plane" in node.roles)
+
+    @property
+    def worker_nodes(self) -> tuple[Node, ...]:
+        """The how-to's minions."""
+        return tuple(node for node in self.nodes if "worker" in node.roles and "control-plane" not in node.roles)
+
+    @property
+    def kubernetes_nodes(self) -> tuple[Node, ...]:
+        """Every machine that is a node of Kubernetes."""
+        return tuple(node for node in self.nodes if node.in_kubernetes)
+
+    @property
+    def translator(self) -> IPv6Address:
+        """Next hop of the route to the NAT64 prefix."""
+        return self.nat64.address or self.support.address
+
+    @property
+    def resolver(self) -> IPv6Address:
+        """The DNS64 that every node of Kubernetes asks."""
+        return self.dns64.address or self.support.address
+
+    @property
+    def existing_servers(self) -> tuple[str, ...]:
+        """What of ``NAT64`` and ``DNS64`` is there already and only checked."""
+        by = {"DNS64": self.dns64.by, "NAT64": self.nat64.by}
+        return tuple(name for name, means in by.items() if means == "existing")
+
+    def node(self, name: str) -> Node:
+        """The node called ``name``.
+
+        Raises:
+            ConfigError: There is none; the message lists the names there are.
+        """
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        names = ", ".join(node.name for node in self.nodes)
+        raise ConfigError(f"cluster {self.name} has no node {name!r}", todo=f"its nodes are {names}")
+
+
+def pod_subnet(prefix: IPv6Network, address: IPv6Address) -> IPv6Network:
+    """A node's pod subnet: ``prefix``, then the last 16 bits of its address, as a /64.
+
+    Args:
+        prefix: The cluster's pod prefix, /16 to /48.
+        address: The node's fabric address.
+    """
+    host_id = int(address) & 0xFFFF
+    return IPv6Network((int(prefix.network_address) | host_id << (128 - prefix.prefixlen - 16), 64))

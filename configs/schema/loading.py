@@ -1,0 +1,156 @@
+"""Reading cluster and release files.
+
+That either gives a value that can be right, or one :class:`ConfigError` that names the file, the path of the field, the
+value seen there and what would be right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import IPv6Address
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from configs.errors import ConfigError
+from configs.schema.cluster import Cluster, Node, pod_subnet
+from configs.schema.release import Release
+from configs.schema.topology import problems
+
+CONFIGS = Path(__file__).resolve().parent.parent
+M = TypeVar("M", bound=BaseModel)
+
+
+def load_cluster(where: str | Path) -> Cluster:
+    """Read and check a cluster file.
+
+    Args:
+        where: A path, or the bare name of a file shipped in ``configs/clusters``.
+
+    Raises:
+        ConfigError: The file cannot be read or cannot be right.
+    """
+    path = _find(where, "clusters")
+    cluster = _parse(path, Cluster)
+    cluster = cluster.model_copy(update={"nodes": (*_with_pod_subnets(cluster, _all_nodes(cluster)),)})
+    if found := problems(cluster):
+        raise ConfigError(f"{path}: " + "; ".join(found))
+    return cluster
+
+
+def load_release(where: str | Path) -> Release:
+    """Read and check a release file.
+
+    Args:
+        where: A path, or the bare name of a file shipped in ``configs/releases``.
+
+    Raises:
+        ConfigError: The file cannot be read or cannot be right.
+    """
+    path = _find(where, "releases")
+    release = _parse(path, Release)
+    if release.build is None and release.fetch is None:
+        raise ConfigError(f"{path}: has neither build nor fetch", todo="say what to build it from or where to fetch it")
+    return release
+
+
+def shipped(kind: Literal["clusters", "releases"]) -> tuple[str, ...]:
+    """Names of the files shipped in ``configs/clusters`` or ``configs/releases``."""
+    return tuple(sorted(path.stem for path in (CONFIGS / kind).glob("*.yaml")))
+
+
+def _find(where: str | Path, kind: Literal["clusters", "releases"]) -> Path:
+    path = Path(where)
+    if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
+        return path
+    found = CONFIGS / kind / f"{where}.yaml"
+    if not found.exists():
+        known = ", ".join(shipped(kind))
+        raise ConfigError(f"there is no {kind[:-1]} called {where}", todo=f"name a file, or one of: {known}")
+    return found
+
+
+def _parse(path: Path, model: type[M]) -> M:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}", todo="check the path") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: is not text (UTF-8)", todo="a YAML file is wanted") from None
+    try:
+        data = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        line = f"line {error.problem_mark.line + 1}" if error.problem_mark else "somewhere"
+        raise ConfigError(f"{path}: is not YAML: {line}: {error.problem}", todo="mend that line") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: is not YAML: {error}".replace("\n", " "), todo="mend the file") from None
+    if data is None:
+        raise ConfigError(f"{path}: is empty", todo="start from configs/clusters/bare-metal.yaml")
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path}: holds a {type(data).__name__}", todo="a mapping with keys such as name: is wanted")
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        lines = [_explain(model, detail) for detail in error.errors()]
+        raise ConfigError(f"{path}: " + "; ".join(lines)) from None
+
+
+def _explain(model: type[BaseModel], detail: ErrorDetails) -> str:
+    where = _field_path(detail["loc"])
+    seen = detail["input"]
+    if detail["type"] == "missing":
+        return f"{where}: is missing"
+    if detail["type"] == "extra_forbidden":
+        return f"{where}: no such key; known here: {', '.join(_known_keys(model, detail['loc'][:-1]))}"
+    if detail["type"] == "value_error":
+        return f"{where}: {seen!r} {detail['ctx']['error']}"
+    return f"{where}: {seen!r}: {detail['msg'][0].lower()}{detail['msg'][1:]}"
+
+
+def _field_path(location: Iterable[str | int]) -> str:
+    path = ""
+    for part in location:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else str(part)
+    return path
+
+
+def _known_keys(model: type[BaseModel], location: Iterable[str | int]) -> list[str]:
+    """The keys allowed at ``location``, found by walking the model's annotations."""
+    current: Any = model
+    for part in location:
+        # A number is an item of a list; a name that is no field is a key of a mapping.
+        if hasattr(current, "model_fields") and part in current.model_fields:
+            current = _model_in(current.model_fields[part].annotation)
+    return list(current.model_fields) if hasattr(current, "model_fields") else []
+
+
+def _model_in(annotation: Any) -> Any:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for inner in getattr(annotation, "__args__", ()):
+        if (found := _model_in(inner)) is not None:
+            return found
+    return None
+
+
+def _all_nodes(cluster: Cluster) -> tuple[Node, ...]:
+    """The nodes listed, then ``kube-worker-1`` and so on, ``workers`` of them, at ``::101`` and following."""
+    base = int(cluster.fabric.subnet.network_address) + 0x100
+    generated = (
+        Node.model_validate(
+            {"name": f"kube-worker-{number}", "roles": ["worker"], "address": str(IPv6Address(base + number))}
+        )
+        for number in range(1, cluster.workers + 1)
+    )
+    return (*cluster.nodes, *generated)
+
+
+def _with_pod_subnets(cluster: Cluster, nodes: Iterable[Node]) -> Iterable[Node]:
+    for node in nodes:
+        if node.in_kubernetes and node.pod_subnet is None and 16 <= cluster.pods.prefix.prefixlen <= 48:
+            yield node.model_copy(update={"pod_subnet": pod_subnet(cluster.pods.prefix, node.address)})
+        else:
+            yield node

@@ -1,0 +1,139 @@
+"""The typed form of a release: what to build it from or where to fetch it, and how it wants to be configured."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from configs.manifest import SHA256
+from configs.schema.field_types import (
+    ImageReference,
+    KubernetesVersion,
+    Model,
+    Url,
+)
+from configs.versions import Runtime
+
+
+class DebianSource(Model):
+    """A source package of the machine's own Debian archive.
+
+    Attributes:
+        package: Source package name.
+        version: Exact version; the newest that the archive offers when absent.
+    """
+
+    package: str
+    version: str | None = None
+
+
+class Source(Model):
+    """Where the source tree comes from, for a series that does not name remotes of its own."""
+
+    debian: DebianSource
+
+
+class GoImage(Model):
+    """An image that compiles: with Go, and with bash, gcc and make, which Kubernetes' makefiles call.
+
+    Attributes:
+        image: Its name and tag, such as ``golang:1.8.3``; pulled when the engine does not hold it.
+    """
+
+    image: ImageReference
+
+
+class Build(Model):
+    """What a release is compiled from, a tree and the series of patches picked onto it, and what compiles it.
+
+    Attributes:
+        series: Name of a file in ``build/series``, or a path.
+        source: Which version of the series' source package; absent for the newest that the archive offers, and for
+            a series of commits, whose file names its base and its remotes.
+        toolchain: What compiles; absent for Debian's Go.
+    """
+
+    series: str
+    source: Source | None = None
+    toolchain: GoImage | None = None
+
+
+class Download(Model):
+    """A file to download, and what says that it came whole.
+
+    Without ``sha256`` and ``sha256_url`` its publisher gives none: the one of the first download is recorded, and
+    enforced from then on.
+
+    Attributes:
+        url: Its address.
+        sha256: The checksum that it must have.
+        sha256_url: Where its publisher gives that checksum.
+    """
+
+    url: Url
+    sha256: str | None = Field(default=None, pattern=SHA256)
+    sha256_url: Url | None = None
+
+    @model_validator(mode="after")
+    def _one_checksum(self) -> Self:
+        if self.sha256 and self.sha256_url:
+            raise ValueError("names both sha256 and sha256_url; the first alone is wanted, it is the stronger")
+        return self
+
+
+class CniPlugins(Download):
+    """The archive of CNI plugins as their project publishes it.
+
+    Attributes:
+        version: Their version, on which depends what they can do.
+    """
+
+    version: str = Field(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+$")
+
+
+class Fetch(Model):
+    """Where a prebuilt release is downloaded from.
+
+    Attributes:
+        binaries: Its executables, by name.
+        images: References of its images, with their tags; a name without a registry is one of ``docker.io``. A release
+            that is built takes from here those that do not come from Kubernetes' own tree.
+    """
+
+    binaries: dict[str, Download] = Field(min_length=1)
+    images: tuple[ImageReference, ...] = ()
+
+
+class ReleaseImages(Model):
+    """Images that are not part of Kubernetes itself.
+
+    Attributes:
+        coredns: Tag of CoreDNS's own image; None where the release brings kube-dns.
+    """
+
+    coredns: str | None = None
+
+
+class Release(Model):
+    """A Kubernetes release: what to build it from or where to fetch it, and how it wants to be configured.
+
+    Attributes:
+        name: Name of the file and of the release in the store.
+        description: For a person.
+        kubernetes: The version.
+        runtime: What runs the containers on its nodes.
+        build: What it is built from.
+        fetch: Where it is published.
+        cni: The CNI plugins it wants; those that the nodes' own packages bring when absent.
+        images: Images that are not part of Kubernetes itself.
+    """
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
+    description: str = ""
+    kubernetes: KubernetesVersion
+    runtime: Runtime = "containerd"
+    build: Build | None = None
+    fetch: Fetch | None = None
+    cni: CniPlugins | None = None
+    images: ReleaseImages = ReleaseImages()
