@@ -7,9 +7,9 @@ from prefect import flow, task
 from configs.manifest import Manifest
 from configs.schema.loading import load_release
 from configs.schema.release import Release
-from flows import run_names
-from flows.recording import note_release
 from flows.run import run
+from flows.runs import run_names
+from flows.runs.recording import note_release
 from tasks.fetch import mirror
 from tasks.release.build import build_release
 from tasks.release.refresh import Refresh

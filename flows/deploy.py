@@ -19,7 +19,7 @@ from configs.derived import refuse_misfit
 from configs.errors import KubeV6Error
 from configs.schema.cluster import Cluster
 from configs.schema.loading import load_cluster, load_release
-from flows import leaving, run_names, stages
+from flows import leaving, stages
 from flows.changes import noted_changes
 from flows.choose_release import Chosen
 from flows.connections import connection
@@ -29,6 +29,7 @@ from flows.node_state import node_state
 from flows.parameters import ClusterName, IfBusy, MirrorPlace, NoName, ReleaseName
 from flows.report.words import counted
 from flows.run import called, failed, run
+from flows.runs import run_names
 from flows.stages import Deployed, Job, visible
 from flows.turns import turn
 from tasks.in_use import in_use

@@ -9,7 +9,7 @@ from prefect import flow
 from configs.manifest import Manifest
 from configs.schema.loading import load_release
 from configs.schema.release import Release
-from flows import run_names
+from flows.runs import run_names
 from flows.stages import visible
 from tasks.fetch import mirror, mirror_directory
 from tasks.fetch.fetch import fetch_release

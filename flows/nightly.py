@@ -17,14 +17,14 @@ from configs.manifest import Manifest
 from configs.schema.cluster import Cluster
 from configs.schema.loading import load_cluster, load_release
 from configs.schema.release import Build, DebianSource, Release, Source
-from flows import recording, run_names
 from flows.build import made
 from flows.connections import connection
 from flows.deploy import deploy as deploy_flow
 from flows.deployed import deployed_from_here
-from flows.notify import notify
 from flows.parameters import ClusterName, IfBusy, Kept, MirrorPlace, NoName, RegistryAddress, ReleaseName, SourcePlace
 from flows.run import called, failed, run
+from flows.runs import recording, run_names
+from flows.runs.notify import notify
 from flows.stages import visible
 from flows.turns import turn
 from tasks import registry_tags

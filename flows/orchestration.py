@@ -11,8 +11,8 @@ import importlib
 import os
 
 from configs.errors import KubeV6Error
-from flows import environment, kept_server
-from flows.temporary_server import TemporaryServer, answers
+from flows.server import environment, kept_server
+from flows.server.temporary_server import TemporaryServer, answers
 from tasks.steps import step
 
 _temporary: list[TemporaryServer] = []

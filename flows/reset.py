@@ -9,11 +9,12 @@ from prefect.client.schemas.objects import State
 
 from configs.errors import KubeV6Error
 from configs.schema.loading import load_cluster
-from flows import leaving, run_names, stages
+from flows import leaving, stages
 from flows.changes import noted_changes
 from flows.futures import A_THREAD_EACH, begin_each, results, settled
 from flows.leaving import Going
 from flows.run import called, failed, run
+from flows.runs import run_names
 from flows.stages import visible
 from flows.turns import turn
 from tasks.node.reset import Reset

@@ -17,9 +17,10 @@ from prefect.states import Failed
 
 from configs.errors import KubeV6Error
 from configs.schema.cluster import Cluster
-from flows import recording, secret_blocks, stages
-from flows.artifacts import published
-from flows.run_log import open_run_log
+from flows import secret_blocks, stages
+from flows.runs import recording
+from flows.runs.artifacts import published
+from flows.runs.run_log import open_run_log
 from tasks.secrets import hide
 
 log = logging.getLogger("kubev6.flows")

@@ -9,8 +9,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from configs.errors import KubeV6Error
-from flows import orchestration
-from flows.hiding import hide_in_all
+from flows.runs.hiding import hide_in_all
 from tasks import secrets
 
 
@@ -27,13 +26,6 @@ def provide() -> None:
             secrets.hold(variable, _read(name, variable), f"the Prefect block {name} ({variable}_BLOCK)")
         secrets.secret(variable)
     hide_in_all()
-
-
-def provide_without_run() -> None:
-    """The same for a command that does without Prefect, unless a block is named."""
-    if any(secrets.block_of(variable) for variable in secrets.KINDS):
-        orchestration.start()
-    provide()
 
 
 def _read(name: str, variable: str) -> str:

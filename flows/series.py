@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from flows.recording import note_series
+from flows.runs.recording import note_series
 from flows.summary import new_table
 from tasks.series import series as task
 from tasks.series import series_source

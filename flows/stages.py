@@ -23,11 +23,12 @@ from configs.manifest import Manifest
 from configs.schema.cluster import Cluster
 from configs.schema.release import Release
 from configs.state import NodeState
-from flows import choose_release, leaving, recording
+from flows import choose_release, leaving
 from flows.changes import note
 from flows.connections import close_all, connection
 from flows.deployed import remember, remember_machines
 from flows.futures import is_transient
+from flows.runs import recording
 from tasks import inventory, registry, steps
 from tasks.docker import toolchain
 from tasks.fetch import mirror as mirrors

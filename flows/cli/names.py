@@ -40,7 +40,7 @@ def series(prefix: str, **_: object) -> Iterable[str]:
 
 def runs(prefix: str, **_: object) -> Iterable[str]:  # noqa: ARG001
     """Names of recorded runs."""
-    from flows.run_record import runs_dir
+    from flows.runs.run_record import runs_dir
 
     return sorted((path.stem for path in runs_dir().glob("*.json")), reverse=True)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from configs.derived import refuse_misfit
 from configs.schema.loading import load_cluster, load_release
 from flows import orchestration, parameters, standard_error
-from flows.commands.running import agreed, outcome, running
+from flows.commands.running import agreed, outcome, provide_secrets, running
 from flows.console import plain_console
 from tasks.fetch import mirror
 
@@ -66,7 +66,7 @@ def _on(flow: Flow[P, R], task_runner: str) -> Flow[P, R]:
     """A flow with the task runner that was asked for."""
     if task_runner == "threads":
         return flow
-    from flows.task_runners import on_dask
+    from flows.dask.task_runner import on_dask
 
     return flow.with_options(task_runner=on_dask(task_runner))
 
@@ -74,13 +74,13 @@ def _on(flow: Flow[P, R], task_runner: str) -> Flow[P, R]:
 def _plan(args: argparse.Namespace) -> int:
     cluster = load_cluster(args.cluster)
     with running("plan", args, on=cluster):
-        from flows import preview, secret_blocks
+        from flows import preview
         from flows.choose_release import for_plan
         from tasks.store import Store
 
         named = args.prebuilt or cluster.release
         release, manifest = for_plan(cluster.model_copy(update={"release": named}), Store())
-        secret_blocks.provide_without_run()
+        provide_secrets()
         found = preview.preview(cluster, release, manifest)
     print(preview.as_json(found) if args.json else preview.as_text(found))
     if manifest is None:

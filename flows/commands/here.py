@@ -6,12 +6,13 @@ import argparse
 import signal
 from typing import TYPE_CHECKING
 
-from flows import environment, standard_error
+from flows import standard_error
 from flows.commands.running import agreed, running
 from flows.console import plain_console
+from flows.server import environment
 
 if TYPE_CHECKING:
-    from flows.kept_server import Kept
+    from flows.server.kept_server import Kept
 
 
 def cache(args: argparse.Namespace) -> int:
@@ -47,14 +48,14 @@ def cache(args: argparse.Namespace) -> int:
 
 def server(args: argparse.Namespace) -> int:
     """The kept Prefect server: up, down, status, stay, unit."""
-    from flows import kept_server
+    from flows.server import kept_server
 
     if args.action == "status":
         found = kept_server.status()
         print("\n".join(found.lines))
         return 0 if found.well else 1
     if args.action == "unit":
-        from flows import systemd_unit
+        from flows.server import systemd_unit
 
         print(systemd_unit.unit(args.port), end="")
         return 0
@@ -69,7 +70,7 @@ def server(args: argparse.Namespace) -> int:
 
 
 def _up(args: argparse.Namespace) -> Kept:
-    from flows import kept_server
+    from flows.server import kept_server
 
     with running("server-up", args):
         environment.prepare()
@@ -78,7 +79,7 @@ def _up(args: argparse.Namespace) -> Kept:
 
 def _stay(args: argparse.Namespace) -> int:
     """Keep the server, and start anew what goes, until this process is told to end."""
-    from flows import kept_server
+    from flows.server import kept_server
 
     def told_to_end(*_: object) -> None:
         raise KeyboardInterrupt

@@ -9,7 +9,7 @@ import sys
 
 from configs.errors import KubeV6Error
 from configs.schema.loading import load_cluster
-from flows.commands.running import running
+from flows.commands.running import provide_secrets, running
 from flows.console import plain_console
 
 
@@ -17,12 +17,12 @@ def verify(args: argparse.Namespace) -> int:
     """Prove that a cluster works."""
     cluster = load_cluster(args.cluster)
     with running("verify", args):
-        from flows import secret_blocks, summary
+        from flows import summary
         from flows.deployed import deployed
         from tasks import inventory
         from tasks.kubernetes.verify import verify as prove
 
-        secret_blocks.provide_without_run()
+        provide_secrets()
         checks = prove(cluster, deployed(cluster), inventory.endpoints(cluster))
     if args.json:
         print(summary.checks_as_json(checks))
@@ -34,8 +34,8 @@ def verify(args: argparse.Namespace) -> int:
 
 def report(args: argparse.Namespace) -> int:
     """Draw the report of a run, or list the runs."""
-    from flows import run_record
     from flows.report import reading
+    from flows.runs import run_record
 
     if args.list:
         for line in reading.listed():

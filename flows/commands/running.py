@@ -14,10 +14,11 @@ from typing import Any
 
 from configs.errors import KubeV6Error
 from configs.schema.cluster import Cluster
-from flows import orchestration, recording, standard_error
+from flows import orchestration, secret_blocks, standard_error
 from flows.console import Listener, Showing, showing_steps
-from flows.run_log import open_run_log
-from tasks import steps
+from flows.runs import recording
+from flows.runs.run_log import open_run_log
+from tasks import secrets, steps
 
 log = logging.getLogger("kubev6.commands")
 SECONDS_TO_STOP = 10.0
@@ -55,6 +56,17 @@ def running(
     except Exception as error:
         log.exception("a defect")
         raise KubeV6Error(f"{_defect(error)} (log: {path})") from error
+
+
+def provide_secrets() -> None:
+    """Have the secrets for a command that does without Prefect, unless one of them is a block of its server.
+
+    Raises:
+        KubeV6Error: A block is not there, the Prefect server does not answer, or a file cannot be used.
+    """
+    if any(secrets.block_of(variable) for variable in secrets.KINDS):
+        orchestration.start()
+    secret_blocks.provide()
 
 
 def _defect(error: BaseException) -> str:

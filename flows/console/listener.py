@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import IO, Any
 
-from flows.hiding import hide_in
+from flows.runs.hiding import hide_in
 from flows.standard_error import abandon
 
 STEPS, RAN = "kubev6.steps", "kubev6.ran"

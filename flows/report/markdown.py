@@ -13,7 +13,7 @@ from flows.report.page import author_name, changes_by_node, check_kinds, node_ma
 from flows.report.topology import TONE_SYMBOLS, Mark
 from flows.report.verdict import verdict
 from flows.report.words import answer_time, counted, duration
-from flows.run_record import ImageOfRun, RunRecord
+from flows.runs.run_record import ImageOfRun, RunRecord
 
 SHOWN = 50
 """Of what may be many: how many errors or failed checks are written out."""

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Literal
 
 from flows.report.words import answer_time, milliseconds
-from flows.run_record import CheckOfRun, Topology
+from flows.runs.run_record import CheckOfRun, Topology
 
 POD = "pod on "
 WARMTH = (0.005, 0.02, 0.1, 0.5)

@@ -17,7 +17,7 @@ from flows.report import matrix, timeline, topology
 from flows.report.topology import Mark
 from flows.report.verdict import culprits, is_about, verdict
 from flows.report.words import answer_time, counted, duration
-from flows.run_record import ChangeOfRun, CheckOfRun, NodeOfRun, RunRecord
+from flows.runs.run_record import ChangeOfRun, CheckOfRun, NodeOfRun, RunRecord
 
 HERE = Path(__file__).resolve().parent
 SHOWN_AT_ONCE = 12

@@ -11,7 +11,7 @@ from configs.errors import KubeV6Error
 from flows.report.page import page
 from flows.report.verdict import verdict
 from flows.report.words import duration
-from flows.run_record import RunRecord, runs
+from flows.runs.run_record import RunRecord, runs
 from tasks.replace import write_whole
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from flows.report.words import MONOSPACE, duration, fitted
-from flows.run_record import Outcome, StepOfRun
+from flows.runs.run_record import Outcome, StepOfRun
 
 WIDTH = 1080.0
 LABELS = 176.0

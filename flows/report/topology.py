@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Literal
 
 from flows.report.words import fitted
-from flows.run_record import NodeOfRun, Topology
+from flows.runs.run_record import NodeOfRun, Topology
 
 MARGIN = 12.0
 WIDE, NARROW = 1080.0, 390.0

@@ -7,7 +7,7 @@ from typing import Literal
 
 from flows.report.matrix import POD
 from flows.report.words import counted, duration
-from flows.run_record import CheckOfRun, RunRecord
+from flows.runs.run_record import CheckOfRun, RunRecord
 
 
 @dataclass(frozen=True, slots=True)

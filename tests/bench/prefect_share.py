@@ -22,8 +22,9 @@ import time
 from pathlib import Path
 
 from configs.errors import KubeV6Error
-from flows import kept_server, run_record
-from flows.run_record import RunRecord
+from flows.runs import run_record
+from flows.runs.run_record import RunRecord
+from flows.server import kept_server
 from tasks.paths import REPO
 from tests.bench.rerun import covered
 

@@ -17,8 +17,8 @@ import time
 from collections.abc import Iterable
 from statistics import median
 
-from flows import run_record
-from flows.run_record import RunRecord, StepOfRun
+from flows.runs import run_record
+from flows.runs.run_record import RunRecord, StepOfRun
 from tasks.paths import REPO
 
 

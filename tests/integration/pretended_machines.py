@@ -104,7 +104,7 @@ def reset(connection: PretendedConnection, cluster: Cluster) -> Reset:  # noqa: 
 
 
 def pretend() -> None:
-    from flows import choose_release, deploy, leaving, stages  # Prefect may be imported only now
+    from flows import choose_release, deploy, leaving, stages
     from flows.choose_release import Chosen
 
     manifest = Manifest(

@@ -20,9 +20,10 @@ from typing import Any
 import pytest
 import yaml
 
-from flows import kept_server, run_record, worker_runs
-from flows.run_record import RunRecord
-from flows.server_api import ask
+from flows.runs import run_record
+from flows.runs.run_record import RunRecord
+from flows.server import kept_server, worker_runs
+from flows.server.api import ask
 from tasks.paths import REPO, cluster_dir
 from tests.integration import chromium, pretended_machines
 from tests.integration.git_project import BEN, Project

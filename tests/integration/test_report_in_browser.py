@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from flows.report.page import page
-from flows.run_record import RunRecord
+from flows.runs.run_record import RunRecord
 from tests.integration import chromium
 from tests.integration.chromium import Browser
 from tests.unit import sample_run

@@ -25,7 +25,7 @@ import pytest
 import requests
 
 from configs.schema.loading import load_cluster
-from flows.temporary_server import TemporaryServer
+from flows.server.temporary_server import TemporaryServer
 from tasks.lab import lab
 from tasks.paths import REPO
 from tasks.ssh.connection import Connection, connect

@@ -11,7 +11,7 @@ import yaml
 from prefect.client.schemas.schedules import CronSchedule
 
 from configs.schema.loading import shipped
-from flows import kept_server
+from flows.server import kept_server
 from tasks.paths import REPO
 
 FILE = yaml.safe_load((REPO / "prefect.yaml").read_text())

@@ -15,7 +15,7 @@ import pytest
 from flows.report import matrix, page, reading, timeline, topology, verdict
 from flows.report.topology import NARROW, WIDE, Box, Drawing, Mark
 from flows.report.words import MONOSPACE, answer_time, counted, duration, fitted, milliseconds
-from flows.run_record import (
+from flows.runs.run_record import (
     CheckOfRun,
     Dns64OfRun,
     ErrorOfRun,

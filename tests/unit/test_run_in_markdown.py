@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from flows.report import markdown
-from flows.run_record import CheckOfRun, ImageOfRun, RunRecord
+from flows.runs.run_record import CheckOfRun, ImageOfRun, RunRecord
 from tests.unit import sample_run
 from tests.unit.sample_run import step
 

@@ -12,7 +12,7 @@ import pytest
 
 from configs.errors import ConfigError, KubeV6Error
 from flows import secret_blocks, standard_error
-from flows.hiding import hide_in, hide_in_all
+from flows.runs.hiding import hide_in, hide_in_all
 from tasks import secrets
 from tasks.secrets import SUDO_PASSWORD, hide, secret
 

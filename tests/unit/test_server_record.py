@@ -12,9 +12,9 @@ from types import SimpleNamespace
 import pytest
 
 from configs.errors import KubeV6Error
-from flows import kept_server, systemd_unit
-from flows.kept_server import Process
 from flows.parameters import named, place
+from flows.server import kept_server, systemd_unit
+from flows.server.kept_server import Process
 
 pytestmark = pytest.mark.usefixtures("own_data")
 

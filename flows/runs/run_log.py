@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from configs.errors import KubeV6Error
-from flows.hiding import hide_in
+from flows.runs.hiding import hide_in
 from tasks.paths import data_dir
 from tasks.ssh.command_log import hear_local_commands
 

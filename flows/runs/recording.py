@@ -19,9 +19,9 @@ from typing import Any
 from configs.errors import CombinedError, KubeV6Error, NodeError
 from configs.manifest import ImageEntry, Manifest, PatchEntry
 from configs.schema.cluster import Cluster
-from flows import run_record
-from flows.hiding import hide_in
-from flows.run_record import (
+from flows.runs import run_record
+from flows.runs.hiding import hide_in
+from flows.runs.run_record import (
     ChangeOfRun,
     CheckOfRun,
     ErrorOfRun,

@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import IO
 
 from configs.errors import KubeV6Error
-from flows import worker_runs
-from flows.server_api import ask
-from flows.temporary_server import answers
+from flows.server import worker_runs
+from flows.server.api import ask
+from flows.server.temporary_server import answers
 from tasks.exclusive import exclusive
 from tasks.paths import REPO, data_dir
 from tasks.replace import write_whole

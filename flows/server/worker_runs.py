@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from configs.errors import KubeV6Error
-from flows.server_api import ask
+from flows.server.api import ask
 
 SECONDS_TO_CANCEL = 15.0
 SECONDS_TO_END = 5.0

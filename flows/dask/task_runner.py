@@ -21,7 +21,8 @@ from prefect.futures import PrefectFuture, PrefectFutureList
 from prefect.task_runners import TaskRunner
 
 from configs.errors import KubeV6Error
-from flows import changes, dask_probe
+from flows import changes
+from flows.dask import probe as dask_probe
 from flows.futures import A_THREAD_EACH
 from flows.gates import Gates, Meeting, gates_here
 from tasks.paths import data_dir
@@ -30,7 +31,7 @@ try:
     from distributed import Client, LocalCluster, Lock, Variable
     from prefect_dask.task_runners import DaskTaskRunner
 
-    from flows import dask_worker
+    from flows.dask import worker as dask_worker
 except ModuleNotFoundError as error:
     raise KubeV6Error(
         f"--task-runner: Dask is not installed here ({error.name} is missing)", todo="pip install 'kubev6[dask]'"

@@ -16,9 +16,9 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactCreate
 from prefect.runtime import flow_run
 
-from flows import recording
 from flows.report import markdown
-from flows.run_record import RunRecord
+from flows.runs import recording
+from flows.runs.run_record import RunRecord
 from tasks.secrets import hide
 
 log = logging.getLogger("kubev6.artifacts")

@@ -1,0 +1,1 @@
+"""The work on machines on a Dask cluster, instead of in threads."""
