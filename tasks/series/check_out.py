@@ -35,7 +35,11 @@ def check_out(picked: Picked, source: Source) -> Path:
         KubeV6Error: The source lacks a file of the tree.
     """
     place = _place(picked)
-    if not _readable(picked, source, place):  # what is in there is not known, so all of it is looked at
+    if not _readable(picked, source, place):
+        # What is in there is not known. What was generated of it would not come out as from a new one, nor be compiled
+        # to the same bytes.
+        remove(place)
+        _generated(place).unlink(missing_ok=True)
         _index(place).unlink()
     _check_out(picked, source, place)
     return place

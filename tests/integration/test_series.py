@@ -308,17 +308,21 @@ def test_a_generated_file_stays_only_as_the_compilation_has_left_it(home: Path, 
 
 
 @pytest.mark.parametrize("damage", [b"", b"DIRC", b"no index at all"])
-def test_an_index_that_is_damaged_is_made_anew(home: Path, damage: bytes) -> None:
-    source = make_source(home, TWO)
-    place = checked_out(source, home, "a.patch")
+def test_when_the_index_is_damaged_the_tree_is_made_anew_as_if_it_had_never_been(home: Path, damage: bytes) -> None:
+    source = make_source(home, {**TWO, "gen.patch": {GENERATED: "first\n"}})
+    picked = series.pick(make_series(home, "a.patch", "gen.patch"), source)
+    place = check_out(picked, source)
+    remade(place)
+    keep_generated(picked, source)
     index = place.with_name(".demo.index")
     whole = index.read_bytes()
     index.write_bytes(damage or whole[:-40] + bytes(40))
     (place / "main.go").write_text("damaged too\n")
 
-    checked_out(source, home, "a.patch")
+    check_out(picked, source)
 
     assert (place / "main.go").read_text() == "ONE\ntwo\nthree\n"
+    assert (place / GENERATED).read_text() == "first\n"
     assert index.read_bytes()[:4] == b"DIRC"
 
 
