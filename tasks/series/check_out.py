@@ -35,7 +35,8 @@ def check_out(picked: Picked, source: Source) -> Path:
         KubeV6Error: The source lacks a file of the tree.
     """
     place = _place(picked)
-    if not _readable(picked, source, place):
+    if not _whole(place):
+        log.warning("series %s: the index of its working directory is damaged; it is checked out anew", picked.series)
         # What is in there is not known. What was generated of it would not come out as from a new one, nor be compiled
         # to the same bytes.
         remove(place)
@@ -121,16 +122,16 @@ def _cannot(picked: Picked, source: Source, error: git.GitCommandError) -> KubeV
     )
 
 
-def _readable(picked: Picked, source: Source, place: Path) -> bool:
-    """Whether the index of a working directory is one, or not there yet. It ends in a checksum, which git looks at."""
-    if not _index(place).exists():
-        return True
+def _whole(place: Path) -> bool:
+    """Whether the index of a working directory is as it was written, or not there yet.
+
+    It ends in the SHA-1 of all that comes before (gitformat-index(5)), which git itself looks at only in fsck.
+    """
     try:
-        source.open(work_tree=place, index=_index(place)).git.ls_files("--", ".gitattributes")
-    except git.GitCommandError as error:
-        log.warning("series %s: its working directory is checked out again: %s", picked.series, first_words(error))
-        return False
-    return True
+        content = _index(place).read_bytes()
+    except FileNotFoundError:
+        return True
+    return hashlib.sha1(content[:-20], usedforsecurity=False).digest() == content[-20:]
 
 
 def _is_generated(place: Path, name: str, as_compiled: dict[str, str] | None) -> bool:
