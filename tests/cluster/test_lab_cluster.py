@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import stat
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from configs.schema.loading import CONFIGS, load_cluster
+from flows.server.api import ask
 from tasks.docker import container_engine
 from tasks.lab import lab
 from tasks.lab import machine as lab_machine
@@ -124,7 +126,19 @@ def assert_nothing_left(name: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def own_history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A data directory with the user's releases, so that none is compiled twice, and nothing else of the user's."""
+    own = tmp_path_factory.mktemp("data")
+    for shared in ("blobs", "releases"):
+        (data_dir() / shared).mkdir(parents=True, exist_ok=True)
+        (own / shared).symlink_to((data_dir() / shared).resolve())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KUBEV6_DATA", str(own))
+        yield
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory, own_history: None) -> Iterator[Cluster]:  # noqa: ARG001
     file = tmp_path_factory.mktemp("cluster") / "lab.yaml"
     shipped = (CONFIGS / "clusters" / "lab.yaml").read_text()
     file.write_text(shipped.replace("name: lab\n", f"name: {NAME}\n"))
@@ -172,6 +186,27 @@ def test_deploying_again_changes_nothing(cluster: Cluster) -> None:
     again = kubev6("deploy", "--cluster", str(cluster.file), "--prebuilt")
     assert again.returncode == 0, again.stdout + again.stderr
     assert "\n0 changes.\n" in again.stdout
+
+
+def test_a_deployment_runs_as_typed_on_the_kept_server_which_local_runs_then_use_too(cluster: Cluster) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PREFECT_API_URL", f"http://127.0.0.1:{port}/api")
+        try:
+            up = kubev6("server", "up", "--port", str(port))
+            assert up.returncode == 0, up.stderr
+            words = ["deployment", "run", "kubev6/deploy-prebuilt", "--param", f"cluster={cluster.file}", "--watch"]
+            command = [sys.executable, "-m", "prefect", "--no-prompt", *words]
+            done = subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=600, check=False)
+            assert done.returncode == 0, done.stdout + done.stderr
+            here = kubev6("deploy", "--cluster", str(cluster.file), "--prebuilt")
+            assert f"the kept server, http://127.0.0.1:{port}" in here.stderr
+            asked = ask(f"http://127.0.0.1:{port}/api", "/flow_runs/filter", {"sort": "EXPECTED_START_TIME_DESC"})
+            ended = [(run["name"], run["state"]["message"]) for run in asked[:2]]
+            assert ended == [(f"deploy-{NAME}", "0 changes; 62 checks, all ok")] * 2
+        finally:
+            kubev6("server", "down")
 
 
 def test_kubectl_works_from_this_machine_and_its_kubeconfig_is_private(cluster: Cluster) -> None:

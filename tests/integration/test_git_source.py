@@ -163,7 +163,8 @@ def test_only_the_commits_and_their_parents_are_fetched(
         source = git_source.obtain(both(upstream, server, tmp_path))
 
     assert "demo: commits: progress: Receiving objects: 100%" in caplog.text
-    counted = [vars(record) for record in caplog.records if "Receiving objects: 100%" in vars(record)["text"]]
+    steps = [vars(record) for record in caplog.records if record.name == "kubev6.steps"]
+    counted = [step for step in steps if "Receiving objects: 100%" in step["text"]]
     assert counted[0]["done"] == counted[0]["total"] > 0
     fork_point = upstream.project.git("rev-parse", f"{upstream.base}^")
     assert commits_in(source.repository) == {upstream.base, *upstream.patches, fork_point}
