@@ -39,8 +39,7 @@ def deploy(args: argparse.Namespace) -> int:
         where, release = parameters.named(args.cluster), parameters.named(args.prebuilt or "")
         source = parameters.place(args.mirror)
         given = (where, args.prebuilt is not None, release, source, args.if_busy, args.refresh)
-        state = _on(flow, args.task_runner)(*given, return_state=True)
-        done = outcome(state)
+        done = outcome(_on(flow, args.task_runner), *given)
     from flows.stages import Deployed
 
     assert isinstance(done, Deployed)
@@ -103,7 +102,7 @@ def reset(args: argparse.Namespace) -> int:
         orchestration.start()
         from flows.reset import reset as flow
 
-        done = outcome(_on(flow, args.task_runner)(args.cluster, tuple(args.nodes), return_state=True))
+        done = outcome(_on(flow, args.task_runner), args.cluster, tuple(args.nodes))
     print(summary.resets(done))
     return 0
 

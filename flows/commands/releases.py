@@ -20,7 +20,7 @@ def build(args: argparse.Namespace) -> int:
         orchestration.start()
         from flows.build import build as flow
 
-        manifest = outcome(flow(args.release, dict(args.source), args.mirror, args.refresh, return_state=True))
+        manifest = outcome(flow, args.release, dict(args.source), args.mirror, args.refresh)
     print(f"{manifest.name}: {manifest.version} is in the store")
     return 0
 
@@ -37,7 +37,7 @@ def fetch(args: argparse.Namespace) -> int:
         orchestration.start()
         from flows.fetch import fetch as flow
 
-        manifest = outcome(flow(args.release, args.mirror, args.to or "", return_state=True))
+        manifest = outcome(flow, args.release, args.mirror, args.to or "")
     rows = [(binary.name, binary.size, binary.checked) for binary in manifest.binaries]
     rows += [(f"{plugin.name} (CNI {manifest.cni_version})", plugin.size, plugin.checked) for plugin in manifest.cni]
     rows += [(f"{image.name}:{image.tag}", image.size, image.checked) for image in manifest.images]

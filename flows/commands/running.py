@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from configs.errors import KubeV6Error
 from configs.schema.cluster import Cluster
@@ -19,6 +19,9 @@ from flows.console import Listener, Showing, showing_steps
 from flows.runs import recording
 from flows.runs.run_log import open_run_log
 from tasks import secrets, steps
+
+if TYPE_CHECKING:
+    from prefect import Flow
 
 log = logging.getLogger("kubev6.commands")
 SECONDS_TO_STOP = 10.0
@@ -122,11 +125,17 @@ def agreed(command: str) -> bool:
     return input("Go on? [y/N] ").strip().lower() in ("y", "yes")
 
 
-def outcome(state: Any) -> Any:
-    """What a flow returned. A proof that failed is an outcome too; an error is raised."""
+def outcome(flow: Flow[..., Any], *given: object) -> Any:
+    """Run a flow, and what it returned. A proof that failed is an outcome too; an error is raised.
+
+    Args:
+        flow: The flow.
+        given: Its parameters.
+    """
+    state = orchestration.run(flow, *given)
     # Prefect wraps what a flow that returns a failed state has put into it.
-    given = getattr(state.data, "result", None) if state.is_failed() else None
-    value = state.result(raise_on_failure=False) if given is None else given
+    put = getattr(state.data, "result", None) if state.is_failed() else None
+    value = state.result(raise_on_failure=False) if put is None else put
     if isinstance(value, BaseException):
         raise value
     return value

@@ -63,11 +63,14 @@ class Probe:
         return f"pod on {self.node}" if self.from_pod else self.node
 
 
-def probes(cluster: Cluster, pods: Mapping[str, str], services: Mapping[str, tuple[str, int]]) -> tuple[Probe, ...]:
+def probes(
+    cluster: Cluster, namespace: str, pods: Mapping[str, str], services: Mapping[str, tuple[str, int]]
+) -> tuple[Probe, ...]:
     """Every question that proves the cluster's network.
 
     Args:
         cluster: The topology.
+        namespace: Where the probe pods are.
         pods: Address of the probe pod on each node, by node.
         services: ClusterIP and NodePort of the Service in front of that pod, by node.
     """
@@ -87,7 +90,7 @@ def probes(cluster: Cluster, pods: Mapping[str, str], services: Mapping[str, tup
                 )
         own = f"http://[{services[name][0]}]/"
         found.append(Probe("hairpin", name, True, "its own Service", "fetch", own, name))
-        by_name = f"http://{other}.{PROOF_NAMESPACE}/"
+        by_name = f"http://{other}.{namespace}/"
         found.append(Probe("Service by name", name, True, f"Service of {other}", "fetch", by_name, other))
         kubernetes = f"kubernetes.default.svc.{cluster.services.domain}"
         found.append(Probe("cluster DNS", name, True, kubernetes, "resolve", kubernetes, f"{api}/128"))
@@ -108,9 +111,6 @@ def probes(cluster: Cluster, pods: Mapping[str, str], services: Mapping[str, tup
                 Probe("NAT64 fetch", name, from_pod, cluster.verify.outside, "fetch", cluster.verify.outside, ""),
             ]
     return tuple(found)
-
-
-PROOF_NAMESPACE = "kubev6-proof"
 
 
 def judge(probe: Probe, status: int, output: str, seconds: float) -> Check:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -13,7 +14,7 @@ from configs.plan import image_reference
 from configs.render import render
 from configs.schema.cluster import Cluster
 from tasks.kubernetes import waiting
-from tasks.kubernetes.checks import PROOF_NAMESPACE, Check, Probe, check_objects, judge, probes
+from tasks.kubernetes.checks import Check, Probe, check_objects, judge, probes
 from tasks.kubernetes.kubeadm import ADMIN
 from tasks.ssh.connection import Connection, connect
 from tasks.ssh.endpoint import Endpoint
@@ -21,6 +22,8 @@ from tasks.ssh.program import program
 from tasks.steps import step
 
 KUBECTL = f"kubectl --kubeconfig {ADMIN}"
+LABEL = "kubev6=proof"
+"""Of the namespaces that proofs live in."""
 READY_SECONDS = 120
 PATIENCE_SECONDS = 20
 
@@ -28,7 +31,8 @@ PATIENCE_SECONDS = 20
 def verify(cluster: Cluster, manifest: Manifest, machines: Mapping[str, Endpoint]) -> tuple[Check, ...]:
     """Prove the cluster: what the API server says of it, then every path from every node and a pod on it.
 
-    Probe pods and their Services live in a namespace of their own, which is removed at the end.
+    Probe pods and their Services live in a namespace of their own, which is removed at the end. It has a new name every
+    time: until one is gone takes seconds, which nobody has to wait for.
 
     Args:
         cluster: The topology.
@@ -48,14 +52,18 @@ def verify(cluster: Cluster, manifest: Manifest, machines: Mapping[str, Endpoint
                 zip(names, pool.map(lambda name: stack.enter_context(connect(machines[name])), names), strict=True)
             )
             control_plane = connections[cluster.control_plane.name]
+            namespace = f"kubev6-proof-{uuid.uuid4().hex[:8]}"
             try:
-                objects = _start_probe_pods(control_plane, cluster, manifest)
+                objects = _start_probe_pods(control_plane, cluster, manifest, namespace)
                 checks = list(check_objects(cluster, manifest.version, objects["nodes"], objects["pods"]))
-                questions = probes(cluster, *_addresses(objects))
+                questions = probes(cluster, namespace, *_addresses(objects))
                 answers = dict(
                     answer
                     for answered in pool.map(
-                        lambda name: _ask(connections[name], name == cluster.control_plane.name, questions), names
+                        lambda name: _ask(
+                            connections[name], namespace if name == cluster.control_plane.name else "", questions
+                        ),
+                        names,
                     )
                     for answer in answered.items()
                 )
@@ -67,22 +75,21 @@ def verify(cluster: Cluster, manifest: Manifest, machines: Mapping[str, Endpoint
         return tuple(checks)
 
 
-def _start_probe_pods(control_plane: Connection, cluster: Cluster, manifest: Manifest) -> dict[str, Any]:
+def _start_probe_pods(
+    control_plane: Connection, cluster: Cluster, manifest: Manifest, namespace: str
+) -> dict[str, Any]:
     """Make the probe pods, wait until they are Ready, and read every object that the proof looks at."""
-    objects = render(
-        "probe.yaml", cluster=cluster, namespace=PROOF_NAMESPACE, image=image_reference(cluster, manifest, "probe")
-    )
+    image = image_reference(cluster, manifest, "probe")
+    objects = render("probe.yaml", cluster=cluster, namespace=namespace, image=image)
     system = f"{KUBECTL} -n kube-system"
-    # What an earlier proof that was cut off left behind has to be gone first. A pod that does not get Ready, or a
-    # system pod that is still starting, is for the checks to report: they say which.
+    # A pod that does not get Ready, or a system pod that is still starting, is for the checks to report by name.
     # They share one deadline: a node that is gone keeps more than one of them waiting. They wait side by side, the
     # longest for the pods that were made a moment ago.
     version = manifest.version
     script = (
         f"end=$(( $(date +%s) + {READY_SECONDS} )); "
-        f"{waiting.until_deleted(KUBECTL, PROOF_NAMESPACE, version, READY_SECONDS)} "
-        f"&& {KUBECTL} create -f - >/dev/null || exit 1; "
-        f"{{ {waiting.until_ready(f'{KUBECTL} -n {PROOF_NAMESPACE}', 'pods', version)}; }} & "
+        f"{KUBECTL} create -f - >/dev/null || exit 1; "
+        f"{{ {waiting.until_ready(f'{KUBECTL} -n {namespace}', 'pods', version)}; }} & "
         f"{{ {waiting.until_ready(KUBECTL, 'nodes', version)}; "
         f"{waiting.until_ready(system, 'pods -l tier=control-plane', version)}; "
         f"{waiting.until_rolled_out(system, version)}; }} & "
@@ -92,7 +99,7 @@ def _start_probe_pods(control_plane: Connection, cluster: Cluster, manifest: Man
     answer = control_plane.run(script, step="proof", stdin=objects.encode(), timeout=3 * READY_SECONDS)
     items = json.loads(answer.stdout)["items"]
     of_kind = {kind: [item for item in items if item["kind"] == kind] for kind in ("Node", "Pod", "Service")}
-    in_proof = [item for item in items if item["metadata"].get("namespace") == PROOF_NAMESPACE]
+    in_proof = [item for item in items if item["metadata"].get("namespace") == namespace]
     return {
         "nodes": of_kind["Node"],
         "pods": of_kind["Pod"],
@@ -111,8 +118,14 @@ def _addresses(objects: dict[str, Any]) -> tuple[dict[str, str], dict[str, tuple
     return pods, services
 
 
-def _ask(connection: Connection, ask_pods: bool, questions: tuple[Probe, ...]) -> dict[str, Any]:
-    """Ask all questions of one node in one round trip; the control plane also asks those of every pod."""
+def _ask(connection: Connection, namespace: str, questions: tuple[Probe, ...]) -> dict[str, Any]:
+    """Ask all questions of one node in one round trip; the control plane also asks those of every pod.
+
+    Args:
+        connection: To the node.
+        namespace: Where the pods are that are asked from there; empty for none.
+        questions: All questions.
+    """
     node = connection.endpoint.node
     asked = [
         (question, {"id": str(index), "kind": question.kind, "argument": question.argument})
@@ -120,12 +133,12 @@ def _ask(connection: Connection, ask_pods: bool, questions: tuple[Probe, ...]) -
     ]
     pods: dict[str, list[dict[str, str]]] = {}
     for question, wire in asked:
-        if ask_pods and question.from_pod:
+        if namespace and question.from_pod:
             pods.setdefault(question.node, []).append(wire)
     payload = {
         "node": [wire for question, wire in asked if question.node == node and not question.from_pod],
         "pods": pods,
-        "kubectl": [*KUBECTL.split(), "-n", PROOF_NAMESPACE],
+        "kubectl": [*KUBECTL.split(), "-n", namespace],
         "patience": PATIENCE_SECONDS,
     }
     answers: dict[str, Any] = connection.run_python(
@@ -135,4 +148,5 @@ def _ask(connection: Connection, ask_pods: bool, questions: tuple[Probe, ...]) -
 
 
 def _remove_probe_pods(control_plane: Connection, manifest: Manifest) -> None:
-    control_plane.run(waiting.delete(KUBECTL, PROOF_NAMESPACE, manifest.version), step="proof")
+    """Remove them, and what an earlier proof that was cut off has left."""
+    control_plane.run(waiting.delete(KUBECTL, f"namespaces -l {LABEL}", manifest.version), step="proof")

@@ -39,22 +39,12 @@ def until_rolled_out(kubectl: str, version: str) -> str:
     return f"{listed} timeout {SECONDS_LEFT} {kubectl} rollout status $each >/dev/null; done"
 
 
-def until_deleted(kubectl: str, namespace: str, version: str, seconds: int) -> str:
-    """Deletes a namespace, which need not be there, and waits until it is gone.
+def delete(kubectl: str, what: str, version: str) -> str:
+    """Deletes objects, which need not be there, and does not wait until they are gone.
 
     Args:
         kubectl: kubectl with the options that every call has.
-        namespace: The namespace.
+        what: The kind of the objects, and which.
         version: The version of kubectl.
-        seconds: How long to wait at most.
     """
-    delete = f"{kubectl} delete namespace {namespace} --ignore-not-found"
-    if kubectl_waits(version):
-        return f"{delete} --timeout={seconds}s >/dev/null"
-    gone = f"while {kubectl} get namespace {namespace} >/dev/null 2>&1; do sleep 1; done"
-    return f"{delete} >/dev/null && timeout {seconds} sh -c '{gone}'"
-
-
-def delete(kubectl: str, namespace: str, version: str) -> str:
-    """Deletes a namespace, which need not be there, and does not wait."""
-    return f"{kubectl} delete namespace {namespace} --ignore-not-found{' --wait=false' * kubectl_waits(version)}"
+    return f"{kubectl} delete {what} --ignore-not-found{' --wait=false' * kubectl_waits(version)}"

@@ -19,8 +19,6 @@ TIMEOUT = 5.0
 FIRST_TIMEOUT = 0.25
 """A packet to a Service that has not arrived here yet is lost, and sent again only after a second (RFC 6298, 2.1). So
 first attempts are short, and each one longer than the one before."""
-AHEAD = 2.0
-"""How long pods let the node go ahead: what it reaches, its pods reach too, and their first attempts are not short."""
 
 Question = Dict[str, str]
 Answer = List[Any]
@@ -82,18 +80,13 @@ def main(node: List[Question], pods: Dict[str, List[Question]], kubectl: List[st
     def ask_pod(pod: str, questions: List[Question]) -> None:
         answers.update(ask_from_pod(pod, questions, kubectl, patience))
 
-    def ask_here() -> None:
-        deadline = time.monotonic() + patience
-        for question in node:
-            answers[question["id"]] = ask(question, deadline)
-
-    here = threading.Thread(target=ask_here)
-    here.start()
-    here.join(AHEAD)
     threads = [threading.Thread(target=ask_pod, args=each) for each in pods.items()]
     for thread in threads:
         thread.start()
-    for thread in (here, *threads):
+    deadline = time.monotonic() + patience
+    for question in node:
+        answers[question["id"]] = ask(question, deadline)
+    for thread in threads:
         thread.join()
     json.dump(answers, sys.stdout)
 

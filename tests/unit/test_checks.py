@@ -15,7 +15,7 @@ VERSION = "v1.20.2+kubev6.x"
 
 
 def asked() -> list[tuple[str, str, str]]:
-    return [(probe.name, probe.source, probe.argument) for probe in probes(LAB, PODS, SERVICES)]
+    return [(probe.name, probe.source, probe.argument) for probe in probes(LAB, "proof", PODS, SERVICES)]
 
 
 def test_every_ordered_pair_of_pods_is_asked() -> None:
@@ -41,7 +41,7 @@ def test_the_api_is_asked_at_its_service_address() -> None:
 
 def test_nothing_is_asked_from_the_translator_itself() -> None:
     # What a machine sends need not pass its own translator: Jool's never does.
-    assert LAB.support.name not in {probe.node for probe in probes(LAB, PODS, SERVICES)}
+    assert LAB.support.name not in {probe.node for probe in probes(LAB, "proof", PODS, SERVICES)}
 
 
 FETCH = Probe("ClusterIP", "kube-worker-1", True, "Service of b", "fetch", "http://[fd00::1]/", "kube-worker-2")

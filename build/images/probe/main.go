@@ -100,9 +100,11 @@ func ask(in io.Reader, out io.Writer) error {
 }
 
 func insist(asked question, client *http.Client, timeout time.Duration, deadline time.Time) answer {
-	for {
+	// A packet to a Service that has not arrived here yet is lost, and sent again only after a second (RFC 6298, 2.1). So
+	// first attempts are short, and each one longer than the one before.
+	for allowed := min(250*time.Millisecond, timeout); ; allowed = min(2*allowed, timeout) {
 		started := time.Now()
-		ctx, cancel := context.WithTimeout(context.Background(), timeout)
+		ctx, cancel := context.WithTimeout(context.Background(), allowed)
 		output, err := attempt(ctx, asked, client)
 		cancel()
 		if err == nil {
@@ -111,7 +113,7 @@ func insist(asked question, client *http.Client, timeout time.Duration, deadline
 		if time.Now().After(deadline) {
 			return answer{1, err.Error(), time.Since(started).Seconds()}
 		}
-		time.Sleep(300 * time.Millisecond)
+		time.Sleep(100 * time.Millisecond)
 	}
 }
 
@@ -145,4 +147,11 @@ func attempt(ctx context.Context, asked question, client *http.Client) (string, 
 
 func seconds(number float64) time.Duration {
 	return time.Duration(number * float64(time.Second))
+}
+
+func min(a, b time.Duration) time.Duration {
+	if a < b {
+		return a
+	}
+	return b
 }
