@@ -4,16 +4,33 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from datetime import datetime
 from pathlib import Path
 
 from configs.errors import KubeV6Error
 from flows.runs.hiding import hide_in
+from flows.standard_error import say
 from tasks.paths import data_dir
 from tasks.ssh.command_log import hear_local_commands
 
 CHATTY = ("asyncio", "graphviz", "httpcore", "httpx", "markdown_it", "paramiko", "websockets")
 """Libraries whose lesser records tell nothing about a run."""
+
+
+class RunLog(logging.FileHandler):
+    """The file. When it cannot be written any more that is said once, and the run goes on without it."""
+
+    _complained = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Called by logging when a record was not written."""
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif not self._complained:
+            self._complained = True
+            say(f"{self.baseFilename}: the log of this run is cut off here: {error.strerror}", level="warning")
 
 
 def open_run_log(command: str) -> Path:
@@ -35,7 +52,7 @@ def open_run_log(command: str) -> Path:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         path.touch(mode=0o600)
-        handler = logging.FileHandler(path)
+        handler = RunLog(path)
     except OSError as error:
         raise KubeV6Error(
             f"{error.filename or path}: the log of this run cannot be written: {error.strerror}",

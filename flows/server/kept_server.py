@@ -295,9 +295,16 @@ def _prefect(kept: Kept, *words: str) -> None:
         check=False,
     )
     if done.returncode:
-        said = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-        last = said[-1] if said else f"status {done.returncode}"
-        raise KubeV6Error(f"`prefect {' '.join(words[:2])}` failed: {last}", detail="\n".join(said))
+        said = done.stdout + done.stderr
+        seen = f"`prefect {' '.join(words[:2])}` failed: {last_words(said) or f'status {done.returncode}'}"
+        raise KubeV6Error(seen, todo="mend prefect.yaml" if words[0] == "deploy" else "", detail=said)
+
+
+def last_words(said: str) -> str:
+    """What a command of Prefect's ended with, for a person: without where pydantic has more to say of it."""
+    lines = [line.strip() for line in said.splitlines()]
+    told = [line for line in lines if line and not line.startswith("For further information visit")]
+    return told[-1].removeprefix("Value error, ").partition(" [type=")[0] if told else ""
 
 
 def _environment(port: int) -> dict[str, str]:

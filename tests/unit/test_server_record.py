@@ -122,3 +122,14 @@ def test_a_mirror_that_is_named_at_the_command_line_is_good_from_any_directory(
     assert place("~/stick") == str(Path.home() / "stick")
     assert place("https://mirror.example/x") == "https://mirror.example/x"
     assert place("") == ""
+
+
+def test_of_what_prefect_says_a_person_is_told_what_is_wrong() -> None:
+    said = """Deploying nightly-rebuild
+    1 validation error for CronSchedule
+    cron
+      Value error, Invalid cron string: "30 25 * * *" [type=value_error, input_value='30 25 * * *', input_type=str]
+        For further information visit https://errors.pydantic.dev/2.14/v/value_error
+    """
+    assert kept_server.last_words(said) == 'Invalid cron string: "30 25 * * *"'
+    assert kept_server.last_words("") == ""
