@@ -32,10 +32,3 @@ def test_a_full_disk_is_said_once_in_one_line_and_fails_nothing(
     assert (
         capsys.readouterr().err == "kubev6: /dev/full: the log of this run is cut off here: No space left on device\n"
     )
-
-
-def test_a_record_that_is_wrong_is_still_complained_about(
-    logger: logging.Logger, capsys: pytest.CaptureFixture[str]
-) -> None:
-    logger.error("%d", "no number")
-    assert "no number" in capsys.readouterr().err
