@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from prefect.client.schemas.objects import State
+from prefect.exceptions import FailedRun
 from prefect.runtime import deployment, flow_run
 from prefect.states import Failed
 
@@ -26,6 +27,23 @@ from tasks.secrets import hide
 log = logging.getLogger("kubev6.flows")
 SECONDS_TO_STOP = 6.0
 """How long the threads of a run that a server has cancelled have to end by themselves."""
+
+
+def _no_defect(record: logging.LogRecord) -> bool:
+    """A filter: an error that a person can put right is no defect of the program, whose traceback Prefect would show.
+
+    Where it was raised is in the run's own log. That a flow has ended by one was told by its state already.
+    """
+    error = record.exc_info[1] if record.exc_info else None
+    if not isinstance(error, KubeV6Error | FailedRun):
+        return True
+    record.exc_info = None
+    return record.name != OF_FLOWS
+
+
+OF_FLOWS, OF_TASKS = "prefect.flow_runs", "prefect.task_runs"
+for _name in (OF_FLOWS, OF_TASKS):
+    logging.getLogger(_name).addFilter(_no_defect)
 
 
 @contextmanager

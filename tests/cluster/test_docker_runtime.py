@@ -27,7 +27,7 @@ def kubev6(*arguments: str, minutes: float = 10) -> subprocess.CompletedProcess[
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def cluster(tmp_path_factory: pytest.TempPathFactory, own_history: None) -> Iterator[Path]:  # noqa: ARG001
     """The file of a lab that has been deployed with Docker, and proved."""
     file = tmp_path_factory.mktemp("docker") / "lab.yaml"
     shipped = (CONFIGS / "clusters" / "lab.yaml").read_text()

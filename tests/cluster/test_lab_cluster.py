@@ -126,18 +126,6 @@ def assert_nothing_left(name: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def own_history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A data directory with the user's releases, so that none is compiled twice, and nothing else of the user's."""
-    own = tmp_path_factory.mktemp("data")
-    for shared in ("blobs", "releases"):
-        (data_dir() / shared).mkdir(parents=True, exist_ok=True)
-        (own / shared).symlink_to((data_dir() / shared).resolve())
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("KUBEV6_DATA", str(own))
-        yield
-
-
-@pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory, own_history: None) -> Iterator[Cluster]:  # noqa: ARG001
     file = tmp_path_factory.mktemp("cluster") / "lab.yaml"
     shipped = (CONFIGS / "clusters" / "lab.yaml").read_text()

@@ -142,6 +142,12 @@ def artifacts_of(api: str, run: str) -> dict[str, str]:
     return {each["key"]: each["data"] for each in found}
 
 
+def logged(api: str, run: str) -> list[str]:
+    """What Prefect's page shows as the log of a run."""
+    entries = ask(api, "/logs/filter", {"logs": {"flow_run_id": {"any_": [run]}}, "limit": 200})
+    return [entry["message"] for entry in entries]
+
+
 def under_way(api: str) -> dict[int, str]:
     return dict(worker_runs.processes(api))
 
@@ -179,8 +185,7 @@ def test_a_deployment_runs_as_typed_with_its_steps_in_the_server_a_log_and_a_rec
     newest = runs_of(server)[0]
     assert newest["name"] == "deploy-lab"
     assert newest["state"]["message"] == "17 changes; 2 checks, all ok"
-    logs = ask(server, "/logs/filter", {"logs": {"flow_run_id": {"any_": [newest["id"]]}}, "limit": 200})
-    told = [entry["message"] for entry in logs]
+    told = logged(server, newest["id"])
     assert any("kube-worker-1: kubeadm join: ended" in text for text in told)
     assert any("changed: kube-worker-1: create file /etc/runtime" in text for text in told)
     record = last_record()
@@ -299,6 +304,7 @@ def test_a_night_builds_and_deploys_what_is_new_and_tells_of_a_conflict(
     failed = runs_of(server)[0]
     assert failed["state"]["type"] == "FAILED"
     assert "('Make a two', pull request 48551), conflicts with" in failed["state"]["message"]
+    assert "Traceback" not in "".join(logged(server, failed["id"]))
     eventually(lambda: (data / "told").exists())
     told = json.loads((data / "told").read_text())
     assert (told["state"], told["message"]) == ("Failed", failed["state"]["message"])
