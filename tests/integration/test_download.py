@@ -22,6 +22,7 @@ from tasks.fetch import download
 from tasks.fetch.download import NotThereError, discard, obtain
 from tasks.paths import cache_dir
 from tests.integration.web_server import Served, WebServer, serving
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("own_data")
 CONTENT = random.Random(6).randbytes(1 << 20)
@@ -64,7 +65,7 @@ def refused(server: WebServer, *, checkable: bool = True) -> KubeV6Error:
 
 def kept() -> list[Path]:
     """Contents that wait to be continued."""
-    return [path for path in (cache_dir() / "partial").iterdir() if path.suffix == "" and path.stat().st_size]
+    return [path for path in (cache_dir() / "partial").glob("*") if path.suffix == "" and path.stat().st_size]
 
 
 def is_sent_once(file: Served) -> bool:
@@ -122,9 +123,7 @@ def test_a_run_that_is_killed_is_gone_on_with(server: WebServer) -> None:
         f"obtain('{server.url}/file', name='kubeadm', checkable=False, say=lambda *words: None)\n"
     )
     running = subprocess.Popen([sys.executable, "-c", program])
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline and not (file.asked and kept() and kept()[0].stat().st_size == 1000):
-        time.sleep(0.02)
+    eventually(lambda: [path.stat().st_size for path in kept()] == [1000])
     os.kill(running.pid, signal.SIGKILL)
     running.wait()
 
