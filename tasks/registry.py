@@ -137,7 +137,7 @@ def _blobs(manifest: Manifest, store: Store) -> Iterator[_Blob]:
 def _push_blob(session: requests.Session, store: Store, base_url: str, blob: _Blob) -> bool:
     """Send one blob unless it is there. Returns whether it was sent."""
     where = f"{base_url}/v2/{blob.repository}"
-    with _speaking(base_url, f"{blob.repository} {blob.digest[:19]}"):
+    with speaking(base_url, f"{blob.repository} {blob.digest[:19]}"):
         head = session.head(f"{where}/blobs/{blob.digest}", timeout=TIMEOUT)
         if head.status_code == 200 and head.headers.get("Content-Length") == str(blob.size):
             return False
@@ -160,7 +160,7 @@ def _push_manifest(session: requests.Session, store: Store, base_url: str, image
     where = f"{base_url}/v2/{image.name}/manifests/{image.tag}"
     content = store.blob(image.digest).read_bytes()
     media_type = json.loads(content)["mediaType"]
-    with _speaking(base_url, f"{image.name}:{image.tag}"):
+    with speaking(base_url, f"{image.name}:{image.tag}"):
         head = session.head(where, headers={"Accept": media_type}, timeout=TIMEOUT)
         if head.status_code == 200 and head.headers.get("Docker-Content-Digest") == image.digest:
             return False
@@ -187,13 +187,22 @@ def session_with(base_url: str, login: RegistryLogin | None, parallel: int = 1) 
 
 
 @contextmanager
-def _speaking(base_url: str, what: str) -> Iterator[None]:
+def speaking(base_url: str, what: str) -> Iterator[None]:
+    """Ask a registry for something.
+
+    Args:
+        base_url: The registry as reached from here.
+        what: What is asked, for the error.
+
+    Raises:
+        KubeV6Error: It does not answer.
+    """
     try:
         yield
     except requests.RequestException as error:
         raise KubeV6Error(
             f"registry {base_url}: {what}: no answer ({type(error).__name__})",
-            todo="see whether the registry runs on the support node",
+            todo="see whether the registry runs",
             transient=True,
             detail=str(error),
         ) from None

@@ -17,7 +17,7 @@ import requests
 from configs.errors import KubeV6Error
 from configs.manifest import Manifest
 from tasks import registry
-from tasks.registry import TIMEOUT, Pushed, session_with
+from tasks.registry import TIMEOUT, Pushed, session_with, speaking
 from tasks.registry_login import RefusedError, RegistryLogin
 from tasks.steps import step
 from tasks.store import MANIFEST_TYPE, Store
@@ -161,12 +161,6 @@ def _delete(session: requests.Session, url: str) -> int:
 
 
 def _ask(session: requests.Session, method: str, url: str, headers: dict[str, str] | None = None) -> requests.Response:
-    try:
+    base_url, _, path = url.partition("/v2/")
+    with speaking(base_url, f"{method} /v2/{path}"):
         return session.request(method, url, headers=headers, timeout=TIMEOUT)
-    except requests.RequestException as error:
-        raise KubeV6Error(
-            f"registry: {method} {url}: no answer ({type(error).__name__})",
-            todo="see whether the registry runs",
-            transient=True,
-            detail=str(error),
-        ) from None

@@ -131,6 +131,6 @@ def test_a_registry_that_does_not_allow_deletion_is_said_once_and_keeps_all(
 
 
 def test_no_registry_there_is_one_line_and_worth_a_retry() -> None:
-    with pytest.raises(KubeV6Error, match=r"registry: GET http://127.0.0.1:9/v2/x/tags/list: no answer") as error:
+    with pytest.raises(KubeV6Error, match=r"registry http://127.0.0.1:9: GET /v2/x/tags/list: no answer") as error:
         prune(["x"], "http://127.0.0.1:9", 1, ())
     assert error.value.transient
