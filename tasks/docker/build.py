@@ -79,7 +79,7 @@ def build(
     shown: Step,
     target: str = "",
     arguments: Mapping[str, str] | None = None,
-    anew: bool = False,
+    cached: bool = True,
 ) -> None:
     """Build an image.
 
@@ -91,7 +91,8 @@ def build(
         shown: Step that hears how far it is.
         target: Stage of the Dockerfile to stop at; the last one when empty.
         arguments: Build arguments.
-        anew: Take nothing from builds before.
+        cached: Take the steps that builds before had in common with it. Not for images that are removed again: the
+            engine fails a build that looks at a step while that is removed.
 
     Raises:
         KubeV6Error: The build failed; its last lines are the detail.
@@ -110,7 +111,7 @@ def build(
             network_mode="host",
             rm=True,
             forcerm=True,
-            nocache=anew,
+            nocache=not cached,
             decode=True,
             **extra,
         )

@@ -57,7 +57,6 @@ def build(
     Raises:
         KubeV6Error: The build failed, or the store cannot be written.
     """
-    # What two builds have in common is kept by the engine as steps of the first, and goes when that is removed.
     with step(name, "image") as shown, exclusive(cache_dir() / "images" / f"{name}.lock", what=f"image {name}:{tag}"):
         recipe = IMAGES / name / "Dockerfile"
         content = {"Dockerfile": recipe, **(files or {})}
@@ -77,7 +76,7 @@ def build(
                 inputs=hashlib.sha256(recipe.read_bytes()).hexdigest(),
                 arguments={"TOOLCHAIN": tools.image},
                 shown=shown,
-                anew=anew,
+                cached=False,
             )
         shown.progress("storing")
         entry = keep_image(reference, name, tag, store, shown, stand_in_for=stand_in_for)

@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from docker.models.containers import Container
 
+from configs.manifest import ImageEntry
 from tasks.docker import build as docker_build
 from tasks.docker import container_engine, toolchain
 from tasks.docker.toolchain import Toolchain, context_of
@@ -189,12 +190,15 @@ def test_an_image_ends_in_the_store_and_not_in_the_engine(
 
 def test_images_that_are_made_side_by_side_do_not_lose_each_others_layers(tools: Toolchain, tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
-    names = ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "pause", "pause"] * 3
-    for name in names:
-        (tmp_path / name).write_text(name)
+    names = ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "pause"]
 
-    with ThreadPoolExecutor(3) as pool:
-        made = [pool.submit(images.build, name, "1", tools, store, files={name: tmp_path / name}) for name in names]
+    def build(name: str, text: str) -> ImageEntry:
+        program = tmp_path / f"{name}-{text}"
+        program.write_text(text)
+        return images.build(name, "1", tools, store, files={name: program})
+
+    with ThreadPoolExecutor(len(names)) as pool:
+        made = [pool.submit(build, name, text) for text in ("a", "b", "c", "d", "e") for name in names]
 
     for future in made:
         assert store.has_image(future.result().digest)
