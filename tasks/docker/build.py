@@ -12,6 +12,7 @@ import tarfile
 import time
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,6 +27,8 @@ INPUTS_LABEL = "kubev6.inputs"
 """Label of an image: sha256 of everything that decides what is in it."""
 IMAGE_LABEL = "kubev6.image"
 """Label of the images that belong to labs, by which they are found again to be removed."""
+STAGE_LABEL = "kubev6.stage"
+"""Label that a Dockerfile gives to a stage which is of no use after the build: its argument ``STAGE``."""
 BUILD_DEADLINE = 1800
 """Seconds that one image may take."""
 
@@ -134,3 +137,19 @@ def build(
         raise KubeV6Error(
             f"building {reference}: the Docker engine's answer broke off", transient=True, detail=str(error)
         ) from error
+
+
+def remove(client: docker.DockerClient, reference: str) -> None:
+    """Remove an image that was built, and the stages that led to it.
+
+    What the engine does not let go is left to ``kubev6 cache prune``.
+
+    Args:
+        client: The engine.
+        reference: What it was built as; the build had it as its argument ``STAGE`` too.
+    """
+    with suppress(docker.errors.DockerException, requests.RequestException):
+        for image in client.images.list(filters={"label": f"{STAGE_LABEL}={reference}", "dangling": True}):
+            client.images.remove(str(image.id))
+    with suppress(docker.errors.DockerException, requests.RequestException):
+        client.images.remove(reference)

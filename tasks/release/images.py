@@ -66,21 +66,24 @@ def build(
         if key in known and not anew:
             shown.ended_as(f"{name}:{tag} is in the store")
             return known[key]
+        client = container_engine.client()
         # The engine's copy is only on its way to the store.
         reference = f"kubev6/{name}:{tag}.{os.getpid()}"
-        with context_of(content) as context:
-            docker_build.build(
-                container_engine.client(),
-                reference,
-                context,
-                inputs=hashlib.sha256(recipe.read_bytes()).hexdigest(),
-                arguments={"TOOLCHAIN": tools.image},
-                shown=shown,
-                cached=False,
-            )
-        shown.progress("storing")
-        entry = keep_image(reference, name, tag, store, shown, stand_in_for=stand_in_for)
-        container_engine.client().images.remove(reference)
+        try:
+            with context_of(content) as context:
+                docker_build.build(
+                    client,
+                    reference,
+                    context,
+                    inputs=hashlib.sha256(recipe.read_bytes()).hexdigest(),
+                    arguments={"TOOLCHAIN": tools.image, "STAGE": reference},
+                    shown=shown,
+                    cached=False,
+                )
+            shown.progress("storing")
+            entry = keep_image(reference, name, tag, store, shown, stand_in_for=stand_in_for)
+        finally:
+            docker_build.remove(client, reference)
         write_whole(record, _BUILT.dump_json({**known, key: entry}, indent=1).decode())
         return entry
 

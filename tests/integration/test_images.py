@@ -73,7 +73,7 @@ def image(
                     f"kubev6/test-{name}:latest",
                     context,
                     inputs="test",
-                    arguments={"TOOLCHAIN": tools.image},
+                    arguments={"TOOLCHAIN": tools.image, "STAGE": f"kubev6/test-{name}:latest"},
                     shown=Step("test", name),
                 )
             built[name] = f"kubev6/test-{name}:latest"
@@ -81,7 +81,7 @@ def image(
 
     yield build
     for reference in built.values():
-        client.images.remove(reference, force=True)
+        docker_build.remove(client, reference)
 
 
 def said(client: docker.DockerClient, reference: str, *command: str, **options: Any) -> str:
@@ -178,14 +178,14 @@ def test_an_image_ends_in_the_store_and_not_in_the_engine(
     tools: Toolchain, client: docker.DockerClient, tmp_path: Path
 ) -> None:
     store = Store(tmp_path / "store")
-    before = {tag for found in client.images.list() for tag in found.tags}
+    before = {found.id for found in client.images.list()}
 
     entry = images.build("etcd", "3.4", tools, store)
 
     config, *layers = store.image_blobs(entry.digest)
     assert layers
     assert "etcd" in json.loads(store.blob(config[0]).read_bytes())["config"]["Entrypoint"]
-    assert {tag for found in client.images.list() for tag in found.tags} <= before
+    assert {found.id for found in client.images.list()} <= before
 
 
 def test_images_that_are_made_side_by_side_do_not_lose_each_others_layers(tools: Toolchain, tmp_path: Path) -> None:
