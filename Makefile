@@ -83,11 +83,12 @@ docker-group: | packages
 	@[ "$$(id -u)" = 0 ] || [ -n "$$DOCKER_HOST" ] || getent group docker | grep -qw "$$(id -un)" || { \
 		echo "Adding $$(id -un) to the group docker"; sudo usermod -aG docker "$$(id -un)"; }
 
-# --no-build-isolation: what builds kubev6 itself is in the lock too, and nothing is fetched unchecked.
+# --no-deps: the lock names all there is to install, and pip looks for an extra of a package among others than those of
+# the lock. --no-build-isolation: what builds kubev6 itself is in the lock too, and nothing is fetched unchecked.
 $(READY): requirements.lock pyproject.toml | packages
 	@echo 'Installing the locked Python packages into $(VENV): half a minute'
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
