@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, IPv6Network
 from typing import Any
 
 from configs import versions
 from configs.errors import ConfigError
-from configs.manifest import Manifest
+from configs.manifest import Manifest, name_of
 from configs.render import render
 from configs.schema.cluster import Cluster
 from configs.schema.release import Release
@@ -96,7 +96,8 @@ def derive(cluster: Cluster, release: Release, manifest: Manifest | None, machin
 
     Raises:
         ConfigError: Nobody knows the machine's operating system; or this Kubernetes does not work with the container
-            runtime, its kubeadm is of an age that nobody speaks to here, or its images are not to be had upstream.
+            runtime, its kubeadm is of an age that nobody speaks to here or has no address for cluster DNS in the
+            Service subnet, or its images are not to be had upstream.
     """
     version = manifest.version if manifest else f"v{release.kubernetes.removeprefix('v')}"
     runtime = container_runtime(cluster, release, version)
@@ -110,7 +111,7 @@ def derive(cluster: Cluster, release: Release, manifest: Manifest | None, machin
         runtime=runtime,
         api=kubeadm_api(version),
         node_ip=versions.takes_ipv6_node_ip(version),
-        cluster_dns=versions.cluster_dns_address(cluster.services.subnet, version),
+        cluster_dns=cluster_dns_address(cluster, version),
         registry=registry_name(cluster),
         cgroup_driver=cgroup_driver(cluster),
         cri_socket=versions.cri_endpoint(runtime_socket(runtime), version),
@@ -128,6 +129,7 @@ def refuse_misfit(cluster: Cluster, release: Release) -> None:
     """
     version = f"v{release.kubernetes.removeprefix('v')}"
     kubeadm_api(version)
+    cluster_dns_address(cluster, version)
     container_runtime(cluster, release, version)
     image_references(cluster, release, None)
 
@@ -145,6 +147,24 @@ def kubeadm_api(version: str) -> str:
             todo="choose a release before 1.11, or from 1.13 on",
         )
     return api
+
+
+def cluster_dns_address(cluster: Cluster, version: str) -> IPv6Address:
+    """The Service address that kubeadm gives cluster DNS.
+
+    Raises:
+        ConfigError: This version of kubeadm finds none in the Service subnet.
+    """
+    subnet = cluster.services.subnet
+    try:
+        return versions.cluster_dns_address(subnet, version)
+    except ValueError as error:
+        right = IPv6Network((int(subnet.network_address) >> 16 << 16, subnet.prefixlen))
+        raise ConfigError(
+            f"cluster {cluster.name}: services.subnet: kubeadm {version} gives cluster DNS the first Service's address "
+            f"with a 0 written behind it, and {error}",
+            todo=f"take a subnet whose last 16 bits are zero, such as {right}",
+        ) from None
 
 
 def registry_name(cluster: Cluster) -> str:
@@ -196,7 +216,7 @@ def image_references(cluster: Cluster, release: Release, manifest: Manifest | No
     Raises:
         ConfigError: The topology wants them from their publishers, and these images have none.
     """
-    published = {_image_name(reference): reference for reference in (release.fetch.images if release.fetch else ())}
+    published = {name_of(reference): reference for reference in (release.fetch.images if release.fetch else ())}
     if cluster.images == "upstream":
         if not published or (manifest is not None and manifest.source.kind == "built"):
             raise ConfigError(
@@ -230,10 +250,6 @@ def for_registry(cluster: Cluster, release: Release, manifest: Manifest) -> Mani
     return manifest.model_copy(
         update={"images": tuple(image for image in manifest.images if image.name not in published)}
     )
-
-
-def _image_name(reference: str) -> str:
-    return reference.rpartition(":")[0].rpartition("/")[2]
 
 
 def runtime_socket(runtime: Runtime) -> str:

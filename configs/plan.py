@@ -9,7 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from configs import versions
-from configs.derived import Derived, container_runtime, derive, kubeadm_api, registry_name, runtime_socket
+from configs.derived import (
+    Derived,
+    cluster_dns_address,
+    container_runtime,
+    derive,
+    kubeadm_api,
+    registry_name,
+    runtime_socket,
+)
 from configs.errors import ConfigError
 from configs.manifest import Manifest
 from configs.render import render
@@ -108,7 +116,7 @@ def cluster_dns_manifest(cluster: Cluster, version: str, image: str) -> str:
         version: The version of Kubernetes.
         image: The stand-in's image reference.
     """
-    address = versions.cluster_dns_address(cluster.services.subnet, version)
+    address = cluster_dns_address(cluster, version)
     workloads = versions.workloads_api(version)
     return render("cluster-dns.yaml", cluster=cluster, cluster_dns=address, image=image, workloads=workloads)
 

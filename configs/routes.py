@@ -7,9 +7,10 @@ from configs.schema.cluster import Cluster, Node
 from configs.state import Route
 
 METRIC = 1024
-"""The how-to's, and what the kernel gives a route without one, such as an advertised default route."""
-PREFERRED = 512
-"""Of a default route that must win over another one."""
+"""The how-to's, and what the kernel gives a route without one."""
+PREFERRED = 64
+"""Of a default route that must win over an advertised one, which has 100 or more from NetworkManager, 512 or more from
+networkd, and 1024 from the kernel."""
 
 
 def routes(cluster: Cluster, node: Node, version: str) -> tuple[Route, ...]:

@@ -75,6 +75,11 @@ def _prefix(cluster: Cluster) -> Iterator[str]:
         yield f"nat64.prefix: {prefix} has length /{prefix.prefixlen}; one of {allowed} is wanted (RFC 6052)"
     elif prefix.network_address.packed[8]:
         yield f"nat64.prefix: {prefix} has other bits than zeros in its ninth byte, which RFC 6052 keeps; {ANY_ULA}"
+    elif prefix != WELL_KNOWN_PREFIX and prefix.overlaps(WELL_KNOWN_PREFIX):
+        yield (
+            f"nat64.prefix: {prefix} is the well-known prefix with a length that it does not have; it is "
+            f"{WELL_KNOWN_PREFIX} (RFC 6052, 2.1)"
+        )
     if cluster.lab and prefix == WELL_KNOWN_PREFIX:
         yield (
             f"nat64.prefix: {prefix} in a lab, where all that is outside has private IPv4 addresses, which this prefix "

@@ -76,11 +76,17 @@ def cluster_dns_address(services: IPv6Network, version: str) -> IPv6Address:
     Args:
         services: The Service subnet.
         version: The version of kubeadm.
+
+    Raises:
+        ValueError: The longer text is no address of the subnet. It is one where the last 16 bits of the subnet are
+            zero, so that its last group is 1 and becomes 10.
     """
-    first = services.network_address + 1
-    if parse_version(version) < Version.parse("1.9.0-beta"):
-        return IPv6Address(f"{first}0")
-    return services.network_address + 10
+    if parse_version(version) >= Version.parse("1.9.0-beta"):
+        return services.network_address + 10
+    text = f"{services.network_address + 1}0"
+    if int(services.network_address) & 0xFFFF:
+        raise ValueError(f"{text} is no address of {services}")
+    return IPv6Address(text)
 
 
 def takes_ipv6_node_ip(version: str) -> bool:

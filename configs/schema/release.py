@@ -109,7 +109,8 @@ class ReleaseImages(Model):
     """Images that are not part of Kubernetes itself.
 
     Attributes:
-        coredns: Tag of CoreDNS's own image; None where the release brings kube-dns.
+        coredns: Tag of CoreDNS's own image, where a build needs it; None where the release brings kube-dns, or CoreDNS
+            among the images that it is fetched with.
     """
 
     coredns: str | None = None

@@ -11,6 +11,8 @@ from configs.state import Address, File, Reload, Service, StageState, Sysctl
 from configs.systems import networking_of
 
 IPV6_ONLY = "/usr/local/sbin/kubev6-ipv6-only"
+REPOSITORIES = "/etc/yum.repos.d/kubev6.repo"
+"""Where yum is told of packages that the system does not bring."""
 
 
 def network(derived: Derived, node: Node) -> StageState:
@@ -33,7 +35,7 @@ def network(derived: Derived, node: Node) -> StageState:
         File("/etc/sysctl.d/90-kubev6.conf", derived.render("sysctl.conf", sysctls=sysctls)),
     ]
     if derived.system.repositories:
-        files.append(File("/etc/yum.repos.d/kubev6.repo", derived.render("yum.repo")))
+        files.append(File(REPOSITORIES, derived.render("yum.repo")))
     if modules:
         files.append(File("/etc/modules-load.d/kubev6.conf", derived.render("modules.conf", modules=modules)))
     reloads, services = list(by_tool.reloads), list(by_tool.services)

@@ -1,4 +1,4 @@
-from ipaddress import IPv6Network
+from ipaddress import IPv6Address, IPv6Network
 
 import pytest
 
@@ -63,6 +63,31 @@ def test_kubeadm_is_spoken_to_in_the_api_of_its_version(version: str, api: str) 
 )
 def test_cluster_dns_is_where_that_version_of_kubeadm_puts_it(version: str, subnet: str, address: str) -> None:
     assert str(cluster_dns_address(IPv6Network(subnet), version)) == address
+
+
+@pytest.mark.parametrize(
+    ("subnet", "address", "written"),
+    [
+        ("fd00:1234::/108", "fd00:1234::10", ""),
+        ("fd00:1234::/112", "fd00:1234::10", ""),
+        ("fd00:1234::/120", "fd00:1234::10", ""),
+        ("fd00:1:2:3:4:5:6:0/120", "fd00:1:2:3:4:5:6:10", ""),
+        ("fd00:1234::100/120", "", "fd00:1234::1010"),  # outside the subnet
+        ("fd00:1:2:3:4:5:6:1100/120", "", "fd00:1:2:3:4:5:6:11010"),  # no address at all
+        ("fd00:1234::8000/113", "", "fd00:1234::80010"),
+    ],
+)
+def test_an_old_kubeadm_finds_cluster_dns_only_where_the_last_16_bits_are_zero(
+    subnet: str, address: str, written: str
+) -> None:
+    services, old = IPv6Network(subnet), "v1.9.0-alpha.0.ipv6.0"
+    if written:
+        with pytest.raises(ValueError, match=f"^{written} is no address of {subnet}$"):
+            cluster_dns_address(services, old)
+    else:
+        assert cluster_dns_address(services, old) == IPv6Address(address)
+        assert cluster_dns_address(services, old) in services
+    assert cluster_dns_address(services, "v1.9.0") == services.network_address + 10
 
 
 @pytest.mark.parametrize(
