@@ -36,7 +36,8 @@ def join(manifest: Manifest) -> str:
     Args:
         manifest: The release.
     """
-    take = f"umask 077; trap 'rm -f {JOIN_CONFIG}' EXIT; cat >{JOIN_CONFIG}"
+    # The mask is for the token alone: what kubeadm writes, others read too.
+    take = f"trap 'rm -f {JOIN_CONFIG}' EXIT; (umask 077; cat >{JOIN_CONFIG})"
     command = f"kubeadm join --config {JOIN_CONFIG} {skip_preflight('join', manifest.version)}"
     if kubeadm_starts_kubelet(manifest.version):
         return f"{take}; {command}"

@@ -10,7 +10,7 @@ import os
 from typing import Callable, Dict, List, Tuple
 
 from tasks.on_node.addresses import add_address, remove_address, remove_ipv4, set_link_up
-from tasks.on_node.binaries import fetch_binaries, next_kept
+from tasks.on_node.binaries import fetch_binaries
 from tasks.on_node.commands import answer, prepare
 from tasks.on_node.files import missing_directories, text_of
 from tasks.on_node.hosts import HOSTS, remove_ipv4_name
@@ -73,11 +73,8 @@ def note_before(changes: List[Json], record: Record) -> None:
         elif kind == "route" and action != "remove":
             record.note("routes", subject, None)
         elif kind == "binary":
+            # The executable itself is noted once all have been fetched.
             note_directories(subject, record)
-            kept = next_kept(subject) if os.path.lexists(subject) else ""
-            record.note("binaries", subject, kept)
-            if kept:
-                record.note("old_binaries", kept, None)
     record.save()
 
 
@@ -167,7 +164,8 @@ def make(changes: List[Json], record: Record, doing: Callable[[Json], None]) -> 
         if not reloaded:
             reload_units(changes)
     except (Failed, OSError):
-        record.drop_fresh([change["subject"] for change in rest[begun:]])
+        # Executables are put in place all at once, at the turn of the first.
+        record.drop_fresh([change["subject"] for change in rest[begun:] if change["kind"] != "binary"])
         raise
 
 
@@ -176,7 +174,7 @@ def make_one(change: Json, rest: List[Json], record: Record) -> None:
     if change["kind"] == "binary":
         binaries = [other for other in rest if other["kind"] == "binary"]
         if change is binaries[0]:
-            fetch_binaries(binaries)
+            fetch_binaries(binaries, record)
     elif done_by in SIMPLE:
         SIMPLE[done_by](change)
     else:

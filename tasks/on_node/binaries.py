@@ -6,16 +6,16 @@ import os
 import time
 from typing import IO, Any, Callable, Dict, Iterator, List
 
-from tasks.on_node.digests import DIGESTS, identity_of
+from tasks.on_node.digests import DIGESTS, identity_of, installed_digest
 from tasks.on_node.files import make_directories
 from tasks.on_node.protocol import Failed, Json, progress
-from tasks.on_node.record import read_json, write_json
+from tasks.on_node.record import Record, read_json, write_json
 
 SPARE = 16 * 1024 * 1024
 DOWNLOAD_SECONDS = 30
 
 
-def fetch_binaries(changes: List[Json]) -> None:
+def fetch_binaries(changes: List[Json], record: Record) -> None:
     """Download all at once, check each, and only then put them in place."""
     import concurrent.futures  # here, because facts are asked for far more often than anything is fetched
 
@@ -37,6 +37,9 @@ def fetch_binaries(changes: List[Json]) -> None:
             jobs = [pool.submit(download, change, partials[change["subject"]], tell) for change in changes]
             for job in jobs:
                 job.result()
+        for change in changes:
+            note_binary(change["subject"], record)
+        record.save()
         known = read_json(DIGESTS)
         for change in changes:
             path = change["subject"]
@@ -119,6 +122,13 @@ def pieces(source: IO[bytes]) -> Iterator[bytes]:
         yield piece
 
 
+def note_binary(path: str, record: Record) -> None:
+    kept = next_kept(path) if os.path.lexists(path) else ""
+    record.note("binaries", path, kept)
+    if kept:
+        record.note("old_binaries", kept, None)
+
+
 def keep_numbered(path: str) -> None:
     """Keep the old executable as ``cp --backup=t`` does, by a second name, so there is never none."""
     if os.path.islink(path):
@@ -135,11 +145,16 @@ def next_kept(path: str) -> str:
     return "{}.~{}~".format(path, number)
 
 
-def restore_binary(path: str, kept: str) -> None:
-    """Put back the executable that was at ``path`` before us; ``kept`` is empty when there was none."""
+def restore_binary(path: str, kept: str) -> bool:
+    """Put back the executable that was at ``path`` before us; ``kept`` is empty when there was none.
+
+    Returns:
+        Whether there was anything to do.
+    """
     if not kept:
-        if os.path.lexists(path):
-            os.unlink(path)
+        if not os.path.lexists(path):
+            return False
+        os.unlink(path)
     elif os.path.islink(kept):
         os.symlink(os.readlink(kept), partial_path(path))
         os.replace(partial_path(path), path)
@@ -147,5 +162,8 @@ def restore_binary(path: str, kept: str) -> None:
         if os.path.lexists(path):
             os.unlink(path)
         os.link(kept, path)
-    else:
+    elif installed_digest(path, read_json(DIGESTS)):
         raise Failed("{}: the executable that was there before is gone ({})".format(path, kept))
+    else:
+        return False  # the run that was about to replace it did not come to that
+    return True

@@ -9,26 +9,27 @@ from tasks.on_node.protocol import Failed, progress, ran
 PACKAGE_SECONDS = 1200
 
 
-def run(words: List[str], timeout: int = 60, todo: str = "") -> str:
-    """Run a command; one that fails becomes a clear line with its last words."""
+def text(output: bytes) -> str:
+    """What a command has written. Python 3.5 and 3.6 would take it for ASCII here, where LC_ALL is C, and fail."""
+    return output.decode("utf-8", "replace")
+
+
+def run(words: List[str], timeout: int = 60, todo: str = "", given: str = "") -> str:
+    """Run a command, with its standard input given; one that fails becomes a clear line with its last words."""
     ran(words)
     try:
         done = subprocess.run(
-            words,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            universal_newlines=True,
-            timeout=timeout,
+            words, input=given.encode(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout
         )
     except subprocess.TimeoutExpired:
         raise Failed("{} did not end within {} s".format(" ".join(words[:3]), timeout), todo, transient=True) from None
     except OSError as error:
         raise Failed("{}: {}".format(words[0], error.strerror), todo) from None
+    out, err = text(done.stdout), text(done.stderr)
     if done.returncode != 0:
-        said = (done.stderr.strip() or done.stdout.strip() or "status {}".format(done.returncode)).splitlines()[-1]
-        raise Failed("{}: {}".format(" ".join(words[:4]), said), todo, detail=done.stdout + done.stderr)
-    return done.stdout
+        said = (err.strip() or out.strip() or "status {}".format(done.returncode)).splitlines()[-1]
+        raise Failed("{}: {}".format(" ".join(words[:4]), said), todo, detail=out + err)
+    return out
 
 
 def run_shown(words: List[str]) -> None:
@@ -43,32 +44,32 @@ def run_shown(words: List[str]) -> None:
     lines = []
     assert process.stdout is not None
     for raw in process.stdout:
-        line = raw.decode("utf-8", "replace")
+        line = text(raw)
         lines.append(line.rstrip())
         if line.strip():
             progress(line.strip()[:100])
     status = process.wait()
     if status != 0:
-        text = "\n".join(lines)
+        whole = "\n".join(lines)
         complaints = [
             line for line in lines if line.startswith(("E:", "Error", "dpkg: error", "No package", "No match"))
         ]
         said = (complaints or [line for line in lines if line] or ["status {}".format(status)])[-1]
         temporary = ("Could not resolve", "Temporary failure", "Connection", "Unable to fetch", "Could not get lock")
         name = os.path.basename(words[0])
-        if "No space left" in text or "not have enough free space" in text:
-            raise Failed("{}: no space left on the node: {}".format(name, said), "free some space there", text)
-        raise Failed("{}: {}".format(name, said), detail=text, transient=any(sign in text for sign in temporary))
+        if "No space left" in whole or "not have enough free space" in whole:
+            raise Failed("{}: no space left on the node: {}".format(name, said), "free some space there", whole)
+        raise Failed("{}: {}".format(name, said), detail=whole, transient=any(sign in whole for sign in temporary))
 
 
-def ask(words: List[str]) -> "subprocess.Popen[str]":
+def ask(words: List[str]) -> "subprocess.Popen[bytes]":
     """Start a question; the answer is fetched by :func:`answer`, so several are worked on at once."""
     null = subprocess.DEVNULL
-    return subprocess.Popen(words, stdin=null, stdout=subprocess.PIPE, stderr=null, universal_newlines=True)
+    return subprocess.Popen(words, stdin=null, stdout=subprocess.PIPE, stderr=null)
 
 
-def answer(question: "Optional[subprocess.Popen[str]]") -> str:
-    return question.communicate(timeout=60)[0] if question else ""
+def answer(question: "Optional[subprocess.Popen[bytes]]") -> str:
+    return text(question.communicate(timeout=60)[0]) if question else ""
 
 
 def prepare() -> None:

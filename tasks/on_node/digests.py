@@ -4,6 +4,7 @@ import os
 from typing import Dict, List, Optional
 
 from tasks.on_node.files import sha256_of
+from tasks.on_node.protocol import Json
 from tasks.on_node.record import read_json
 
 DIGESTS = "digests.json"
@@ -15,13 +16,16 @@ def binary_facts(paths: List[str]) -> Dict[str, Optional[str]]:
     found: Dict[str, Optional[str]] = {}
     for path in paths:
         try:
-            identity = identity_of(path)
+            found[path] = installed_digest(path, known) or sha256_of(path)
         except OSError:
             found[path] = None
-            continue
-        entry = known.get(path)
-        found[path] = entry["sha256"] if entry and entry["identity"] == identity else sha256_of(path)
     return found
+
+
+def installed_digest(path: str, known: Json) -> str:
+    """sha256 of an executable that is as we installed it, from what is known of those; empty for any other."""
+    entry = known.get(path)
+    return str(entry["sha256"]) if entry and os.path.exists(path) and entry["identity"] == identity_of(path) else ""
 
 
 def identity_of(path: str) -> List[int]:

@@ -9,14 +9,29 @@ import socket
 import struct
 import sys
 import time
-from typing import Any, Dict, List, Tuple
+from typing import Any, Callable, Dict, List, Tuple
 
 TRIES = 3
 TIMEOUT = 3
+PAUSE = 1.0
+"""Seconds until what was refused at once is tried again: a next hop that is still being looked for counts as
+unreachable until it answers, and a server that is just starting refuses."""
 AAAA = 28
 RESPONSE_CODES = {1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED"}
 
 Question = Dict[str, Any]
+
+
+def tried(attempt: Callable[[], List[str]]) -> List[str]:
+    """What the first attempt that does not fail brings."""
+    for _ in range(TRIES - 1):
+        try:
+            return attempt()
+        except socket.timeout:
+            continue
+        except OSError:
+            time.sleep(PAUSE)
+    return attempt()
 
 
 def aaaa(question: Question) -> List[str]:
@@ -27,21 +42,19 @@ def aaaa(question: Question) -> List[str]:
     )
     # One question, recursion desired.
     query = ident + struct.pack("!5H", 0x0100, 1, 0, 0, 0) + labels + b"\0" + struct.pack("!2H", AAAA, 1)
-    error = OSError("timed out")
-    for _ in range(TRIES):
+
+    def attempt() -> List[str]:
         with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as server:
             server.settimeout(TIMEOUT)
-            try:
-                # Connected, so that only that server's answer is taken, and its machine's refusal is heard.
-                server.connect((question["server"], 53))
-                server.send(query)
-                answer = server.recv(4096)
-            except OSError as failed:
-                error = failed
-                continue
-        if answer[:2] == ident:
-            return addresses(answer)
-    raise error
+            # Connected, so that only that server's answer is taken, and its machine's refusal is heard.
+            server.connect((question["server"], 53))
+            server.send(query)
+            answer = server.recv(4096)
+        if answer[:2] != ident:
+            raise OSError("an answer to another question")
+        return addresses(answer)
+
+    return tried(attempt)
 
 
 def addresses(answer: bytes) -> List[str]:
@@ -85,18 +98,12 @@ def a(question: Question) -> List[str]:
 
 def connect(question: Question) -> List[str]:
     """Where a TCP connection to an address and port comes from."""
-    error = OSError("timed out")
-    for _ in range(TRIES):
-        try:
-            with socket.create_connection((question["address"], question["port"]), timeout=TIMEOUT) as connection:
-                return [str(connection.getsockname()[0])]
-        except socket.timeout as failed:
-            error = failed
-        except OSError as failed:
-            error = failed
-            # A next hop that is still being looked for counts as unreachable until it answers.
-            time.sleep(1)
-    raise error
+
+    def attempt() -> List[str]:
+        with socket.create_connection((question["address"], question["port"]), timeout=TIMEOUT) as connection:
+            return [str(connection.getsockname()[0])]
+
+    return tried(attempt)
 
 
 def ask(question: Question) -> Tuple[str, List[str]]:

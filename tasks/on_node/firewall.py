@@ -5,11 +5,9 @@ No table is flushed and no other rule is looked at: one of those may be what let
 
 import re
 import shutil
-import subprocess
 from typing import List
 
 from tasks.on_node.commands import run
-from tasks.on_node.protocol import Failed
 
 PREFIXES = ("KUBE-", "CNI-")
 JUMP = re.compile(r" (?:-j|-g) ({})".format("|".join(PREFIXES)))
@@ -66,15 +64,8 @@ def remove_kubernetes_rules() -> List[str]:
 
 
 def restore(tool: str, orders: str) -> None:
-    words = [tool + "-restore", "--noflush", "-w", "10"]
-    told = subprocess.run(
-        words,
-        input=orders,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        universal_newlines=True,
-        timeout=RESTORE_SECONDS,
-    )
-    if told.returncode != 0:
-        said = (told.stdout.strip() or "status {}".format(told.returncode)).splitlines()[-1]
-        raise Failed("{}: {}".format(words[0], said), detail=told.stdout + orders)
+    words = [tool + "-restore", "--noflush"]
+    # Before 1.6.2 it would take the seconds for the name of a file. Help may go to standard error, with a status of 1.
+    if "--wait=" in run(["sh", "-c", "{} --help 2>&1 || true".format(words[0])]):
+        words += ["-w", "10"]
+    run(words, timeout=RESTORE_SECONDS, given=orders)

@@ -2,7 +2,6 @@
 
 import os
 import platform
-import subprocess
 from typing import Optional
 
 from tasks.on_node.commands import run
@@ -28,14 +27,6 @@ def module_present(name: str) -> bool:
         return True
     built_in = text_of("/lib/modules/{}/modules.builtin".format(platform.release()))
     return any(line.rsplit("/", 1)[-1].split(".ko")[0].replace("-", "_") == plain for line in built_in.splitlines())
-
-
-def loadable(name: str) -> bool:
-    """Whether there is a module of that name to be loaded."""
-    try:
-        return subprocess.call(["modprobe", "--dry-run", "--quiet", name], stderr=subprocess.DEVNULL) == 0
-    except OSError:
-        return False
 
 
 def load_module(change: Json) -> None:

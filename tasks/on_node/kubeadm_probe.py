@@ -9,19 +9,12 @@ import subprocess
 import time
 from typing import Any, Dict
 
+from tasks.on_node.files import text_of
 from tasks.on_node.kubeadm_lock import await_other_kubeadm
 
 APISERVER = "/etc/kubernetes/manifests/kube-apiserver.yaml"
 START_SECONDS = 60
 """How long an API server that belongs here is waited for, when the kubelet runs that starts it."""
-
-
-def read(path: str) -> str:
-    try:
-        with open(path) as file:
-            return file.read()
-    except OSError:
-        return ""
 
 
 def found(pattern: str, text: str) -> str:
@@ -53,9 +46,9 @@ def is_member(kubeconfig: str, node: str, control_plane: bool) -> bool:
 
 def probe(node: str, control_plane: bool, wanted: str) -> Dict[str, Any]:
     await_other_kubeadm()
-    manifest = read(APISERVER)
+    manifest = text_of(APISERVER)
     kubeconfig = "/etc/kubernetes/admin.conf" if control_plane else "/etc/kubernetes/kubelet.conf"
-    server = found(r"server: (\S+)", read(kubeconfig))
+    server = found(r"server: (\S+)", text_of(kubeconfig))
     # A member of another cluster is none of this one, however long its API server is waited for.
     begun = server == wanted and (bool(manifest) or not control_plane)
     return {

@@ -9,7 +9,7 @@ from tasks.on_node.digests import binary_facts
 from tasks.on_node.files import file_fact, files_in, text_of
 from tasks.on_node.hosts import HOSTS, ipv4_names
 from tasks.on_node.ip import addresses_of, links_of, routes_of
-from tasks.on_node.kernel import loadable, module_present, sysctl_value
+from tasks.on_node.kernel import module_present, sysctl_value
 from tasks.on_node.packages import ask_packages, installed_packages
 from tasks.on_node.protocol import Failed, Json
 from tasks.on_node.record import read_json
@@ -17,7 +17,6 @@ from tasks.on_node.routes import ipv4_route_words, route_facts
 from tasks.on_node.selinux import selinux_facts
 from tasks.on_node.services import ask_services, service_facts
 from tasks.on_node.swap import fstab_swaps, swap_devices
-from tasks.on_node.system import system_facts
 
 
 def facts(query: Json) -> Json:
@@ -40,9 +39,7 @@ def facts(query: Json) -> Json:
         ipv4 = ask(["ip", "-4", "-o", "route", "show", "default"])
     interfaces = links_of(answer(links))
     return {
-        "system": system_facts(),
         "modules": [name for name in query["modules"] if module_present(name)],
-        "unloadable_modules": [name for name in query["modules"] if not (module_present(name) or loadable(name))],
         "files": {path: file_fact(path) for path in files},
         "blocks": {path: block_fact(path) for path in blocks},
         "swaps": swap_devices(),

@@ -5,11 +5,13 @@ blob that the disk has spoilt would be handed out, and refused by every node, fo
 the machine was started, and is the same as then, is not read again. ``PAYLOAD`` is bound by the sender.
 """
 
-import hashlib
 import json
 import os
 import shutil
 from typing import Any, Dict, List, Tuple
+
+from tasks.on_node.digests import identity_of
+from tasks.on_node.files import sha256_of, text_of, write_atomically
 
 
 def damaged_blobs(root: str, known: Dict[str, Any]) -> Tuple[List[str], Dict[str, Any]]:
@@ -17,16 +19,15 @@ def damaged_blobs(root: str, known: Dict[str, Any]) -> Tuple[List[str], Dict[str
 
     They lie as the registry's filesystem driver keeps them: ``blobs/sha256/<first two>/<hexadecimal>/data``.
     """
-    damaged = []  # type: List[str]
-    good = {}  # type: Dict[str, Any]
+    damaged: List[str] = []
+    good: Dict[str, Any] = {}
     blobs = os.path.join(root, "docker/registry/v2/blobs/sha256")
     for directory, _, files in os.walk(blobs):
         if "data" not in files:
             continue
         digest = os.path.basename(directory)
         path = os.path.join(directory, "data")
-        seen = os.stat(path)
-        identity = [seen.st_size, seen.st_mtime_ns, seen.st_ino]
+        identity = identity_of(path)
         if known.get(digest) == identity or sha256_of(path) == digest:
             good[digest] = identity
         else:
@@ -34,29 +35,18 @@ def damaged_blobs(root: str, known: Dict[str, Any]) -> Tuple[List[str], Dict[str
     return damaged, good
 
 
-def sha256_of(path: str) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        for piece in iter(lambda: file.read(1 << 20), b""):
-            digest.update(piece)
-    return digest.hexdigest()
-
-
-def read_json(path: str) -> Dict[str, Any]:
+def known_blobs(memory: str) -> Dict[str, Any]:
     try:
-        with open(path) as file:
-            return dict(json.load(file))
-    except (OSError, ValueError):
+        return dict(json.loads(text_of(memory)))
+    except ValueError:
         return {}
 
 
 def drop_damaged(root: str, memory: str) -> List[str]:
-    damaged, good = damaged_blobs(root, read_json(memory))
+    damaged, good = damaged_blobs(root, known_blobs(memory))
     for directory in damaged:
         shutil.rmtree(directory)
-    with open(memory + ".partial", "w") as file:
-        json.dump(good, file)
-    os.replace(memory + ".partial", memory)
+    write_atomically(memory, json.dumps(good).encode(), 0o644)
     return ["sha256:" + os.path.basename(directory) for directory in damaged]
 
 

@@ -10,17 +10,18 @@ from tasks.on_node.record import Record
 
 SERVICE_SECONDS = 180
 RUNNING = ("active", "activating", "reloading")
+"""``activating`` is also where the kubelet is until kubeadm tells it what to do: it keeps starting again."""
 STARTS_AT_BOOT = ("enabled", "static", "alias", "indirect", "generated", "transient")
 
 
-def ask_services(units: List[str]) -> "Optional[subprocess.Popen[str]]":
+def ask_services(units: List[str]) -> "Optional[subprocess.Popen[bytes]]":
     if not units or not shutil.which("systemctl"):
         return None
     return ask(
         [
             "systemctl",
             "show",
-            "--property=LoadState,ActiveState,UnitFileState,ConditionResult,ConditionTimestampMonotonic",
+            "--property=ActiveState,UnitFileState,ConditionResult,ConditionTimestampMonotonic",
         ]
         + units
     )
@@ -32,7 +33,6 @@ def service_facts(units: List[str], text: str) -> Dict[str, Json]:
     for unit, block in zip(units, text.strip().split("\n\n")):  # noqa: B905 - strict is newer than 3.5
         values = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
         found[unit] = {
-            "load": values.get("LoadState", ""),
             "active": values.get("ActiveState", ""),
             "enabled": values.get("UnitFileState", ""),
             # A unit whose conditions were looked at and not met is not meant to run yet.
@@ -53,12 +53,7 @@ def change_service(change: Json, record: Record) -> None:
         # restart also starts; a package may have started the unit with a configuration that has changed since.
         run(["systemctl", "restart", unit], timeout=SERVICE_SECONDS)
     except Failed as error:
-        logged = subprocess.run(
-            ["journalctl", "-u", unit, "-n", "30", "--no-pager", "-o", "cat"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            universal_newlines=True,
-        ).stdout
+        logged = answer(ask(["journalctl", "-u", unit, "-n", "30", "--no-pager", "-o", "cat"]))
         own = [line for line in logged.splitlines() if line.strip() and not line.startswith((unit, "Failed to start"))]
         said = "systemctl restart {} failed: {}".format(unit, own[-1] if own else error.seen)
         raise Failed(said, "see `journalctl -u {}` on the node".format(unit), logged) from None
@@ -71,9 +66,10 @@ def triggers(unit: str) -> Dict[str, str]:
     """The sockets and the like that start a unit when it is stopped, each with its state."""
     if not shutil.which("systemctl"):
         return {}
-    names = answer(ask(["systemctl", "show", "--property=TriggeredBy", "--value", unit])).split()
-    told = service_facts(names, answer(ask_services(names)))
-    return {name: fact["active"] for name, fact in told.items()}
+    told = answer(ask(["systemctl", "show", "--property=TriggeredBy", unit]))
+    names = told.partition("=")[2].split()
+    facts = service_facts(names, answer(ask_services(names)))
+    return {name: fact["active"] for name, fact in facts.items()}
 
 
 def run_command(change: Json, record: Record) -> None:

@@ -81,9 +81,7 @@ def undo_service(unit: str, before: Any) -> List[str]:
 
 
 def undo_binary(path: str, kept: Any) -> List[str]:
-    there = os.path.lexists(path)
-    restore_binary(path, kept)
-    return ["binary {}".format(path)] if there or kept else []
+    return ["binary {}".format(path)] if restore_binary(path, kept) else []
 
 
 def undo_old_binary(path: str, _: Any) -> List[str]:

@@ -4,6 +4,7 @@ An answer is ``[status, output, seconds]``; the status is 0 when the asking itse
 asked again until the patience is over: a Service that was made a moment ago is not on every node yet.
 """
 
+import http.client
 import json
 import socket
 import ssl
@@ -13,6 +14,9 @@ import threading
 import time
 import urllib.request
 from typing import Any, Dict, List
+
+from tasks.on_node.commands import text
+from tasks.on_node.files import text_of
 
 CA = "/etc/kubernetes/pki/ca.crt"
 TIMEOUT = 5.0
@@ -26,12 +30,11 @@ Answer = List[Any]
 
 def fetch(url: str, timeout: float) -> str:
     # A proxy set for the machine would answer in the cluster's place.
-    handlers = [urllib.request.ProxyHandler({})]  # type: List[urllib.request.BaseHandler]
+    handlers: List[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
     if url.startswith("https:"):
         handlers.append(urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=CA)))
     with urllib.request.build_opener(*handlers).open(url, timeout=timeout) as answer:
-        page = answer.read(65536)  # type: bytes
-    return page.decode("utf-8", "replace")
+        return text(answer.read(65536))
 
 
 def resolve(name: str, timeout: float) -> str:  # noqa: ARG001 - asked as fetch is; the resolver has a time of its own
@@ -46,7 +49,7 @@ def ask(question: Question, deadline: float) -> Answer:
         started = time.monotonic()
         try:
             return [0, attempt(question["argument"], timeout), time.monotonic() - started]
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             if time.monotonic() > deadline:
                 return [1, str(error), time.monotonic() - started]
         timeout = min(2 * timeout, TIMEOUT)
@@ -55,27 +58,25 @@ def ask(question: Question, deadline: float) -> Answer:
 
 def ask_from_pod(pod: str, questions: List[Question], kubectl: List[str], patience: float) -> Dict[str, Answer]:
     """All questions of one pod in one exec."""
-    with open(CA) as file:
-        errand = {"patience": patience, "timeout": TIMEOUT, "ca": file.read(), "questions": questions}
+    errand = {"patience": patience, "timeout": TIMEOUT, "ca": text_of(CA), "questions": questions}
     process = subprocess.Popen(
         kubectl + ["exec", "-i", pod, "--", "/probe", "ask"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        universal_newlines=True,
     )
     said = "no answer"
     try:
-        output, errors = process.communicate(json.dumps(errand), timeout=patience + 6 * TIMEOUT)
-        said = errors.strip() or said
-        return dict(json.loads(output))
+        output, errors = process.communicate(json.dumps(errand).encode(), timeout=patience + 6 * TIMEOUT)
+        said = text(errors).strip() or said
+        return dict(json.loads(text(output)))
     except (subprocess.TimeoutExpired, ValueError):
         process.kill()
         return {question["id"]: [1, "kubectl exec: " + said, 0.0] for question in questions}
 
 
 def main(node: List[Question], pods: Dict[str, List[Question]], kubectl: List[str], patience: float) -> None:
-    answers = {}  # type: Dict[str, Answer]
+    answers: Dict[str, Answer] = {}
 
     def ask_pod(pod: str, questions: List[Question]) -> None:
         answers.update(ask_from_pod(pod, questions, kubectl, patience))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import paramiko
+from paramiko.hostkeys import HostKeyEntry, HostKeys
 
 from configs.errors import NodeError
 from tasks.shell import quote
@@ -22,18 +23,14 @@ def shake_hands(endpoint: Endpoint, transport: paramiko.Transport, timeout: floa
         timeout: Seconds for the key exchange.
 
     Raises:
-        NodeError: No SSH session came about, or the host key is unknown or changed.
+        NodeError: No SSH session came about, the host key is unknown or changed, or a known_hosts file is damaged.
     """
     name = endpoint.host if endpoint.port == 22 else f"[{endpoint.host}]:{endpoint.port}"
     files = _known_hosts_files(endpoint)
     known: dict[str, list[paramiko.PKey]] = {}
     for path in files:
-        try:
-            keys: Mapping[str, paramiko.PKey] = paramiko.HostKeys(str(path)).lookup(name) or {}
-        except OSError as error:
-            raise NodeError(endpoint.node, STEP, f"cannot read {path}: {error.strerror}") from error
-        for kind in keys:
-            known.setdefault(kind, []).append(keys[kind])
+        for known_key in _keys_in(path, endpoint, name):
+            known.setdefault(known_key.get_name(), []).append(known_key)
     options = transport.get_security_options()
     first = [kind for kind in options.key_types if _key_family(kind) in known]
     options.key_types = first + [kind for kind in options.key_types if kind not in first]
@@ -83,6 +80,31 @@ def _known_hosts_files(endpoint: Endpoint) -> list[Path]:
     else:
         files = [Path.home() / ".ssh" / "known_hosts", Path("/etc/ssh/ssh_known_hosts")]
     return [path for path in files if path.exists()]
+
+
+def _keys_in(path: Path, endpoint: Endpoint, name: str) -> Iterator[paramiko.PKey]:
+    """The keys that a known_hosts file has for a name."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as error:
+        raise NodeError(endpoint.node, STEP, f"cannot read {path}: {error.strerror}") from error
+    for number, line in enumerate(map(str.strip, lines), 1):
+        if not line or line.startswith(("#", "@cert-authority")):  # no certificate is ever asked for
+            continue
+        try:
+            entry = HostKeyEntry.from_line(line, number)
+            key = entry.key if entry and _is_of(entry, name) else None
+        except Exception as error:  # the reader of each kind of key has exceptions of its own
+            seen = f"{path}, line {number}: no host key can be read there"
+            raise NodeError(endpoint.node, STEP, seen, todo="correct that line, or remove it") from error
+        if key:
+            yield key
+
+
+def _is_of(entry: HostKeyEntry, name: str) -> bool:
+    """Whether a name is among those of a line, each in clear or hashed (sshd(8))."""
+    names = entry.hostnames or ()
+    return any(each == (HostKeys.hash_host(name, each) if each.startswith("|1|") else name) for each in names)
 
 
 def _key_family(kind: str) -> str:

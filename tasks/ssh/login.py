@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import paramiko
@@ -25,36 +27,30 @@ def log_in(endpoint: Endpoint, transport: paramiko.Transport) -> None:
         transport: Its transport, whose host key has been checked.
 
     Raises:
-        NodeError: The key cannot be used, or the login was refused.
+        NodeError: The key cannot be used, or the login was refused; transient when there was no answer to it.
         ConfigError: The file of a password or a passphrase cannot be used.
     """
     tried: list[str] = []
+    refused = False
     seen = ""
-    for label, key in _keys(endpoint, tried):
+    for label, request in _requests(endpoint, transport, tried):
         tried.append(label)
+        deadline = time.monotonic() + transport.auth_timeout
         try:
-            transport.auth_publickey(endpoint.user, key)
-        except paramiko.AuthenticationException:
-            if transport.is_active():
-                continue
+            request()
+        except paramiko.AuthenticationException as error:
+            if transport.is_active() and time.monotonic() > deadline:
+                raise _unanswered(endpoint, f"silence for {transport.auth_timeout:g} s") from error
+            if not transport.is_active() and not refused:
+                raise _unanswered(endpoint, "closed by the other side") from error
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            raise _unanswered(endpoint, str(error) or "closed by the other side") from error
+        if transport.is_authenticated():
+            return
+        if not transport.is_active():
             seen = "the server hung up, as it does when its MaxAuthTries is reached"
             break
-        except (paramiko.SSHException, OSError, EOFError) as error:
-            seen = str(error)
-            break
-        if transport.is_authenticated():
-            return
-    password = secret(SSH_PASSWORD)
-    if password is not None and not seen:
-        tried.append("password")
-        try:
-            transport.auth_password(endpoint.user, password)
-        except (paramiko.SSHException, OSError, EOFError) as error:
-            seen = "" if isinstance(error, paramiko.AuthenticationException) else str(error)
-        if transport.is_authenticated():
-            return
-    if not transport.is_active() and not seen:
-        seen = "closed by the other side"
+        refused = True
     raise NodeError(
         endpoint.node,
         STEP,
@@ -76,6 +72,27 @@ class _UnusableKeyError(Exception):
     def __init__(self, seen: str, todo: str) -> None:
         super().__init__(seen)
         self.todo = todo
+
+
+def _unanswered(endpoint: Endpoint, seen: str) -> NodeError:
+    return NodeError(
+        endpoint.node,
+        STEP,
+        f"{endpoint.authority} has not answered the login of {endpoint.user}: {seen}",
+        todo="look on the machine's console whether it is frozen or overloaded",
+        transient=True,
+    )
+
+
+def _requests(
+    endpoint: Endpoint, transport: paramiko.Transport, tried: list[str]
+) -> Iterator[tuple[str, Callable[[], object]]]:
+    """The ways to ask to be let in, each with its name, in the order in which they are tried."""
+    for label, key in _keys(endpoint, tried):
+        yield label, partial(transport.auth_publickey, endpoint.user, key)
+    password = secret(SSH_PASSWORD)
+    if password is not None:
+        yield "password", partial(transport.auth_password, endpoint.user, password)
 
 
 def _keys(endpoint: Endpoint, tried: list[str]) -> Iterator[tuple[str, paramiko.PKey]]:

@@ -66,7 +66,7 @@ def opened_transport(endpoint: Endpoint, timeout: float) -> paramiko.Transport:
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS)
     transport = paramiko.Transport(sock, default_window_size=WINDOW)
-    transport.banner_timeout = timeout
+    transport.banner_timeout = 2 * timeout  # longer than start_client waits, who can say that there was silence
     transport.handshake_timeout = timeout
     transport.auth_timeout = timeout
     transport.channel_timeout = CHANNEL_TIMEOUT

@@ -72,6 +72,15 @@ ALSO_ETH1 = {
     "networkd": "printf '[Match]\\nName=eth*\\n' > /etc/systemd/network/05-other.network",
 }
 """What configures the fabric's interface by another file."""
+OTHER = {
+    "ifupdown": "/etc/network/interfaces.d/other",
+    "netplan": "/etc/netplan/60-other.yaml /etc/netplan/70-none.yaml",
+    "networkmanager": "/etc/NetworkManager/system-connections/other.nmconnection",
+    "networkd": "/etc/systemd/network/05-other.network",
+}
+"""That file, and what came with it."""
+SECONDS = 60
+"""Four machines of systemd start anew at once."""
 
 
 @pytest.fixture(scope="module")
@@ -174,10 +183,10 @@ def check_that_it_holds(cluster: Cluster, endpoint: Endpoint) -> None:
         }
         # Whoever brings the IPv4 default route back does so for a moment only.
         said(machine, f"ip -4 route replace default via {gateway} dev eth0")
-        eventually(lambda: said(machine, "ip -4 route show default") == "")
+        eventually(lambda: said(machine, "ip -4 route show default") == "", SECONDS)
     restart(endpoint)
     with connect(endpoint) as machine:
-        eventually(lambda: plan_changes(machine, (network_stage(cluster, machine),)) == {"network": ()})
+        eventually(lambda: plan_changes(machine, (network_stage(cluster, machine),)) == {"network": ()}, SECONDS)
         assert said(machine, "ip -4 route show default") == ""
         said(machine, NO_DEFAULT_ROUTE.get(MACHINES[machine.node], "true"))
 
@@ -196,11 +205,11 @@ def test_another_file_that_configures_the_fabric_is_found_and_named(
 ) -> None:
     with connect(endpoints[node]) as machine:
         assert tools.problems(cluster, survey.machine(machine)) == ()
-        said(machine, f"touch /root/before; {ALSO_ETH1[MACHINES[node]]}")
+        said(machine, ALSO_ETH1[MACHINES[node]])
         (problem,) = tools.problems(cluster, survey.machine(machine))
         assert "other" in problem
         assert "configures eth1 already" in problem
-        said(machine, "find /etc -newer /root/before -name '*other*' -delete")
+        said(machine, f"rm {OTHER[MACHINES[node]]}")
 
 
 def test_dhclient_brings_neither_the_default_route_nor_its_resolvers(
@@ -231,7 +240,7 @@ def test_firewalld_lets_the_fabric_through_and_goes_on_guarding_the_rest(
         def answers(host: str) -> bool:
             return "200" in said(other, f"curl -s -m 5 -o /dev/null -w '%{{http_code}}' http://{host}:8000/ || :")
 
-        eventually(lambda: answers(f"[{cluster.node(guarded).address}]"))
+        eventually(lambda: answers(f"[{cluster.node(guarded).address}]"), SECONDS)
         assert not answers(endpoints[guarded].host)
         said(machine, "systemctl stop page")
 
@@ -265,8 +274,8 @@ def test_an_uplink_by_router_advertisements_is_kept_by_a_machine_that_forwards(
         said(machine, "systemd-run -q --unit beyond ip netns exec beyond python3 /root/advertise.py")
         stage = network_stage(with_uplink, machine)
         bring_to(machine, stage)
-        eventually(lambda: "2001:db8:7:" in said(machine, "ip -6 addr show dev eth2 scope global"))
-        eventually(lambda: "proto ra" in said(machine, "ip -6 route show default dev eth2"))
+        eventually(lambda: "2001:db8:7:" in said(machine, "ip -6 addr show dev eth2 scope global"), SECONDS)
+        eventually(lambda: "proto ra" in said(machine, "ip -6 route show default dev eth2"), SECONDS)
         assert said(machine, "sysctl -n net.ipv6.conf.all.forwarding") == "1"
         assert bring_to(machine, network_stage(with_uplink, machine)) == ()
         said(machine, "systemctl stop beyond; ip link del eth2; ip netns del beyond")

@@ -18,7 +18,7 @@ def programs(tmp_path: Path) -> Path:
     """All the programs that the node has."""
     directory = tmp_path / "programs"
     directory.mkdir()
-    for name in ("sh", "env", "timeout", "ln", "echo"):
+    for name in ("sh", "env", "timeout", "ln", "echo", "mktemp", "cat", "rm"):
         found = shutil.which(name)
         assert found
         (directory / name).symlink_to(found)
@@ -52,6 +52,25 @@ def test_python_is_installed_once_by_the_nodes_package_manager(node: Connection,
     assert node.provide_python()
     assert node.run_python("print(1)", None, step="read facts", timeout=10) == 1
     assert not node.provide_python()
+
+
+def test_yum_is_told_of_repositories_that_the_node_does_not_know_and_forgets_them(
+    node: Connection, programs: Path, tmp_path: Path
+) -> None:
+    # As on CentOS 7, where the node's own repositories do not answer and would end it.
+    (programs / "yum").write_text(
+        "#!/bin/sh\n"
+        "for word; do case $word in --setopt=reposdir=/etc/yum.repos.d,*) own=${word#*,}; esac; done\n"
+        f'echo "$own" >{tmp_path}/own\n'
+        """case "$*" in "--setopt=*.skip_if_unavailable=1 "*" install -y python3") cat "$own"/*.repo >&2; esac\n"""
+        "exit 1\n"
+    )
+    (programs / "yum").chmod(0o755)
+    with pytest.raises(NodeError, match=r"install python3: .*\[vault\]"):
+        node.provide_python("[vault]\n")
+    own = Path((tmp_path / "own").read_text().strip())
+    assert own.is_absolute()
+    assert not own.exists()
 
 
 def test_where_python_cannot_be_installed_the_error_says_what_to_do(node: Connection) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import time
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
 import pytest
@@ -11,7 +12,8 @@ from configs.schema.cluster import Cluster
 from configs.schema.loading import load_cluster
 from configs.translation import embed
 from tasks.node.existing_servers import Answer, dns64_problem, nat64_problem
-from tasks.on_node.existing_servers import addresses, after_name
+from tasks.on_node import existing_servers
+from tasks.on_node.existing_servers import addresses, after_name, tried
 
 HOW_TO = load_cluster("kube-v6")
 NAME = "outside.example"
@@ -97,3 +99,34 @@ def test_an_answer_that_was_cut_off_is_an_error_and_no_address(length: int) -> N
     except (ValueError, IndexError, struct.error):
         return
     assert found == []
+
+
+def test_what_is_refused_at_once_is_tried_again_a_while_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(existing_servers, "PAUSE", 0.05)
+    answers: list[OSError | list[str]] = [ConnectionRefusedError(), OSError("no route"), ["64:ff9b::1"]]
+    asked_at: list[float] = []
+
+    def attempt() -> list[str]:
+        asked_at.append(time.monotonic())
+        answer = answers[len(asked_at) - 1]
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    assert tried(attempt) == ["64:ff9b::1"]
+    assert asked_at[1] - asked_at[0] >= 0.05 <= asked_at[2] - asked_at[1]
+
+
+def test_what_fails_to_the_end_says_why_and_silence_is_wait_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(existing_servers, "PAUSE", 3600)
+    attempts: list[int] = []
+
+    def attempt() -> list[str]:
+        attempts.append(1)
+        raise (
+            TimeoutError("timed out") if len(attempts) < existing_servers.TRIES else ConnectionRefusedError("refused")
+        )
+
+    with pytest.raises(ConnectionRefusedError, match="refused"):
+        tried(attempt)
+    assert len(attempts) == existing_servers.TRIES

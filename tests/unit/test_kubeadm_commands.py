@@ -34,8 +34,14 @@ def test_a_kubeadm_without_phases_is_not_asked_to_leave_one_out() -> None:
 @pytest.mark.parametrize("version", ["1.11.0", "1.20.2", "1.34.2"])
 def test_join_takes_its_document_with_the_token_from_its_input_and_removes_it(version: str) -> None:
     script = join(release(version))
-    assert script.startswith("umask 077; trap 'rm -f /run/kubev6-join.yaml' EXIT; cat >/run/kubev6-join.yaml; ")
+    take = "trap 'rm -f /run/kubev6-join.yaml' EXIT; (umask 077; cat >/run/kubev6-join.yaml); "
+    assert script.startswith(take)
     assert "systemctl" not in script
+
+
+def test_the_document_with_the_token_is_for_root_alone_and_what_kubeadm_writes_is_not(tmp_path: Path) -> None:
+    writes = f"stat -c %a $3 >{tmp_path}/said; echo >{tmp_path}/ca.crt; stat -c %a {tmp_path}/ca.crt >>{tmp_path}/said"
+    assert run(tmp_path, join(release("v1.20.2")), writes, "token: secret\n") == (0, "600\n644\n")
 
 
 def run(tmp_path: Path, script: str, kubeadm: str, document: str = "") -> tuple[int, str]:

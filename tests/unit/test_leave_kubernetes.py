@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tasks.on_node import leave_kubernetes
-from tasks.on_node.firewall import without_kubernetes
+from tasks.on_node.firewall import restore, without_kubernetes
+from tasks.on_node.protocol import Failed
 from tasks.ssh.program import program
 
 SAVED = """\
@@ -56,6 +57,37 @@ def test_only_kubernetes_chains_and_the_jumps_to_them_are_taken_away() -> None:
 
 def test_where_kubernetes_has_nothing_nothing_is_touched() -> None:
     assert without_kubernetes("*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -p tcp --dport 22 -j ACCEPT\nCOMMIT\n") == ""
+
+
+@pytest.mark.parametrize(
+    ("help_text", "expected"),
+    [
+        # 1.6.1 of Ubuntu 18.04: on standard error, with a status of 1, and without a lock.
+        ("echo '[ --noflush ]' >&2; exit 1", "--noflush\n"),
+        ("echo '[ --wait=<seconds>'", "--noflush -w 10\n"),
+    ],
+    ids=["without a lock", "with one"],
+)
+def test_the_packet_filters_lock_is_waited_for_where_there_is_one(
+    help_text: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool = tmp_path / "iptables-restore"
+    tool.write_text(f'#!/bin/sh\nif [ "$1" = --help ]; then {help_text}; exit; fi\n(echo "$@"; cat) >{tmp_path}/told\n')
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    restore("iptables", "*filter\nCOMMIT\n")
+    assert (tmp_path / "told").read_text() == f"{expected}*filter\nCOMMIT\n"
+
+
+def test_orders_that_the_packet_filter_refuses_are_an_error_in_its_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool = tmp_path / "iptables-restore"
+    tool.write_text("#!/bin/sh\n[ $1 = --help ] || { echo 'line 2 failed' >&2; exit 1; }\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with pytest.raises(Failed, match="iptables-restore --noflush: line 2 failed"):
+        restore("iptables", "*filter\nCOMMIT\n")
 
 
 @pytest.mark.parametrize(

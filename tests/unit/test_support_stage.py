@@ -49,6 +49,17 @@ def lines(stage: StageState, path: str, start: str) -> list[str]:
     return [line.strip() for line in content(stage, path).splitlines() if line.strip().startswith(start)]
 
 
+@pytest.mark.parametrize("by", ["tayga", "jool"])
+def test_a_translator_forwards_both_what_it_translates_and_what_comes_of_that(tmp_path: Path, by: str) -> None:
+    """IPv6 to the translator, and IPv4 from it: now, and from the next start on."""
+    stage = planned(cluster(tmp_path, nat64=nat64(by))).stage("network")
+    assert stage is not None
+    set_now = {sysctl.key: sysctl.value for sysctl in stage.sysctls}
+    for key in ("net.ipv6.conf.all.forwarding", "net.ipv4.ip_forward"):
+        assert set_now[key] == "1"
+        assert f"{key} = 1\n" in content(stage, "/etc/sysctl.d/90-kubev6.conf")
+
+
 UNIT = "/etc/systemd/system/kubev6-nat64.service"
 UNBOUND = "/etc/unbound/unbound.conf.d/kubev6.conf"
 NAMED = "/etc/bind/named.conf.options"

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tasks.on_node.commands import run, run_shown
+from tasks.on_node.commands import answer, ask, run, run_shown
 from tasks.on_node.protocol import Failed, progress
 
 
@@ -25,6 +25,14 @@ def test_every_command_is_told_before_it_is_run(capsys: pytest.CaptureFixture[st
         {"command": "echo Unpacking"},
         {"progress": "Unpacking"},
     ]
+
+
+def test_what_a_command_says_is_told_in_whatever_letters_it_says_it() -> None:
+    """Under LC_ALL=C the Python of 2016 takes output for ASCII; one byte that is no UTF-8 stands for that here."""
+    assert run(["cat"], given="für\n") == "für\n"
+    assert run(["printf", r"f\303\274r \377"]) == answer(ask(["printf", r"f\303\274r \377"])) == "für \ufffd"
+    with pytest.raises(Failed, match="kein Platz für \ufffd"):
+        run(["sh", "-c", r"printf 'kein Platz f\303\274r \377' >&2; exit 1"])
 
 
 def test_progress_has_numbers_where_they_are_known(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,99 @@
+"""Executables are put in place, kept and restored, whatever comes between."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from tasks.on_node import record
+from tasks.on_node.apply_changes import make
+from tasks.on_node.protocol import Failed, Json
+from tasks.on_node.record import Record, read_record
+from tasks.on_node.undo import undo_all, undo_binary, undo_old_binary
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(record, "HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture
+def tool(tmp_path: Path) -> Path:
+    path = tmp_path / "bin" / "tool"
+    path.parent.mkdir()
+    path.write_text("old")
+    return path
+
+
+def fetch(path: Path, content: str) -> Json:
+    """The change that fetches an executable, from a file beside it."""
+    source = path.parent.parent / f"served-{path.name}"
+    source.write_text(content)
+    digest = hashlib.sha256(content.encode()).hexdigest()
+    url = source.as_uri()
+    return {
+        "kind": "binary",
+        "subject": str(path),
+        "action": "fetch",
+        "sha256": digest,
+        "size": len(content),
+        "url": url,
+    }
+
+
+def apply(*changes: Json) -> Record:
+    node = read_record("kubernetes")
+    make(list(changes), node, lambda _: None)
+    return read_record("kubernetes")
+
+
+def reset() -> list[str]:
+    """Take the executables back; what was done."""
+    node, done = read_record("reset"), []
+    for kind, one in (("binaries", undo_binary), ("old_binaries", undo_old_binary)):
+        undo_all(node, kind, one, lambda step: done.extend(step()))
+    assert not list(node.notes("binaries"))
+    return done
+
+
+def test_a_first_fetch_that_fails_leaves_nothing_to_take_back(tool: Path) -> None:
+    other = tool.with_name("other")
+    broken = dict(fetch(tool, "new"), sha256="0" * 64)
+    with pytest.raises(Failed, match="wrong checksum"):
+        apply(broken, fetch(other, "new other"))
+    notes = read_record("kubernetes")
+    assert [list(notes.notes(kind)) for kind in ("binaries", "old_binaries")] == [[], []]
+    assert reset() == []
+    assert [path.name for path in tool.parent.iterdir()] == ["tool"]
+    assert tool.read_text() == "old"
+
+
+def test_what_was_put_in_place_before_another_failed_is_taken_back(tool: Path) -> None:
+    first, last = tool.with_name("first"), tool.with_name("last")
+    last.mkdir()
+    with pytest.raises(OSError, match="last"):
+        apply(fetch(first, "new first"), fetch(tool, "new"), fetch(last, "new last"))
+    assert (first.read_text(), tool.read_text()) == ("new first", "new")
+    last.rmdir()
+    reset()
+    assert [path.name for path in tool.parent.iterdir()] == ["tool"]
+    assert tool.read_text() == "old"
+
+
+def test_a_run_that_died_before_it_moved_anything_is_no_reason_not_to_reset(tool: Path) -> None:
+    node = read_record("kubernetes")
+    node.note("binaries", str(tool), f"{tool}.~1~")
+    node.note("old_binaries", f"{tool}.~1~", None)
+    node.save()
+    assert reset() == []
+    assert tool.read_text() == "old"
+
+
+def test_an_executable_of_ours_whose_original_somebody_has_removed_is_told(tool: Path) -> None:
+    apply(fetch(tool, "new"))
+    tool.with_name("tool.~1~").unlink()
+    with pytest.raises(Failed, match="the executable that was there before is gone"):
+        reset()
+    assert tool.read_text() == "new"
