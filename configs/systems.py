@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from configs.errors import ConfigError
 from configs.jool import Jool
+from configs.kernel import Kernel
 from configs.schema.loading import CONFIGS
 
 Networking = Literal["networkd", "ifupdown", "netplan", "network-scripts", "networkmanager"]
@@ -73,7 +74,8 @@ class System(_Model):
         lacking: What it has no package of, by our name, and what to do instead.
         units: Its names of systemd units, by ours.
         paths: Its paths, by our names.
-        repositories: Where its packages come from that it does not bring itself, by the name of yum's section.
+        repositories: Where its packages come from that it does not bring itself, or no longer, by the name of yum's
+            section.
     """
 
     name: str
@@ -114,9 +116,10 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What a machine says of itself that its state depends on. The default is a machine that was not asked.
+    """What a machine says of itself before anything is planned for it. The default is a machine that was not asked.
 
-    Nothing here is changed by what is done to the machine, so that the next run plans the same.
+    Nothing here that its state depends on is changed by what is done to the machine, so that the next run plans the
+    same.
 
     Attributes:
         os: ``ID`` of os-release(5).
@@ -133,6 +136,7 @@ class Machine:
         networkmanager: Whether NetworkManager runs, whatever configures the interfaces that are ours.
         firewalld: Whether firewalld runs.
         jool: What it has of Jool.
+        kernel: What its kernel says.
     """
 
     os: str = "debian"
@@ -148,6 +152,7 @@ class Machine:
     networkmanager: bool = False
     firewalld: bool = False
     jool: Jool = field(default_factory=Jool)
+    kernel: Kernel = field(default_factory=Kernel)
 
 
 @cache

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from configs.derived import refuse_misfit
-from configs.errors import KubeV6Error
+from configs.errors import ConfigError, KubeV6Error
 from configs.manifest import Manifest
 from configs.schema.cluster import Cluster
 from configs.schema.loading import load_release, shipped
 from configs.schema.release import Release
-from tasks.fetch.fetch import fetch_release
+from tasks.fetch.fetch import fetch_release, is_current, lacking
 from tasks.fetch.mirror import Mirror
 from tasks.release.build import build_release
 from tasks.release.refresh import Refresh, refuse_stage_of_a_build
@@ -18,6 +18,21 @@ from tasks.store import Store
 
 HOW_TO = "v1.9.0-alpha.0.ipv6.0"
 """The release that the how-to deploys."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Which release it is to be. Nothing of it need be here yet.
+
+    Attributes:
+        release: How it wants to be configured.
+        prebuilt: Whether it is taken as it stands; else it is built from source, where it can be.
+        why: Why this one, for a person.
+    """
+
+    release: Release
+    prebuilt: bool
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,90 +50,114 @@ class Chosen:
     why: str
 
 
-def built(cluster: Cluster, store: Store, mirror: Mirror | None = None, refresh: Refresh = "") -> Chosen:
-    """What the cluster's release file says, built from source; what has been built already is taken as it is.
+def decide(cluster: Cluster, prebuilt: bool, named: str, store: Store) -> Decision:
+    """Which release a cluster gets: told by release files and the list of what is in the store, so at once.
+
+    The one named; else this cluster's; but where that need not be built, is not in the store and is not published,
+    the how-to's.
+
+    Args:
+        cluster: The topology.
+        prebuilt: Take a release that need not be built.
+        named: Name of a release, or a release file; empty to leave the choice to the rule above.
+        store: The release store.
+
+    Raises:
+        ConfigError: The topology asks of it what it cannot give.
+    """
+    release = load_release(named or cluster.release)
+    why = "named" if named else "this cluster's release"
+    if prebuilt and not named and release.fetch is None and _in_store(release, store) is None:
+        why = f"the how-to's release, since the store has no {release.name}"
+        release = load_release(HOW_TO)
+    try:
+        refuse_misfit(cluster, release)
+    except ConfigError as error:
+        raise ConfigError(f"{release.name} ({why}): {error.message}", todo=error.todo) from None
+    return Decision(release, prebuilt, why)
+
+
+def provide(decision: Decision, store: Store, mirror: Mirror | None = None, refresh: Refresh = "") -> Chosen:
+    """The release, whole and in the store: taken as it stands, or built; what has been built already is not again.
 
     A release that cannot be built but fetched is fetched.
 
     Args:
-        cluster: The topology.
+        decision: Which.
         store: The release store.
         mirror: Where a release, or what of it is not built, is fetched from; None for its publishers.
-        refresh: Which stage of it is made again although its result is here, or all of them.
+        refresh: Which stage of a build is made again although its result is here, or all of them; of one that is
+            fetched, that it is fetched again.
 
     Raises:
-        KubeV6Error: It cannot be made.
+        KubeV6Error: It cannot be had; of one that is taken as it stands, the message lists the choices there are.
     """
-    release = load_release(cluster.release)
-    refuse_misfit(cluster, release)
+    release, why = decision.release, decision.why
+    if decision.prebuilt and not refresh:
+        return _held(decision, store) or _fetched(decision, store, mirror)
+    if decision.prebuilt and release.fetch is None:
+        raise ConfigError(
+            f"release {release.name} cannot be fetched again: its file names no place to fetch it from",
+            todo="leave out --refresh to take it as it is in the store, or --prebuilt to build it again",
+        )
+    if decision.prebuilt:
+        refuse_stage_of_a_build(refresh, release.name)
+        return _fetched(decision, store, mirror, anew=True)
     if release.build is None:
         refuse_stage_of_a_build(refresh, release.name)
-        why = "this cluster's release, which is published and not built"
-        return _fetched(release, store, mirror, why, anew=bool(refresh))
+        published = replace(decision, why=f"{why}, which is published and not built")
+        return _fetched(published, store, mirror, anew=bool(refresh))
     manifest = build_release(release, store=store, mirror=mirror, refresh=refresh)
-    return Chosen(release, manifest, "this cluster's release, built from source")
+    return Chosen(release, manifest, f"{why}, built from source")
 
 
-def prebuilt(cluster: Cluster, named: str, store: Store, mirror: Mirror | None = None) -> Chosen:
-    """A release that need not be built.
+def for_plan(cluster: Cluster, prebuilt: bool, named: str, store: Store) -> tuple[Release, Manifest | None]:
+    """What a plan is about, without making or fetching anything: the release, and what it holds if that is here.
 
-    The one named; else this cluster's release, from the store or by download; else, where that is not published, the
-    how-to's release.
-
-    Args:
-        cluster: The topology.
-        named: Name of a release, or a release file; empty to leave the choice to the rule above.
-        store: The release store.
-        mirror: Where a release is fetched from; None for its publishers.
-
-    Raises:
-        KubeV6Error: None can be had; the message lists the choices there are.
+    Arguments and errors are those of :func:`decide`.
     """
-    if named:
-        release = load_release(named)
-        refuse_misfit(cluster, release)
-        return _held(release, store, "named") or _fetched(release, store, mirror, "named, not in the store")
-    own = load_release(cluster.release)
-    refuse_misfit(cluster, own)
-    if held := _held(own, store, "this cluster's release"):
-        return held
-    if own.fetch is not None:
-        return _fetched(own, store, mirror, "this cluster's release, not in the store")
-    how_to = load_release(HOW_TO)
-    none = f"the store has no {own.name}"
-    why = f"{none}, so this is the how-to's release"
-    return _held(how_to, store, why) or _fetched(how_to, store, mirror, why, failing=f"{none}, and ")
-
-
-def for_plan(cluster: Cluster, store: Store) -> tuple[Release, Manifest | None]:
-    """What a plan of this cluster is about, without making or fetching anything."""
-    release = load_release(cluster.release)
-    return release, next((manifest for manifest in store.list() if manifest.name == release.name), None)
+    release = decide(cluster, prebuilt, named, store).release
+    manifest = _in_store(release, store)
+    return release, manifest if manifest and is_current(manifest, release) else None
 
 
 def choices(store: Store) -> tuple[str, ...]:
     """Every release known here and how it can be had."""
-    held = {manifest.name: store.check(manifest) for manifest in store.list()}
-    lines = [f"{name}: in the store (--prebuilt {name})" for name, damaged in sorted(held.items()) if not damaged]
-    for name in shipped("releases"):
-        release = load_release(name)
-        damaged = "damaged in the store, " if held.get(name) else ""
-        if name in held and not damaged:
+    known = {name: load_release(name) for name in shipped("releases")}
+    wrong = {manifest.name: _wrong(manifest, known.get(manifest.name), store) for manifest in store.list()}
+    whole = sorted(name for name, seen in wrong.items() if not seen)
+    lines = [f"{name}: in the store (--prebuilt {name})" for name in whole]
+    for name, release in known.items():
+        if name in whole:
             continue
         ways = []
         if release.fetch is not None:
             ways.append(f"can be fetched where its publisher is reachable (--prebuilt {name})")
         if release.build is not None:
             ways.append(f"can be built (deploy without --prebuilt, or `kubev6 build {name}`)")
-        lines.append(f"{name}: {damaged}{', or '.join(ways)}")
+        seen = f"{wrong[name]}, " if name in wrong else ""
+        lines.append(f"{name}: {seen}{', or '.join(ways)}")
     return tuple(lines)
 
 
-def _held(release: Release, store: Store, why: str) -> Chosen | None:
-    """What the store holds of it; None when that is nothing, or can be made whole by fetching it again."""
-    if release.name not in {manifest.name for manifest in store.list()}:
+def _wrong(manifest: Manifest, release: Release | None, store: Store) -> str:
+    """Why what the store has of a release is not taken as it is; empty when it is."""
+    if store.check(manifest):
+        return "damaged in the store"
+    return "in the store as its file was before" if release and not is_current(manifest, release) else ""
+
+
+def _in_store(release: Release, store: Store) -> Manifest | None:
+    """What the store has of a release, be it what its file says now or not."""
+    return next((manifest for manifest in store.list() if manifest.name == release.name), None)
+
+
+def _held(decision: Decision, store: Store) -> Chosen | None:
+    """What the store has of it; None when that is nothing, or is to be fetched (again)."""
+    release = decision.release
+    manifest = _in_store(release, store)
+    if manifest is None or not is_current(manifest, release):
         return None
-    manifest = store.read(release.name)
     if damaged := store.check(manifest):
         if release.fetch is not None:
             return None
@@ -126,22 +165,28 @@ def _held(release: Release, store: Store, why: str) -> Chosen | None:
             f"release {release.name} is damaged in the store: {damaged[0].of}: {damaged[0].digest}: {damaged[0].seen}",
             todo="the choices: " + "; ".join(choices(store)),
         )
-    return Chosen(release, manifest, f"{why}, from the store")
+    return Chosen(release, manifest, f"{decision.why}, from the store")
 
 
-def _fetched(
-    release: Release, store: Store, mirror: Mirror | None, why: str, *, failing: str = "", anew: bool = False
-) -> Chosen:
+def _fetched(decision: Decision, store: Store, mirror: Mirror | None, *, anew: bool = False) -> Chosen:
+    release = decision.release
+    before = _in_store(release, store)
+    changed = before is not None and not is_current(before, release)
     todo = "the choices: " + "; ".join(choices(store))
     if release.fetch is None:
-        raise KubeV6Error(f"release {release.name} is not in the store, and it is not published", todo=todo)
+        seen = "is in the store as its file was before" if changed else "is not in the store"
+        raise KubeV6Error(f"release {release.name} {seen}, and it is not published", todo=todo)
     try:
         manifest = fetch_release(release, store=store, mirror=mirror, anew=anew)
     except KubeV6Error as error:
+        lacks = ", ".join(lacking(release, store)) if changed else ""
+        since = f"; its file has changed since it was fetched, and the store lacks {lacks}" if lacks else ""
         raise KubeV6Error(
-            f"{failing}{release.name} could not be fetched: {error.message}",
+            f"{release.name} ({decision.why}) could not be fetched: {error.message}{since}",
             todo=f"{error.todo}; {todo}" if error.todo else todo,
             transient=error.transient,
             detail=error.detail,
         ) from error
-    return Chosen(release, manifest, f"{why}, from the mirror {mirror.root}" if mirror else f"{why}, by download")
+    place = f"from the mirror {mirror.root}" if mirror else "by download"
+    since = " as its file has changed" if changed else ""
+    return Chosen(release, manifest, f"{decision.why}, {place}{since}")

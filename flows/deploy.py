@@ -64,7 +64,7 @@ def deploy(
             topology = topology.model_copy(update={"release": release})
         refuse_misfit(topology, load_release(topology.release))
         who = called("deploy")
-        with run("deploy", topology), turn(topology, who, if_busy), in_use(who), noted_changes() as changes:
+        with run("deploy", topology), turn(topology.name, who, if_busy), in_use(who), noted_changes() as changes:
             chosen, checks = brought_up(topology, prebuilt, release, mirror, refresh)
     except KubeV6Error as error:
         return failed(error)
@@ -80,16 +80,18 @@ def brought_up(
 ) -> tuple[Chosen, tuple[Check, ...]]:
     """The order. Returns the release that was taken, and the proof."""
     try:
-        with gates_of(cluster) as gates:
-            machines = begin(stages.machines, cluster)
-            release = begin(stages.release, cluster, prebuilt, named, mirror, refresh)
-            _, chosen = results([machines, release])
-            results(begin_each(stages.remove, cluster, leaving.strangers(cluster)))
-            job = Job(cluster, chosen.release, chosen.manifest)
-            names = [each.name for each in (cluster.support, cluster.control_plane, *cluster.worker_nodes)]
-            results(begin_each(node, job, names, on_end=gates.node_ended))
-            (checks,) = results([begin(stages.prove, job)])
-            return chosen, checks
+        decision = stages.decide(cluster, prebuilt, named)
+        machines = begin(stages.machines, cluster, decision.release)
+        release = begin(stages.release, decision, mirror, refresh)
+        _, chosen = results([machines, release])
+        job = Job(cluster, chosen.release, chosen.manifest)
+        names = [each.name for each in (cluster.support, cluster.control_plane, *cluster.worker_nodes)]
+        strangers = leaving.strangers(cluster)
+        with gates_of(cluster, strangers) as gates:
+            nodes = begin_each(node, job, names, on_end=gates.node_ended)
+            results([*begin_each(stages.remove, cluster, strangers, on_end=gates.node_ended), *nodes])
+        (checks,) = results([begin(stages.prove, job)])
+        return chosen, checks
     finally:
         stages.finish()
 
@@ -101,23 +103,24 @@ def node(job: Job, name: str) -> None:
     with connection(job.cluster, name) as ssh:
         with gates.surveyed.coming(name):
             state = node_state(ssh, job.cluster, job.release, job.manifest, name)
+        gates.left.wait(name)
         if "support" not in roles:
             gates.existing_servers.wait(name)
-        stages.provide_python(ssh)
-        stages.bring(ssh, job, state, "network")
+        stages.provide_python(ssh, state)
+        stages.bring(ssh, state, "network")
         if "support" in roles:
             existing_servers.check(ssh, job.cluster)
             gates.existing_servers.open()
-            stages.bring(ssh, job, state, "support")
+            stages.bring(ssh, state, "support")
             gates.outside.open()
             stages.fill_registry(ssh, job)
             gates.registry.open()
             return
 
         gates.outside.wait(name)
-        stages.bring(ssh, job, state, "runtime")
+        stages.bring(ssh, state, "runtime")
         gates.registry.wait(name)
-        stages.bring(ssh, job, state, "kubernetes")
+        stages.bring(ssh, state, "kubernetes")
         if "control-plane" in roles:
             stages.initialise(ssh, job)
             gates.control_plane.open()

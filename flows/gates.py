@@ -7,7 +7,7 @@ the one that opens it never waits itself at a gate that comes later, so nobody w
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -122,6 +122,11 @@ class Meeting(Gate):
             if not self._missing and not self._settled.is_set():
                 self.open()
 
+    def must_have_come(self, node: str) -> None:
+        """Stay closed for all if ``node`` has not come, now that its task has ended for good."""
+        if node in self._missing:
+            self.must_not_be(node)
+
 
 @dataclass(frozen=True, slots=True)
 class Gates:
@@ -129,6 +134,8 @@ class Gates:
 
     Attributes:
         surveyed: Behind it, every machine that could be reached is one that can become what the topology says.
+        left: Behind it, the machines that the topology no longer names have left: their addresses are free, and as long
+            as they were drained the way to their pods stayed.
         existing_servers: Behind it, NAT64 and DNS64 that are there already were found to do what the cluster needs.
         outside: Behind it, NAT64 and DNS64 lead to where packages come from, which no other way does any longer.
         registry: Behind it, the registry holds the release.
@@ -136,6 +143,7 @@ class Gates:
     """
 
     surveyed: Meeting
+    left: Meeting
     existing_servers: Gate
     outside: Gate
     registry: Gate
@@ -144,6 +152,7 @@ class Gates:
     def node_ended(self, node: str) -> None:
         """Give up what ``node`` was to open and did not, now that its task has ended for good."""
         self.surveyed.node_ended(node)
+        self.left.must_have_come(node)
         for gate in (self.existing_servers, self.outside, self.registry, self.control_plane):
             if gate.opener == node:
                 gate.give_up()
@@ -154,20 +163,24 @@ _current: ContextVar[Gates] = ContextVar("gates")
 
 
 @contextmanager
-def gates_of(cluster: Cluster) -> Iterator[Gates]:
+def gates_of(cluster: Cluster, strangers: Sequence[str] = ()) -> Iterator[Gates]:
     """The gates of a run, which its tasks find by :func:`current_gates`. However the run ends, nobody goes on waiting.
 
     Args:
         cluster: Whose nodes.
+        strangers: The machines that leave.
     """
     support = cluster.support.name
     gates = Gates(
         surveyed=Meeting(node.name for node in cluster.nodes),
+        left=Meeting(strangers),
         existing_servers=Gate(support),
         outside=Gate(support),
         registry=Gate(support),
         control_plane=Gate(cluster.control_plane.name),
     )
+    if not strangers:
+        gates.left.open()
     if not cluster.existing_servers:
         gates.existing_servers.open()
     if cluster.lab:  # whose machines have their packages
@@ -176,8 +189,8 @@ def gates_of(cluster: Cluster) -> Iterator[Gates]:
         with being(gates):
             yield gates
     finally:
-        for node in cluster.nodes:
-            gates.node_ended(node.name)
+        for name in (*strangers, *(node.name for node in cluster.nodes)):
+            gates.node_ended(name)
 
 
 @contextmanager

@@ -32,7 +32,7 @@ def node_state(ssh: Connection, cluster: Cluster, release: Release, manifest: Ma
     """
     machine = survey.machine(ssh)
     node = cluster.node(name)
-    preflight.check_machine(cluster, node, machine)
+    preflight.check(cluster, release, node, machine)
     if "support" in node.roles:
         for warning in warnings(cluster, machine.resolvers):
             log.warning("%s", warning)

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from functools import partial
 
 from configs.errors import CombinedError
 from configs.manifest import Manifest
@@ -15,9 +14,11 @@ from configs.schema.release import Release
 from configs.state import NodeState, StageState
 from flows import leaving
 from flows.node_state import node_state
+from flows.report.words import counted
 from tasks import inventory
 from tasks.kubernetes import kubeadm
-from tasks.node import engine, preflight
+from tasks.lab import lab
+from tasks.node import engine
 from tasks.node.diff import Change
 from tasks.ssh.connection import connect
 from tasks.ssh.endpoint import Endpoint
@@ -36,9 +37,11 @@ def preview(cluster: Cluster, release: Release, manifest: Manifest | None) -> Pr
         manifest: What it holds; without it the binaries cannot be compared.
 
     Raises:
-        KubeV6Error: The lab is not up, or a machine cannot be reached or cannot become what the topology says.
+        KubeV6Error: The lab is not up, or made for another container runtime; or a machine cannot be reached or cannot
+            become what the topology says.
     """
     machines = inventory.endpoints(cluster)
+    lab.refuse_other_runtime(cluster, release)
 
     def of(name: str) -> dict[str, tuple[Change, ...]]:
         return _changes(cluster, release, manifest, name, machines[name])
@@ -61,11 +64,11 @@ def _changes(
     with step(name, "compare") as shown, connect(endpoint) as ssh:
         stages = node_state(ssh, cluster, release, manifest, name).stages
         node = cluster.node(name)
-        changes = engine.plan_changes(ssh, stages, before=partial(preflight.check, cluster, release, node))
+        changes = engine.plan_changes(ssh, stages)
         if manifest is not None and node.in_kubernetes and not kubeadm.is_member(ssh, cluster, manifest, node):
             verb = "init" if "control-plane" in node.roles else "join"
             changes["kubeadm"] = (Change("cluster", cluster.name, verb, will="by kubeadm"),)
-        shown.ended_as(f"{sum(map(len, changes.values()))} changes")
+        shown.ended_as(counted(sum(map(len, changes.values())), "change"))
         return changes
 
 
@@ -73,12 +76,12 @@ def as_text(found: Preview) -> str:
     """The changes as lines for a person."""
     lines: list[str] = []
     for node, stages in found.items():
-        lines.append(f"{node}: {_counted(sum(map(len, stages.values())))}")
+        lines.append(f"{node}: {counted(sum(map(len, stages.values())), 'change')}")
         for stage, changes in stages.items():
             lines += [f"  {stage}"] * bool(changes)
             lines += [f"    {change.describe()}" for change in changes]
     total = sum(len(changes) for stages in found.values() for changes in stages.values())
-    return "\n".join([*lines, f"{_counted(total)} in all; nothing was touched"])
+    return "\n".join([*lines, f"{counted(total, 'change')} in all; nothing was touched"])
 
 
 def as_json(found: Preview) -> str:
@@ -129,7 +132,3 @@ def _stages_as_text(stages: Iterable[StageState]) -> Iterable[str]:
             after = f", restarted after a change of {', '.join(service.restart_on)}" if service.restart_on else ""
             yield f"    service {service.unit}{after}"
     yield ""
-
-
-def _counted(number: int) -> str:
-    return f"{number} change" if number == 1 else f"{number} changes"

@@ -18,16 +18,18 @@ from prefect import Task, task
 from prefect.tasks import exponential_backoff
 
 from configs.derived import for_registry, image_references, registry_url
-from configs.errors import KubeV6Error
+from configs.errors import ConfigError, KubeV6Error
 from configs.manifest import Manifest
 from configs.schema.cluster import Cluster
 from configs.schema.release import Release
+from configs.stages.network import REPOSITORIES
 from configs.state import NodeState
 from flows import choose_release, leaving
 from flows.changes import note
 from flows.connections import close_all, connection
 from flows.deployed import remember, remember_machines
 from flows.futures import is_transient
+from flows.gates import current_gates
 from flows.runs import recording
 from tasks import inventory, registry, steps
 from tasks.docker import toolchain
@@ -37,7 +39,7 @@ from tasks.kubernetes import cluster_dns as dns
 from tasks.kubernetes.checks import Check
 from tasks.kubernetes.verify import verify
 from tasks.lab import lab
-from tasks.node import engine, preflight
+from tasks.node import engine
 from tasks.node.diff import Change
 from tasks.release.probe_image import with_probe
 from tasks.release.refresh import Refresh
@@ -91,8 +93,18 @@ class Deployed:
     checks: tuple[Check, ...]
 
 
+def decide(cluster: Cluster, prebuilt: bool, named: str) -> choose_release.Decision:
+    """Which release it is to be. Machines of a lab that do not suit it are refused before it is made."""
+    decision = choose_release.decide(cluster, prebuilt, named, Store())
+    try:
+        lab.refuse_other_runtime(cluster, decision.release)
+    except ConfigError as error:
+        raise ConfigError(f"{error.message} ({decision.why})", todo=error.todo) from None
+    return decision
+
+
 @visible("machines of {cluster.name}")
-def machines(cluster: Cluster) -> None:
+def machines(cluster: Cluster, release: Release) -> None:
     """The machines: containers for a lab; those of a cluster of one's own are there already."""
     if cluster.lab is not None:
         running = {
@@ -101,43 +113,40 @@ def machines(cluster: Cluster) -> None:
             for machine in each.machines
             if each.name == cluster.name and machine.state == "running"
         }
-        lab.up(cluster)
+        lab.up(cluster, release)
         if not running.issuperset(node.name for node in cluster.nodes):
             note(f"{cluster.name}: machines brought up")
     remember_machines(cluster)
 
 
 @visible("release")
-def release(cluster: Cluster, prebuilt: bool, named: str, mirror: str, refresh: Refresh) -> choose_release.Chosen:
+def release(decision: choose_release.Decision, mirror: str, refresh: Refresh) -> choose_release.Chosen:
     """The release, built or taken, whole and in the store."""
-    with steps.step("release", "choose" if prebuilt else "provide") as shown:
+    with steps.step("release", "choose" if decision.prebuilt else "provide") as shown:
         store, fetched_from = Store(), mirrors.chosen(mirror)
-        if prebuilt:
-            chosen = choose_release.prebuilt(cluster, named, store, fetched_from)
-        else:
-            chosen = choose_release.built(cluster, store, fetched_from, refresh)
+        chosen = choose_release.provide(decision, store, fetched_from, refresh)
         chosen = replace(chosen, manifest=with_probe(chosen.manifest, store, fetched_from))
         shown.ended_as(f"{chosen.manifest.version}: {chosen.why}")
         recording.note_release(chosen.manifest, chosen.why)
         return chosen
 
 
-def provide_python(ssh: Connection) -> None:
-    """Python, with which a machine is asked and changed."""
-    if ssh.provide_python():
+def provide_python(ssh: Connection, state: NodeState) -> None:
+    """Python, with which a machine is asked and changed, from where its packages are."""
+    repositories = (file.content for stage in state.stages for file in stage.files if file.path == REPOSITORIES)
+    if ssh.provide_python(next(repositories, "")):
         note(f"{ssh.node}: python3 installed")
 
 
-def bring(ssh: Connection, job: Job, state: NodeState, *stages: str) -> None:
+def bring(ssh: Connection, state: NodeState, *stages: str) -> None:
     """A machine to those of its stages that are named, in their order."""
-    before = partial(preflight.check, job.cluster, job.release, job.cluster.node(state.node))
 
     def made(stage: str, change: Change) -> None:
         note(f"{state.node}: {change.describe()}", stage=stage)
 
     for stage in state.stages:
         if stage.name in stages:
-            engine.bring_to(ssh, stage, before=before, made=partial(made, stage.name))
+            engine.bring_to(ssh, stage, made=partial(made, stage.name))
 
 
 def fill_registry(ssh: Connection, job: Job) -> None:
@@ -182,8 +191,11 @@ def join(ssh: Connection, job: Job, name: str) -> None:
 
 @visible("remove {name}")
 def remove(cluster: Cluster, name: str) -> None:
-    """A machine that the cluster's file no longer names out of the cluster."""
-    leaving.remove(cluster, name)
+    """A machine that the cluster's file no longer names out of the cluster, when all that it names are fit."""
+    gates = current_gates()
+    gates.surveyed.wait(name)
+    with gates.left.coming(name):
+        leaving.remove(cluster, name)
 
 
 @visible("proof")

@@ -64,7 +64,7 @@ def render(args: argparse.Namespace) -> int:
     cluster = load_cluster(args.cluster)
     machine = machine_running(args.os)
     nodes = (cluster.node(args.node),) if args.node else cluster.nodes
-    release, manifest = for_plan(cluster, Store())
+    release, manifest = for_plan(cluster, False, "", Store())
     states = {node.name: plan_node(cluster, release, manifest, node.name, machine) for node in nodes}
     print(preview.states_as_json(states) if args.json else preview.states_as_text(states))
     return 0

@@ -25,7 +25,7 @@ from tasks.secrets import hide
 NAME = "kubev6"
 SECONDS_BETWEEN_LOOKS = 1.0
 """How often those who wait at a gate look whether the run goes on."""
-GATES = ("surveyed", "existing_servers", "outside", "registry", "control_plane")
+GATES = ("surveyed", "left", "existing_servers", "outside", "registry", "control_plane")
 
 log = logging.getLogger("kubev6.flows")
 _here = threading.local()
@@ -42,8 +42,12 @@ def tell(run: str, **word: Any) -> None:
 
 
 def leave_ctrl_c_to_the_flow() -> None:
-    """A terminal sends Ctrl-C to all processes of the command, also to the workers of its own cluster."""
+    """A terminal sends Ctrl-C to all processes of the command, also to the workers of its own cluster.
+
+    What Prefect logs of a task while its worker is being ended is no news either, and has nowhere to go.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    logging.raiseExceptions = False
 
 
 class Forwarding(logging.Handler):
@@ -158,8 +162,8 @@ class FarMeeting(FarGate, Meeting):
 
 def far_gates(run: str) -> Gates:
     """The gates of a run, as its workers have them."""
-    first, *others = GATES
-    return Gates(FarMeeting(run, first), *(FarGate(run, name) for name in others))
+    surveyed, left, *others = GATES
+    return Gates(FarMeeting(run, surveyed), FarMeeting(run, left), *(FarGate(run, name) for name in others))
 
 
 class Attended:

@@ -46,6 +46,15 @@ def image_names(runtime: Runtime) -> LabImages:
     return LabImages(machine, node, support)
 
 
+def runtime_of(image: str) -> Runtime | None:
+    """What runs the containers of Kubernetes on machines made from an image; None where it is no node's image.
+
+    Args:
+        image: The image's name, as the engine keeps it with a container.
+    """
+    return next((runtime for runtime in NODES if image == image_names(runtime).node), None)
+
+
 def lab_images(runtime: Runtime) -> LabImages:
     """The images, built where this machine's engine does not hold current ones.
 

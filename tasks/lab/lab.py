@@ -1,13 +1,13 @@
 """The lab: a cluster's machines as containers of this machine, brought up, looked at and taken down.
 
-What a machine is stands in ``lab_machine``, what connects them in ``lab_network``. Everything of a lab carries the
+What a machine is stands in ``machine``, what connects them in ``network``. Everything of a lab carries the
 label ``kubev6.lab`` with the lab's name, and is found by it again.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -16,21 +16,26 @@ from typing import Any, TypeVar
 import docker
 import docker.errors
 from docker.models.containers import Container
+from docker.models.images import Image
 
+from configs.derived import container_runtime
 from configs.errors import ConfigError, KubeV6Error
 from configs.schema.cluster import Cluster, Node
 from configs.schema.loading import load_release
+from configs.schema.release import Release
+from configs.versions import Runtime
 from tasks.docker import build as docker_build
 from tasks.docker import container_engine
 from tasks.exclusive import exclusive
 from tasks.lab import machine as lab_machine
 from tasks.lab import network as lab_network
 from tasks.lab import record as lab_record
-from tasks.lab.images import image_names, lab_images
+from tasks.lab.images import image_names, lab_images, runtime_of
 from tasks.lab.machine import OUTSIDE, container_name
 from tasks.lab.network import FABRIC_INTERFACE
 from tasks.lab.record import LAB_LABEL, NODE_LABEL, ROLES_LABEL, LabRecord, NodeRecord
-from tasks.paths import cache_dir, cluster_dir
+from tasks.paths import cache_dir, cluster_dir, cluster_lock
+from tasks.replace import remove
 from tasks.ssh.endpoint import Endpoint
 from tasks.steps import Step, step
 
@@ -68,17 +73,20 @@ class LabStatus:
         return all(machine.state == "running" for machine in self.machines)
 
 
-def up(cluster: Cluster) -> LabRecord:
+def up(cluster: Cluster, release: Release | None = None) -> LabRecord:
     """Bring up the machines of a cluster: make what is missing, start what is stopped, leave what runs.
 
     Args:
         cluster: A cluster whose file says ``lab:``. The lab has its name.
+        release: What is to be deployed on it, which decides what its nodes are made from; None when that is not known
+            yet: then nodes that are there stay what they are, others are made alike, else for the cluster's release.
 
     Returns:
         The lab's record, which is written down too.
 
     Raises:
-        KubeV6Error: An image or network cannot be made, or a machine does not come up.
+        KubeV6Error: An image or network cannot be made, a machine does not come up, or one is there that was made for
+            another container runtime.
     """
     if cluster.lab is None:
         raise ConfigError(
@@ -97,7 +105,9 @@ def up(cluster: Cluster) -> LabRecord:
         fabric = lab_network.ensure_fabric(client, cluster.name)
         subnet = lab_network.subnet(management)
         present = lab_machine.present(client, cluster.name, management, fabric)
-        runtime = cluster.runtime or load_release(cluster.release).runtime
+        runtimes = _runtimes(cluster, present.values())
+        _refuse_other_runtime(cluster, release, runtimes)
+        runtime = next(iter(runtimes.values()), None) or _runtime(cluster, release or load_release(cluster.release))
         wanted = {container_name(cluster.name, name) for name in ("", *(node.name for node in cluster.nodes))}
         # A machine that is there stays what it was made from.
         images = image_names(runtime) if wanted <= present.keys() else lab_images(runtime)
@@ -154,15 +164,30 @@ def up(cluster: Cluster) -> LabRecord:
     return record
 
 
+def refuse_other_runtime(cluster: Cluster, release: Release) -> None:
+    """Refuse a lab whose nodes are there and were made for another container runtime than a release is to run on.
+
+    Args:
+        cluster: The topology; one that is no lab passes.
+        release: What is to be deployed.
+
+    Raises:
+        ConfigError: They were.
+    """
+    if cluster.lab is not None:
+        there = lab_machine.containers(container_engine.client(), cluster.name)
+        _refuse_other_runtime(cluster, release, _runtimes(cluster, there))
+
+
 def down(name: str, images: bool = False) -> None:
     """Remove a lab: containers with their volumes, networks, record and keys. What is already gone is no error.
 
     Args:
         name: The lab's name.
-        images: Remove the images that labs are made from too.
+        images: Remove every image that kubev6 has made here too: those of labs, the toolchain, and their base.
 
     Raises:
-        KubeV6Error: Something of it cannot be removed, or another lab still needs the images.
+        KubeV6Error: Something of it cannot be removed, or another lab or container still needs an image.
     """
     client = container_engine.client()
     with step(name, "remove the lab") as shown, _alone(shown):
@@ -178,8 +203,9 @@ def down(name: str, images: bool = False) -> None:
         had_record = where.is_dir()
         if had_record:
             shutil.rmtree(where)
-        # The kubeconfig and the like of a cluster that is no more.
-        shutil.rmtree(cluster_dir(name), ignore_errors=True)
+        for kept in cluster_dir(name).glob("*"):  # the kubeconfig and the like of a cluster that is no more
+            if kept != cluster_lock(name):
+                remove(kept)
         found = bool(containers or networks or had_record)
         shown.ended_as(f"{len(containers)} containers" if found else "there was none")
         if images:
@@ -260,16 +286,49 @@ def _remove_images(client: docker.DockerClient) -> None:
     if others:
         names = ", ".join(sorted({container.labels[LAB_LABEL] for container in others}))
         raise KubeV6Error(f"the images stay: they are in use by {names}", todo="take those labs down first")
-    with step("docker", "remove the lab images") as shown:
-        images = client.images.list(filters={"label": f"{docker_build.IMAGE_LABEL}=lab"})
+    with step("docker", "remove the images") as shown:
+        images = client.images.list(filters={"label": docker_build.INPUTS_LABEL})
         for image in images:
-            for tag in image.tags:
-                with suppress(docker.errors.ImageNotFound):
-                    client.images.remove(tag)
-            with suppress(docker.errors.ImageNotFound, docker.errors.APIError):
-                # Gone with its last tag, unless something that is no lab's is made from it: then it stays.
-                client.images.remove(str(image.id))
+            _remove_image(client, image)
         shown.ended_as(f"{len(images)} images")
+
+
+def _remove_image(client: docker.DockerClient, image: Image) -> None:
+    for name in image.tags:
+        try:
+            client.images.remove(name)
+        except docker.errors.ImageNotFound:
+            continue
+        except docker.errors.APIError as error:
+            raise KubeV6Error(
+                f"the image {name} cannot be removed: {error.explanation or error}",
+                todo="let what uses it end, and run this again",
+            ) from error
+    with suppress(docker.errors.APIError):
+        # Gone with its last name, unless something that is not ours is made from it: then it stays.
+        client.images.remove(str(image.id))
+
+
+def _runtime(cluster: Cluster, release: Release) -> Runtime:
+    return container_runtime(cluster, release, release.kubernetes)
+
+
+def _refuse_other_runtime(cluster: Cluster, release: Release | None, runtimes: Mapping[str, Runtime]) -> None:
+    wanted = _runtime(cluster, release) if release else cluster.runtime
+    others = [name for name, runtime in runtimes.items() if wanted and runtime != wanted]
+    if others:
+        raise ConfigError(
+            f"the lab {cluster.name} has machines made for {runtimes[others[0]]} ({', '.join(others)}), and "
+            f"{release.name if release else 'by its file it'} is to run on {wanted}",
+            todo=f"run `kubev6 lab down --cluster {cluster.name}`, and they are made anew",
+        )
+
+
+def _runtimes(cluster: Cluster, containers: Iterable[Container]) -> dict[str, Runtime]:
+    """The container runtime that each node of the lab was made for, of those that are there."""
+    images = {str(each.labels.get(NODE_LABEL, "")): str(each.attrs["Config"]["Image"]) for each in containers}
+    made_for = {node.name: runtime_of(images.get(node.name, "")) for node in cluster.nodes}
+    return {name: runtime for name, runtime in made_for.items() if runtime}
 
 
 def _strangers(cluster: Cluster, containers: Iterable[Container]) -> list[str]:

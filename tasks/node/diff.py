@@ -10,10 +10,7 @@ from ipaddress import IPv6Interface, IPv6Network, ip_address
 
 from configs.state import Address, File, Reload, Route, Service, StageState
 from tasks.node.facts import Added, Facts, FileFact, ServiceFact, address_words, route_words
-
-RUNNING = ("active", "activating", "reloading")
-"""``activating`` is also where the kubelet is until kubeadm tells it what to do: it keeps starting again."""
-STARTS_AT_BOOT = ("enabled", "static", "alias", "indirect", "generated", "transient")
+from tasks.on_node.services import RUNNING, STARTS_AT_BOOT
 
 
 @dataclass(frozen=True, slots=True)

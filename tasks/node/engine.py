@@ -52,24 +52,18 @@ def read_facts(connection: Connection, stages: Sequence[StageState]) -> Facts:
     return Facts.parse(answer)
 
 
-def plan_changes(
-    connection: Connection, stages: Sequence[StageState], *, before: Callable[[Facts], None] = lambda _: None
-) -> dict[str, tuple[Change, ...]]:
+def plan_changes(connection: Connection, stages: Sequence[StageState]) -> dict[str, tuple[Change, ...]]:
     """What would be done to a node, by stage, in one round trip. Changes nothing there.
 
     Args:
         connection: To the node.
         stages: The stages.
-        before: Called with the node's facts when something is to be changed, as :func:`bring_to` does.
 
     Raises:
         NodeError: The node could not be asked.
     """
     facts = read_facts(connection, stages)
-    changes = {stage.name: diff(stage, facts) for stage in stages}
-    if any(changes.values()):
-        before(facts)
-    return changes
+    return {stage.name: diff(stage, facts) for stage in stages}
 
 
 def apply(
@@ -121,19 +115,13 @@ def apply(
 
 
 def bring_to(
-    connection: Connection,
-    stage: StageState,
-    *,
-    before: Callable[[Facts], None] = lambda _: None,
-    made: Callable[[Change], None] = lambda _: None,
+    connection: Connection, stage: StageState, *, made: Callable[[Change], None] = lambda _: None
 ) -> tuple[Change, ...]:
     """Bring a node to a stage and make sure that it is there.
 
     Args:
         connection: To the node.
         stage: The stage.
-        before: Called with the node's facts before it is changed, and not at all when nothing is to be changed;
-            what it raises keeps the node as it is.
         made: Called with each change that was made, also when the stage is not reached.
 
     Returns:
@@ -145,13 +133,10 @@ def bring_to(
     with step(connection.node, stage.name) as shown:
         all_made: list[Change] = []
         for _ in range(ROUNDS):
-            facts = read_facts(connection, (stage,))
-            changes = diff(stage, facts)
+            changes = diff(stage, read_facts(connection, (stage,)))
             if not changes:
                 shown.ended_as(f"{len(all_made)} change{'s' if len(all_made) > 1 else ''}" if all_made else "no change")
                 return tuple(all_made)
-            if not all_made:
-                before(facts)
             shown.progress(f"{len(changes)} to change")
             apply(connection, stage, changes, progress=shown.progress, made=made)
             all_made += changes

@@ -10,35 +10,6 @@ from configs.state import Address, Route
 
 
 @dataclass(frozen=True, slots=True)
-class System:
-    """What the machine is. Nothing here is ever changed.
-
-    Attributes:
-        os: ``ID`` of os-release(5), for example ``debian``.
-        os_version: ``VERSION_ID`` of os-release(5).
-        kernel: Kernel release.
-        machine: Hardware name, for example ``x86_64``.
-        hostname: Its own name.
-        cgroup: 1 or 2.
-        container: What kind of container it is, empty for a machine.
-        package_manager: ``apt-get``, ``dnf``, ``yum`` or ``zypper``; empty when it has none of them.
-        memory: Bytes.
-        processors: How many.
-    """
-
-    os: str = ""
-    os_version: str = ""
-    kernel: str = ""
-    machine: str = ""
-    hostname: str = ""
-    cgroup: int = 1
-    container: str = ""
-    package_manager: str = ""
-    memory: int = 0
-    processors: int = 1
-
-
-@dataclass(frozen=True, slots=True)
 class FileFact:
     """What is at a path.
 
@@ -60,13 +31,11 @@ class ServiceFact:
     """A systemd unit.
 
     Attributes:
-        load: Its ``LoadState``.
         active: Its ``ActiveState``.
         enabled: Its ``UnitFileState``.
         held_back: True when its conditions were looked at and not met, so that it is not meant to run yet.
     """
 
-    load: str = "not-found"
     active: str = "inactive"
     enabled: str = ""
     held_back: bool = False
@@ -94,10 +63,8 @@ class Facts:
     """A node as it is, as far as the stages that were asked about speak of it.
 
     Attributes:
-        system: What the machine is.
         packages: Installed ones of those asked about.
         modules: Loaded or built-in ones of those asked about.
-        unloadable_modules: Those of the others that the kernel has nowhere.
         files: By path, for the files and for all that is in the directories asked about; None where nothing is.
         blocks: By path: sha256 of our block, None without one, or the trouble with its marks after ``!``.
         swaps: Swap devices in use. In a container these are its host's.
@@ -119,10 +86,8 @@ class Facts:
         pending_restarts: Units whose restart an earlier run owes, and commands that it owes.
     """
 
-    system: System = field(default_factory=System)
     packages: frozenset[str] = frozenset()
     modules: frozenset[str] = frozenset()
-    unloadable_modules: frozenset[str] = frozenset()
     files: Mapping[str, FileFact | None] = field(default_factory=dict)
     blocks: Mapping[str, str | None] = field(default_factory=dict)
     swaps: tuple[str, ...] = ()
@@ -155,10 +120,8 @@ class Facts:
             else:
                 (failed if state == "failed" else good).add(Address(interface, address))
         return cls(
-            system=System(**answer["system"]),
             packages=frozenset(answer["packages"]),
             modules=frozenset(answer["modules"]),
-            unloadable_modules=frozenset(answer["unloadable_modules"]),
             files={path: FileFact(**fact) if fact else None for path, fact in answer["files"].items()},
             blocks=answer["blocks"],
             swaps=tuple(answer["swaps"]),

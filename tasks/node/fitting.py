@@ -124,7 +124,8 @@ def problem(runtime: Runtime, parts: Parts, version: str, cni: str) -> str:
         return (
             f"its Docker is {parts.runtime} and the release's CNI plugins are {cni}: pods would get no IPv6 address "
             '("permission denied"), because from 17.06 on Docker switches IPv6 off and only from 0.7.0 on the plugins '
-            "switch it on again: write `cni: system` into the cluster's file to take the distribution's plugins"
+            "switch it on again: write `cni: system` into the cluster's file to take the distribution's plugins, or "
+            "where it has none deploy a copy of the release's file with newer ones under `cni:`"
         )
     return ""
 

@@ -49,13 +49,30 @@ section jool
 tool=$(command -v jool) && echo "JOOL_TOOL=$tool" && echo "JOOL_VERSION=$("$tool" --version </dev/null 2>/dev/null)"
 module=$(cat /sys/module/jool/version 2>/dev/null || modinfo -F version jool 2>/dev/null)
 echo "JOOL_MODULE=$module"
+section swaps
+cat /proc/swaps 2>/dev/null
+section kernel
+echo "PROCESSOR=$(uname -m)"
+sed -n 's/^MemTotal: */MEMORY=/p' /proc/meminfo
+[ -e /sys/fs/cgroup/cgroup.controllers ] && echo CGROUP=2
+[ -e /proc/sys/net/ipv6/conf/all/forwarding ] && echo IPV6=yes
+section lacking
+needs() {
+    # The second is where a module that is built in shows itself, when the machine has no list of those.
+    [ -e "/sys/module/$1" ] || [ -e "$2" ] || grep -qsw "$1" /proc/filesystems ||
+        grep -qs "/$1\.ko" "/lib/modules/$(uname -r)/modules.builtin" || modprobe -n -q "$1" 2>/dev/null || echo "$1"
+}
+needs br_netfilter /proc/sys/net/bridge
+needs overlay /sys/module/overlay
+# Where the module is and not the device, a container was not given it.
+[ -e /dev/net/tun ] || { [ ! -e /sys/module/tun ] && modprobe -n -q tun 2>/dev/null; } || echo tun
 """
 """systemd-resolved's stub answers on the node's own loopback only for itself, so where it is in use the list behind it
 is read instead."""
 
 
 def machine(connection: Connection) -> Machine:
-    """What a machine says of itself that its state depends on, in one round trip.
+    """What a machine says of itself before anything is planned for it, in one round trip.
 
     Args:
         connection: To the machine.

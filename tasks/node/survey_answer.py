@@ -8,6 +8,7 @@ from ipaddress import ip_address
 from posixpath import basename, dirname, join
 
 from configs.jool import jool_of
+from configs.kernel import Kernel
 from configs.systems import Claim, Machine, Networking, Unasked
 from tasks.on_node.ip import addresses_of, links_of
 
@@ -26,13 +27,13 @@ def parse(text: str) -> Machine:
     units = _units(said.get("units", ""))
     netplan = _netplan(said.get("netplan", ""))
     networking = _networking(units, netplan)
-    ours = tuple(claim for claim in _claims(said, netplan) if "kubev6" not in basename(claim.path))
+    foreign = tuple(claim for claim in _claims(said, netplan) if "kubev6" not in basename(claim.path))
     return Machine(
         os=release.get("ID", ""),
         version=release.get("VERSION_ID", ""),
         networking=networking,
         interfaces=tuple(name for name, _ in links_of(said.get("interfaces", ""))),
-        claims=ours,
+        claims=foreign,
         sources=tuple(_sources(said.get("ifupdown", ""))),
         dhcp=_dhcp(networking, said, netplan),
         ssh_ipv4=_ssh_ipv4(said.get("ssh", "")),
@@ -41,6 +42,7 @@ def parse(text: str) -> Machine:
         networkmanager=_rules(units, "NetworkManager"),
         firewalld=_rules(units, "firewalld"),
         jool=jool_of(assignments(said.get("jool", ""))),
+        kernel=_kernel(said),
     )
 
 
@@ -185,3 +187,16 @@ def _ssh_ipv4(text: str) -> str:
         if address.split("/")[0] == here:
             return interface
     return ""
+
+
+def _kernel(said: Mapping[str, str]) -> Kernel:
+    values = assignments(said.get("kernel", ""))
+    swaps = said.get("swaps", "").splitlines()[1:]
+    return Kernel(
+        processor=values.get("PROCESSOR", "unknown"),
+        memory=int(values.get("MEMORY", "0 kB").removesuffix(" kB")) * 1024,
+        cgroup=int(values.get("CGROUP", "1")),
+        ipv6="IPV6" in values,
+        lacking=tuple(said.get("lacking", "").split()),
+        swaps=tuple(line.split()[0] for line in swaps if line.strip()),
+    )

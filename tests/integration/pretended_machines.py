@@ -14,9 +14,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from configs.errors import NodeError
+from configs.kernel import Kernel
 from configs.manifest import BinaryEntry, Manifest, SourceEntry
 from configs.schema.cluster import Cluster
-from configs.schema.loading import load_cluster, load_release
+from configs.schema.loading import load_cluster
+from configs.schema.release import Release
 from configs.state import StageState
 from configs.systems import Machine
 from flows import orchestration
@@ -30,11 +32,19 @@ from tasks.node import engine, fitting, survey
 from tasks.node import reset as task_of_reset
 from tasks.node.diff import Change
 from tasks.node.reset import Reset
+from tasks.paths import data_dir
 from tasks.registry import Pushed
 from tasks.ssh.endpoint import Endpoint
 from tasks.steps import step
+from tests.waiting import eventually
 
 TOKEN = "abcdef.0123456789abcdef"
+STRANGER = "kube-worker-9"
+"""A member that the cluster's file does not name."""
+UNFIT = {"unknown-system": Machine("void", ""), "other-processor": Machine(kernel=Kernel(processor="aarch64"))}
+"""What a machine says that cannot become a node."""
+GO_ON = data_dir() / "go-on"
+"""What the support node of ``held`` machines waits for."""
 behaviour = ""  # set from the command line
 tried: set[tuple[str, str]] = set()
 
@@ -43,7 +53,7 @@ tried: set[tuple[str, str]] = set()
 class PretendedConnection:
     node: str
 
-    def provide_python(self) -> bool:
+    def provide_python(self, repositories: str) -> bool:  # noqa: ARG002 - they have it
         return False
 
     @contextmanager
@@ -56,21 +66,15 @@ others_surveyed = threading.Semaphore(0)
 
 
 def surveyed(connection: PretendedConnection) -> Machine:
-    if behaviour == "unknown-system" and connection.node == "kube-worker-2":
+    if behaviour in UNFIT and connection.node == "kube-worker-2":
         for _ in load_cluster("lab").nodes[1:]:  # when all others have been looked at
-            assert others_surveyed.acquire(timeout=20)
-        return Machine("void", "")
+            assert others_surveyed.acquire(timeout=60)
+        return UNFIT[behaviour]
     others_surveyed.release()
     return Machine(resolvers=("2001:db8::53",))
 
 
-def bring_to(
-    connection: PretendedConnection,
-    stage: StageState,
-    *,
-    before: object,  # noqa: ARG001
-    made: Callable[[Change], None],
-) -> None:
+def bring_to(connection: PretendedConnection, stage: StageState, *, made: Callable[[Change], None]) -> None:
     with step(connection.node, stage.name) as shown:
         here = (connection.node, stage.name)
         if behaviour == "two-fail" and here == ("kube-worker-1", "runtime"):
@@ -88,6 +92,8 @@ def bring_to(
         while behaviour == "endless" and stage.name == "support":
             shown.progress("still at it")
             time.sleep(0.05)
+        if behaviour == "held" and stage.name == "support":
+            eventually(GO_ON.exists, 60)
         if behaviour != "ready":
             made(Change("file", f"/etc/{stage.name}", "create"))
 
@@ -98,6 +104,13 @@ def take_out(connection: PretendedConnection, name: str) -> bool:
         if behaviour == "no-api":
             raise NodeError(name, "drain", "the control plane does not answer")
         return True
+
+
+def remove_machine(cluster: str, name: str) -> bool:
+    assert (cluster, name) == ("lab", STRANGER)
+    if behaviour == "stranger-stays":
+        raise NodeError(name, "remove", "its disk is in use")
+    return True
 
 
 def reset(connection: PretendedConnection, cluster: Cluster) -> Reset:  # noqa: ARG001
@@ -125,7 +138,7 @@ def pretend() -> None:
 
     @contextmanager
     def connection(cluster: Cluster, node: str) -> Iterator[PretendedConnection]:
-        assert cluster.node(node)
+        assert node == STRANGER or cluster.node(node)
         yield PretendedConnection(node)
 
     def announced(title: str, answer: object) -> Callable[..., object]:
@@ -135,6 +148,10 @@ def pretend() -> None:
 
         return work
 
+    def lab_up(_: Cluster, release: Release) -> None:
+        with step("kube-control-plane", "lab") as shown:
+            shown.ended_as(f"for {release.name}")
+
     def init(*_: object) -> bool:
         with step("kube-control-plane", "kubeadm init"):
             if behaviour == "no-control-plane":
@@ -142,6 +159,7 @@ def pretend() -> None:
             return not ready
 
     ready = behaviour == "ready"
+    known = ("kube-control-plane", STRANGER) if behaviour in ("stranger", "stranger-stays", *UNFIT) else ()
     checks = tuple(
         Check("pod to pod", f"pod on kube-worker-{n}", "[fd00:100::2]", behaviour != "bad-proof", "fetched", 0.01)
         for n in (1, 2)
@@ -150,13 +168,15 @@ def pretend() -> None:
         (deploy, "connection"): connection,
         (stages, "connection"): connection,
         (leaving, "connection"): connection,
-        (members, "members"): lambda _: (),
+        (members, "members"): lambda _: known,
         (members, "take_out"): take_out,
         (task_of_reset, "reset"): reset,
         (stages, "verify"): announced("proof", checks),
-        (lab, "up"): announced("lab", None),
+        (lab, "up"): lab_up,
+        (lab, "refuse_other_runtime"): lambda *_: None,
         (lab, "status_all"): lambda: (),
-        (choose_release, "built"): lambda *_: Chosen(load_release("debian-1.20"), manifest, "built"),
+        (lab, "remove_machine"): remove_machine,
+        (choose_release, "provide"): lambda decision, *_: Chosen(decision.release, manifest, "built"),
         (stages, "with_probe"): lambda manifest, *_: manifest,
         (fitting, "check"): lambda *_: None,
         (survey, "machine"): surveyed,

@@ -111,6 +111,11 @@ def test_a_ready_cluster_is_left_as_it_is(own_data: Path) -> None:
     assert "changed: lab: machines brought up" in the_log(own_data)
 
 
+def test_the_machines_are_made_for_the_release_that_is_taken_and_not_for_the_clusters_own() -> None:
+    _, _, lines = run("ready", "--prebuilt")  # these machines have cgroup v2, which the how-to's release does not know
+    assert any(re.match(r"kube-control-plane lab \d.* for v1\.9\.0-alpha\.0\.ipv6\.0$", line) for line in lines), lines
+
+
 def test_every_node_that_failed_is_named_and_the_others_go_on(own_data: Path) -> None:
     status, out, lines = run("two-fail")
     assert status == 1
@@ -153,13 +158,42 @@ def test_nodes_that_wait_for_one_that_fails_end_and_only_the_cause_is_named(
     assert not any("Traceback" in line for line in lines)
 
 
-def test_a_machine_that_cannot_become_a_node_keeps_every_other_as_it_is(own_data: Path) -> None:
-    status, out, lines = run("unknown-system")
+@pytest.mark.parametrize(
+    ("behaviour", "seen"),
+    [
+        ("unknown-system", "its operating system is void, and known here are"),
+        ("other-processor", "its processor is aarch64, and the release's binaries are for x86_64"),
+    ],
+)
+def test_a_machine_that_cannot_become_a_node_keeps_every_other_as_it_is(
+    own_data: Path, behaviour: str, seen: str
+) -> None:
+    status, out, lines = run(behaviour)
     assert (status, out) == (1, "")
     (told,) = (line for line in lines if line.startswith("kubev6: "))
-    assert told.startswith("kubev6: kube-worker-2: preflight: its operating system is void, and known here are")
-    assert not any(re.search(r"^kube-\S+ (network|runtime|support|kubernetes)\b", line) for line in lines)
-    assert "kube-worker-1: not begun because kube-worker-2 failed" in the_log(own_data)
+    assert told.startswith(f"kubev6: kube-worker-2: preflight: {seen}")
+    changing = r"^kube-\S+ (network|runtime|support|kubernetes|kubeadm|drain|reset)\b"
+    assert not any(re.search(changing, line) for line in lines)
+    assert {change.node for change in the_record().changes} == {"lab"}  # its machines were brought up
+    for waiting in ("kube-worker-1", pretended_machines.STRANGER):
+        assert f"{waiting}: not begun because kube-worker-2 failed" in the_log(own_data)
+
+
+def test_a_machine_that_the_file_no_longer_names_has_left_before_any_other_is_changed() -> None:
+    status, _, lines = run("stranger")
+    assert status == 0, lines
+    stranger = pretended_machines.STRANGER
+    assert position(lines, rf"{stranger} drain \d") < position(lines, rf"{stranger} reset \d")
+    assert position(lines, rf"{stranger} reset \d") < position(lines, r"kube-\S+ network\b")
+
+
+def test_a_machine_that_does_not_leave_keeps_the_others_as_they_are(own_data: Path) -> None:
+    status, _, lines = run("stranger-stays")
+    assert status == 1
+    (told,) = (line for line in lines if line.startswith("kubev6: "))
+    assert told.startswith(f"kubev6: {pretended_machines.STRANGER}: remove: its disk is in use")
+    assert not any(re.search(r"^kube-\S+ network\b", line) for line in lines)
+    assert f"kube-support: not begun because {pretended_machines.STRANGER} failed" in the_log(own_data)
 
 
 def test_what_is_transient_is_tried_again_and_all_that_was_changed_counts(own_data: Path) -> None:

@@ -13,12 +13,14 @@ import pytest
 
 from configs.errors import ConfigError, KubeV6Error, NodeError
 from configs.schema.cluster import Cluster, Lab
-from configs.schema.loading import load_cluster
+from configs.schema.loading import load_cluster, load_release
+from flows.turns import turn
 from tasks.docker import container_engine
 from tasks.lab import lab
 from tasks.lab import machine as lab_machine
 from tasks.lab import record as lab_record
 from tasks.lab.record import LabRecord
+from tasks.paths import cluster_dir, cluster_lock
 from tasks.ssh import connection as ssh
 
 NAME = "kubev6-lab-test"
@@ -178,6 +180,32 @@ def test_up_starts_what_is_stopped_and_makes_what_is_gone(small: Small) -> None:
     assert lab.status(NAME).up
 
 
+def test_nodes_are_made_for_the_container_runtime_of_the_run_and_refused_to_another(small: Small) -> None:
+    with_docker, with_containerd = load_release("v1.9.0-alpha.0.ipv6.0"), load_release("debian-1.20")
+    with pytest.raises(ConfigError) as caught:
+        lab.up(small.cluster, with_docker)
+    assert str(caught.value) == (
+        f"the lab {NAME} has machines made for containerd ({CONTROL_PLANE}), and {with_docker.name} is to run on docker"
+        f"; run `kubev6 lab down --cluster {NAME}`, and they are made anew"
+    )
+    assert lab.status(NAME).up
+    small.container(CONTROL_PLANE).remove(force=True)
+    lab.refuse_other_runtime(small.cluster, with_docker)
+    try:
+        lab.up(small.cluster, with_docker)
+        assert small.run(CONTROL_PLANE, "docker --version")
+        with pytest.raises(ConfigError, match=r"made for docker .*, and debian-1\.20 is to run on containerd"):
+            lab.refuse_other_runtime(small.cluster, with_containerd)
+        with pytest.raises(ConfigError, match=r"made for docker .*, and by its file it is"):
+            lab.up(small.cluster.model_copy(update={"runtime": "containerd"}))
+        small.container(CONTROL_PLANE).stop(timeout=5)
+        lab.up(small.cluster)  # by a person who names no release: they stay what they are
+        assert small.run(CONTROL_PLANE, "docker --version")
+    finally:
+        small.container(CONTROL_PLANE).remove(force=True)
+        lab.up(small.cluster)
+
+
 def test_a_second_lab_stands_beside_it_and_goes_without_a_trace(small: Small) -> None:
     other = f"{NAME}-2"
     try:
@@ -209,7 +237,10 @@ def test_a_cluster_of_real_machines_is_no_lab(small: Small) -> None:
         lab.up(small.cluster.model_copy(update={"fabric": fabric, "lab": Lab()}))
 
 
-def test_down_leaves_nothing(small: Small) -> None:
-    lab.down(NAME)
+def test_down_leaves_nothing_but_the_lock_that_others_may_wait_for(small: Small) -> None:
+    with turn(NAME, "kubev6 lab down", "refuse"):
+        (cluster_dir(NAME) / "kubeconfig").touch()
+        lab.down(NAME)
     assert small.leftovers() == []
+    assert list(cluster_dir(NAME).iterdir()) == [cluster_lock(NAME)]
     assert not lab_record.directory(NAME).exists()

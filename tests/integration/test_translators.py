@@ -295,4 +295,4 @@ def test_jools_command_and_a_module_of_another_version_are_told_apart_before_any
     assert seen.jool == Jool("/usr/bin/jool", seen.jool.version, "4.0.1.0")
     topology = variant(nat64={"by": "jool"})
     with pytest.raises(NodeError, match=r"4\.1\..* and its kernel module 4\.0\.1\.0.*bring the kernel module to"):
-        preflight.check_machine(topology, topology.support, seen)
+        preflight.check(topology, RELEASE, topology.support, seen)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import get_args
 
@@ -12,9 +13,11 @@ from configs.manifest import BinaryEntry, Manifest, SourceEntry
 from configs.schema.cluster import Cluster
 from configs.schema.loading import load_cluster, load_release, shipped
 from flows import choose_release
-from flows.choose_release import choices, for_plan, prebuilt
+from flows.choose_release import Chosen, choices, decide, for_plan, provide
+from tasks.fetch.mirror import Mirror
 from tasks.release.refresh import Refresh, again
 from tasks.store import Store
+from tests.unit.test_program import elf
 
 pytestmark = pytest.mark.usefixtures("own_data")
 UNREACHABLE = """
@@ -22,6 +25,8 @@ name: {name}
 kubernetes: 1.20.2
 fetch: {{binaries: {{kubeadm: {{url: "http://no-such-host.invalid/kubeadm"}}}}}}
 """
+KUBEADM = elf() + b"kubeadm"
+SHA256 = hashlib.sha256(KUBEADM).hexdigest()
 
 
 @pytest.fixture
@@ -50,6 +55,29 @@ def kept(store: Store, name: str) -> Manifest:
     return manifest
 
 
+def prebuilt(cluster: Cluster, named: str, store: Store, mirror: Mirror | None = None) -> Chosen:
+    """What `deploy --prebuilt` takes."""
+    return provide(decide(cluster, True, named, store), store, mirror)
+
+
+@pytest.fixture
+def mirror(tmp_path: Path) -> Mirror:
+    """A mirror that has the one executable of a release that nobody else can give."""
+    for name in ("kubeadm", "kubeadm-elsewhere"):
+        there = tmp_path / "mirror" / "no-such-host.invalid" / name
+        there.parent.mkdir(parents=True, exist_ok=True)
+        there.write_bytes(KUBEADM)
+    return Mirror(str(tmp_path / "mirror"))
+
+
+@pytest.fixture
+def far(tmp_path: Path) -> Path:
+    """The file of that release."""
+    there = tmp_path / "far.yaml"
+    there.write_text(UNREACHABLE.format(name="far"))
+    return there
+
+
 def test_the_clusters_own_release_is_taken_from_the_store(store: Store, cluster: Cluster) -> None:
     manifest = kept(store, "debian-1.20")
     chosen = prebuilt(cluster, "", store)
@@ -63,7 +91,7 @@ def test_a_damaged_release_is_named_and_nothing_else_is_taken_instead(store: Sto
         prebuilt(cluster, "", store)
     assert "debian-1.20 is damaged in the store: kubeadm: sha256:" in str(caught.value)
     assert "missing; the choices: debian-1.20: damaged in the store, can be built" in str(caught.value)
-    assert for_plan(cluster, store)[1] == manifest
+    assert for_plan(cluster, True, "", store)[1] == manifest
 
 
 def test_what_cannot_be_downloaded_lists_the_choices_and_is_not_tried_again(
@@ -73,8 +101,8 @@ def test_what_cannot_be_downloaded_lists_the_choices_and_is_not_tried_again(
     there = tmp_path / "far.yaml"
     there.write_text(UNREACHABLE.format(name="far"))
     for named, before in (
-        (str(there), "far could not be fetched"),
-        ("", "the store has no debian-1.20, and far could"),
+        (str(there), "far (named) could not be fetched: "),
+        ("", "far (the how-to's release, since the store has no debian-1.20) could not be fetched: "),
     ):
         monkeypatch.setattr(choose_release, "HOW_TO", str(there))
         with pytest.raises(KubeV6Error) as caught:
@@ -91,7 +119,10 @@ def test_a_clusters_own_release_that_is_published_is_fetched_before_the_how_tos(
     there = tmp_path / "far.yaml"
     there.write_text(UNREACHABLE.format(name="far"))
     own = cluster.model_copy(update={"release": str(there)})
-    with pytest.raises(KubeV6Error, match=r"^far could not be fetched: kubeadm: http://no-such-host\.invalid/kubeadm"):
+    with pytest.raises(
+        KubeV6Error,
+        match=r"^far \(this cluster's release\) could not be fetched: kubeadm: http://no-such-host\.invalid/kubeadm",
+    ):
         prebuilt(own, "", store)
 
 
@@ -100,8 +131,106 @@ def test_what_is_damaged_and_published_is_fetched_again(tmp_path: Path, store: S
     store.blob(manifest.binaries[0].sha256).unlink()
     there = tmp_path / "far.yaml"
     there.write_text(UNREACHABLE.format(name="far"))
-    with pytest.raises(KubeV6Error, match=r"far could not be fetched: kubeadm: http://no-such-host\.invalid/kubeadm"):
+    with pytest.raises(
+        KubeV6Error, match=r"far \(named\) could not be fetched: kubeadm: http://no-such-host\.invalid/kubeadm"
+    ):
         prebuilt(cluster, str(there), store)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("/kubeadm", "/kubeadm-elsewhere"),
+        ('/kubeadm"', f'/kubeadm", sha256: "{SHA256}"'),
+    ],
+    ids=["another address", "a checksum"],
+)
+def test_a_release_whose_file_has_changed_is_fetched_again(
+    store: Store, cluster: Cluster, mirror: Mirror, far: Path, before: str, after: str
+) -> None:
+    first = prebuilt(cluster, str(far), store, mirror)
+    assert first.why == f"named, from the mirror {mirror.root}"
+    assert prebuilt(cluster, str(far), store).manifest == first.manifest
+    far.write_text(far.read_text().replace(before, after))
+    assert for_plan(cluster, True, str(far), store)[1] is None
+
+    again = prebuilt(cluster, str(far), store, mirror)
+
+    assert again.why == f"named, from the mirror {mirror.root} as its file has changed"
+    assert again.manifest.key != first.manifest.key
+    assert prebuilt(cluster, str(far), store).why == "named, from the store"
+    assert for_plan(cluster, True, str(far), store)[1] == again.manifest
+
+
+def test_a_file_that_has_changed_and_cannot_be_fetched_says_what_is_another_now(
+    store: Store, cluster: Cluster, mirror: Mirror, far: Path
+) -> None:
+    prebuilt(cluster, str(far), store, mirror)
+    far.write_text(far.read_text().replace('/kubeadm"', f'/kubeadm", sha256: "{"0" * 64}"'))
+    with pytest.raises(KubeV6Error) as caught:
+        prebuilt(cluster, str(far), store)
+    said = str(caught.value)
+    assert said.startswith("far (named) could not be fetched: kubeadm: http://no-such-host.invalid/kubeadm cannot be")
+    assert "; its file has changed since it was fetched, and the store lacks kubeadm; " in said
+    assert "\n" not in said
+
+
+def test_what_was_fetched_and_is_published_no_more_is_not_taken_for_what_its_file_says(
+    store: Store, cluster: Cluster, mirror: Mirror, far: Path
+) -> None:
+    prebuilt(cluster, str(far), store, mirror)
+    far.write_text("name: far\nkubernetes: 1.20.2\nbuild: {series: debian-1.20}\n")
+    with pytest.raises(KubeV6Error, match=r"^release far is in the store as its file was before, and it is not"):
+        prebuilt(cluster, str(far), store)
+
+
+def test_what_was_built_is_taken_whatever_its_file_says_by_now(store: Store, cluster: Cluster, far: Path) -> None:
+    manifest = kept(store, "far")
+    assert prebuilt(cluster, str(far), store) == Chosen(load_release(far), manifest, "named, from the store")
+
+
+def test_a_release_that_was_fetched_by_another_file_is_a_choice_but_not_as_it_is(
+    store: Store, cluster: Cluster, mirror: Mirror, far: Path
+) -> None:
+    shipped_one = "v1.34.2"
+    far.write_text(UNREACHABLE.format(name=shipped_one))
+    prebuilt(cluster, str(far), store, mirror)
+    (said,) = [line for line in choices(store) if line.startswith(shipped_one)]
+    assert said == (
+        "v1.34.2: in the store as its file was before, can be fetched where its publisher is reachable "
+        "(--prebuilt v1.34.2)"
+    )
+
+
+def test_which_release_it_is_to_be_is_known_before_any_of_it_is_here(
+    store: Store, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the lab's machines are made from follows from it, and they are made while it is fetched."""
+
+    def decided(prebuilt: bool, named: str = "") -> tuple[str, str, str]:
+        decision = decide(cluster, prebuilt, named, store)
+        return decision.release.name, decision.release.runtime, decision.why
+
+    monkeypatch.setattr(choose_release, "fetch_release", None)
+    monkeypatch.setattr(choose_release, "build_release", None)
+    how_to = "v1.9.0-alpha.0.ipv6.0"
+    assert decided(False) == ("debian-1.20", "containerd", "this cluster's release")
+    assert decided(True) == (how_to, "docker", "the how-to's release, since the store has no debian-1.20")
+    assert decided(True, "debian-1.20") == ("debian-1.20", "containerd", "named")
+    assert for_plan(cluster, True, "", store) == (load_release(how_to), None)
+    kept(store, "debian-1.20")
+    assert decided(True) == ("debian-1.20", "containerd", "this cluster's release")
+    assert decided(True, how_to) == (how_to, "docker", "named")
+
+
+def test_a_topology_that_the_how_tos_release_does_not_suit_is_told_why_it_is_that(
+    store: Store, cluster: Cluster
+) -> None:
+    with pytest.raises(KubeV6Error) as caught:
+        decide(cluster.model_copy(update={"runtime": "containerd"}), True, "", store)
+    assert str(caught.value).startswith(
+        "v1.9.0-alpha.0.ipv6.0 (the how-to's release, since the store has no debian-1.20): cluster lab: runtime: "
+    )
 
 
 def test_every_release_is_a_choice_once(store: Store) -> None:
@@ -124,8 +253,28 @@ def test_a_release_that_is_fetched_has_no_stages_of_a_build(
     monkeypatch.setattr(choose_release, "refuse_misfit", lambda *_: None)
     monkeypatch.setattr(choose_release, "fetch_release", fetch)
     with pytest.raises(KubeV6Error, match="is fetched and has no stage compile"):
-        choose_release.built(cluster, store, refresh="compile")
+        provide(decide(cluster, False, "", store), store, refresh="compile")
     for refresh in get_args(Refresh):
         if again(refresh, "source") or not refresh:
-            choose_release.built(cluster, store, refresh=refresh)
+            provide(decide(cluster, False, "", store), store, refresh=refresh)
     assert fetched == [False, True, True]
+
+
+def test_what_need_not_be_built_is_fetched_again_when_that_is_asked_for_and_has_to_be_what_it_was(
+    store: Store, cluster: Cluster, mirror: Mirror, far: Path
+) -> None:
+    decision = decide(cluster, True, str(far), store)
+    first = provide(decision, store, mirror)
+    assert provide(decision, store, mirror, refresh="all").why == first.why
+    for there in Path(mirror.root).rglob("kubeadm"):
+        there.write_bytes(KUBEADM + b" of somebody else")
+    assert provide(decision, store, mirror).why == "named, from the store"
+    with pytest.raises(KubeV6Error, match=r"far \(named\) could not be fetched: .*sha256"):
+        provide(decision, store, mirror, refresh="all")
+    assert provide(decision, store, mirror).manifest.binaries[0].sha256 == SHA256
+
+
+def test_what_is_published_nowhere_is_not_fetched_again(store: Store, cluster: Cluster) -> None:
+    kept(store, "debian-1.20")
+    with pytest.raises(KubeV6Error, match=r"^release debian-1\.20 cannot be fetched again: .*; leave out --refresh"):
+        provide(decide(cluster, True, "", store), store, refresh="all")

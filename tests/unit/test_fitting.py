@@ -59,6 +59,7 @@ def test_a_docker_that_hides_ipv6_is_refused_with_plugins_that_do_not_show_it(
     if wrong:
         assert f"its Docker is {docker} and the release's CNI plugins are {cni}" in found
         assert "`cni: system`" in found
+        assert "where it has none deploy a copy of the release's file with newer ones under `cni:`" in found
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from flows.gates import Gate, Meeting, NotBegunError, current_gates, gates_of
 from tasks import steps
 
 CLUSTER = load_cluster("lab")
-SECONDS = 5.0
+SECONDS = 60.0
 
 
 def waiting(pool: ThreadPoolExecutor, gate: Gate) -> Future[None]:
@@ -34,7 +34,7 @@ def test_an_open_gate_lets_through_who_waits_and_who_comes_later_and_stays_open(
     gate = Gate("kube-support")
     with ThreadPoolExecutor(1) as pool:
         waits = waiting(pool, gate)
-        assert not waits.done()
+        assert not wait([waits], timeout=0.1).done
         gate.open()
         waits.result(SECONDS)
     gate.give_up()
@@ -89,11 +89,35 @@ def test_existing_servers_hold_up_the_others_until_the_support_node_has_checked_
     with gates_of(CLUSTER.model_copy(update={"dns64": existing})) as gates, ThreadPoolExecutor(1) as pool:
         waits = waiting(pool, gates.existing_servers)
         gates.node_ended("kube-worker-1")
-        assert not waits.done()
+        assert not wait([waits], timeout=0.1).done
         gates.node_ended("kube-support")
         assert isinstance(waits.exception(SECONDS), NotBegunError)
     with gates_of(CLUSTER) as gates:
         gates.existing_servers.wait("kube-worker-1")
+
+
+def test_all_wait_until_every_stranger_has_left() -> None:
+    with gates_of(CLUSTER, ("kube-worker-8", "kube-worker-9")) as gates, ThreadPoolExecutor(2) as pool:
+        waits = waiting(pool, gates.left)
+        first = coming(pool, gates.left, "kube-worker-8")
+        assert not wait([waits], timeout=0.1).done
+        with gates.left.coming("kube-worker-9"):
+            pass
+        first.result(SECONDS)
+        gates.node_ended("kube-worker-9")
+        waits.result(SECONDS)
+    with gates_of(CLUSTER) as gates:
+        gates.left.wait("kube-worker-1")
+
+
+def test_a_stranger_that_has_not_left_when_its_task_ends_holds_up_all() -> None:
+    with gates_of(CLUSTER, ("kube-worker-9",)) as gates, ThreadPoolExecutor(1) as pool:
+        waits = waiting(pool, gates.left)
+        gates.node_ended("kube-worker-1")
+        assert not wait([waits], timeout=0.1).done
+        gates.node_ended("kube-worker-9")
+        with pytest.raises(NotBegunError, match=r"^kube-worker-1: not begun because kube-worker-9 failed$"):
+            waits.result(SECONDS)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])

@@ -6,11 +6,12 @@ import pytest
 
 from configs.errors import NodeError
 from configs.jool import Jool, jool_of, mismatch
-from configs.schema.loading import load_cluster
+from configs.schema.loading import load_cluster, load_release
 from configs.systems import Machine
-from tasks.node.preflight import check_machine
+from tasks.node.preflight import check
 
 LAB = load_cluster("lab")
+RELEASE = load_release("debian-1.20")
 BY_JOOL = LAB.model_copy(update={"nat64": LAB.nat64.model_copy(update={"by": "jool"})})
 UNEQUAL = Jool("/usr/bin/jool", "4.1.9.0", "4.1.8.0")
 
@@ -61,7 +62,7 @@ def test_jools_command_and_module_must_be_of_one_version_to_the_last_number(
 def test_a_support_node_with_jools_parts_of_two_versions_is_refused_in_one_line() -> None:
     support = BY_JOOL.support
     with pytest.raises(NodeError) as raised:
-        check_machine(BY_JOOL, support, Machine(jool=UNEQUAL))
+        check(BY_JOOL, RELEASE, support, Machine(jool=UNEQUAL))
     line = str(raised.value)
     assert line.startswith(
         "kube-support: preflight: Jool's command /usr/bin/jool is 4.1.9.0 and its kernel module 4.1.8.0"
@@ -70,8 +71,8 @@ def test_a_support_node_with_jools_parts_of_two_versions_is_refused_in_one_line(
 
 
 def test_jool_is_nobodys_business_where_it_does_not_translate() -> None:
-    check_machine(LAB, LAB.support, Machine(jool=UNEQUAL))
-    check_machine(BY_JOOL, BY_JOOL.control_plane, Machine(jool=UNEQUAL))
+    check(LAB, RELEASE, LAB.support, Machine(jool=UNEQUAL))
+    check(BY_JOOL, RELEASE, BY_JOOL.control_plane, Machine(jool=UNEQUAL))
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from configs.kernel import Kernel
 from configs.networking import tools
 from configs.schema.loading import load_cluster
 from configs.systems import Claim, Machine
@@ -142,6 +143,22 @@ def test_networkmanagers_profiles_are_told() -> None:
 def test_the_interface_that_ssh_came_in_by_is_told(connection: str, interface: str) -> None:
     shown = "2: eth0    inet 10.0.2.15/24 scope global eth0\\ x\n3: eth1    inet 192.0.2.7/24 scope global eth1\\ x"
     assert answer(ssh=f"{connection}\n{shown}").ssh_ipv4 == interface
+
+
+def test_the_kernel_is_told() -> None:
+    machine = answer(
+        kernel="PROCESSOR=aarch64\nMEMORY=2027264 kB\nCGROUP=2\nIPV6=yes",
+        lacking="br_netfilter\noverlay",
+        swaps="Filename\tType\tSize\tUsed\tPriority\n/dev/sda2 partition\t975868\t0\t-2\n/dev/zram0 partition\t9\t0\t9",
+    )
+    assert machine.kernel == Kernel(
+        "aarch64", 2027264 << 10, 2, True, ("br_netfilter", "overlay"), ("/dev/sda2", "/dev/zram0")
+    )
+
+
+def test_a_kernel_that_has_neither_ipv6_nor_swap_nor_cgroup_v2_is_told() -> None:
+    machine = answer(kernel="PROCESSOR=x86_64\nMEMORY=1 kB", lacking="", swaps="")
+    assert machine.kernel == Kernel("x86_64", 1024, 1, False, (), ())
 
 
 def test_an_answer_that_says_nothing_is_a_machine_that_nobody_knows() -> None:

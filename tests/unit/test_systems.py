@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import configparser
 import os
 from dataclasses import replace
 from ipaddress import IPv6Address
 from pathlib import Path
+from typing import cast
 
 import pytest
 import yaml
 
-from configs.derived import derive
+from configs.derived import derive, own_cni_version
 from configs.errors import ConfigError, NodeError
 from configs.networking import tools
 from configs.plan import plan_node
 from configs.schema.cluster import Cluster, Uplink
 from configs.schema.loading import CONFIGS, load_cluster, load_release
+from configs.schema.release import Release
+from configs.stages.network import REPOSITORIES
 from configs.stages.network import network as stage_of
 from configs.state import NodeState, Reload, StageState
 from configs.systems import Claim, Machine, Networking, machine_running, networking_of, system_of, systems
+from flows import stages
 from flows.cli import main
-from tasks.node import preflight
+from tasks.node import fitting, preflight
+from tasks.ssh.connection import Connection
 from tests.unit.test_plan import GOLDEN, as_text
 
 HOW_TO = load_cluster("kube-v6")
@@ -116,7 +122,7 @@ def test_the_how_tos_own_route_tables_are_rendered_with_its_mistakes_mended(
     ("machine", "system", "networking", "bind"),
     [
         ("centos-7", "centos-7", "network-scripts", "named.service"),
-        ("rhel-7.9", "centos-7", "network-scripts", "named.service"),
+        ("rhel-7.9", "rhel-7", "network-scripts", "named.service"),
         ("rocky-8.10", "rhel-8", "networkmanager", "named.service"),
         ("almalinux-10.1", "rhel-9", "networkmanager", "named.service"),
         ("rocky", "rhel-9", "networkmanager", "named.service"),
@@ -150,12 +156,12 @@ def test_every_system_names_the_same_things() -> None:
 
 def test_a_machine_of_no_known_system_is_refused_by_name_before_it_is_touched() -> None:
     with pytest.raises(NodeError) as error:
-        preflight.check_machine(HOW_TO, HOW_TO.node(WORKER), Machine("void", "", networking="ifupdown"))
+        preflight.check(HOW_TO, RELEASE, HOW_TO.node(WORKER), Machine("void", "", networking="ifupdown"))
     text = str(error.value)
     assert text.startswith("kube-minion-1: preflight: its operating system is void, and known here are almalinux")
     assert text.endswith("nothing was changed there")
     with pytest.raises(NodeError, match="its operating system is unknown"):
-        preflight.check_machine(HOW_TO, HOW_TO.node(WORKER), Machine("", ""))
+        preflight.check(HOW_TO, RELEASE, HOW_TO.node(WORKER), Machine("", ""))
 
 
 @pytest.mark.parametrize(
@@ -225,7 +231,7 @@ def test_an_interface_that_is_not_there_is_told_with_those_that_are() -> None:
     with pytest.raises(
         NodeError, match=r"^kube-minion-1: preflight: it has no interface eth1.*nothing was changed there$"
     ):
-        preflight.check_machine(HOW_TO, HOW_TO.node(WORKER), machine)
+        preflight.check(HOW_TO, RELEASE, HOW_TO.node(WORKER), machine)
 
 
 @pytest.mark.parametrize("tool", ETH1)
@@ -300,12 +306,34 @@ def test_a_static_uplink_is_configured_by_every_tool(tool: Networking) -> None:
     assert ("eth2", "2001:db8:1::12/64") in [(each.interface, each.address) for each in stage.addresses]
 
 
+ADVERTISED = {
+    "networkd": 512,  # of a router that calls itself the better one, since systemd 254; of others 1024
+    "ifupdown": 1024,  # the kernel's
+    "netplan": 100,  # through NetworkManager, or networkd's
+    "network-scripts": 1024,  # the kernel's
+    "networkmanager": 100,  # on ethernet, where it has the lowest
+}
+"""The lowest metric that an advertised default route may have from each tool."""
+FABRICS_DEFAULT = {
+    "networkd": "Destination=::/0\nGateway=fd00::64\nMetric={}\n",
+    "ifupdown": "up ip -6 route replace ::/0 via fd00::64 dev eth1 metric {}\n",
+    "netplan": '{{to: "::/0", via: "fd00::64", metric: {}}}\n',
+    "network-scripts": "::/0 via fd00::64 metric {}\n",
+    "networkmanager": "=::/0,fd00::64,{}\n",
+}
+
+
+@pytest.mark.parametrize("tool", ETH1)
 @pytest.mark.parametrize("cluster", [SLAAC, STATIC], ids=["slaac", "static"])
-def test_the_fabrics_default_route_wins_over_the_uplinks_where_a_kubelet_goes_by_it(cluster: Cluster) -> None:
-    stage = network(WORKER, Machine(), cluster)
+def test_the_fabrics_default_route_wins_over_the_uplinks_where_a_kubelet_goes_by_it(
+    cluster: Cluster, tool: Networking
+) -> None:
+    stage = network(WORKER, Machine(networking=tool), cluster)
     metrics = {route.interface: route.metric for route in stage.routes if route.destination == "::/0"}
-    assert metrics["eth1"] < metrics.get("eth2", 1024)
-    newer = network(WORKER, Machine(), cluster, "1.20.2")
+    assert metrics["eth1"] < metrics.get("eth2", ADVERTISED[tool])
+    lasting = FABRICS_DEFAULT[tool].format(metrics["eth1"])
+    assert any(lasting in file.content for file in stage.files)
+    newer = network(WORKER, Machine(networking=tool), cluster, "1.20.2")
     assert "eth1" not in {route.interface for route in newer.routes if route.destination == "::/0"}
 
 
@@ -412,11 +440,65 @@ def test_netplans_file_says_what_is_meant() -> None:
 
 
 def test_yum_is_told_where_packages_are_that_the_system_does_not_bring() -> None:
-    text = content(network(WORKER, machine_running("centos-7")), "/etc/yum.repos.d/kubev6.repo")
-    assert "[kubev6-epel]\n" in text
-    assert text.count("gpgcheck=1\n") == text.count("skip_if_unavailable=1\n") == 2
-    assert "docker.com" in content(network(WORKER, machine_running("rocky-9")), "/etc/yum.repos.d/kubev6.repo")
+    def sections(system: str) -> configparser.ConfigParser:
+        parser = configparser.ConfigParser(interpolation=None)
+        parser.read_string(content(network(WORKER, machine_running(system)), REPOSITORIES))
+        assert all(parser[name]["gpgcheck"] == parser[name]["skip_if_unavailable"] == "1" for name in parser.sections())
+        return parser
+
+    centos = sections("centos-7")
+    assert [centos[name]["baseurl"] for name in centos.sections()] == [
+        "https://vault.centos.org/7.9.2009/os/$basearch/",
+        "https://vault.centos.org/7.9.2009/updates/$basearch/",
+        "https://vault.centos.org/7.9.2009/extras/$basearch/",
+        "https://archives.fedoraproject.org/pub/archive/epel/7/$basearch/",
+    ]
+    # It has them of its own, and not CentOS's key.
+    assert sections("rhel-7.9").sections() == ["kubev6-extras", "kubev6-epel"]
+    assert sections("rhel-7.9")["kubev6-extras"]["gpgkey"].startswith("https://vault.centos.org/")
+    assert sections("rocky-9")["kubev6-docker"]["baseurl"].startswith("https://download.docker.com/")
     assert not any("yum" in file.path for file in network(WORKER, machine_running("debian-12")).files)
+
+
+@pytest.mark.parametrize(("system", "told"), [("centos-7", "[kubev6-os]\n"), ("debian-12", "")])
+def test_python_comes_from_where_the_packages_of_its_system_are(system: str, told: str) -> None:
+    repositories = []
+
+    class WithoutPython:
+        def provide_python(self, found: str) -> bool:
+            repositories.append(found)
+            return False
+
+    stages.provide_python(
+        cast(Connection, WithoutPython()), plan_node(HOW_TO, BUILT, None, SUPPORT, machine_running(system))
+    )
+    assert len(repositories) == 1
+    assert told in repositories[0]
+    assert bool(repositories[0]) is bool(told)
+
+
+@pytest.mark.parametrize("system", ["ubuntu-16.04", "ubuntu-18.04"])
+def test_where_no_plugins_are_packaged_a_copy_of_the_how_tos_release_with_newer_ones_does(
+    tmp_path: Path, system: str
+) -> None:
+    """Their Docker is newer than the how-to's plugins can work with, and each way out that is named has to be one."""
+    machine, docker = machine_running(system), fitting.Parts("18.09")
+
+    def refused(cluster: Cluster, release: Release) -> str:
+        plan_node(cluster, release, None, WORKER, machine)
+        return fitting.problem("docker", docker, release.kubernetes, own_cni_version(cluster, release, None))
+
+    assert "deploy a copy of the release's file with newer ones" in refused(HOW_TO, RELEASE)
+    with pytest.raises(
+        ConfigError, match=r"cni is not packaged for ubuntu-.*; .* take `cni: system` out of the cluster"
+    ):
+        refused(HOW_TO.model_copy(update={"cni": "system"}), RELEASE)
+    own, _, plugins = (CONFIGS / "releases" / f"{RELEASE.name}.yaml").read_text().partition("\ncni:\n")
+    newer = [line.removeprefix("#") for line in own.splitlines() if line.startswith("#   ")]
+    assert len(newer) == len(plugins.splitlines())
+    copy = tmp_path / "newer.yaml"
+    copy.write_text("\n".join((own, "cni:", *newer)))
+    assert refused(HOW_TO, load_release(copy)) == ""
 
 
 def test_a_release_is_planned_on_every_system_that_has_what_it_needs() -> None:

@@ -1,0 +1,27 @@
+"""What a machine's kernel decides of what can run there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """What a machine's kernel says of itself and of the machine. The default is one that is good for every release.
+
+    Attributes:
+        processor: Hardware name, as ``uname -m`` says it.
+        memory: Bytes, without what the kernel keeps for itself.
+        cgroup: 1 or 2.
+        ipv6: Whether it runs with IPv6.
+        lacking: Modules that a node of Kubernetes or tayga needs and that are neither loaded nor built in nor can be
+            loaded.
+        swaps: Swap devices in use. In a container these are its host's.
+    """
+
+    processor: str = "x86_64"
+    memory: int = 4 << 30
+    cgroup: int = 2
+    ipv6: bool = True
+    lacking: tuple[str, ...] = ()
+    swaps: tuple[str, ...] = ()
