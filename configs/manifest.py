@@ -140,3 +140,8 @@ class Manifest(_Frozen):
             if entry.name == name:
                 return entry
         raise KeyError(name)
+
+
+def name_of(reference: str) -> str:
+    """The name under which the store and the registry have an image: the last part of that in its reference."""
+    return reference.rpartition(":")[0].rpartition("/")[2]

@@ -1,7 +1,8 @@
 """Who uses the data and the cache directory, so that nothing is removed from under a run.
 
-Every run that reads or fills them says so for as long as it lasts; any number may at the same time. Whoever wants to
-remove something of them waits until there is none, and those who come meanwhile wait for that.
+Every run that fills them, or reads what may be removed from them, says so for as long as it does; any number may at
+the same time. Whoever wants to remove something of them waits until there is none, and those who come while it is at
+work wait for that. Those who come while it still waits do not: a run that has begun may say so again.
 """
 
 from __future__ import annotations

@@ -142,15 +142,16 @@ class RegistryLogin(requests.auth.AuthBase):
         wanted = scheme.lower()
         if response.status_code == 403 or wanted not in ("basic", "bearer"):
             raise self._refused(response)
+        # One after the other, so that the token of a repository that is kept is the one for the most that was wanted.
         with self._asking:
             if not self._asked:
                 self._login, self._asked = self._find(), True
-        if wanted == "basic":
-            if self._login is None or not self._login.user:
+            if wanted == "bearer":
+                self._fetch_token(_repository(response.request), challenge)
+            elif self._login is None or not self._login.user:
                 raise self._refused(response)
-            self._basic = True
-        else:
-            self._fetch_token(_repository(response.request), challenge)
+            else:
+                self._basic = True
         response.content  # noqa: B018 - read to its end, so that the connection is free again
         response.close()
         again = response.request.copy()

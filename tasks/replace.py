@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 import threading
 from pathlib import Path
 
@@ -27,21 +28,26 @@ def replace_directory(made: Path, place: Path) -> None:
 def remove(path: Path) -> None:
     """Remove a file or a directory. What is removed only in part is not taken for the whole afterwards."""
     before = put_aside(path)
-    if before is None:
-        return
-    if before.is_dir() and not before.is_symlink():
+    if before is not None:
         shutil.rmtree(before)
-    else:
-        before.unlink()
 
 
 def put_aside(path: Path) -> Path | None:
-    """Give something the name of what is being removed; None when it is not there."""
-    aside = path if path.name.startswith(GOING) else path.with_name(f"{GOING}{os.getpid()}-{path.name}")
-    try:
-        path.rename(aside)
-    except FileNotFoundError:
+    """Move something into a directory of its own, which is named as what is being removed.
+
+    Returns:
+        That directory; None when there is nothing to move.
+    """
+    if not os.path.lexists(path):
         return None
+    aside = Path(tempfile.mkdtemp(prefix=GOING, dir=path.parent))
+    try:
+        path.rename(aside / path.name)
+    except OSError as error:
+        aside.rmdir()
+        if isinstance(error, FileNotFoundError):  # somebody else has moved it
+            return None
+        raise
     return aside
 
 

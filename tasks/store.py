@@ -20,7 +20,7 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -29,6 +29,7 @@ from pydantic import ValidationError
 
 from configs.errors import KubeV6Error
 from configs.manifest import Manifest
+from tasks.disk import writing
 from tasks.paths import data_dir
 from tasks.verified import Verified
 
@@ -39,7 +40,6 @@ CHUNK = 1 << 20
 ABANDONED = 24 * 3600
 """Seconds after which an unfinished file belongs to nobody any more."""
 log = logging.getLogger("kubev6.store")
-DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +109,14 @@ class Store:
         self._verified = Verified(self.root / "blobs" / "verified.json")
 
     def list(self) -> tuple[Manifest, ...]:
-        """The current build of every release, by name."""
-        found = sorted((self.root / "releases").glob("*/current/manifest.json"))
-        return tuple(self._parse(path) for path in found)
+        """The current build of every release, by name, without those whose manifest cannot be read."""
+        found = []
+        for path in sorted((self.root / "releases").glob("*/current/manifest.json")):
+            try:
+                found.append(self._parse(path))
+            except KubeV6Error as error:
+                log.warning("%s; it is passed over", error.message)
+        return tuple(found)
 
     def builds(self) -> tuple[StoredBuild, ...]:
         """Every build of every release, by name."""
@@ -172,8 +177,9 @@ class Store:
         link.symlink_to(place.name)
         link.replace(place.with_name("current"))
         for left_behind in (self.root / "blobs" / "unfinished").iterdir():
-            if left_behind.stat().st_mtime < time.time() - ABANDONED:
-                left_behind.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # another run has just finished it
+                if left_behind.stat().st_mtime < time.time() - ABANDONED:
+                    left_behind.unlink()
 
     def blob(self, digest: str) -> Path:
         """Where the blob of a digest (``sha256:<hex>`` or the bare hexadecimal) is kept."""
@@ -376,18 +382,8 @@ class Store:
                 finally:
                     Path(file.name).unlink(missing_ok=True)
 
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """What the disk refuses in this context is one line."""
-        try:
-            yield
-        except OSError as error:
-            if error.errno not in DISK_ERRORS:  # a download that broke off is an OSError too
-                raise
-            raise KubeV6Error(
-                f"the store {self.root} cannot be written: {error.strerror}",
-                todo="make room (kubev6 cache prune), or set KUBEV6_DATA to a directory on a larger disk",
-            ) from None
+    def _writing(self) -> AbstractContextManager[None]:
+        return writing(f"the store {self.root}", "KUBEV6_DATA")
 
 
 def _member(tar: tarfile.TarFile, name: str) -> IO[bytes]:

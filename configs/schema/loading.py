@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from configs.errors import ConfigError
+from configs.logins import without_login
 from configs.schema.cluster import Cluster, Node, pod_subnet
 from configs.schema.release import Release
 from configs.schema.topology import problems
@@ -100,14 +101,14 @@ def _parse(path: Path, model: type[M]) -> M:
 
 def _explain(model: type[BaseModel], detail: ErrorDetails) -> str:
     where = _field_path(detail["loc"])
-    seen = detail["input"]
+    seen = without_login(repr(detail["input"]))
     if detail["type"] == "missing":
         return f"{where}: is missing"
     if detail["type"] == "extra_forbidden":
         return f"{where}: no such key; known here: {', '.join(_known_keys(model, detail['loc'][:-1]))}"
     if detail["type"] == "value_error":
-        return f"{where}: {seen!r} {detail['ctx']['error']}"
-    return f"{where}: {seen!r}: {detail['msg'][0].lower()}{detail['msg'][1:]}"
+        return f"{where}: {seen} {detail['ctx']['error']}"
+    return f"{where}: {seen}: {detail['msg'][0].lower()}{detail['msg'][1:]}"
 
 
 def _field_path(location: Iterable[str | int]) -> str:

@@ -8,7 +8,7 @@ import docker.errors
 import requests
 
 from configs.errors import KubeV6Error
-from configs.manifest import ImageEntry
+from configs.manifest import ImageEntry, name_of
 from tasks.docker import container_engine
 from tasks.steps import Step
 from tasks.store import Store
@@ -38,8 +38,7 @@ def keep_image(reference: str, name: str, tag: str, store: Store, shown: Step, *
 
 def keep_pulled(reference: str, store: Store, shown: Step) -> ImageEntry:
     """Keep one that was pulled, under its own last name and tag; see :func:`keep_image`."""
-    repository, _, tag = reference.rpartition(":")
-    return keep_image(reference, repository.rpartition("/")[2], tag, store, shown)
+    return keep_image(reference, name_of(reference), reference.rpartition(":")[2], store, shown)
 
 
 def _saved(reference: str) -> Iterator[bytes]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import docker.errors
 import requests
+import urllib3.exceptions
 
 from tasks.docker import container_engine
 from tasks.steps import Step
@@ -26,23 +27,31 @@ def pull(reference: str, shown: Step) -> str:
     Returns:
         Empty when it is there now, else why not, in the engine's words. A registry that is silent for
         :data:`SILENCE` seconds is given up; the engine itself would wait for minutes.
+
+    Raises:
+        KubeV6Error: There is no engine.
     """
     repository, _, tag = reference.rpartition(":")
     api = container_engine.client().api
-    said: queue.Queue[dict[str, Any] | None] = queue.Queue()
+    said: queue.Queue[dict[str, Any] | Exception | None] = queue.Queue()
 
     def listen() -> None:
         try:
             for event in api.pull(repository, tag, stream=True, decode=True):
                 said.put(event)
-        except (docker.errors.DockerException, requests.RequestException) as error:
-            said.put({"error": str(getattr(error, "explanation", "") or error)})
-        said.put(None)
+        except (docker.errors.DockerException, requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            said.put({"error": str(getattr(error, "explanation", "") or error) or type(error).__name__})
+        except Exception as error:
+            said.put(error)
+        finally:
+            said.put(None)
 
     threading.Thread(target=listen, name=f"pull {reference}", daemon=True).start()
     layers = _Layers()
     try:
         while (event := said.get(timeout=SILENCE)) is not None:
+            if isinstance(event, Exception):
+                raise event
             if "error" in event:
                 return str(event["error"]).strip().splitlines()[0]
             layers.hear(event)

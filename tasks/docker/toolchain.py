@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import tarfile
 import tempfile
@@ -36,6 +37,9 @@ RECIPE = REPO / "build" / "toolchain"
 LABEL = "kubev6.toolchain"
 KEPT_LINES = 60
 """How many of a command's last lines go with its error."""
+FAILURES = (docker.errors.DockerException, requests.RequestException)
+"""What the engine's client raises when the engine refuses, or is not there any more."""
+log = logging.getLogger("kubev6.docker")
 
 _running: set[str] = set()
 _running_lock = threading.Lock()
@@ -197,7 +201,7 @@ def run(
             user=f"{os.getuid()}:{os.getgid()}" if as_caller else "0:0",
             network_mode="host" if network else "none",
         )
-    except docker.errors.DockerException as error:
+    except FAILURES as error:
         raise KubeV6Error(f"{name}: the Docker engine made no container of {image}: {error}") from None
     late = threading.Event()
 
@@ -218,7 +222,7 @@ def run(
             if on_line:
                 on_line(line)
         status = int(container.wait(timeout=60)["StatusCode"])
-    except (docker.errors.DockerException, requests.RequestException) as error:
+    except FAILURES as error:
         if not late.is_set():
             raise KubeV6Error(f"{name}: its container went away: {error}", detail="\n".join(tail)) from None
         status = 137
@@ -242,22 +246,26 @@ def stop_running() -> None:
     """Stop and remove every container that :func:`run` has under way, from another thread."""
     with _running_lock:
         names = tuple(_running)
-    if not names:  # and perhaps no engine either
+    client = container_engine.running() if names else None
+    if client is None:
         return
-    client = container_engine.client()
     for name in names:
         try:
             _remove(client.containers.get(name))
         except docker.errors.NotFound:
             continue
+        except FAILURES as error:
+            log.warning("container %s could not be stopped: %s", name[:12], error)
 
 
 def _remove(container: Container) -> None:
+    """Remove a container, or say that it stays: what came before matters more than that."""
     try:
         container.remove(force=True, v=True)
-    except docker.errors.APIError as error:
-        if error.status_code not in (404, 409):  # gone already, or being removed by the other thread
-            raise
+    except FAILURES as error:
+        # Else it is gone already, or being removed by another thread.
+        if not isinstance(error, docker.errors.APIError) or error.status_code not in (404, 409):
+            log.warning("container %s could not be removed: %s", container.short_id, error)
 
 
 def _lines(output: Iterable[bytes]) -> Iterable[str]:

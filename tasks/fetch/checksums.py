@@ -13,7 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
 
 from configs.errors import KubeV6Error
 from configs.manifest import SHA256
+from tasks.disk import writing
 from tasks.exclusive import exclusive
+from tasks.replace import write_whole
 from tasks.store import Store
 
 GIVEN = "sha256 given"
@@ -91,18 +93,9 @@ def remember(store: Store, address: str, sha256: str, size: int, checked: str, *
         new = Record(sha256=sha256, size=size, first_seen=first_seen, checked=checked, manifest=manifest)
         if new == before:
             return
-        written = path.with_suffix(".new")
-        try:
-            written.write_text(
-                _Records(dict(sorted({**records, address: new}.items()))).model_dump_json(indent=1) + "\n"
-            )
-            written.replace(path)
-        except OSError as error:
-            written.unlink(missing_ok=True)
-            raise KubeV6Error(
-                f"{path} cannot be written: {error.strerror}",
-                todo="make room, or set KUBEV6_DATA to a directory on a larger disk",
-            ) from None
+        whole = _Records(dict(sorted({**records, address: new}.items())))
+        with writing(str(path), "KUBEV6_DATA"):
+            write_whole(path, whole.model_dump_json(indent=1) + "\n")
 
 
 def not_as_recorded(what: str, seen: str, record: Record, store: Store) -> KubeV6Error:

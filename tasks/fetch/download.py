@@ -27,6 +27,7 @@ from urllib3.exceptions import NameResolutionError
 from configs.errors import KubeV6Error
 from tasks.exclusive import exclusive
 from tasks.paths import cache_dir
+from tasks.replace import write_whole
 
 CHUNK = 1 << 18
 """Bytes that are in memory at a time."""
@@ -194,11 +195,8 @@ class _Partial:
         self._write_about()
 
     def _write_about(self) -> None:
-        self.content.parent.mkdir(parents=True, exist_ok=True)
         about = {"validator": self.validator, "total": self.total, "pieced": self.pieced}
-        written = self._about.with_suffix(".new")
-        written.write_text(json.dumps(about))
-        written.replace(self._about)
+        write_whole(self._about, json.dumps(about))
 
 
 @contextmanager

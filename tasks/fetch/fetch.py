@@ -83,6 +83,27 @@ def fetch_key(release: Release) -> str:
     return hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()
 
 
+def is_current(manifest: Manifest, release: Release) -> bool:
+    """Whether what the store has of a release is what its file says: a fetched one may be of what it said before.
+
+    One that was built stands for itself: what it was made from may have moved on since.
+
+    Args:
+        manifest: What the store has.
+        release: What its file says now.
+    """
+    return manifest.source.kind == "built" or manifest.key == fetch_key(release)
+
+
+def lacking(release: Release, store: Store) -> tuple[str, ...]:
+    """What of a release is still to be fetched: executables, CNI plugins and images, as people call them."""
+    wanted = dict(release.fetch.binaries) if release.fetch else {}
+    files = [name for name in sorted(wanted) if held_file(wanted[name], store) is None]
+    plugins = ["the CNI plugins"] if release.cni and held_file(release.cni, store) is None else []
+    images = release.fetch.images if release.fetch else ()
+    return (*files, *plugins, *(each for each in images if held_image(each, store) is None))
+
+
 def fetch_cni(
     wanted: CniPlugins, *, store: Store, mirror: Mirror | None = None, anew: bool = False
 ) -> tuple[BinaryEntry, ...]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from pathlib import Path
 
 from configs.errors import KubeV6Error
-from configs.schema.release import Download
-from tasks.fetch import checksums
+from configs.schema.release import CniPlugins, Download
+from tasks.fetch import checksums, cni
 from tasks.fetch.download import NotThereError, Obtained, Say, alone, discard, obtain
 from tasks.fetch.mirror import Mirror, path_of_file
+from tasks.fetch.program import HEAD, instead_of_a_program
 from tasks.steps import step
 from tasks.store import ChecksumError, Store
 
@@ -46,7 +48,8 @@ def fetch_file(
         anew: Fetch it although it is there.
 
     Raises:
-        KubeV6Error: It cannot be had, or has another checksum than it must have.
+        KubeV6Error: It cannot be had, or has another checksum than it must have; or nobody gives its checksum, and it
+            is not even of the kind that is wanted.
     """
     if not anew and (held := held_file(wanted, store)):
         return held
@@ -57,7 +60,10 @@ def fetch_file(
         known, checked = _known(wanted, name, store, mirror, shown.progress)
         where = mirror.file(wanted.url) if mirror else wanted.url
         try:
-            sha256, size = _into_store(where, name, store, known, shown.progress)
+            if known and not anew and not store.drop_damaged(known):  # it came when its checksum was not known yet
+                sha256, size = known, store.blob(known).stat().st_size
+            else:
+                sha256, size = _into_store(wanted, where, name, store, known, shown.progress)
         except NotThereError as error:
             raise _lacking(error, wanted.url, mirror) from None
         except ChecksumError as error:
@@ -114,13 +120,20 @@ def _published(url: str, sha256_url: str, name: str, mirror: Mirror | None, say:
     return sha256
 
 
-def _into_store(where: str, name: str, store: Store, known: str | None, say: Say) -> tuple[str, int]:
+def _into_store(wanted: Download, where: str, name: str, store: Store, known: str | None, say: Say) -> tuple[str, int]:
     """A file into the store. Returns its sha256 and size.
 
     Raises:
         ChecksumError: It has another checksum than the known one.
+        KubeV6Error: None is known, and it is something else than is wanted.
     """
     come = obtain(where, name=name, checkable=known is not None, say=say)
+    if known is None:
+        try:
+            _refuse_other(wanted, come.path, f"{name}: {where}")
+        except KubeV6Error:
+            discard(come)
+            raise
     if come.pieced:
         try:
             return _keep(come, store, known)
@@ -128,6 +141,20 @@ def _into_store(where: str, name: str, store: Store, known: str | None, say: Say
             log.warning("%s: the parts of %s do not make up the file; all of it is downloaded again", name, where)
         come = obtain(where, name=name, checkable=known is not None, say=say)
     return _keep(come, store, known)
+
+
+def _refuse_other(wanted: Download, path: Path, what: str) -> None:
+    """Refuse what cannot be the file: the checksum of the first one that comes holds from then on."""
+    if isinstance(wanted, CniPlugins):
+        cni.refuse_other(path, name=what)
+        return
+    with path.open("rb") as file:
+        seen = instead_of_a_program(file.read(HEAD))
+    if seen:
+        raise KubeV6Error(
+            f"{what} is {seen}, and no program for x86-64",
+            todo="correct its address, or see what answers there in its place, such as a proxy or a login page",
+        )
 
 
 def _keep(come: Obtained, store: Store, known: str | None) -> tuple[str, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from configs.errors import KubeV6Error
-from configs.manifest import ImageEntry
+from configs.manifest import ImageEntry, name_of
 from tasks.docker.keep_image import keep_pulled
 from tasks.docker.pull import pull
 from tasks.fetch import checksums
@@ -16,6 +16,10 @@ from tasks.store import CHUNK, ArchiveError, Store
 
 WANTS_LOGIN = ("no basic auth credentials", "unauthorized", "denied")
 """What the engine says of a registry that wants a login, or another one. It is given those of `docker login`."""
+
+
+class NotPulledError(KubeV6Error):
+    """A registry does not answer, or does not give out an image."""
 
 
 def fetch_image(reference: str, store: Store, mirror: Mirror | None, *, anew: bool = False) -> ImageEntry:
@@ -34,9 +38,23 @@ def fetch_image(reference: str, store: Store, mirror: Mirror | None, *, anew: bo
     """
     if not anew and (held := held_image(reference, store)):
         return held
-    with step(reference.rpartition("/")[2], "download") as shown, alone(reference, shown.progress):
+    with step(reference.rpartition("/")[2], "download") as shown:
+        return fetch_in_step(reference, store, mirror, shown, anew=anew)
+
+
+def fetch_in_step(
+    reference: str, store: Store, mirror: Mirror | None, shown: Step, *, anew: bool = False
+) -> ImageEntry:
+    """The same within a step that goes on when the image cannot be had.
+
+    Raises:
+        LackingError: The mirror does not have it.
+        NotPulledError: No registry gives it out.
+        KubeV6Error: It is another one by now, or cannot be kept.
+    """
+    with alone(reference, shown.progress):
         if not anew and (held := held_image(reference, store)):  # the one before us has fetched it
-            shown.ended_as("fetched by another run")
+            shown.ended_as("is in the store")
             return held
         if mirror:
             digest, size = _from_mirror(reference, store, mirror, shown.progress)
@@ -67,21 +85,16 @@ def entry_of(reference: str, digest: str, size: int, checked: str) -> ImageEntry
     return ImageEntry(name=name_of(reference), tag=tag, digest=digest, size=size, checked=checked)
 
 
-def name_of(reference: str) -> str:
-    """The name under which the store and the registry have an image."""
-    return reference.rpartition(":")[0].rpartition("/")[2]
-
-
 def _pulled(reference: str, store: Store, shown: Step) -> tuple[str, int]:
     refused = pull(reference, shown)
     if any(word in refused.lower() for word in WANTS_LOGIN):
         host = full_reference(reference).partition("/")[0]
-        raise KubeV6Error(
+        raise NotPulledError(
             f"the image {reference} cannot be pulled: {refused}",
             todo=f"docker login {host}, as this user; or use a mirror (--mirror), or a release that is in the store",
         )
     if refused:
-        raise KubeV6Error(
+        raise NotPulledError(
             f"the image {reference} cannot be pulled: {refused}",
             todo="check the network, use a mirror (--mirror), or a release that is in the store",
             transient=True,

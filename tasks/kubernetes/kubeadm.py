@@ -12,6 +12,7 @@ from configs.plan import join_config
 from configs.schema.cluster import Cluster, Node
 from configs.schema.release import Release
 from configs.versions import image_tag, kubeadm_starts_kubelet
+from tasks.disk import writing_data
 from tasks.kubernetes import kubeadm_commands
 from tasks.kubernetes.certificate import public_key_hash
 from tasks.on_node.kubeadm_lock import LOCK
@@ -185,8 +186,12 @@ def fetch_kubeconfig(connection: Connection, cluster: Cluster) -> Path:
 
     Returns:
         Where it was written.
+
+    Raises:
+        KubeV6Error: It cannot be read there, or written here.
     """
     text = connection.run(f"cat {ADMIN}", step="kubeconfig").stdout
     path = cluster_dir(cluster.name) / "kubeconfig"
-    write_whole(path, text, mode=0o600)
+    with writing_data():
+        write_whole(path, text, mode=0o600)
     return path

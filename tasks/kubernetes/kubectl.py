@@ -13,6 +13,7 @@ from configs.errors import KubeV6Error
 from configs.manifest import Manifest
 from configs.schema.cluster import Cluster
 from configs.versions import kubectl_names_server
+from tasks.in_use import in_use
 from tasks.kubernetes.kubeadm import ADMIN
 from tasks.paths import cache_dir, cluster_dir
 from tasks.ssh.connection import connect
@@ -47,7 +48,8 @@ def run(cluster: Cluster, manifest: Manifest, store: Store, control_plane: Endpo
     kubeconfig = cluster_dir(cluster.name) / "kubeconfig"
     if not kubeconfig.exists():
         raise KubeV6Error(f"{kubeconfig}: not there", todo=f"deploy cluster {cluster.name} first")
-    program = _executable(manifest, store)
+    with in_use("kubectl"):
+        program = _executable(manifest, store)
     with connect(control_plane) as connection, connection.forward(str(cluster.control_plane.address), 6443) as port:
         # The certificate names the API server as "kubernetes", not as this end of the tunnel.
         server = [f"--server=https://127.0.0.1:{port}", "--tls-server-name=kubernetes"]

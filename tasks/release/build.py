@@ -9,23 +9,23 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from configs.errors import ConfigError, KubeV6Error
-from configs.manifest import NODE_BINARIES, BinaryEntry, ImageEntry, Manifest, SourceEntry
+from configs.errors import ConfigError
+from configs.manifest import NODE_BINARIES, BinaryEntry, ImageEntry, Manifest, SourceEntry, name_of
 from configs.schema.release import Build, Release
 from configs.versions import image_name, image_tag
+from tasks.disk import writing
 from tasks.docker import build as docker_build
 from tasks.docker import toolchain
 from tasks.docker.toolchain import Toolchain
 from tasks.exclusive import exclusive, holder
 from tasks.fetch.fetch import fetch_cni
-from tasks.fetch.fetch_image import fetch_image, name_of
+from tasks.fetch.fetch_image import fetch_image
 from tasks.fetch.mirror import Mirror
 from tasks.in_use import in_use
 from tasks.paths import REPO, cache_dir
@@ -40,7 +40,7 @@ from tasks.series.series import Picked
 from tasks.series.series_file import DebianSeries, Series
 from tasks.series.source import Source
 from tasks.steps import step
-from tasks.store import DISK_ERRORS, Store
+from tasks.store import Store
 
 log = logging.getLogger("kubev6.build")
 CONTROL_PLANE = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
@@ -73,22 +73,8 @@ def build_release(
     """
     if release.build is None:
         raise ConfigError(f"release {release.name} says nothing to build it from", todo="fetch it instead")
-    with in_use(f"build of {release.name}"), _caching():
+    with in_use(f"build of {release.name}"), writing(f"the cache {cache_dir()}", "KUBEV6_CACHE"):
         return _build_release(release, release.build, store, sources, mirror, refresh)
-
-
-@contextmanager
-def _caching() -> Iterator[None]:
-    """What the disk refuses in this context is one line."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in DISK_ERRORS:
-            raise
-        raise KubeV6Error(
-            f"the cache {cache_dir()} cannot be written: {error.strerror}",
-            todo="make room (kubev6 cache prune), or set KUBEV6_CACHE to a directory on a larger disk",
-        ) from None
 
 
 def _build_release(
@@ -229,7 +215,9 @@ def _build(
         if image_name("etcd", release.kubernetes) not in others:
             beside.append(pool.submit(ours, "etcd", images.debian_tag(tools.version_of("etcd-server"))))
         if not any(name.startswith(CLUSTER_DNS) for name in others):
-            beside.append(pool.submit(images.cluster_dns, release.images.coredns, tools, store, anew=images_anew))
+            beside.append(
+                pool.submit(images.cluster_dns, release.images.coredns, tools, store, mirror, anew=images_anew)
+            )
         # An image that fails in the first minute is not kept secret until the compilation ends.
         under_way: list[Future[Any]] = [compiling, *plugins, *beside]
         for future in wait(under_way, return_when=FIRST_EXCEPTION).done:

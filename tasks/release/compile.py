@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from configs.errors import KubeV6Error
+from tasks import steps
 from tasks.docker import build as docker_build
 from tasks.docker import toolchain
 from tasks.docker.toolchain import Toolchain
@@ -61,6 +62,12 @@ for target in $1; do
 done
 gcc -Os -Wall -Werror -static -s -DVERSION="$2" -o /results/pause "$3"
 """
+COUNT = f"""
+cd {TREE}
+# Beside the compilation, and so without the sources that makefiles have yet to generate. Go before 1.11 cannot tell.
+{{ echo "packages: $(go list -e -deps $(printf './%s ' $1) 2>/dev/null | grep -c '^[^/]*[.]')"; }} &
+"""
+"""Says how many packages the targets are made of, each to be compiled where the build cache has nothing."""
 COMPILE_PROGRAM = """
 cd /program
 go build -trimpath -ldflags '-s -w -buildid=' -o /results/"$1" .
@@ -76,7 +83,9 @@ DEADLINE = 2 * 3600
 SPACE_COLD, SPACE_WARM = 5 * 10**9, 10**9
 """Bytes of free disk wanted for a first compilation, and for one with a filled build cache."""
 
-_PACKAGE = re.compile(r"^[\w.-]+(/[\w.~-]+)*$")
+_PACKAGE = re.compile(r"^[\w-]+\.[\w.-]+(/[\w.~-]+)+$")
+"""Not those of Go's own library, whose paths begin with no host: some of them are there compiled."""
+_PACKAGES = re.compile(r"^packages: (\d+)$")
 
 
 def version_stamp(kubernetes: str, series: str, tree: str) -> str:
@@ -144,6 +153,15 @@ class Reported:
     timestamp: int
 
 
+def version_file(reported: Reported) -> str:
+    """What ``KUBE_GIT_VERSION_FILE`` holds: from it Kubernetes' makefiles know what git would have told them."""
+    major, minor = re.findall(r"\d+", reported.version)[:2]
+    return (
+        f"KUBE_GIT_COMMIT='{reported.commit}'\nKUBE_GIT_TREE_STATE='clean'\nKUBE_GIT_VERSION='{reported.version}'\n"
+        f"KUBE_GIT_MAJOR='{major}'\nKUBE_GIT_MINOR='{minor}'\n"
+    )
+
+
 def compile_key(tree: str, reported: Reported, tools: Toolchain, compiler: Compiler) -> str:
     """sha256 of everything that decides the bytes that :func:`compile_tree` makes.
 
@@ -176,32 +194,30 @@ def compile_tree(
     """
     pause = pause_version(tree)
     arguments = [" ".join(targets(tree)), f"v{pause}", pause_source(tree)]
-    _need_space(cache_dir() / "go-build", anew=anew)
+    cold = anew or not any(go_cache.go_cache().iterdir())
+    _need_space(SPACE_COLD if cold else SPACE_WARM)
     stamp = cache_dir() / "stamps" / series
-    major, minor = re.findall(r"\d+", reported.version)[:2]
-    write_whole(
-        stamp / "stamp",
-        f"KUBE_GIT_COMMIT='{reported.commit}'\nKUBE_GIT_TREE_STATE='clean'\nKUBE_GIT_VERSION='{reported.version}'\n"
-        f"KUBE_GIT_MAJOR='{major}'\nKUBE_GIT_MINOR='{minor}'\n",
-    )
+    write_whole(stamp / "stamp", version_file(reported))
     with step(series, "compile") as shown, ExitStack() as held:
-        packages = 0
+        packages = total = 0
 
         def show(line: str) -> None:
-            nonlocal packages
+            nonlocal packages, total
             log.write(line + "\n")
-            if _PACKAGE.match(line) and "/" in line:
+            if _PACKAGE.match(line):
                 packages += 1
-                shown.progress(f"{packages} packages", packages)
+                total = total and max(total, packages)  # generators are compiled besides
+                shown.progress(f"{packages} of {total} packages" if total else f"{packages} packages", packages, total)
+            elif said := _PACKAGES.match(line):
+                total = int(said[1])
             elif line.startswith("+++"):
                 shown.progress(line.split("] ", 1)[-1])
 
-        kept = {go_cache.go_cache(): CACHE, **compiler.library}
         if anew:
+            kept = {go_cache.go_cache(): CACHE, **compiler.library}
             mounts = {held.enter_context(go_cache.beside(path)): inside for path, inside in kept.items()}
         else:
-            go_cache.drop_damaged(shown)
-            mounts = kept
+            mounts = {held.enter_context(go_cache.filling(shown.progress)): CACHE, **compiler.library}
         for directory in (tree / "_output" / "local" / "go" / "cache", *mounts):
             directory.mkdir(parents=True, exist_ok=True)
         made = held.enter_context(results.unfinished(series))
@@ -211,7 +227,7 @@ def compile_tree(
             try:
                 toolchain.run(
                     compiler.image,
-                    ["bash", "-euc", COMPILE, "compile", *arguments],
+                    ["bash", "-euc", f"{COUNT if cold else ''}{COMPILE}", "compile", *arguments],
                     name="compile",
                     mounts={tree: TREE, made: "/results", **mounts},
                     read_only={stamp: "/version"},
@@ -251,12 +267,12 @@ def compile_program(directory: Path, name: str, tools: Toolchain, *, anew: bool 
         kept = None if anew else results.find(name, key)
         if kept is not None:
             return kept.programs[name]
-        with results.unfinished(name) as made:
+        with go_cache.filling(lambda _: steps.go_on()) as cache, results.unfinished(name) as made:
             toolchain.run(
                 tools.image,
                 ["sh", "-euc", COMPILE_PROGRAM, "compile", name],
                 name=f"compile {name}",
-                mounts={go_cache.go_cache(): "/cache", made: "/results"},
+                mounts={cache: "/cache", made: "/results"},
                 read_only={directory: "/program"},
                 environment={"GOCACHE": "/cache", "CGO_ENABLED": "0", "GOFLAGS": "-mod=mod", "GOPROXY": "off"},
                 as_caller=True,
@@ -273,9 +289,7 @@ def _first(tree: Path, places: Sequence[str]) -> str:
     raise KubeV6Error(f"{tree}: has no {' and no '.join(places)}", todo="this tree's layout is not known here")
 
 
-def _need_space(cache: Path, *, anew: bool) -> None:
-    wanted = SPACE_WARM if not anew and cache.exists() and any(cache.iterdir()) else SPACE_COLD
-    cache_dir().mkdir(parents=True, exist_ok=True)
+def _need_space(wanted: int) -> None:
     free = shutil.disk_usage(cache_dir()).free
     if free < wanted:
         raise KubeV6Error(

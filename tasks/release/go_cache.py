@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tasks.exclusive import exclusive, shared
 from tasks.paths import cache_dir
-from tasks.steps import Step
 from tasks.verified import Verified
 
 DATA = "-d"
@@ -26,24 +26,21 @@ def go_cache() -> Path:
     return cache
 
 
-def drop_damaged(shown: Step) -> int:
-    """Remove what is not as it was compiled, so that it is compiled again. What was not touched is not read again.
+@contextmanager
+def filling(say: Callable[[str], None]) -> Iterator[Path]:
+    """The cache for a compilation, without what is not as it was compiled, which so is compiled again.
+
+    Who compiles alone looks first. Who joins others does not: they have looked, and an entry that one of them is about
+    to write, which Go does under its final name, would be taken for a damaged one.
 
     Args:
-        shown: Step that hears how far it is.
-
-    Returns:
-        How many entries that were.
+        say: Hears what it waits for, and may raise to end it.
     """
-    verified, damaged = Verified(go_cache().resolve().with_name("go-build.json")), 0
-    with verified.looking():
-        for directory in sorted(path for path in go_cache().iterdir() if len(path.name) == 2):
-            shown.progress("looking at what was compiled before")
-            for entry in os.scandir(directory):
-                if entry.name.endswith(DATA) and verified.fault(Path(entry.path), entry.name.removesuffix(DATA)):
-                    Path(entry.path).unlink(missing_ok=True)
-                    damaged += 1
-    return damaged
+    lock = go_cache().resolve().with_name("go-build.lock")
+    with suppress(_OthersCompileError), exclusive(lock, on_wait=_leave_to_others):
+        _drop_damaged(say)
+    with shared(lock, on_wait=lambda: say("another run looks at what was compiled before")):
+        yield go_cache()
 
 
 @contextmanager
@@ -61,3 +58,22 @@ def beside(kept: Path) -> Iterator[Path]:
             path.replace(place)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
+
+
+class _OthersCompileError(Exception):
+    """Others compile with the cache, or look at it."""
+
+
+def _leave_to_others() -> None:
+    raise _OthersCompileError
+
+
+def _drop_damaged(say: Callable[[str], None]) -> None:
+    """Remove what is not as it was compiled. What was not touched since it was looked at is not read again."""
+    verified = Verified(go_cache().resolve().with_name("go-build.json"))
+    with verified.looking():
+        for directory in sorted(path for path in go_cache().iterdir() if len(path.name) == 2):
+            say("looking at what was compiled before")
+            for entry in os.scandir(directory):
+                if entry.name.endswith(DATA) and verified.fault(Path(entry.path), entry.name.removesuffix(DATA)):
+                    Path(entry.path).unlink(missing_ok=True)

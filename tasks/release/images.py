@@ -18,9 +18,10 @@ from configs.manifest import ImageEntry
 from tasks.docker import build as docker_build
 from tasks.docker import container_engine
 from tasks.docker.keep_image import keep_image
-from tasks.docker.pull import pull
 from tasks.docker.toolchain import RECIPE, Toolchain, context_of
 from tasks.exclusive import exclusive
+from tasks.fetch.fetch_image import NotPulledError, fetch_in_step
+from tasks.fetch.mirror import LackingError, Mirror
 from tasks.paths import REPO, cache_dir
 from tasks.release import compile, results
 from tasks.replace import write_whole
@@ -88,24 +89,27 @@ def build(
         return entry
 
 
-def cluster_dns(coredns: str | None, tools: Toolchain, store: Store, *, anew: bool = False) -> ImageEntry:
-    """CoreDNS's own image where a registry gives it out, else our stand-in for it, which says so.
+def cluster_dns(
+    coredns: str | None, tools: Toolchain, store: Store, mirror: Mirror | None, *, anew: bool = False
+) -> ImageEntry:
+    """CoreDNS's own image where it can be had, else our stand-in for it, which says so.
 
     Args:
         coredns: Tag of CoreDNS's image; None to take the stand-in at once.
         tools: What the stand-in is made with.
         store: Where the image is kept.
-        anew: Build the stand-in although it was built before.
+        mirror: Where CoreDNS's image is read from; None for its registry.
+        anew: Fetch CoreDNS's image, or build the stand-in, although it is there.
 
     Raises:
-        KubeV6Error: The stand-in could not be built.
+        KubeV6Error: CoreDNS's image is another one than it was, or the stand-in could not be built.
     """
     if coredns is not None:
         with step("coredns", "image") as shown:
-            refused = pull(f"{COREDNS}:{coredns}", shown)
-            if not refused:
-                return keep_image(f"{COREDNS}:{coredns}", "coredns", coredns, store, shown)
-            shown.ended_as(f"not to be had ({refused}); {STAND_IN} takes its place")
+            try:
+                return fetch_in_step(f"{COREDNS}:{coredns}", store, mirror, shown, anew=anew)
+            except (LackingError, NotPulledError) as error:
+                shown.ended_as(f"{error.message}; {STAND_IN} takes its place")
     version = debian_tag(tools.version_of("dnsmasq-base"))
     return build_program(STAND_IN, tools, store, prefix=f"{version}-", stand_in_for="CoreDNS", anew=anew)
 

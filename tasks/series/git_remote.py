@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
-from configs.errors import KubeV6Error
+from configs.errors import ConfigError, KubeV6Error
+from configs.logins import names_password, without_login
 
+WANTS_NO_PASSWORD = "git asks its credential helper for a password; or name the place by ssh"
 _BUNDLE = re.compile(rb"^# v([23]) git bundle\n$")
 
 
@@ -60,12 +62,13 @@ def locate(remote: str, address: str, *, base: Path, refs: tuple[str, ...] = ())
         refs: Refs in whose history commits are looked for.
 
     Raises:
+        ConfigError: It holds a password.
         KubeV6Error: It is a path where no repository and no bundle is.
     """
-    path = (base / Path(address).expanduser()).resolve()
-    if address.startswith("file://"):
-        path = Path(unquote(urlsplit(address).path))
-    elif not path.exists() and re.match(r"[A-Za-z][A-Za-z0-9+.-]*://|[^/]+:", address):
+    if names_password(address):
+        raise ConfigError(f"remote {remote}: {without_login(address)} is named with a password", todo=WANTS_NO_PASSWORD)
+    path = path_of(address, base=base)
+    if path is None:
         return Place(remote, address, "server", refs=refs)
     if not path.exists():
         raise KubeV6Error(
@@ -81,6 +84,21 @@ def locate(remote: str, address: str, *, base: Path, refs: tuple[str, ...] = ())
             f"remote {remote}: {path} is no git repository", todo="give the directory that holds .git, or a bare one"
         )
     return Place(remote, str(path), "repository", directory / "objects", refs)
+
+
+def path_of(address: str, *, base: Path) -> Path | None:
+    """The whole path that an address stands for; None when it is a server's.
+
+    Args:
+        address: What the series file or the person gave.
+        base: Directory from which a relative path counts.
+    """
+    if address.startswith("file://"):
+        return Path(unquote(urlsplit(address).path))
+    path = (base / Path(address).expanduser()).resolve()
+    if not path.exists() and re.match(r"[A-Za-z][A-Za-z0-9+.-]*://|[^/]+:", address):
+        return None
+    return path
 
 
 def read_bundle(path: Path) -> BundleHead:

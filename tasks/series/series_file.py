@@ -6,16 +6,25 @@ from pathlib import Path
 from typing import Annotated
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from configs.errors import ConfigError
+from configs.logins import names_password, without_login
 from tasks.paths import REPO
 from tasks.series.build_file import describe
+from tasks.series.git_remote import WANTS_NO_PASSWORD
 
 SERIES = REPO / "build" / "series"
 
+
+def _address(value: str) -> str:
+    if names_password(value):
+        raise ValueError(f"holds a password; {WANTS_NO_PASSWORD}")
+    return value
+
+
 RemoteName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
-Address = Annotated[str, Field(pattern=r"^[^-\s]\S*$")]
+Address = Annotated[str, Field(pattern=r"^[^-\s]\S*$"), AfterValidator(_address)]
 CommitId = Annotated[str, Field(pattern=r"^[0-9a-f]{7,40}$")]
 Ref = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][^\s~^:?*\[\\]*$")]
 
@@ -157,7 +166,7 @@ def load(where: str | Path) -> Series:
         known = ", ".join(sorted(found.stem for found in SERIES.glob("*.yaml")))
         raise ConfigError(f"there is no series {path}", todo=f"name a file, or one of: {known}") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}".replace("\n", " ")) from None
+        raise ConfigError(f"{path}: cannot be read: {without_login(str(error))}".replace("\n", " ")) from None
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: holds no mapping", todo="keys wanted: description, base, patches")
     kind = GitSeries if "remotes" in data or isinstance(data.get("base"), dict) else DebianSeries

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+
+from tests.waiting import eventually
 
 ANN, BEN = ("Ann Example", "ann@example.org"), ("Ben Ünal", "ben@example.org")
 QUIET = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"}
@@ -79,13 +82,78 @@ def served(root: Path) -> Iterator[str]:
         [*words, f"--base-path={root}", str(root)], stderr=subprocess.DEVNULL, env={**os.environ, **QUIET}
     )
     try:
-        for _ in range(500):
-            try:
-                socket.create_connection(("127.0.0.1", port)).close()
-                break
-            except ConnectionRefusedError:
-                time.sleep(0.01)
+        eventually(lambda: _listens(port))
         yield f"git://127.0.0.1:{port}"
     finally:
         daemon.terminate()
         daemon.wait()
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
+class GitOverHttp(ThreadingHTTPServer):
+    """A git server for all repositories below a directory that speaks HTTP, and may be busy.
+
+    Attributes:
+        root: The directory.
+        busy: How many of the next requests it answers with 503.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, root: Path, *, busy: int = 0) -> None:
+        super().__init__(("127.0.0.1", 0), _GitRequest)
+        self.root, self.busy = root, busy
+        Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def server_close(self) -> None:
+        """End it."""
+        self.shutdown()
+        super().server_close()
+
+
+class _GitRequest(BaseHTTPRequestHandler):
+    """Carried out by git itself, which is a program of the Common Gateway Interface (RFC 3875)."""
+
+    def do_GET(self) -> None:
+        assert isinstance(self.server, GitOverHttp)
+        if self.server.busy:
+            self.server.busy -= 1
+            self.send_error(503)
+            return
+        path, _, query = self.path.partition("?")
+        request = {
+            "GIT_PROJECT_ROOT": str(self.server.root),
+            "GIT_HTTP_EXPORT_ALL": "1",
+            "REQUEST_METHOD": self.command,
+            "PATH_INFO": path,
+            "QUERY_STRING": query,
+            "CONTENT_TYPE": self.headers.get("Content-Type", ""),
+            "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
+            "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
+        }
+        body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        environment = {**os.environ, **QUIET, **request}
+        done = subprocess.run(["git", "http-backend"], input=body, env=environment, capture_output=True, check=True)
+        head, _, content = done.stdout.partition(b"\r\n\r\n")
+        headers = dict(line.split(": ", 1) for line in head.decode().splitlines())
+        self.send_response(int(headers.pop("Status", "200").split()[0]))
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+
+    do_POST = do_GET  # noqa: N815 - as http.server looks for it
+
+    def log_message(self, *_: object) -> None:
+        pass

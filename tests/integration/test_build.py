@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
+import logging
 import os
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -25,14 +27,14 @@ from tasks.docker import base_image, container_engine, toolchain
 from tasks.docker import build as docker_build
 from tasks.fetch.mirror import Mirror, path_of_file, path_of_image
 from tasks.paths import cache_dir
-from tasks.release import compile, compiler, go_cache
+from tasks.release import compile, compiler
 from tasks.release.build import build_release
 from tasks.release.refresh import Refresh
-from tasks.steps import Step
 from tasks.store import Store
 from tests.integration.git_project import Project
 from tests.integration.test_fetch import archive_of_plugins
 from tests.unit.test_store import layer, saved
+from tests.waiting import eventually
 
 GO = "kubev6-test/golang:without-rsync"
 VERSION = "1.9.0-alpha.0.ipv6.0"
@@ -296,6 +298,15 @@ from tasks.release.build import build_release
 from tasks.fetch.mirror import Mirror
 from tasks.store import Store
 logging.basicConfig(level=logging.INFO)
+
+
+class Hold(logging.Handler):  # whoever compiles waits until it is told to go on
+    def emit(self, record):
+        if record.getMessage() == "small-2017: compile: started":
+            sys.stdin.read()
+
+
+logging.getLogger().addHandler(Hold())
 release, source, mirror = sys.argv[1:]
 manifest = build_release(load_release(release), store=Store(), sources={"upstream": source}, mirror=Mirror(mirror))
 print(manifest.model_dump_json())
@@ -308,35 +319,31 @@ def test_two_builds_of_the_same_at_once_do_the_work_once(built: Built, tmp_path:
     (tmp_path / "cache" / "go-build").symlink_to((cache_dir() / "go-build").resolve())
     shutil.copytree(cache_dir() / "toolchain", tmp_path / "cache" / "toolchain")
     words = [sys.executable, "-c", BUILDING, str(built.file), built.sources["upstream"], built.mirror.root]
-    pipe = subprocess.PIPE
-    both = [subprocess.Popen(words, env=environment, stdout=pipe, stderr=pipe, text=True) for _ in range(2)]
-    said = [process.communicate(timeout=180) for process in both]
+    waits = "series small-2017 is being built"
+    with ExitStack() as held:
+        both, files = [], []
+        for number in range(2):
+            out, err = (held.enter_context((tmp_path / f"{number}.{name}").open("w+")) for name in ("out", "err"))
+            process = subprocess.Popen(words, env=environment, stdin=subprocess.PIPE, stdout=out, stderr=err)
+            held.callback(process.kill)
+            both.append(process)
+            files.append((Path(out.name), Path(err.name)))
+        eventually(lambda: any(waits in err.read_text() for _, err in files), 120)
+        for process in both:
+            assert process.stdin is not None
+            process.stdin.close()
+        for process in both:
+            process.wait(180)
+    said = [(out.read_text(), err.read_text()) for out, err in files]
 
     assert [process.returncode for process in both] == [0, 0], said
-    (first, did), (second, waited) = sorted(said, key=lambda each: "series small-2017 is being built" in each[1])
+    (first, did), (second, waited) = sorted(said, key=lambda each: waits in each[1])
     assert first == second
     assert Manifest.model_validate_json(first).binaries == built.manifest.binaries
     assert re.search(r"is being built: build of small-2017 \(process \d+\) works on it since .*; waiting", waited)
     assert "small-2017: compile: ended" in did
     assert "compile" not in waited
     assert "image" not in waited
-
-
-def test_damage_in_gos_cache_is_compiled_again(built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
-    monkeypatch.setenv("KUBEV6_CACHE", str(tmp_path))
-    content = b"an object"
-    whole = go_cache.go_cache() / "00" / f"{hashlib.sha256(content).hexdigest()}-d"
-    damaged = go_cache.go_cache() / "00" / f"{hashlib.sha256(b'another').hexdigest()}-d"
-    for path in (whole, damaged):
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(content)
-    action = go_cache.go_cache() / "00" / f"{'0' * 64}-a"
-    action.write_text("v1")
-
-    assert go_cache.drop_damaged(Step("test", "compile")) == 1
-    assert whole.exists()
-    assert action.exists()
-    assert not damaged.exists()
 
 
 def test_a_full_disk_is_one_line(built: Built, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -381,6 +388,27 @@ def test_one_change_compiles_what_depends_on_it_and_nothing_else(built: Built) -
     only.write_text(words.replace("kubectl ", f"kubectl {uuid4().hex} "))
     assert packages() == ["k8s.io/kubernetes/cmd/kubectl"]
     only.write_text(words)
+
+
+def test_where_everything_is_compiled_the_progress_says_out_of_how_much(
+    built: Built, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = cache_dir() / "worktree" / "small-2017"
+    shutil.rmtree(place / "_output" / "local" / "go" / "bin")  # the linker leaves as it is what would come out the same
+    reported = compile.Reported(built.manifest.version, "0" * 40, 0)
+    with caplog.at_level(logging.DEBUG, "kubev6.steps"):
+        compile.compile_tree(
+            place,
+            series="small-2017",
+            key="0",
+            reported=reported,
+            compiler=compiler.named(GO),
+            anew=True,
+        )
+    counted = [vars(each) for each in caplog.records if vars(each)["event"] == "progress" and vars(each)["done"]]
+    packages, total = counted[-1]["done"], counted[-1]["total"]
+    assert counted[-1]["text"] == f"{packages} of {total} packages"
+    assert packages == total == len(compile.TARGETS) + 1
 
 
 def test_what_an_old_compiler_installs_of_its_library_is_kept(built: Built) -> None:  # noqa: ARG001

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 
+import flows.fetch
 from configs.errors import KubeV6Error
 from configs.manifest import Manifest
 from flows.cli import main
@@ -25,6 +26,7 @@ from tasks.in_use import in_use, unused, users
 from tasks.paths import cache_dir, data_dir
 from tasks.replace import remove
 from tasks.store import Store
+from tests.integration.git_project import Project
 from tests.unit.test_store import layer, release, saved
 from tests.waiting import eventually
 
@@ -292,6 +294,29 @@ def test_who_comes_while_a_prune_is_at_work_waits_for_it() -> None:
             assert users() == ""
         finally:
             build.kill()
+
+
+def test_a_series_is_not_picked_while_a_prune_is_at_work(tmp_path: Path) -> None:
+    project = Project(tmp_path / "project")
+    base = project.commit("base", {"a": "1\n"})
+    file = tmp_path / "demo.yaml"
+    file.write_text(f"remotes: {{up: {project.path}}}\nbase: {{remote: up, commit: '{base}'}}\npatches: []\n")
+    words = [sys.executable, "-m", "flows.cli", "series", "apply", str(file)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as applying:
+        assert applying.stdout is not None
+        with unused("kubev6 cache prune", on_wait=lambda who: pytest.fail(f"it waits for {who}")):
+            said = applying.stdout.readline()
+            assert f"kubev6 cache prune (process {os.getpid()}) works on it since 20" in said
+        rest = applying.stdout.read()
+    assert applying.returncode == 0, rest
+
+
+def test_a_mirror_is_written_while_nothing_may_be_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = []
+    monkeypatch.setattr(flows.fetch, "fetched", lambda *_: said.append(users()))
+    monkeypatch.setattr(flows.fetch, "mirrored", lambda *_: said.append(users()))
+    flows.fetch.fetch.fn("v1.34.2", to="/nowhere")
+    assert said == [f"fetch of v1.34.2 (process {os.getpid()})"] * 2
 
 
 def test_a_lock_that_was_removed_while_somebody_waited_for_it_is_taken_anew(own_data: Path) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import logging
+import os
 import socket
 import ssl
 import struct
 import tarfile
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -28,13 +29,18 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from docker.models.containers import Container
 
+from configs.errors import KubeV6Error
 from configs.manifest import ImageEntry
 from tasks.docker import build as docker_build
 from tasks.docker import container_engine, toolchain
 from tasks.docker.toolchain import Toolchain, context_of
+from tasks.fetch import checksums
+from tasks.fetch.mirror import Mirror
 from tasks.release import compile, images
 from tasks.steps import Step
 from tasks.store import Store
+from tests.unit.test_store import layer, saved
+from tests.waiting import eventually
 
 LABELS = {"kubev6.test": "images"}
 STUB = 'package main\n\nimport "os"\n\nfunc main() { println(os.Args[0]) }\n'
@@ -178,14 +184,15 @@ def test_an_image_ends_in_the_store_and_not_in_the_engine(
     tools: Toolchain, client: docker.DockerClient, tmp_path: Path
 ) -> None:
     store = Store(tmp_path / "store")
-    before = {found.id for found in client.images.list()}
+    reference = f"kubev6/etcd:3.4.{os.getpid()}"
 
     entry = images.build("etcd", "3.4", tools, store)
 
     config, *layers = store.image_blobs(entry.digest)
     assert layers
     assert "etcd" in json.loads(store.blob(config[0]).read_bytes())["config"]["Entrypoint"]
-    assert {found.id for found in client.images.list()} <= before
+    for of_this_build in ({"reference": reference}, {"label": f"{docker_build.STAGE_LABEL}={reference}"}):
+        assert client.images.list(all=True, filters=of_this_build) == []
 
 
 def test_images_that_are_made_side_by_side_do_not_lose_each_others_layers(tools: Toolchain, tmp_path: Path) -> None:
@@ -209,9 +216,37 @@ def test_the_stand_in_is_taken_where_coredns_cannot_be_had_and_says_so(
 ) -> None:
     monkeypatch.setattr(images, "COREDNS", "127.0.0.1:9/coredns")
 
-    entry = images.cluster_dns("1.7.0", tools, Store(tmp_path / "store"))
+    entry = images.cluster_dns("1.7.0", tools, Store(tmp_path / "store"), None)
 
     assert (entry.name, entry.stand_in_for) == ("cluster-dns-stand-in", "CoreDNS")
+
+
+def test_a_mirror_without_coredns_is_not_passed_over(
+    tools: Toolchain, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+
+    entry = images.cluster_dns("1.7.0", tools, Store(tmp_path / "store"), Mirror(str(tmp_path)))
+
+    assert entry.stand_in_for == "CoreDNS"
+    assert f"the mirror {tmp_path} has no docker.io/coredns/coredns/1.7.0.tar; " in caplog.text
+    assert "coredns: image: failed" not in caplog.text
+
+
+@pytest.mark.usefixtures("own_data")
+def test_coredns_comes_out_of_the_mirror_and_has_to_stay_the_same(tools: Toolchain, tmp_path: Path) -> None:
+    store, archive = Store(), tmp_path / "docker.io" / "coredns" / "coredns" / "1.7.0.tar"
+    archive.parent.mkdir(parents=True)
+    archive.write_bytes(b"".join(saved([layer(b"coredns")])))
+
+    first = images.cluster_dns("1.7.0", tools, store, Mirror(str(tmp_path)))
+    assert (first.name, first.tag, first.stand_in_for, first.checked) == ("coredns", "1.7.0", "", checksums.FIRST)
+    again = images.cluster_dns("1.7.0", tools, store, None)
+    assert (again.digest, again.checked) == (first.digest, checksums.SAME)
+
+    archive.write_bytes(b"".join(saved([layer(b"something else")])))
+    with pytest.raises(KubeV6Error, match=r"the image coredns/coredns:1\.7\.0: wrong checksum"):
+        images.cluster_dns("1.7.0", tools, store, Mirror(str(tmp_path)), anew=True)
 
 
 @pytest.mark.parametrize(
@@ -430,14 +465,6 @@ def wait_for_line(container: Container, *wanted: bytes) -> None:
     pytest.fail("".join(seen))
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    """Wait until something is so; fails the test when it is not within ten seconds."""
-    until = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < until, "it did not come about"
-        time.sleep(0.05)
-
-
 def tar_of(name: str, content: bytes) -> bytes:
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w") as tar:
@@ -483,11 +510,17 @@ def test_the_stand_in_follows_the_cluster(cluster_dns: tuple[str, FakeAPI, Conta
     name = "web.default.svc.cluster.local"
     assert ask(address, name, AAAA) == (NXDOMAIN, [])
 
+    def answered(wanted: tuple[int, list[str]]) -> bool:
+        try:
+            return ask(address, name, AAAA) == wanted
+        except TimeoutError:  # it is just reading its records anew
+            return False
+
     api.send("ADDED", service("web", "fd00:1234::77"))
-    wait_for(lambda: ask(address, name, AAAA) == (NOERROR, ["fd00:1234::77"]))
+    eventually(lambda: answered((NOERROR, ["fd00:1234::77"])), 60)
 
     api.send("DELETED", service("web", "fd00:1234::77"))
-    wait_for(lambda: ask(address, name, AAAA) == (NXDOMAIN, []))
+    eventually(lambda: answered((NXDOMAIN, [])), 60)
 
 
 def test_the_stand_in_says_how_it_is_and_ends_with_dnsmasq(

@@ -8,6 +8,7 @@ import json
 import os
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -152,6 +153,8 @@ class TokenRegistry(ThreadingHTTPServer):
     Attributes:
         realm: Where it sends us for a token.
         elsewhere: Where it redirects to.
+        slow: Seconds that a token for pulling alone takes, unless one for pushing is given meanwhile.
+        pushing: Set when one for pushing was given.
     """
 
     def __init__(self) -> None:
@@ -159,6 +162,8 @@ class TokenRegistry(ThreadingHTTPServer):
         self.address = f"http://127.0.0.1:{self.server_address[1]}"
         self.realm = f"{self.address}/token"
         self.elsewhere = ""
+        self.slow = 0.0
+        self.pushing = threading.Event()
         self.asked = Asked()
         self.received: dict[str, bytes] = {}
 
@@ -197,8 +202,12 @@ class _Answering(BaseHTTPRequestHandler):
             self._answer(401)
             return
         scopes = sorted({word for each in asked["scope"] for word in each.split()})
+        if all(each.endswith(":pull") for each in scopes):
+            self.server.pushing.wait(self.server.slow)
         self.server.asked.tokens.append(scopes)
         self._answer(200, json.dumps({"token": "+".join(scopes)}).encode())
+        if any(each.endswith(",push") for each in scopes):
+            self.server.pushing.set()
 
     def _registry(self, path: str, body: bytes, may: list[str]) -> None:
         repository, action = path.split("/")[2], "pull" if self.command in ("HEAD", "GET") else "pull,push"
@@ -262,6 +271,20 @@ def test_a_token_is_asked_for_once_for_each_thing_that_is_done_in_a_repository(
     assert with_tokens.received == {f"sha256:{hashlib.sha256(b'345').hexdigest()}": b"345"}, (
         "a file is sent again from where it stood"
     )
+
+
+def test_a_slow_token_for_less_does_not_take_the_place_of_one_for_more(
+    with_tokens: TokenRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_ops(monkeypatch)
+    with_tokens.slow = 0.5
+    where = f"{with_tokens.address}/v2/a/blobs/x"
+    with session_with(where, RegistryLogin(with_tokens.address), 2) as session, ThreadPoolExecutor(2) as both:
+        answers = [both.submit(session.request, method, where, timeout=10) for method in ("HEAD", "PUT")]
+        assert [each.result().status_code for each in answers] == [404, 201]
+        given = len(with_tokens.asked.tokens)
+        assert session.put(where, timeout=10).status_code == 201
+    assert len(with_tokens.asked.tokens) == given, "the one that is kept is good for it"
 
 
 def test_a_whole_release_goes_into_a_registry_that_wants_tokens(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +11,7 @@ import pytest
 from flows.cli import main
 from tasks.series import series, series_file, series_source
 from tests.integration.git_project import BEN, Project
+from tests.integration.large_project import large_project
 
 LINES = [f"line {number}\n" for number in range(40)]
 pytestmark = pytest.mark.usefixtures("own_data")
@@ -140,31 +139,21 @@ def test_a_wrong_command_line_is_status_2(words: list[str]) -> None:
     assert ended.value.code == 2
 
 
-def test_seven_patches_on_a_large_tree_take_no_longer_than_by_hand(tmp_path: Path) -> None:
-    made = Project(tmp_path / "large")
-    stream = ["commit refs/heads/master\ncommitter A <a@example.org> 1500000000 +0000\ndata 4\nbase\n"]
-    stream += [f"M 644 inline d{number % 60}/f{number}.txt\ndata 2\n0\n" for number in range(3000)]
-    stream += [
-        f"commit refs/heads/master\ncommitter A <a@example.org> 1500000000 +0000\ndata 2\n{number}\n"
-        f"M 644 inline d{number}/f{number}.txt\ndata 2\n{number + 1}\n"
-        for number in range(7)
-    ]
-    subprocess.run(["git", "fast-import", "--quiet"], cwd=made.path, input="".join(stream), text=True, check=True)
-    base = made.git("rev-parse", "master~7")
-    ids = made.git("rev-list", "--reverse", f"{base}..master").split()
-    path = tmp_path / "large.yaml"
-    patches = "".join(f"  - {{remote: up, commit: '{each}'}}\n" for each in ids)
-    path.write_text(f"remotes: {{up: {made.path}}}\nbase: {{remote: up, commit: '{base}'}}\npatches:\n{patches}")
-    made.git("checkout", "--quiet", "--detach", base)
+@pytest.mark.parametrize("files", [30, 3000])
+def test_seven_patches_take_few_git_commands_however_large_the_tree(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: int
+) -> None:
+    """How long that takes beside `git cherry-pick` is measured by ``tests.bench.series``."""
+    made = large_project(tmp_path / "large", files, 7)
+    wanted, trace = series_file.load(made.series), tmp_path / "trace"
+    trace.mkdir()
+    monkeypatch.setenv("GIT_TRACE2_EVENT", str(trace))  # in which every process of git's writes a file
 
-    began = time.monotonic()
-    subprocess.run(["git", "-c", "user.name=x", "-c", "user.email=x@x", "cherry-pick", *ids], cwd=made.path, check=True)
-    by_hand = time.monotonic() - began
-    began = time.monotonic()
-    wanted = series_file.load(path)
     picked = series.pick(wanted, series_source.obtain(wanted))
-    ours = time.monotonic() - began
 
-    assert picked.tree == made.git("rev-parse", "HEAD^{tree}")
-    # A second is for making our repository, and for a machine that does something else meanwhile.
-    assert ours < 1.5 * by_hand + 1
+    assert picked.tree == made.tree
+    events = [json.loads(line) for path in trace.iterdir() for line in path.read_text().splitlines()]
+    commands = [event["name"] for event in events if event["event"] == "cmd_name"]
+    assert commands.count("merge-tree") == 7
+    assert len(commands) <= 6 * 7 + 10
+    assert not {"add", "checkout", "diff", "read-tree", "status", "update-index"}.intersection(commands)

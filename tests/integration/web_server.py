@@ -30,6 +30,7 @@ class Served:
         length: What Content-Length says, when that is not the truth.
         framing: ``length`` (Content-Length), ``chunked``, or ``close``: the end of the connection is that of the file.
         seconds: How long a whole transfer takes.
+        meeting: Where a request waits for others that have to be under way at the same time.
         moved_to: Where it is now.
         asked: The Range header of every request, in order; empty where there was none.
         sent: The bytes of the file that were sent, as (first, past the last) for each answer.
@@ -45,6 +46,7 @@ class Served:
     length: int | None = None
     framing: str = "length"
     seconds: float = 0.0
+    meeting: threading.Barrier | None = None
     moved_to: str = ""
     asked: list[str] = field(default_factory=list)
     sent: list[tuple[int, int]] = field(default_factory=list)
@@ -102,6 +104,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif file.moved_to:
             self._head(302, {"Content-Length": "0", "Location": file.moved_to})
         else:
+            if file.meeting:
+                file.meeting.wait()
             self._give(file)
 
     def _head(self, status: int, headers: dict[str, str]) -> None:

@@ -10,7 +10,16 @@ import pytest
 
 from configs.errors import KubeV6Error
 from configs.versions import cluster_dns_address, image_tag, parse_version
-from tasks.release.compile import TARGETS, _cause, pause_source, pause_version, targets, version_stamp
+from tasks.release.compile import (
+    TARGETS,
+    Reported,
+    _cause,
+    pause_source,
+    pause_version,
+    targets,
+    version_file,
+    version_stamp,
+)
 
 TREE = "0123456" + "f" * 33
 
@@ -38,6 +47,18 @@ def test_the_stamp_of_the_how_tos_release_keeps_the_rules_of_its_version() -> No
     assert image_tag(stamp) == "v1.9.0-alpha.0.ipv6.0_kubev6.v1.9.0-alpha.0.ipv6.0.0123456"
     services = IPv6Network("fd00:1234::/110")
     assert cluster_dns_address(services, stamp) == cluster_dns_address(services, kubernetes)
+
+
+@pytest.mark.parametrize(("kubernetes", "major", "minor"), [("1.20.2", "1", "20"), ("1.9.0-alpha.0.ipv6.0", "1", "9")])
+def test_the_version_file_says_all_that_kubernetes_would_ask_git(kubernetes: str, major: str, minor: str) -> None:
+    stamp = version_stamp(kubernetes, "demo", TREE)
+    assert version_file(Reported(stamp, "c0ffee" + "0" * 34, 1505433600)) == (
+        f"KUBE_GIT_COMMIT='c0ffee{'0' * 34}'\n"
+        "KUBE_GIT_TREE_STATE='clean'\n"
+        f"KUBE_GIT_VERSION='v{kubernetes}+kubev6.demo.0123456'\n"
+        f"KUBE_GIT_MAJOR='{major}'\n"
+        f"KUBE_GIT_MINOR='{minor}'\n"
+    )
 
 
 def tree_of(root: Path, files: dict[str, str]) -> Path:

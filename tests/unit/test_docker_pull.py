@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
-from tasks.docker.pull import _Layers
+import pytest
+import urllib3.exceptions
+
+from tasks.docker import container_engine
+from tasks.docker.pull import _Layers, pull
+from tasks.steps import Step
 
 
 def event(status: str, layer: str = "", current: int = 0, total: int = 0) -> dict[str, Any]:
@@ -40,3 +47,22 @@ def test_layers_that_are_there_already_are_not_waited_for() -> None:
     layers = _Layers()
     layers.hear(event("Already exists", "a"))
     assert (layers.done, layers.total) == (0, 0)
+
+
+def pulled(monkeypatch: pytest.MonkeyPatch, error: Exception) -> str:
+    def answers(*_: object, **__: object) -> Iterator[dict[str, Any]]:
+        yield event("Pulling fs layer", "a")
+        raise error
+
+    engine = SimpleNamespace(api=SimpleNamespace(pull=answers))
+    monkeypatch.setattr(container_engine, "client", lambda: engine)
+    return pull("registry.example/pause:3.2", Step("test", "pull"))
+
+
+def test_an_answer_of_the_engine_that_breaks_off_is_told_as_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert pulled(monkeypatch, urllib3.exceptions.ProtocolError("Connection broken")) == "Connection broken"
+
+
+def test_a_defect_is_not_taken_for_a_registry_that_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="no number"):
+        pulled(monkeypatch, ValueError("no number"))

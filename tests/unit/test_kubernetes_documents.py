@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
-from configs.derived import for_registry, image_references
+from configs.derived import for_registry, image_references, refuse_misfit
 from configs.errors import ConfigError
 from configs.manifest import BinaryEntry, ImageEntry, Manifest, SourceEntry
 from configs.plan import join_config, plan
-from configs.schema.cluster import Cluster
+from configs.schema.cluster import Cluster, Services
 from configs.schema.loading import load_cluster, load_release
 from configs.schema.release import Release
 from configs.state import NodeState, StageState
@@ -245,6 +245,24 @@ def test_a_runtime_that_a_version_does_not_work_with_is_refused(runtime: str, re
         plan(changed(LAB, runtime=runtime), release)
     assert f"Kubernetes v{release.kubernetes} does not work with {runtime}" in str(caught.value)
     assert f"`runtime: {possible}`" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("subnet", "right"),
+    [
+        ("fd00:1:2:3:4:5:6:1100/120", "fd00:1:2:3:4:5:6:0/120"),
+        ("fd00:1234::100/120", "fd00:1234::/120"),
+    ],
+)
+def test_a_service_subnet_in_which_a_kubeadm_finds_no_cluster_dns_is_refused(subnet: str, right: str) -> None:
+    cluster = changed(HOW_TO, services=Services.model_validate({"subnet": subnet}))
+    for refused in (lambda: plan(cluster, HOW_TO_RELEASE), lambda: refuse_misfit(cluster, HOW_TO_RELEASE)):
+        with pytest.raises(ConfigError, match=r"services.subnet: kubeadm v1.9.0-alpha.0.ipv6.0 gives") as caught:
+            refused()
+        assert f"0 is no address of {subnet}; take" in str(caught.value)
+        assert str(caught.value).endswith(f"such as {right}")
+    refuse_misfit(cluster, CURRENT)
+    refuse_misfit(changed(HOW_TO, services=Services.model_validate({"subnet": right})), HOW_TO_RELEASE)
 
 
 def test_docker_leaves_the_network_to_the_pods_bridge_and_takes_images_from_the_registry() -> None:

@@ -92,6 +92,7 @@ def test_a_download_that_cannot_be_right_is_told(tmp_path: Path, where: str, val
     error = refused(tmp_path, {**GOOD, "fetch": {"binaries": {"kubeadm": file}}})
     for words in told:
         assert words in error
+    assert "secret" not in error
 
 
 def test_two_checksums_of_one_file_are_refused(tmp_path: Path) -> None:

@@ -225,6 +225,34 @@ def test_a_build_whose_manifest_is_damaged_is_none(store: Store) -> None:
     assert store.find("test", manifest.key) == manifest
 
 
+def test_a_damaged_manifest_hides_no_other_release(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    kept = release(store)
+    store.write(kept)
+    path = store.root / "releases" / "damaged" / "current" / "manifest.json"
+    path.parent.mkdir(parents=True)
+    path.write_text("{")
+
+    assert store.list() == (kept,)
+    assert f"{path}: is no release manifest" in caplog.text
+    with pytest.raises(KubeV6Error, match=r"damaged/current/manifest.json: is no release manifest"):
+        store.read("damaged")
+    with pytest.raises(KubeV6Error, match=rf"no release other; it has: {kept.name}; "):
+        store.read("other")
+
+
+def test_what_another_run_finishes_meanwhile_is_no_error(store: Store) -> None:
+    kept = release(store)
+    store.write(kept)
+    waiting = store.root / "blobs" / "unfinished"
+    (waiting / "gone").symlink_to(waiting / "renamed")
+    (waiting / "left").touch()
+    os.utime(waiting / "left", (0, 0))
+
+    store.write(kept)
+
+    assert not (waiting / "left").exists()
+
+
 def test_a_missing_release_says_what_there_is(store: Store) -> None:
     with pytest.raises(KubeV6Error, match="has no release nope; it has: none"):
         store.read("nope")
