@@ -7,13 +7,13 @@ others that the machine knows do not get into images.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from configs.errors import KubeV6Error
+from tasks.docker.root import by_root
 
 CODENAME = "bookworm"
 """The Debian release that all images are made of."""
@@ -112,7 +112,7 @@ def read() -> AptSources:
     suites = parse_targets(_targets())
     if not suites:
         # Without its indices apt does not know whose archive is whose.
-        _apt([*_sudo(), "apt-get", "update", "-q"], deadline=300)
+        _apt(by_root(["apt-get", "update", "-q"]), deadline=300)
         suites = parse_targets(_targets())
     return AptSources(suites, settings)
 
@@ -149,10 +149,6 @@ def _is_debian(os_release: str) -> bool:
 
 def _targets() -> str:
     return _apt(["apt-get", "indextargets", "--format", _FORMAT, "Created-By: Packages"])
-
-
-def _sudo() -> list[str]:
-    return [] if os.geteuid() == 0 else ["sudo"]
 
 
 def _apt(command: list[str], deadline: float = 30) -> str:

@@ -10,14 +10,15 @@ import hashlib
 import io
 import json
 import os
+import selectors
 import shutil
 import subprocess
 import tarfile
 import tempfile
-import threading
 from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import docker
 import docker.errors
@@ -27,15 +28,20 @@ from tasks.docker import apt_sources, container_engine
 from tasks.docker import build as docker_build
 from tasks.docker.apt_sources import CODENAME, AptSources
 from tasks.docker.pull import pull
+from tasks.docker.root import by_root, search_path
 from tasks.exclusive import exclusive
 from tasks.paths import cache_dir
-from tasks.steps import Step, step
+from tasks.steps import Step, go_on, step
 
 IMAGE = f"kubev6/base:{CODENAME}"
 PUBLISHED = f"debian:{CODENAME}-slim"
 """Repository and tag of the same thing in a registry."""
 BOOTSTRAP_DEADLINE = 900
 """Seconds that debootstrap may take."""
+KILL_AFTER = 5
+"""Seconds that it has to end when it is asked to."""
+TIMED_OUT = 124
+"""Exit status of timeout(1)."""
 
 _ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "LANG": "C.UTF-8"}
 _DPKG_SMALL = """\
@@ -123,7 +129,7 @@ def _derive(client: docker.DockerClient, sources: AptSources, inputs: str, shown
 def _bootstrap(client: docker.DockerClient, sources: AptSources, inputs: str, shown: Step) -> None:
     """Make the base image from the archive's packages."""
     origin = sources.main
-    if shutil.which("debootstrap", path=_search_path()) is None:
+    if shutil.which("debootstrap", path=search_path()) is None:
         raise KubeV6Error(
             "no registry answers, and debootstrap, which would make the base image, is not on this machine",
             todo="apt-get install debootstrap",
@@ -146,8 +152,8 @@ def _bootstrap(client: docker.DockerClient, sources: AptSources, inputs: str, sh
         _run_root(["find", documents, "!", "-type", "d", "!", "-name", "copyright", "-delete"], shown)
         shown.progress("importing")
         _import(client, root, scratch / "root.tar", inputs, shown)
-    finally:
-        _run_root(["rm", "-rf", str(scratch)], shown)
+    finally:  # also when everything is to stop
+        subprocess.run(by_root(["rm", "-rf", str(scratch)]), stderr=subprocess.DEVNULL, check=False)
 
 
 def _import(client: docker.DockerClient, root: Path, archive: Path, inputs: str, shown: Step) -> None:
@@ -166,29 +172,36 @@ def _import(client: docker.DockerClient, root: Path, archive: Path, inputs: str,
 
 
 def _run_root(command: list[str], shown: Step) -> None:
-    """Run a command as root, its lines as progress."""
+    """Run a command as root, its lines as progress; however that ends, it and its children have ended too."""
     tail: deque[str] = deque(maxlen=40)
+    # timeout(1) runs as root too, so it can end what this user may not, and its children with it.
+    limits = ["timeout", f"--kill-after={KILL_AFTER}", str(BOOTSTRAP_DEADLINE)]
     process = subprocess.Popen(
-        command if os.geteuid() == 0 else ["sudo", *command],
+        by_root([*limits, *command]),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        env={**os.environ, "PATH": _search_path()},
+        env={**os.environ, "PATH": search_path()},
     )
     assert process.stdout is not None
-    watchdog = threading.Timer(BOOTSTRAP_DEADLINE, process.kill)
-    watchdog.start()
     try:
-        for line in process.stdout:
-            tail.append(line.rstrip())
-            shown.progress(line.strip().removeprefix("I: "))
+        for line in _lines(process.stdout):
+            go_on()
+            if line:
+                tail.append(line)
+                shown.progress(line.removeprefix("I: "))
         status = process.wait()
     finally:
-        watchdog.cancel()
+        _end(process)
+    program = next(word for word in command if word != "env" and "=" not in word)
+    if status == TIMED_OUT:
+        raise KubeV6Error(
+            f"making the base image: {program} did not end in {BOOTSTRAP_DEADLINE} s",
+            todo="see whether the package mirror is slow, and run it again",
+            transient=True,
+            detail="\n".join(tail),
+        )
     if status != 0:
-        program = next(word for word in command if word != "env" and "=" not in word)
-        last = next((line for line in reversed(tail) if line), "no output")
+        last = tail[-1] if tail else "no output"
         raise KubeV6Error(
             f"making the base image: {program} ended with status {status}: {last}",
             todo="see whether `apt-get update` works on this machine",
@@ -196,5 +209,29 @@ def _run_root(command: list[str], shown: Step) -> None:
         )
 
 
-def _search_path() -> str:
-    return os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"])
+def _lines(output: IO[bytes]) -> Iterator[str]:
+    """The lines of a command, and an empty one at least every second, so that a silent one can be stopped too."""
+    rest = b""
+    with selectors.DefaultSelector() as ready:
+        ready.register(output, selectors.EVENT_READ)
+        while True:
+            if not ready.select(timeout=1.0):
+                yield ""
+                continue
+            chunk = os.read(output.fileno(), 1 << 16)
+            *whole, rest = (rest + chunk).split(b"\n")
+            yield from (line.decode(errors="replace").strip() for line in whole)
+            if not chunk:
+                yield rest.decode(errors="replace").strip()
+                return
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a command of root's that is still under way."""
+    assert process.stdout is not None
+    if process.poll() is None:
+        # sudo passes a signal on, but not one that comes from its own process group.
+        kill = by_root(["kill", str(process.pid)])
+        subprocess.run(kill, process_group=0, stderr=subprocess.DEVNULL, check=False)
+        process.wait()
+    process.stdout.close()

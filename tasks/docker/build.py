@@ -24,9 +24,8 @@ from configs.errors import KubeV6Error
 from tasks.steps import Step
 
 INPUTS_LABEL = "kubev6.inputs"
-"""Label of an image: sha256 of everything that decides what is in it."""
-IMAGE_LABEL = "kubev6.image"
-"""Label of the images that belong to labs, by which they are found again to be removed."""
+"""Label of every image that is built here, by which it is found again: sha256 of everything that decides what is in it.
+"""
 STAGE_LABEL = "kubev6.stage"
 """Label that a Dockerfile gives to a stage which is of no use after the build: its argument ``STAGE``."""
 BUILD_DEADLINE = 1800
@@ -35,7 +34,7 @@ BUILD_DEADLINE = 1800
 
 def labels(inputs: str) -> dict[str, str]:
     """The labels of an image made from ``inputs`` (a sha256)."""
-    return {INPUTS_LABEL: inputs, IMAGE_LABEL: "lab"}
+    return {INPUTS_LABEL: inputs}
 
 
 def is_current(client: docker.DockerClient, reference: str, inputs: str) -> bool:

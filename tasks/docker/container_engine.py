@@ -21,6 +21,7 @@ import docker.errors
 import requests
 
 from configs.errors import KubeV6Error
+from tasks.docker.root import by_root, search_path
 from tasks.exclusive import exclusive
 from tasks.paths import cache_dir, data_dir
 from tasks.steps import step
@@ -99,12 +100,13 @@ def running() -> docker.DockerClient | None:
     return connected
 
 
-def ask(what: str, action: Callable[[], R]) -> R:
+def ask(what: str, action: Callable[[], R], todo: str = "") -> R:
     """Do something with the engine; what it refuses becomes an error that a person can read.
 
     Args:
         what: What is done, as it follows "Docker could not".
         action: Does it.
+        todo: What a person can do when it is refused.
 
     Returns:
         What the action returned.
@@ -116,7 +118,7 @@ def ask(what: str, action: Callable[[], R]) -> R:
         return action()
     except docker.errors.APIError as error:
         raise KubeV6Error(
-            f"Docker could not {what}: {error.explanation or error}", transient=error.is_server_error()
+            f"Docker could not {what}: {error.explanation or error}", todo=todo, transient=error.is_server_error()
         ) from error
     except requests.RequestException as error:
         raise KubeV6Error(f"Docker did not answer while asked to {what}", transient=True, detail=str(error)) from error
@@ -128,7 +130,7 @@ def start() -> None:
     Raises:
         KubeV6Error: It is not installed or cannot be started; the end of its log is the detail.
     """
-    if shutil.which("dockerd", path=_search_path()) is None:
+    if shutil.which("dockerd", path=search_path()) is None:
         raise KubeV6Error("Docker is not installed on this machine", todo="apt-get install docker.io")
     with step("docker", "start the engine") as shown:
         if Path("/run/systemd/system").is_dir():
@@ -151,7 +153,7 @@ def start() -> None:
                     todo=f"end it and run this again; its process id is in {EnginePaths().pid_files[0][0]}",
                 )
             return
-        if Path("/etc/init.d/docker").exists() and shutil.which("service", path=_search_path()):
+        if Path("/etc/init.d/docker").exists() and shutil.which("service", path=search_path()):
             shown.progress("by its service script")
             # In a container or a minimal virtual machine the script may fail at its own ulimit lines.
             if _as_root(["service", "docker", "start"]).returncode == 0 and _wait_for(EnginePaths().socket, 15):
@@ -177,12 +179,12 @@ def start_process(paths: EnginePaths, command: Sequence[str] = ("dockerd",)) -> 
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [*_sudo(), *command],
+            by_root(command),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            env={**os.environ, "PATH": _search_path()},
+            env={**os.environ, "PATH": search_path()},
         )
     if _wait_for(paths.socket, process=process):
         return
@@ -264,34 +266,18 @@ def _wait_for(where: Path, deadline: float = START_DEADLINE, process: subprocess
 def _as_root(command: list[str]) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(
-            [*_sudo(), *command],
+            by_root(command),
             check=False,
             text=True,
-            stdin=None if _sudo() else subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL if os.geteuid() == 0 else None,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             timeout=START_DEADLINE,
-            env={**os.environ, "PATH": _search_path()},
+            env={**os.environ, "PATH": search_path()},
         )
     except subprocess.TimeoutExpired as error:
         seen = error.stdout.decode(errors="replace") if isinstance(error.stdout, bytes) else str(error.stdout or "")
         return subprocess.CompletedProcess(command, 124, seen, "")
-
-
-def _sudo() -> list[str]:
-    if os.geteuid() == 0:
-        return []
-    if shutil.which("sudo") is None:
-        raise KubeV6Error(
-            "starting the Docker engine needs root, and there is no sudo",
-            todo="run this as root, or start Docker",
-        )
-    return ["sudo"]
-
-
-def _search_path() -> str:
-    """PATH with the directories of system programs, which an ordinary user's may lack."""
-    return os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"])
 
 
 def _journal() -> str:

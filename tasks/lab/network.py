@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ FIRST_HOST = 10
 """Nodes get management addresses from this host number on; lower ones are Docker's gateway and the web server."""
 OUTSIDE_HOST = 2
 """Host number of the web server's management address."""
+NO_SUBNET = "see `docker network ls`: perhaps all its subnets are in use"
 
 
 def management_name(lab: str) -> str:
@@ -53,15 +55,9 @@ def ensure_management(client: docker.DockerClient, name: str) -> Network:
     if existing:
         return existing[0]
     options = {"com.docker.network.driver.mtu": str(_default_mtu())}
+    find_free = partial(_free_subnet, client, name)
     for _attempt in range(5):
-        # Docker knows which subnets are free, but lets containers have addresses of their own choice only where
-        # the subnet was chosen too: so ask it for one, and choose that.
-        proposal = client.networks.create(f"{full_name}-proposal", labels={LAB_LABEL: name}, check_duplicate=True)
-        try:
-            proposal.reload()
-            free = subnet(proposal)
-        finally:
-            proposal.remove()
+        free = container_engine.ask(f"find a subnet for the network {full_name}", find_free, NO_SUBNET)
         pool = docker.types.IPAMPool(subnet=str(free), gateway=str(free[1]))
         with suppress(docker.errors.APIError):
             made = client.networks.create(
@@ -74,10 +70,24 @@ def ensure_management(client: docker.DockerClient, name: str) -> Network:
             )
             made.reload()
             return made
-    raise KubeV6Error(
-        f"Docker could not make the network {full_name}",
-        todo="see `docker network ls`: perhaps all its subnets are in use",
-    )
+    raise KubeV6Error(f"Docker could not make the network {full_name}", todo=NO_SUBNET)
+
+
+def _free_subnet(client: docker.DockerClient, name: str) -> IPv4Network:
+    """A subnet that no network of Docker's has.
+
+    Docker knows which are free, but lets containers have addresses of their own choice only where the subnet was chosen
+    too: so it is asked for one, which is then chosen.
+    """
+    full_name = f"{management_name(name)}-proposal"
+    for left_over in client.networks.list(names=[f"^{full_name}$"]):  # of a run that got killed
+        remove(left_over)
+    proposal = client.networks.create(full_name, labels={LAB_LABEL: name}, check_duplicate=True)
+    try:
+        proposal.reload()
+        return subnet(proposal)
+    finally:
+        remove(proposal)
 
 
 def ensure_fabric(client: docker.DockerClient, name: str) -> Network:

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from configs.errors import KubeV6Error
+from tasks.disk import writing_data
 from tasks.paths import data_dir
 from tasks.replace import write_whole
 
@@ -85,7 +86,7 @@ def ensure_key(name: str) -> str:
         The line for ``authorized_keys``, with its line end.
 
     Raises:
-        KubeV6Error: The private key's file is no key that can be used.
+        KubeV6Error: The private key's file is no key that can be used, or cannot be written.
     """
     private_file = key_file(name)
     comment = f"kubev6-{name}"
@@ -102,8 +103,9 @@ def ensure_key(name: str) -> str:
     text = made.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
     )
-    private_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_whole(private_file, text.decode(), mode=0o600)
+    with writing_data():
+        private_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_whole(private_file, text.decode(), mode=0o600)
     return _public(made.public_key(), comment)
 
 
@@ -131,11 +133,14 @@ def read(name: str) -> LabRecord | None:
 
 
 def write(record: LabRecord) -> None:
-    """Write the record and its known_hosts file, each whole or not at all."""
-    where = directory(record.name)
-    where.mkdir(parents=True, exist_ok=True)
-    write_whole(known_hosts(record.name), render_known_hosts(record))
-    write_whole(where / "record.json", json.dumps(asdict(record), indent=2) + "\n")
+    """Write the record and its known_hosts file, each whole or not at all.
+
+    Raises:
+        KubeV6Error: They cannot be written.
+    """
+    with writing_data():
+        write_whole(known_hosts(record.name), render_known_hosts(record))
+        write_whole(directory(record.name) / "record.json", json.dumps(asdict(record), indent=2) + "\n")
 
 
 def names() -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""A real Docker engine of the test's own, killed and started again beside the machine's."""
+"""A real Docker engine of the test's own, killed and started again beside the machine's, and what it refuses."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import subprocess
 import tarfile
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,14 @@ import docker
 import pytest
 
 from configs.errors import KubeV6Error
-from tasks.docker import container_engine
+from tasks.docker import container_engine, toolchain
+from tasks.docker.build import labels
 from tasks.docker.container_engine import EnginePaths
+from tasks.lab import lab
+from tasks.lab import network as lab_network
+from tests.waiting import eventually
+
+ONE_SUBNET = ("--default-address-pool=base=10.210.0.0/24,size=24",)
 
 
 def root_of(program: str) -> Any:
@@ -44,8 +51,8 @@ class OwnEngine:
     paths: EnginePaths
     command: list[str]
 
-    def start(self) -> None:
-        container_engine.start_process(self.paths, self.command)
+    def start(self, *words: str) -> None:
+        container_engine.start_process(self.paths, [*self.command, *words])
 
     def client(self) -> docker.DockerClient:
         return docker.DockerClient(base_url=f"unix://{self.paths.socket}", timeout=30)
@@ -112,6 +119,68 @@ def test_a_container_of_a_killed_engine_can_be_started_again(engine: OwnEngine) 
     found.remove(force=True)
 
 
+def test_a_command_whose_engine_is_killed_is_one_line(
+    engine: OwnEngine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine.start()
+    client = engine.client()
+    client.api.import_image_from_data(root_of("sleep"), repository="sleep", tag="1")
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{engine.paths.socket}")
+
+    def kill_when_it_runs() -> None:
+        eventually(lambda: bool(client.containers.list()))
+        engine.kill()
+
+    with ThreadPoolExecutor(1) as beside:
+        killing = beside.submit(kill_when_it_runs)
+        with pytest.raises(KubeV6Error, match="test: its container went away"):
+            toolchain.run("sleep:1", ["/bin/sleep", "600"], name="test", deadline=600)
+        killing.result()
+    assert "could not be removed" in caplog.text
+    with pytest.raises(KubeV6Error):
+        toolchain.run("sleep:1", ["/bin/sleep", "600"], name="test", deadline=600)
+    monkeypatch.setattr(toolchain, "_running", {"one"})
+    toolchain.stop_running()
+    engine.start()
+    for left_behind in client.containers.list(all=True):
+        left_behind.remove(force=True)
+
+
+def test_a_lab_gets_a_subnet_also_after_a_run_that_was_killed_while_it_looked_for_one(engine: OwnEngine) -> None:
+    engine.start(*ONE_SUBNET)
+    client = engine.client()
+    client.networks.create(f"{lab_network.management_name('one')}-proposal", check_duplicate=True)
+    made = lab_network.ensure_management(client, "one")
+    assert str(lab_network.subnet(made)) == "10.210.0.0/24"
+    assert [network.name for network in client.networks.list(filters={"driver": "bridge"})] == [made.name]
+
+
+def test_no_subnet_left_for_a_lab_is_one_line(engine: OwnEngine) -> None:
+    engine.start(*ONE_SUBNET)
+    lab_network.ensure_management(engine.client(), "one")
+    with pytest.raises(KubeV6Error, match=r"^Docker could not find a subnet for the network kubev6-two-mgmt: ") as told:
+        lab_network.ensure_management(engine.client(), "two")
+    assert told.value.todo == "see `docker network ls`: perhaps all its subnets are in use"
+
+
+def test_an_image_of_ours_that_something_uses_is_named_and_the_others_of_this_engine_are_not_ours(
+    engine: OwnEngine,
+) -> None:
+    engine.start()
+    client = engine.client()
+    (label,) = (f"LABEL {key}={value}" for key, value in labels("0" * 64).items())
+    for name, changes in (("kubev6/toolchain", [label]), ("mine", [])):
+        client.api.import_image_from_data(root_of("sleep"), repository=name, tag="1", changes=changes)
+    made = client.containers.create("kubev6/toolchain:1", ["/bin/sleep", "600"], network_mode="none")
+    with pytest.raises(
+        KubeV6Error, match=r"^the image kubev6/toolchain:1 cannot be removed: .*container.*; let what us"
+    ):
+        lab._remove_images(client)
+    made.remove()
+    lab._remove_images(client)
+    assert [image.tags for image in client.images.list()] == [["mine:1"]]
+
+
 def test_an_engine_that_runs_is_believed(engine: OwnEngine) -> None:
     engine.start()
     assert container_engine.clear_stale_pid_files(engine.paths) == []
@@ -130,7 +199,7 @@ def test_an_engine_placed_elsewhere_is_not_started(monkeypatch: pytest.MonkeyPat
 
 
 def test_no_docker_is_said_with_the_package_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(container_engine, "_search_path", lambda: "/nonexistent")
+    monkeypatch.setattr(container_engine, "search_path", lambda: "/nonexistent")
     with pytest.raises(KubeV6Error, match=r"not installed.*docker\.io"):
         container_engine.start()
 
