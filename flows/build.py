@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from prefect import flow, task
+from prefect import flow
 
 from configs.manifest import Manifest
 from configs.schema.loading import load_release
 from configs.schema.release import Release
+from flows.parameters import SourcePlace
 from flows.run import run
 from flows.runs import run_names
 from flows.runs.recording import note_release
+from flows.stages import visible
 from tasks.fetch import mirror
 from tasks.release.build import build_release
 from tasks.release.refresh import Refresh
@@ -18,7 +20,7 @@ from tasks.store import Store
 
 @flow(name="kubev6-build", flow_run_name=run_names.of_release("build", "named"))
 def build(
-    named: str = "debian-1.20", sources: dict[str, str] | None = None, mirror: str = "", refresh: Refresh = ""
+    named: str = "debian-1.20", sources: dict[str, SourcePlace] | None = None, mirror: str = "", refresh: Refresh = ""
 ) -> Manifest:
     """Build a release and keep it in the store; what has been built already is taken as it is.
 
@@ -34,7 +36,7 @@ def build(
         return made(release, sources or {}, mirror, refresh)
 
 
-@task(task_run_name="build {release.name}", persist_result=False)
+@visible("build {release.name}")
 def made(release: Release, sources: dict[str, str], place: str, refresh: Refresh = "") -> Manifest:
     """The release, whole and in the store. Running it again goes on from what is done."""
     manifest = build_release(release, store=Store(), sources=sources, mirror=mirror.chosen(place), refresh=refresh)

@@ -15,21 +15,27 @@ from configs.errors import KubeV6Error
 from configs.manifest import Manifest
 from configs.schema.cluster import Cluster
 from tasks import inventory
+from tasks.disk import writing_data
 from tasks.paths import cluster_dir
 from tasks.replace import write_whole
 from tasks.ssh.endpoint import Endpoint
 
 
 def remember(cluster: Cluster, manifest: Manifest) -> None:
-    """Write down the release that a cluster now runs. It only informs: no deploy reads it."""
-    write_whole(_path(cluster), manifest.model_dump_json(indent=1) + "\n")
+    """Write down the release that a cluster now runs. It only informs: no deploy reads it.
+
+    Raises:
+        KubeV6Error: The data directory cannot be written.
+    """
+    with writing_data():
+        write_whole(_path(cluster), manifest.model_dump_json(indent=1) + "\n")
 
 
 def deployed(cluster: Cluster) -> Manifest:
     """The release that a cluster runs.
 
     Raises:
-        KubeV6Error: It has not been deployed from here.
+        KubeV6Error: It has not been deployed from here, or what is written down cannot be understood.
     """
     path = _path(cluster)
     if not path.exists():
@@ -37,7 +43,7 @@ def deployed(cluster: Cluster) -> Manifest:
             f"cluster {cluster.name} has not been deployed from here ({path} is not there)",
             todo="kubev6 deploy does it",
         )
-    return Manifest.model_validate_json(path.read_text())
+    return _read(path)
 
 
 def deployed_from_here() -> tuple[Manifest, ...]:
@@ -51,16 +57,7 @@ def deployed_on() -> dict[str, Manifest]:
     Raises:
         KubeV6Error: What is written down cannot be understood.
     """
-    found = {}
-    for path in sorted(cluster_dir("any").parent.glob("*/release.json")):
-        try:
-            found[path.parent.name] = Manifest.model_validate_json(path.read_bytes())
-        except (OSError, ValidationError) as error:
-            raise KubeV6Error(
-                f"{path} cannot be understood: {str(error).splitlines()[0]}",
-                todo=f"deploy {path.parent.name} again; or remove the file, if that cluster is no more",
-            ) from None
-    return found
+    return {path.parent.name: _read(path) for path in sorted(cluster_dir("any").parent.glob("*/release.json"))}
 
 
 def forget(cluster: Cluster) -> None:
@@ -70,7 +67,11 @@ def forget(cluster: Cluster) -> None:
 
 
 def remember_machines(cluster: Cluster) -> None:
-    """Write down how the machines of a cluster are reached, beside those that were deployed to before."""
+    """Write down how the machines of a cluster are reached, beside those that were deployed to before.
+
+    Raises:
+        KubeV6Error: The data directory cannot be written.
+    """
     before = remembered_machines(cluster)
     known = {**before, **inventory.endpoints(cluster)}
     if known != before:
@@ -112,7 +113,19 @@ def machines(cluster: Cluster) -> dict[str, Endpoint]:
 
 
 def _write_machines(cluster: Cluster, known: Mapping[str, Endpoint]) -> None:
-    write_whole(_machines(cluster), json.dumps({name: asdict(known[name]) for name in sorted(known)}, indent=1) + "\n")
+    with writing_data():
+        told = {name: asdict(known[name]) for name in sorted(known)}
+        write_whole(_machines(cluster), json.dumps(told, indent=1) + "\n")
+
+
+def _read(path: Path) -> Manifest:
+    try:
+        return Manifest.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise KubeV6Error(
+            f"{path} cannot be understood: {str(error).splitlines()[0]}",
+            todo=f"deploy {path.parent.name} again; or remove the file, if that cluster is no more",
+        ) from None
 
 
 def _path(cluster: Cluster) -> Path:

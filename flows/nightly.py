@@ -28,6 +28,7 @@ from flows.runs.notify import notify
 from flows.stages import visible
 from flows.turns import turn
 from tasks import registry_tags
+from tasks.in_use import in_use
 from tasks.registry_login import RegistryLogin
 from tasks.release.refresh import Refresh
 from tasks.series import debian_news, moving_refs, series_file
@@ -48,7 +49,9 @@ def nightly(
     if_busy: IfBusy = "wait",
     refresh: Refresh = "",
 ) -> State[Any]:
-    """Look for what is new in a release's sources, and build, push and deploy it if there is anything.
+    """Look for what is new in a release's sources, and build, deploy and push it if there is anything.
+
+    What is to be deployed is pushed when it has been: a dated tag is of a release that came up and was proved.
 
     Args:
         release: The name of a shipped release, or the whole path of a release file on the worker's machine.
@@ -69,17 +72,18 @@ def nightly(
             raise ConfigError("push and deploy are about a cluster, and none is named", todo="name it: cluster")
         with run("nightly", topology or wanted.name):
             before = [manifest.key for manifest in Store().list() if manifest.name == wanted.name]
-            current = wanted.model_copy(update={"build": followed(build, sources or {})})
-            manifest = made(current, sources or {}, mirror, refresh)
+            with in_use(called("nightly")):
+                current = wanted.model_copy(update={"build": followed(build, sources or {})})
+                manifest = made(current, sources or {}, mirror, refresh)
             done = ["nothing has changed" if manifest.key in before else f"built {manifest.version}"]
+            if deploy:  # which brings up the cluster's own registry, where it is not up
+                done.append(deployed(cluster, release, mirror, if_busy))
             if registry:
                 address = registry.rstrip("/")
                 done.append(pushed(manifest, address, address, keep))
             if topology and (push or deploy):
-                with turn(topology, called("nightly"), if_busy), own_registry(topology) as address:
+                with turn(topology.name, called("nightly"), if_busy), own_registry(topology) as address:
                     done.append(pushed(manifest, registry_url(topology), address, keep))
-            if deploy:
-                done.append(deployed(cluster, release, mirror, if_busy))
     except KubeV6Error as error:
         return failed(error)
     return Completed(message="; ".join(done), data=manifest)
@@ -133,9 +137,10 @@ def pushed(manifest: Manifest, registry: str, address: str, keep: int) -> str:
     if registry_tags.is_newest(manifest, address, login):
         return f"{registry} has it"
     date = f"{datetime.now(UTC):%Y%m%d}"
-    registry_tags.push_dated(manifest, Store(), address, date, login)
-    in_use = {image.digest for each in (*deployed_from_here(), manifest) for image in each.images}
-    pruned = registry_tags.prune({image.name for image in manifest.images}, address, keep, in_use, login)
+    with in_use(f"push of {manifest.name}"):
+        registry_tags.push_dated(manifest, Store(), address, date, login)
+    needed = {image.digest for each in (*deployed_from_here(), manifest) for image in each.images}
+    pruned = registry_tags.prune({image.name for image in manifest.images}, address, keep, needed, login)
     gone = f"older ones stay: {pruned.refused}" if pruned.refused else f"{pruned.deleted} old ones deleted"
     recording.note_images(registry, manifest.images, date)
     return f"pushed to {registry} as {date}, {gone}"

@@ -12,9 +12,12 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from configs.schema.loading import shipped
+from tasks.series.git_remote import path_of
 
 _FILE = r"/\S.*"
 _HOST = r"https?://[^\s/@?#]+"
+_SSH_HOST = r"(\[[0-9A-Fa-f:.]+\]|[^\s/@:\[]+)"
+_BY_SSH = rf"[^\s/@:]+@{_SSH_HOST}:\S+|{_SSH_HOST}:/?[^\s/@][^\s@]*"
 
 
 def _names(kind: Literal["clusters", "releases"]) -> str:
@@ -31,7 +34,7 @@ MirrorPlace = Annotated[str, Field(pattern=rf"^({_HOST}(/[^\s?#]*)?|/.*)?$")]
 """The address of a mirror, or the whole path of its directory; empty for none."""
 RegistryAddress = Annotated[str, Field(pattern=rf"^({_HOST}/?)?$")]
 """The address of a registry; empty for none."""
-SourcePlace = Annotated[str, Field(pattern=r"^([a-z+]+://([^\s/:@]+@)?[^\s/@]*(/\S*)?|[^\s/@:]+@[^\s@:]+:\S+|/.*)$")]
+SourcePlace = Annotated[str, Field(pattern=rf"^([a-z+]+://([^\s/:@]+@)?[^\s/@]*(/\S*)?|{_BY_SSH}|/.*)$")]
 """Where a git repository or a bundle is: a URL, which names no password, or a whole path."""
 IfBusy = Literal["wait", "refuse"]
 """What a run does when another one works on the cluster."""
@@ -56,3 +59,12 @@ def place(given: str) -> str:
         given: A path or an address; empty for none.
     """
     return given if not given or "://" in given else str(Path(given).expanduser().absolute())
+
+
+def source(given: str) -> str:
+    """A git repository or a bundle, as a person wrote it at the command line: a path as a whole, a URL as it is.
+
+    Args:
+        given: A URL or a path.
+    """
+    return str(path_of(given, base=Path.cwd()) or given)

@@ -13,6 +13,7 @@ from flows import leaving, stages
 from flows.changes import noted_changes
 from flows.futures import A_THREAD_EACH, begin_each, results, settled
 from flows.leaving import Going
+from flows.parameters import IfBusy
 from flows.run import called, failed, run
 from flows.runs import run_names
 from flows.stages import visible
@@ -21,16 +22,17 @@ from tasks.node.reset import Reset
 
 
 @flow(name="kubev6-reset", flow_run_name=run_names.of_cluster("reset", "where"), task_runner=A_THREAD_EACH)
-def reset(where: str = "lab", names: tuple[str, ...] = ()) -> tuple[Reset, ...] | State[Any]:
+def reset(where: str = "lab", names: tuple[str, ...] = (), if_busy: IfBusy = "wait") -> tuple[Reset, ...] | State[Any]:
     """Take machines out of their cluster and make them what they were before.
 
     Args:
         where: A cluster file, or the name of a shipped one.
         names: The machines; none for all.
+        if_busy: Wait for another run on this cluster to end, or refuse to begin.
     """
     cluster = load_cluster(where)
     try:
-        with run("reset", cluster), turn(cluster, called("reset"), "wait"), noted_changes():
+        with run("reset", cluster), turn(cluster.name, called("reset"), if_busy), noted_changes():
             going = leaving.chosen(cluster, names)
             begun = []
             for group in going.groups:

@@ -9,9 +9,12 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
+import httpx
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import State
+from prefect.context import FlowRunContext
 from prefect.exceptions import FailedRun
 from prefect.runtime import deployment, flow_run
 from prefect.states import Failed
@@ -22,6 +25,7 @@ from flows import secret_blocks, stages
 from flows.runs import recording
 from flows.runs.artifacts import published
 from flows.runs.run_log import open_run_log
+from flows.server import lost_runs
 from tasks.secrets import hide
 
 log = logging.getLogger("kubev6.flows")
@@ -54,6 +58,7 @@ def run(command: str, about: Cluster | str) -> Iterator[None]:
         command: What is run.
         about: The cluster, or the name of the release.
     """
+    say_which_process()
     if recording.under_way():
         with published(), _stopping():
             secret_blocks.provide()
@@ -89,6 +94,17 @@ def failed(error: KubeV6Error) -> State[Any]:
     # Prefect's page shows all of it as one line.
     said = [f"({number}) {each}" for number, each in enumerate(errors, 1)] if len(errors) > 1 else [str(error)]
     return Failed(message=hide("\n".join(said)), data=error)
+
+
+def say_which_process() -> None:
+    """Let Prefect's server know in which process a flow runs, so that its end can be told when that is gone."""
+    here = FlowRunContext.get()
+    if here is None or here.flow_run is None:
+        return
+    try:
+        cast(SyncPrefectClient, here.client).update_flow_run_labels(here.flow_run.id, dict(lost_runs.labels()))
+    except httpx.HTTPError as error:
+        log.debug("the Prefect server does not take where this runs: %s", error)
 
 
 def called(command: str) -> str:

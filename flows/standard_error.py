@@ -22,11 +22,6 @@ def speak_json() -> None:
     _for_machines = True
 
 
-def speaks_json() -> bool:
-    """Whether :func:`speak_json` was called."""
-    return _for_machines
-
-
 def speak_plainly() -> None:
     """From now on say everything as sentences, as it is at the start."""
     global _for_machines

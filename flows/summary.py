@@ -14,6 +14,7 @@ from rich.text import Text
 from configs.manifest import Manifest
 from configs.schema.cluster import Cluster
 from flows.console import Ended
+from flows.report.words import counted
 from tasks.kubernetes.checks import Check
 from tasks.node.reset import Reset
 
@@ -97,8 +98,8 @@ def resets(done: Sequence[Reset]) -> str:
     """What came of a reset, one line for each machine and for all that stays."""
     lines = []
     for each in done:
-        things = "1 thing" if len(each.done) == 1 else f"{len(each.done)} things"
-        lines.append(f"{each.node}: {f'{things} taken back' if each.done else 'nothing to reset'}")
+        taken = f"{counted(len(each.done), 'thing')} taken back" if each.done else "nothing to reset"
+        lines.append(f"{each.node}: {taken}")
         lines += [f"{each.node}: {line}" for line in each.stays]
     if any(each.done for each in done):
         lines.append("Packages stay installed, and images stay in the runtime and the registry.")

@@ -55,10 +55,10 @@ def _status(argv: list[str]) -> int:
     words, rest = _split(argv)
     args = parser.parse_args(words)
     if rest is not None and args.takes != "rest":
-        parser.error("nothing may follow -- here")
+        args.refuse("nothing may follow -- here")
     args.rest = rest or []
     if said := args.misfit(args):
-        parser.error(said)
+        args.refuse(said)
     (standard_error.speak_json if getattr(args, "log_json", False) else standard_error.speak_plainly)()
     command: Callable[[argparse.Namespace], int] = getattr(
         importlib.import_module(f"flows.commands.{args.group}"), args.run

@@ -9,6 +9,7 @@ from flows.cli import names
 from flows.cli.command import (
     Commands,
     add_cluster,
+    add_if_busy,
     add_json,
     add_mirror,
     add_refresh,
@@ -53,12 +54,7 @@ def _add_deploy(commands: Commands[argparse.ArgumentParser]) -> None:
     completed_by(prebuilt, names.releases)
     add_mirror(deploy)
     add_refresh(deploy)
-    deploy.add_argument(
-        "--if-busy",
-        choices=("wait", "refuse"),
-        default="wait",
-        help="what to do when another run works on this cluster (%(default)s)",
-    )
+    add_if_busy(deploy, "wait")
     _add_task_runner(deploy)
     deploy.add_argument("--plan", action="store_true", help="show what would change on every machine and touch nothing")
     add_json(deploy, "with --plan: print it as JSON")
@@ -68,8 +64,10 @@ def _add_deploy(commands: Commands[argparse.ArgumentParser]) -> None:
 def _deploy_misfit(args: argparse.Namespace) -> str:
     if args.json and not args.plan:
         return "--json goes with --plan; kubev6 verify --json gives the proof for machines"
-    if args.refresh and (args.plan or args.prebuilt is not None):
-        return f"--refresh makes a release again, and {'--plan' if args.plan else '--prebuilt'} makes none"
+    if args.refresh and args.plan:
+        return "--refresh makes a release again, and --plan makes none"
+    if args.prebuilt is not None and args.refresh not in ("", "all", "source"):
+        return f"--refresh {args.refresh} is about a build, and --prebuilt makes none; --refresh alone fetches again"
     return ""
 
 
@@ -89,6 +87,7 @@ def _add_reset(commands: Commands[argparse.ArgumentParser]) -> None:
     completed_by(chosen, names.nodes)
     add_cluster(reset)
     reset.add_argument("--yes", action="store_true", help="do not ask")
+    add_if_busy(reset, "wait")
     _add_task_runner(reset)
     add_showing(reset)
 
@@ -117,11 +116,24 @@ def _add_lab(commands: Commands[argparse.ArgumentParser]) -> None:
         "lab",
         "the machines of a lab: up, down, status",
         "A lab's machines are containers of this machine, real in everything else. `deploy` brings them up too.\n"
-        "`status` exits with 1 when they are not all up.",
+        "`up` and `down` give way to a run that works on the cluster. `status` exits with 1 when they are not all up.",
         ["kubev6 lab up", "kubev6 lab status", "kubev6 lab down --images"],
-        misfit=lambda args: "--images goes with lab down" if args.images and args.action != "down" else "",
+        misfit=_lab_misfit,
     )
     lab.add_argument("action", choices=("up", "down", "status"), help="what to do")
     add_cluster(lab)
-    lab.add_argument("--images", action="store_true", help="with down: also remove the images of labs")
+    lab.add_argument(
+        "--images",
+        action="store_true",
+        help="with down: also remove every image that kubev6 has made here, the toolchain too",
+    )
+    add_if_busy(lab, "refuse")
     add_showing(lab)
+
+
+def _lab_misfit(args: argparse.Namespace) -> str:
+    if args.images and args.action != "down":
+        return "--images goes with lab down"
+    if args.if_busy == "wait" and args.action == "status":
+        return "--if-busy goes with lab up and lab down; lab status disturbs nobody"
+    return ""

@@ -84,7 +84,7 @@ def command(
         epilog=f"Examples:\n{shown}\n\n{EXIT_STATUSES}",
         formatter_class=Help,
     )
-    parser.set_defaults(run=name, short=short, takes=takes, misfit=misfit)
+    parser.set_defaults(run=name, short=short, takes=takes, misfit=misfit, refuse=parser.error)
     return parser
 
 
@@ -127,7 +127,17 @@ def add_refresh(parser: argparse.ArgumentParser) -> None:
         choices=STAGES,
         metavar="STAGE",
         help="make again what the cache has: source, series, compile, images, or all of them, which is what --refresh "
-        "alone means; it takes the place of what is there when it is whole",
+        "alone means; it takes the place of what is there when it is whole. What is not built is fetched again",
+    )
+
+
+def add_if_busy(parser: argparse.ArgumentParser, default: str) -> None:
+    """``--if-busy``: whether a command that wants a cluster for itself waits for it."""
+    parser.add_argument(
+        "--if-busy",
+        choices=("wait", "refuse"),
+        default=default,
+        help="what to do when another run works on this cluster (%(default)s)",
     )
 
 

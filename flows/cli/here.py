@@ -66,6 +66,13 @@ def _days(given: str) -> int:
     return int(given)
 
 
+def _port(given: str) -> int:
+    """A TCP port that one can listen at."""
+    if not (given.isascii() and given.isdigit() and 1 <= int(given) <= 65535):
+        raise argparse.ArgumentTypeError(f"{given!r} is no port, which is a number from 1 to 65535")
+    return int(given)
+
+
 def _add_server(commands: Commands[argparse.ArgumentParser]) -> None:
     server = command(
         commands,
@@ -86,7 +93,7 @@ def _add_server(commands: Commands[argparse.ArgumentParser]) -> None:
     server.add_argument("action", choices=("up", "down", "status", "stay", "unit"), help="what to do")
     server.add_argument(
         "--port",
-        type=int,
+        type=_port,
         default=4266,
         metavar="PORT",
         help="where it listens, on this machine only (%(default)s)",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 
+from configs.logins import names_password, without_login
 from flows.cli import names
 from flows.cli.command import Commands, add_json, add_mirror, add_refresh, add_showing, command, completed_by
+from tasks.series.git_remote import WANTS_NO_PASSWORD
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -55,12 +57,17 @@ def _add_fetch(commands: Commands[argparse.ArgumentParser]) -> None:
         [
             "kubev6 fetch v1.9.0-alpha.0.ipv6.0",
             "kubev6 fetch v1.9.0-alpha.0.ipv6.0 --to /media/usb",
-            "kubev6 fetch v1.34.2 --mirror http://mirror.example/kubev6",
+            "kubev6 fetch v1.34.2 --refresh --mirror http://mirror.example/kubev6",
         ],
     )
     release = fetch.add_argument("release", metavar="RELEASE", help="a release file or the name of a shipped one")
     completed_by(release, names.releases)
     add_mirror(fetch)
+    fetch.add_argument(
+        "--refresh",
+        action="store_true",
+        help="fetch also what is in the store; what comes has to have the same checksums as what is there",
+    )
     fetch.add_argument("--to", metavar="DIRECTORY", help="also write the release as a mirror, with its SHA256SUMS")
     add_showing(fetch)
 
@@ -118,6 +125,8 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
 
 def _source(given: str) -> tuple[str, str]:
     """The two sides of ``REMOTE=PLACE``."""
+    if names_password(given):
+        raise argparse.ArgumentTypeError(f"{without_login(given)} is given with a password; {WANTS_NO_PASSWORD}")
     remote, _, place = given.partition("=")
     if not remote or not place:
         raise argparse.ArgumentTypeError(f"{given!r} is not of the form REMOTE=PLACE")

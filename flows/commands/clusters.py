@@ -14,6 +14,7 @@ from configs.schema.loading import load_cluster, load_release
 from flows import orchestration, parameters, standard_error
 from flows.commands.running import agreed, outcome, provide_secrets, running
 from flows.console import plain_console
+from flows.report.words import counted
 from tasks.fetch import mirror
 
 if TYPE_CHECKING:
@@ -25,11 +26,11 @@ R = TypeVar("R")
 
 def deploy(args: argparse.Namespace) -> int:
     """Bring a cluster up, or show what that would change."""
+    mirror.chosen(args.mirror)  # what is wrong with words and files is told before anything is started
     if args.plan:
         return _plan(args)
-    cluster = load_cluster(args.cluster)  # before anything is started
+    cluster = load_cluster(args.cluster)
     refuse_misfit(cluster, load_release(args.prebuilt or cluster.release))
-    mirror.chosen(args.mirror)
     began = time.monotonic()
     with running("deploy", args, about=cluster) as screen:
         orchestration.start()
@@ -53,12 +54,14 @@ def deploy(args: argparse.Namespace) -> int:
     for image in done.manifest.images:
         if image.stand_in_for:
             print(f"Image {image.name} is a stand-in for {image.stand_in_for}, which could not be had.")
-    print("1 change." if len(done.changes) == 1 else f"{len(done.changes)} changes.")
-    if not all(check.ok for check in done.checks):
+    print(f"{counted(len(done.changes), 'change')}.")
+    holds = all(check.ok for check in done.checks)
+    if holds:
+        print(summary.next_commands(cluster, args.cluster, _program()))
+    else:
         standard_error.say("the cluster is up, but checks of its proof failed")
-        return 1
-    print(summary.next_commands(cluster, args.cluster, _program()))
-    return 0
+    orchestration.check_told()
+    return 0 if holds else 1
 
 
 def _on(flow: Flow[P, R], task_runner: str) -> Flow[P, R]:
@@ -77,13 +80,12 @@ def _plan(args: argparse.Namespace) -> int:
         from flows.choose_release import for_plan
         from tasks.store import Store
 
-        named = args.prebuilt or cluster.release
-        release, manifest = for_plan(cluster.model_copy(update={"release": named}), Store())
+        release, manifest = for_plan(cluster, args.prebuilt is not None, args.prebuilt or "", Store())
         provide_secrets()
         found = preview.preview(cluster, release, manifest)
     print(preview.as_json(found) if args.json else preview.as_text(found))
     if manifest is None:
-        note = f"release {release.name} is not in the store yet: its binaries are not compared"
+        note = f"the store does not have release {release.name} as its file says it: its binaries are not compared"
         standard_error.say(note, level="warning")
     return 0
 
@@ -102,26 +104,30 @@ def reset(args: argparse.Namespace) -> int:
         orchestration.start()
         from flows.reset import reset as flow
 
-        done = outcome(_on(flow, args.task_runner), args.cluster, tuple(args.nodes))
+        done = outcome(_on(flow, args.task_runner), args.cluster, tuple(args.nodes), args.if_busy)
     print(summary.resets(done))
+    orchestration.check_told()
     return 0
 
 
 def lab(args: argparse.Namespace) -> int:
     """The machines of a lab: up, down, status."""
     with running(f"lab-{args.action}", args):
+        from flows.turns import turn
         from tasks.in_use import in_use
         from tasks.lab import lab as task
         from tasks.lab import record as lab_record
 
         if args.action == "up":
-            with in_use("lab up"):
-                task.up(load_cluster(args.cluster))
+            cluster = load_cluster(args.cluster)
+            with turn(cluster.name, "kubev6 lab up", args.if_busy), in_use("lab up"):
+                task.up(cluster)
             return 0
         # A lab can be looked at and taken down when the file that it was made from is gone.
         name = args.cluster if args.cluster in lab_record.names() else load_cluster(args.cluster).name
         if args.action == "down":
-            task.down(name, images=args.images)
+            with turn(name, "kubev6 lab down", args.if_busy):
+                task.down(name, images=args.images)
             return 0
         status = task.status(name)
     for machine in status.machines:

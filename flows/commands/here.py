@@ -89,7 +89,7 @@ def _stay(args: argparse.Namespace) -> int:
         try:
             kept_server.watch(_up(args))
         except KeyboardInterrupt:
-            kept_server.down()
+            kept_server.end()  # systemd would not wait for a run that uses it
             return 0
 
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from configs.schema.loading import load_release
-from flows import orchestration
+from flows import orchestration, parameters
 from flows.commands.running import outcome, running
 from flows.console import plain_console
 from tasks.fetch import mirror
@@ -20,8 +20,10 @@ def build(args: argparse.Namespace) -> int:
         orchestration.start()
         from flows.build import build as flow
 
-        manifest = outcome(flow, args.release, dict(args.source), args.mirror, args.refresh)
+        sources = {remote: parameters.source(place) for remote, place in args.source}
+        manifest = outcome(flow, args.release, sources, args.mirror, args.refresh)
     print(f"{manifest.name}: {manifest.version} is in the store")
+    orchestration.check_told()
     return 0
 
 
@@ -37,7 +39,7 @@ def fetch(args: argparse.Namespace) -> int:
         orchestration.start()
         from flows.fetch import fetch as flow
 
-        manifest = outcome(flow, args.release, args.mirror, args.to or "")
+        manifest = outcome(flow, args.release, args.mirror, args.to or "", args.refresh)
     rows = [(binary.name, binary.size, binary.checked) for binary in manifest.binaries]
     rows += [(f"{plugin.name} (CNI {manifest.cni_version})", plugin.size, plugin.checked) for plugin in manifest.cni]
     rows += [(f"{image.name}:{image.tag}", image.size, image.checked) for image in manifest.images]
@@ -45,6 +47,7 @@ def fetch(args: argparse.Namespace) -> int:
         print(f"{name:<50}  {size / 1e6:>6.1f} MB  {checked}")
     also = f", and a mirror of it is in {args.to}" if args.to else ""
     print(f"{manifest.name}: {manifest.version} is in the store{also}")
+    orchestration.check_told()
     return 0
 
 
@@ -70,16 +73,18 @@ def series(args: argparse.Namespace) -> int:
     wanted, sources = load(args.name), dict(args.source)
     with running(f"series-{args.action}", args, about=wanted.name if args.action == "apply" else None):
         from flows import series as output
+        from tasks.in_use import in_use
         from tasks.series.series import ConflictError, both_sides
 
-        if args.action == "status":
-            source, standings = output.compare(wanted, sources, args.onto or "HEAD")
-        else:
-            try:
-                picked = output.apply(wanted, sources)
-            except ConflictError as error:
-                print(output.conflict_as_json(wanted, error) if args.json else both_sides(error.conflicts))
-                raise
+        with in_use(f"series {args.action} of {wanted.name}"):
+            if args.action == "status":
+                source, standings = output.compare(wanted, sources, args.onto or "HEAD")
+            else:
+                try:
+                    picked = output.apply(wanted, sources)
+                except ConflictError as error:
+                    print(output.conflict_as_json(wanted, error) if args.json else both_sides(error.conflicts))
+                    raise
     console = plain_console()
     if args.action == "status":
         if args.json:

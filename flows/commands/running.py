@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from configs.errors import KubeV6Error
+from configs.errors import CombinedError, KubeV6Error
 from configs.schema.cluster import Cluster
 from flows import orchestration, secret_blocks, standard_error
 from flows.console import Listener, Showing, showing_steps
@@ -132,10 +132,9 @@ def outcome(flow: Flow[..., Any], *given: object) -> Any:
         flow: The flow.
         given: Its parameters.
     """
-    state = orchestration.run(flow, *given)
-    # Prefect wraps what a flow that returns a failed state has put into it.
-    put = getattr(state.data, "result", None) if state.is_failed() else None
-    value = state.result(raise_on_failure=False) if put is None else put
-    if isinstance(value, BaseException):
-        raise value
-    return value
+    value = orchestration.run(flow, *given)
+    if not isinstance(value, BaseException):
+        return value
+    if untold := orchestration.untold():
+        raise CombinedError((*getattr(value, "errors", (value,)), *untold))
+    raise value

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
 
+from httpx import ConnectError
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactCreate
 from prefect.runtime import flow_run
@@ -19,11 +20,12 @@ from prefect.runtime import flow_run
 from flows.report import markdown
 from flows.runs import recording
 from flows.runs.run_record import RunRecord
+from tasks import steps
 from tasks.secrets import hide
 
 log = logging.getLogger("kubev6.artifacts")
-SECONDS = 3.0
-"""How long a run waits for the server to take them. Prefect's client by itself tries for a minute, and a run that is
+SECONDS, SECONDS_IF_STOPPED = 30.0, 3.0
+"""How long a run waits for the server to take them. Prefect's client by itself may try for minutes, and a run that is
 being stopped has not got that."""
 
 
@@ -61,7 +63,11 @@ def _publish(run: tuple[Path, RunRecord] | None) -> None:
 
     sending = threading.Thread(target=send, daemon=True)
     sending.start()
-    sending.join(SECONDS)
+    seconds = SECONDS_IF_STOPPED if steps.stopped() else SECONDS
+    sending.join(seconds)
     if sending.is_alive() or failed:
-        said = str(failed[0]).partition("\n")[0] if failed else f"no answer in {SECONDS:g} s"
-        log.warning("Prefect does not show what came of this run: %s", said, exc_info=failed[0] if failed else None)
+        said = str(failed[0]).partition("\n")[0] if failed else f"no answer in {seconds:g} s"
+        error = failed[0] if failed else None
+        # Of a server that is gone the person hears at the end of the run.
+        level = logging.INFO if isinstance(error, ConnectError) else logging.WARNING
+        log.log(level, "Prefect does not show what came of this run: %s", said, exc_info=error)

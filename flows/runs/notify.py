@@ -13,15 +13,17 @@ import logging
 import os
 import shlex
 import subprocess
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import requests
-from prefect import Flow
-from prefect.client.schemas.objects import FlowRun, State
 
 from configs.errors import KubeV6Error
-from tasks.secrets import NOTIFY_URL, remember, secret
+from tasks.secrets import NOTIFY_URL, hide, remember, secret
+
+if TYPE_CHECKING:
+    from prefect import Flow
+    from prefect.client.schemas.objects import FlowRun, State
 
 log = logging.getLogger("kubev6.notify")
 URL, COMMAND = NOTIFY_URL, "KUBEV6_NOTIFY_COMMAND"
@@ -30,7 +32,7 @@ COMMAND_SECONDS = 30.0
 
 
 def notify(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  # Prefect passes these by name
-    """Tell of a run that ended badly. Whatever goes wrong with that is a line in the log and no more.
+    """Tell of a run that ended badly.
 
     Args:
         flow: The flow.
@@ -38,13 +40,27 @@ def notify(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None: 
         state: How it ended.
     """
     api = os.environ.get("PREFECT_API_URL", "")
+    tell(flow.name, str(flow_run.name), str(flow_run.id), str(state.name), str(state.message or ""), api)
+
+
+def tell(flow: str, run: str, identity: str, state: str, message: str, api: str) -> None:
+    """Tell of a run that ended badly. Whatever goes wrong with that is a line in the log and no more.
+
+    Args:
+        flow: The flow's name.
+        run: The run's name.
+        identity: Its id.
+        state: The name of the state that it ended in.
+        message: What the state says.
+        api: The API of the server that shows it; empty for none.
+    """
     told = {
-        "flow": flow.name,
-        "run": str(flow_run.name),
-        "id": str(flow_run.id),
-        "state": str(state.name),
-        "message": str(state.message or ""),
-        "page": f"{api.removesuffix('/api')}/runs/flow-run/{flow_run.id}" if api else "",
+        "flow": flow,
+        "run": run,
+        "id": identity,
+        "state": state,
+        "message": hide(message),
+        "page": f"{api.removesuffix('/api')}/runs/flow-run/{identity}" if api else "",
     }
     try:
         if url := secret(URL):

@@ -116,6 +116,8 @@ class Recording(logging.Handler):
                 run_record.write(record, self._path)
             except OSError as error:
                 log.warning("%s: the record of this run cannot be written: %s", self._path, error.strerror)
+                if record.status != "running":
+                    run_record.write_ending(record, self._path)
 
     def end(self, status: Status, errors: Iterable[BaseException] = ()) -> None:
         """Write down how it ended."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from ipaddress import IPv6Network
 from pathlib import Path
@@ -264,6 +265,16 @@ def new_path(command: str, subject: str, started: datetime) -> Path:
 def write(record: RunRecord, path: Path) -> None:
     """Write a record whole or not at all."""
     write_whole(path, record.model_dump_json(exclude_defaults=True), mode=0o600)
+
+
+def write_ending(record: RunRecord, path: Path) -> None:
+    """Write of a record how the run ended into the place of what is there, which is all that a full disk has room for.
+
+    Nothing is done where even that cannot be written.
+    """
+    ending = record.model_copy(update={"steps": (), "changes": (), "checks": (), "images": (), "series": None})
+    with suppress(OSError):
+        path.write_text(ending.model_dump_json(exclude_defaults=True), encoding="utf-8")
 
 
 def forget_old_runs() -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
 import urllib.error
 import urllib.request
 from typing import Any
 
 from configs.errors import KubeV6Error
 
-SECONDS = 10.0
+SECONDS, SECONDS_BETWEEN_TRIES = 10.0, 0.2
+BUSY = 503
 _NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # that is for the way out
 
 
@@ -34,10 +36,18 @@ def ask(api: str, path: str, body: object = None, *, method: str = "") -> Any:
         headers={"Content-Type": "application/json"},
         method=method or None,
     )
+    busy_until = time.monotonic() + SECONDS
     try:
-        with _NO_PROXY.open(request, timeout=SECONDS) as response:
-            text = response.read()
-            return json.loads(text) if text else None
+        while True:
+            try:
+                with _NO_PROXY.open(request, timeout=SECONDS) as response:
+                    text = response.read()
+                    return json.loads(text) if text else None
+            except urllib.error.HTTPError as error:
+                # Its database is in use by somebody else, who is soon done.
+                if error.code != BUSY or time.monotonic() > busy_until:
+                    raise
+                time.sleep(SECONDS_BETWEEN_TRIES)
     except urllib.error.HTTPError as error:
         if error.code == 404:
             return None

@@ -22,9 +22,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import IO
 
+import yaml
+
 from configs.errors import KubeV6Error
-from flows.server import worker_runs
+from flows.server import lost_runs, worker_runs
 from flows.server.api import ask
+from flows.server.process import Process, start_time
 from flows.server.temporary_server import answers
 from tasks.exclusive import exclusive
 from tasks.paths import REPO, data_dir
@@ -36,28 +39,11 @@ PORT = 4266
 POOL = "kubev6"
 START_SECONDS = 90.0
 STOP_SECONDS = 15.0
+SECONDS_BETWEEN_LOOKS = 10.0
 SPACE = 200 * 10**6
 """Bytes of free disk without which no server is started: its database would be cut off in the middle."""
 MEND = "make room or mend the rights there, or name another directory by KUBEV6_DATA"
 _in_use: list[IO[str]] = []
-
-
-@dataclass(frozen=True, slots=True)
-class Process:
-    """A process of ours.
-
-    Attributes:
-        pid: Its id.
-        started: When it started, in the kernel's clock ticks since boot: with it, a reused id is told apart.
-    """
-
-    pid: int
-    started: int
-
-    @property
-    def alive(self) -> bool:
-        """Whether it is still there and still the same."""
-        return _start_time(self.pid) == self.started
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +129,8 @@ def up(port: int) -> Kept:
         check_version(kept)
         with step("server", "deployments") as shown:
             schedules = _schedules(kept)
-            _prefect(kept, "work-pool", "create", POOL, "--type", "process", "--overwrite")
+            if ask(kept.url, f"/work_pools/{POOL}") is None:  # one that is there may have a limit that a person gave it
+                _prefect(kept, "work-pool", "create", POOL, "--type", "process")
             _prefect(kept, "deploy", "--all")
             # One that is new is off: nobody has said yet what it is to run for.
             for schedule, deployment in _schedules(kept).items():
@@ -151,6 +138,7 @@ def up(port: int) -> Kept:
                     turned_off = {"active": False}
                     ask(kept.url, f"/deployments/{deployment}/schedules/{schedule}", turned_off, method="PATCH")
             shown.ended_as("as in prefect.yaml")
+        lost_runs.end_all(kept.url)
         if kept.worker is None or not kept.worker.alive:
             kept = _start_worker(kept)
         return kept
@@ -165,13 +153,23 @@ def down() -> bool:
     Raises:
         KubeV6Error: Another process here uses the server.
     """
-    with _data_directory(), exclusive(data_dir() / "server.lock"), _users().open("a") as users:
+    with _data_directory(), _users().open("a") as users:
         try:
             fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise KubeV6Error(
                 "another kubev6 runs on this machine and uses the kept server", todo="let it end, or stop it by Ctrl-C"
             ) from None
+        return end()
+
+
+def end() -> bool:
+    """The same, whoever uses the server: a local run does what is left of it without one.
+
+    Returns:
+        Whether any of them ran.
+    """
+    with _data_directory(), exclusive(data_dir() / "server.lock"):
         kept = read()
         if kept is None:
             return False
@@ -206,20 +204,27 @@ def status() -> Status:
     server = "answers" if answering else "does not answer" if kept.server.alive else "is gone"
     server += mend * (not answering)
     lines = [f"server  {kept.page}  process {kept.server.pid}  {server}; log {log_of('server')}"]
-    pool = answering and ask(kept.url, f"/work_pools/{POOL}") is not None
+    outside = _outside_the_pool(kept) if answering else ()
     if answering:
-        lines.append(f"pool    {POOL}  {'is there' if pool else f'is gone{mend}'}")
+        pool = f"is there, without {', '.join(outside)}{mend}" if outside else "is there"
+        lines.append(f"pool    {POOL}  {pool}")
     working = kept.worker is not None and kept.worker.alive
     worker = f"process {kept.worker.pid}  {'runs' if working else 'is gone'}" if kept.worker else "was not started"
     lines.append(f"worker  {worker}{mend * (not working)}; log {log_of('worker')}")
     runs = len({run for _, run in worker_runs.processes(kept.url)})
-    lines.append(f"runs    {runs} under way")
-    return Status(tuple(lines), answering and pool and working)
+    lost = len(lost_runs.find(kept.url)) if answering else 0
+    lines.append(f"runs    {runs} under way{f', and {lost} that nobody will end{mend}' if lost else ''}")
+    return Status(tuple(lines), answering and not outside and working and not lost)
 
 
 def watch(kept: Kept) -> None:
-    """Come back when the server or the worker is gone."""
+    """Come back when the server or the worker is gone, and have the runs ended meanwhile whose process is gone."""
+    look = 0.0
     while kept.server.alive and kept.worker is not None and kept.worker.alive:
+        if time.monotonic() > look:
+            with suppress(KubeV6Error):  # the server has much to do
+                lost_runs.end_all(kept.url)
+            look = time.monotonic() + SECONDS_BETWEEN_LOOKS
         time.sleep(1)
 
 
@@ -280,7 +285,7 @@ def _begin(name: str, words: list[str], port: int) -> Process:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    return Process(process.pid, _start_time(process.pid))
+    return Process(process.pid, start_time(process.pid))
 
 
 def _prefect(kept: Kept, *words: str) -> None:
@@ -350,6 +355,17 @@ def _taken(port: int) -> str:
     return ""
 
 
+def _outside_the_pool(kept: Kept) -> tuple[str, ...]:
+    """The deployments of prefect.yaml whose runs no worker of the pool would get."""
+    found = {each["name"]: each["work_pool_name"] for each in ask(kept.url, "/deployments/filter", {})}
+    file = REPO / "prefect.yaml"
+    try:
+        wanted = [each["name"] for each in yaml.safe_load(file.read_text())["deployments"]]
+    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise KubeV6Error(f"{file}: cannot be read: {str(error).partition(chr(10))[0]}", todo="mend it") from None
+    return tuple(name for name in wanted if found.get(name) != POOL)
+
+
 def _schedules(kept: Kept) -> dict[str, str]:
     """The id of the deployment of every schedule, by the schedule's id."""
     found = ask(kept.url, "/deployments/filter", {})
@@ -372,15 +388,6 @@ def _data_directory() -> Iterator[None]:
         yield
     except OSError as error:
         raise KubeV6Error(f"{error.filename or directory}: cannot be written: {error.strerror}", todo=MEND) from None
-
-
-def _start_time(pid: int) -> int:
-    """Field 22 of /proc/PID/stat (proc(5)); 0 for a process that is gone or only waits to be reaped."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return 0
-    return 0 if fields[0] == "Z" else int(fields[19])
 
 
 def _record() -> Path:

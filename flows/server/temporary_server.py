@@ -18,9 +18,12 @@ import urllib.error
 import urllib.request
 
 from configs.errors import KubeV6Error
+from tasks import steps
 
 START_SECONDS = 60.0
-STOP_SECONDS = 5.0
+STOP_SECONDS, STOP_SECONDS_IF_STOPPED = 30.0, 3.0
+"""How long it may take to write what it was told, on a machine that has much to do; and that of a run that is being
+stopped."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -65,11 +68,11 @@ class TemporaryServer:
             time.sleep(0.05)
 
     def stop(self) -> None:
-        """End it, after it has written what it was told."""
+        """End it, and let it write what it was told before. What takes longer than it may is lost."""
         if self._process.poll() is None:
             self._process.terminate()
             try:
-                self._process.wait(STOP_SECONDS)
+                self._process.wait(STOP_SECONDS_IF_STOPPED if steps.stopped() else STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()

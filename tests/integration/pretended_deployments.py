@@ -8,16 +8,22 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 
+from configs.errors import KubeV6Error
 from configs.manifest import BinaryEntry, Manifest, SourceEntry
+from configs.schema.cluster import Cluster
 from configs.schema.release import Release
 from flows import build, stages
 from flows.deploy import deploy
 from flows.nightly import nightly
 from tasks import inventory, registry_tags
 from tasks.fetch.mirror import Mirror
+from tasks.lab import lab
+from tasks.lab.record import LabRecord
 from tasks.release.refresh import Refresh
 from tasks.series import series, series_file, series_source
+from tasks.ssh.connection import Connection
 from tasks.ssh.endpoint import Endpoint
 from tasks.store import Store
 from tests.integration import pretended_machines
@@ -49,9 +55,25 @@ def build_release(
     return manifest
 
 
+def lab_up(cluster: Cluster, release: Release | None = None) -> LabRecord:
+    """The lab, which is down when a run begins."""
+    up_now.add(cluster.name)
+    return pretended_up(cluster, release)
+
+
+def connection(cluster: Cluster, node: str) -> AbstractContextManager[Connection]:
+    """To a machine of the lab, if that is up."""
+    if cluster.name not in up_now:
+        raise KubeV6Error(f"the lab {cluster.name!r} is not up")
+    opened: AbstractContextManager[Connection] = vars(stages)["connection"](cluster, node)
+    return opened
+
+
 pretended_machines.behaviour = os.environ.get("KUBEV6_TEST_MACHINES", "new")
 inventory.known_endpoints = lambda cluster: {node.name: Endpoint(node.name, "::1") for node in cluster.nodes}
 pretended_machines.pretend()
+pretended_up, up_now = lab.up, set[str]()
 setattr(build, "build_release", build_release)  # noqa: B010 - it is not build's own
-setattr(importlib.import_module("flows.nightly"), "connection", vars(stages)["connection"])  # noqa: B010 - the same
+setattr(importlib.import_module("flows.nightly"), "connection", connection)  # noqa: B010 - the same
+lab.up = lab_up
 registry_tags.is_newest = lambda *_: True  # there is no support node

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from configs.schema.loading import CONFIGS
 from tasks.exclusive import exclusive
 from tasks.paths import cache_dir
 
@@ -29,17 +30,22 @@ def start(*words: str) -> subprocess.Popen[str]:
         (["render", "lab"], 0),
         (["render", "nowhere"], 1),
         (["deploy", "--cluster", "nowhere"], 1),
-        (["lab", "status"], 1),
+        (["lab", "status", "--cluster", "LAB"], 1),
         (["server", "status"], 1),
         (["report"], 1),
         ([], 2),
         (["frobnicate"], 2),
         (["deploy", "--json"], 2),
         (["server", "up", "--port", "x"], 2),
+        (["server", "up", "--port", "0"], 2),
+        (["server", "up", "--port", "-1"], 2),
+        (["server", "up", "--port", "65536"], 2),
     ],
 )
-def test_the_exit_status_says_how_it_went(words: list[str], status: int) -> None:
-    process = start(*words)
+def test_the_exit_status_says_how_it_went(words: list[str], status: int, tmp_path: Path) -> None:
+    nobodys = tmp_path / "lab.yaml"  # a lab of the usual name may be up in the engine
+    nobodys.write_text((CONFIGS / "clusters" / "lab.yaml").read_text().replace("name: lab\n", "name: never-up\n"))
+    process = start(*(str(nobodys) if word == "LAB" else word for word in words))
     _, err = process.communicate(timeout=60)
     assert process.returncode == status
     assert "Traceback" not in err

@@ -6,11 +6,12 @@ import fcntl
 import os
 import pty
 import re
+import select
 import struct
 import subprocess
 import sys
 import termios
-import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +31,6 @@ with showing_steps(Showing(moving="--no-progress" not in sys.argv)):
         print("the result")
         while not go.exists():
             time.sleep(0.02)
-        time.sleep(0.5)  # two more pictures
         current.ended_as("12 changes")
 """
 MOVES = re.compile(r"\x1b\[[0-9]*[A-Kf]")
@@ -40,7 +40,7 @@ ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 @dataclass(frozen=True)
 class Seen:
-    """What a terminal got until it was told to go on and after that, and what went to a pipe instead."""
+    """What a terminal got until it had shown what was waited for and after that, and what went to a pipe instead."""
 
     before: str
     after: str
@@ -58,7 +58,10 @@ def resize(terminal: int, columns: int) -> None:
 def show(
     go: Path, *words: str, columns: int = 120, then: int = 0, piped: bool = False, until: str = "words", env: str = ""
 ) -> Seen:
-    """Run the program on a terminal; when it shows ``until``, make that ``then`` columns wide and let it go on."""
+    """Run the program on a terminal until that shows ``until``, and let it go on.
+
+    Before that the terminal can be made ``then`` columns wide; two more pictures are waited for then.
+    """
     here, there = pty.openpty()
     resize(there, columns)
     environment = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLUMNS", "LINES")}
@@ -71,23 +74,34 @@ def show(
         env={**environment, "TERM": "xterm-256color", **dict([env.split("=")] if env else [])},
     )
     os.close(there)
-    parts = [bytearray(), bytearray()]
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        try:
-            data = os.read(here, 65536)
-        except OSError:  # how Linux says that nobody has the other side any more
-            break
-        parts[go.exists()] += data
-        if until.encode() in parts[0] and not go.exists():
-            if then:
-                resize(here, then)
-            go.touch()
-    os.close(here)
+    before, after = bytearray(), bytearray()
+    try:
+        for data in read(here):
+            if until.encode() not in before:
+                before += data
+                if then and until.encode() in before:
+                    resize(here, then)
+            else:
+                after += data
+            if until.encode() in before and (not then or after.count(b"kube-worker-1") > 2):  # the first may be cut
+                go.touch()
+    finally:
+        go.touch()
+        os.close(here)
     out = process.stdout.read().decode() if process.stdout else ""
-    assert process.wait(10) == 0
-    # Where it was told to go on may be in the middle of a sign.
-    return Seen(parts[0].decode(errors="ignore"), parts[1].decode(errors="ignore"), out)
+    assert process.wait(60) == 0
+    # Where one ends and the other begins may be in the middle of a sign.
+    return Seen(before.decode(errors="ignore"), after.decode(errors="ignore"), out)
+
+
+def read(terminal: int) -> Iterator[bytes]:
+    """What comes on a terminal until nobody has its other side any more."""
+    while True:
+        assert select.select([terminal], [], [], 60)[0], "nothing more comes"
+        try:
+            yield os.read(terminal, 65536)
+        except OSError:  # how Linux says that
+            return
 
 
 @pytest.fixture

@@ -175,9 +175,10 @@ def test_a_place_that_cannot_be_is_one_line_before_anything_starts(
         ["deploy", "--json"],
         ["deploy", "--", "x"],
         ["lab", "up", "--images"],
+        ["lab", "status", "--if-busy", "wait"],
         ["lab", "sideways"],
         ["deploy", "--refresh", "everything"],
-        ["deploy", "--refresh", "--prebuilt"],
+        ["deploy", "--refresh", "compile", "--prebuilt"],
         ["deploy", "--refresh", "--plan"],
         ["build", "--refresh", "compilation"],
         ["cache"],
@@ -195,7 +196,23 @@ def test_a_wrong_command_line_is_status_2(words: list[str], capsys: pytest.Captu
     with pytest.raises(SystemExit) as ended:
         main(words)
     assert ended.value.code == 2
-    assert "error: " in capsys.readouterr().err
+    told = capsys.readouterr().err
+    command = words[0] if words and words[0] in COMMANDS else "COMMAND"
+    assert told.startswith(f"usage: kubev6 {command} "), "it shows how that command is used"
+    assert "error: " in told
+
+
+@pytest.mark.parametrize("words", [["build"], ["series", "status", "debian-1.20"]])
+@pytest.mark.parametrize("given", ["up=https://me:secret@host.example/x", "https://me:secret@host.example/x"])
+def test_a_password_in_the_address_of_a_source_is_refused_and_not_told(
+    words: list[str], given: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--source", given])
+    said = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert "https://host.example/x is given with a password; git asks its credential helper" in said
+    assert "secret" not in said
 
 
 def test_what_is_made_again_is_a_stage_or_all_of_them() -> None:
@@ -206,6 +223,7 @@ def test_what_is_made_again_is_a_stage_or_all_of_them() -> None:
         assert [build_parser().parse_args([*command, "--refresh", *stage]).refresh for stage in stages] == [
             stage for (stage,) in stages
         ]
+    assert build_parser().parse_args(["fetch", "v1.34.2", "--refresh"]).refresh is True
 
 
 def test_words_after_two_dashes_go_on_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,6 +236,16 @@ def test_words_after_two_dashes_go_on_unchanged(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("flows.commands.looking.kubectl", kubectl)
     assert main(["kubectl", "--cluster", "kube-v6", "--", "get", "nodes", "-o", "wide", "--", "x"]) == 7
     assert taken == [["get", "nodes", "-o", "wide", "--", "x"]]
+
+
+@pytest.mark.parametrize("words", [["deploy"], ["deploy", "--plan"]])
+def test_a_mirror_that_is_none_is_refused_before_anything_is_begun(
+    own_data: Path, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    assert main([*words, "--mirror", "ftp://mirror.example"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("kubev6: the mirror ftp://mirror.example: is no address")
+    assert not own_data.exists()
 
 
 def test_a_plan_of_a_lab_that_is_not_up_says_so_and_names_the_log(

@@ -141,3 +141,9 @@ def test_what_is_remembered_of_a_machine_is_how_it_is_reached() -> None:
     (cluster_dir(RACK.name) / "machines.json").write_text("[]")
     with pytest.raises(KubeV6Error, match=r"machines\.json cannot be understood .*; remove it"):
         deployed.remembered_machines(RACK)
+
+
+def test_a_damaged_record_of_the_release_that_a_cluster_runs_is_one_line() -> None:
+    (cluster_dir(RACK.name) / "release.json").write_text("{")
+    with pytest.raises(KubeV6Error, match=r"^\S+/release\.json cannot be understood: .*; deploy \S+ again; or remove"):
+        deployed.deployed(RACK)

@@ -79,6 +79,13 @@ def test_a_webhook_is_posted_what_happened_and_where_to_look(webhook: Webhook) -
     assert webhook.taken == [TOLD]
 
 
+def test_no_secret_goes_out_with_what_happened(webhook: Webhook) -> None:
+    secrets.remember("s3same")
+    crashed: Any = SimpleNamespace(name="Crashed", message="Flow run encountered an exception: s3same was refused")
+    notify(FLOW, RUN, crashed)
+    assert webhook.taken[0]["message"] == "Flow run encountered an exception: ••• was refused"
+
+
 def test_the_address_of_a_webhook_may_be_in_a_file_and_is_in_no_log(
     webhook: Webhook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ import yaml
 from prefect.client.schemas.schedules import CronSchedule
 
 from configs.schema.loading import shipped
+from flows import parameters
+from flows.build import build
 from flows.server import kept_server
 from tasks.paths import REPO
 
@@ -116,19 +119,38 @@ def test_parameters_that_cannot_be_right_are_refused(parameters: dict[str, Any])
         ("https://github.com/kubernetes/kubernetes", True),
         ("ssh://git@host.example/repository", True),
         ("git@host.example:repository.git", True),
+        ("git@[fd00::64]:repository.git", True),
+        ("https://me@host.example/repository", True),
+        ("host:repository.git", True),
         ("file:///srv/repository", True),
         ("/srv/fork.bundle", True),
         ("fork.bundle", False),
         ("https://me:secret@host.example/repository", False),
+        ("https://me:secret@host.example:8443/repository", False),
+        ("me:secret@host.example/repository", False),
     ],
 )
 def test_a_source_is_an_address_without_a_password_or_a_whole_path(place: str, good: bool) -> None:
     parameters: dict[str, Any] = {"release": "debian-1.20", "sources": {"upstream": place}}
     if good:
         assert validated("nightly-rebuild", **parameters)["sources"] == {"upstream": place}
+        assert build.validate_parameters({"sources": {"upstream": place}})["sources"] == {"upstream": place}
     else:
         with pytest.raises(Exception, match="sources"):
             validated("nightly-rebuild", **parameters)
+        with pytest.raises(Exception, match="sources"):
+            build.validate_parameters({"sources": {"upstream": place}})
+
+
+def test_a_source_that_is_given_as_a_relative_path_becomes_a_whole_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "host:clone").mkdir()
+    assert parameters.source("fork.bundle") == str(tmp_path / "fork.bundle")
+    assert parameters.source("host:clone") == str(tmp_path / "host:clone")
+    assert parameters.source("host:other") == "host:other"
+    assert parameters.source("https://host.example/x") == "https://host.example/x"
 
 
 @pytest.mark.parametrize("keep", [0, -1, 366])

@@ -200,7 +200,7 @@ def test_what_is_noted_when_nothing_is_recorded_is_nobodys_business() -> None:
     assert runs() == ()
 
 
-def test_a_full_disk_in_the_middle_does_not_end_a_run(
+def test_a_full_disk_in_the_middle_does_not_end_a_run_nor_hide_how_it_ended(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def full(*_: object) -> None:
@@ -209,6 +209,7 @@ def test_a_full_disk_in_the_middle_does_not_end_a_run(
     with recorded():
         monkeypatch.setattr(run_record, "write", full)
     assert "the record of this run cannot be written: No space left on device" in caplog.text
+    assert the_record().status == "succeeded"
 
 
 def test_a_data_directory_that_cannot_be_written_ends_a_run_before_it_begins(own_data: Path) -> None:

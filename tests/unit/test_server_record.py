@@ -14,7 +14,7 @@ import pytest
 from configs.errors import KubeV6Error
 from flows.parameters import named, place
 from flows.server import kept_server, systemd_unit
-from flows.server.kept_server import Process
+from flows.server.process import Process, this_process
 
 pytestmark = pytest.mark.usefixtures("own_data")
 
@@ -30,9 +30,10 @@ def recorded(own_data: Path, server: Process, worker: Process | None = None) -> 
 
 
 def test_a_process_is_told_from_another_one_that_has_its_id_now() -> None:
-    started = kept_server._start_time(os.getpid())
-    assert Process(os.getpid(), started).alive
-    assert not Process(os.getpid(), started - 1).alive
+    here = this_process()
+    assert here.pid == os.getpid()
+    assert here.alive
+    assert not Process(here.pid, here.started - 1).alive
 
 
 def test_without_a_server_status_says_how_to_get_one() -> None:
@@ -56,15 +57,17 @@ def test_a_record_that_cannot_be_read_counts_as_none(own_data: Path) -> None:
     assert kept_server.read() is None
 
 
-def test_a_server_that_another_process_uses_is_not_ended(own_data: Path) -> None:
+def test_a_server_that_another_process_uses_is_ended_only_by_who_does_not_ask(own_data: Path) -> None:
     recorded(own_data, Process(os.getpid(), 1))
     kept_server.use()
     try:
         with pytest.raises(KubeV6Error, match="another kubev6 runs on this machine and uses the kept server"):
             kept_server.down()
+        assert (own_data / "server.json").exists()
+        kept_server.end()  # as a machine that is shut down does
+        assert not (own_data / "server.json").exists()
     finally:
         kept_server._in_use.pop().close()
-    assert (own_data / "server.json").exists()
 
 
 def test_a_port_that_is_taken_is_one_line_and_nothing_is_left(own_data: Path) -> None:

@@ -15,18 +15,16 @@ from contextlib import contextmanager
 import pytest
 
 from configs.errors import KubeV6Error
-from configs.schema.loading import load_cluster
+from flows.cli import main
 from flows.turns import turn
-from tasks.paths import cluster_dir
+from tasks.paths import cluster_lock
 from tests.waiting import eventually
 
-LAB = load_cluster("lab")
 pytestmark = pytest.mark.usefixtures("own_data")
 HOLDER = """
 import sys, time
-from configs.schema.loading import load_cluster
 from flows.turns import turn
-with turn(load_cluster("lab"), "flow run deploy-lab", "wait"):
+with turn("lab", "flow run deploy-lab", "wait"):
     print("mine", flush=True)
     sys.stdin.read()
 """
@@ -48,7 +46,7 @@ def test_who_is_not_to_wait_is_told_who_works_on_the_cluster() -> None:
     with (
         held_by_another_process() as holder,
         pytest.raises(KubeV6Error) as refused,
-        turn(LAB, "kubev6 deploy", "refuse"),
+        turn("lab", "kubev6 deploy", "refuse"),
     ):
         pytest.fail("it was let in")
     assert str(refused.value).startswith(
@@ -60,7 +58,7 @@ def test_who_waits_says_for_whom_and_goes_on_when_that_has_ended(caplog: pytest.
     entered = threading.Event()
 
     def wait() -> None:
-        with turn(LAB, "kubev6 deploy", "wait"):
+        with turn("lab", "kubev6 deploy", "wait"):
             entered.set()
 
     with held_by_another_process() as holder, caplog.at_level(logging.WARNING):
@@ -79,19 +77,31 @@ def test_a_holder_that_died_holds_nobody_up() -> None:
     with held_by_another_process() as holder:
         holder.send_signal(signal.SIGKILL)
         holder.wait()
-        with turn(LAB, "kubev6 deploy", "refuse"):
-            assert json.loads((cluster_dir("lab") / "lock").read_text())["pid"] == os.getpid()
+        with turn("lab", "kubev6 deploy", "refuse"):
+            assert json.loads(cluster_lock("lab").read_text())["pid"] == os.getpid()
 
 
 def test_a_run_that_failed_gives_the_cluster_back() -> None:
-    with pytest.raises(KubeV6Error), turn(LAB, "kubev6 deploy", "refuse"):
+    with pytest.raises(KubeV6Error), turn("lab", "kubev6 deploy", "refuse"):
         raise KubeV6Error("the disk is full")
-    with turn(LAB, "kubev6 deploy", "refuse"):
+    with turn("lab", "kubev6 deploy", "refuse"):
         pass
 
 
 def test_a_run_that_is_stopped_keeps_the_cluster_as_long_as_its_process_lives() -> None:
-    with pytest.raises(KeyboardInterrupt), turn(LAB, "kubev6 deploy", "refuse"):
+    with pytest.raises(KeyboardInterrupt), turn("lab", "kubev6 deploy", "refuse"):
         raise KeyboardInterrupt
-    with pytest.raises(KubeV6Error, match="is busy"), turn(LAB, "kubev6 deploy", "refuse"):
+    with pytest.raises(KubeV6Error, match="is busy"), turn("lab", "kubev6 deploy", "refuse"):
         pytest.fail("threads of the other run may still be at work")
+
+
+@pytest.mark.parametrize("words", [["up"], ["down"], ["down", "--images"]])
+def test_the_machines_of_a_lab_are_not_touched_while_a_run_works_on_them(
+    words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")  # nobody's lab is in danger
+    with held_by_another_process() as holder:
+        assert main(["lab", *words]) == 1
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told.startswith(f"kubev6: cluster lab is busy: flow run deploy-lab (process {holder.pid}) works on it")
+    assert "; run this again when that has ended; --if-busy wait" in told

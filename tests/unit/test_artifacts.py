@@ -1,0 +1,31 @@
+"""Telling Prefect's server what came of a run, when it does not answer."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+from uuid import uuid4
+
+import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from flows.runs import artifacts, recording
+from tasks import steps
+
+
+@pytest.mark.usefixtures("own_data")
+@pytest.mark.parametrize(("stopped", "seconds"), [(False, 0.2), (True, 0.1)])
+def test_a_run_that_is_stopped_waits_less_for_a_server_that_does_not_answer(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, stopped: bool, seconds: float
+) -> None:
+    monkeypatch.setattr(steps, "_stopping", threading.Event())
+    monkeypatch.setattr(artifacts, "SECONDS", 0.2)
+    monkeypatch.setattr(artifacts, "SECONDS_IF_STOPPED", 0.1)
+    monkeypatch.setenv("PREFECT__RUNTIME__FLOW_RUN__ID", str(uuid4()))
+    with socket.create_server(("127.0.0.1", 0)) as silent, caplog.at_level(logging.WARNING, "kubev6"):
+        api = f"http://127.0.0.1:{silent.getsockname()[1]}/api"
+        with temporary_settings({PREFECT_API_URL: api}), recording.recording("deploy", "lab"), artifacts.published():
+            if stopped:
+                steps.stop()
+    assert caplog.messages == [f"Prefect does not show what came of this run: no answer in {seconds} s"]
