@@ -148,8 +148,17 @@ def _wrong(manifest: Manifest, release: Release | None, store: Store) -> str:
 
 
 def _in_store(release: Release, store: Store) -> Manifest | None:
-    """What the store has of a release, be it what its file says now or not."""
-    return next((manifest for manifest in store.list() if manifest.name == release.name), None)
+    """What the store has of a release, be it what its file says now or not.
+
+    Raises:
+        KubeV6Error: Its manifest is damaged, and it cannot be fetched again.
+    """
+    try:
+        return store.current(release.name)
+    except KubeV6Error:
+        if release.fetch is None:
+            raise
+        return None
 
 
 def _held(decision: Decision, store: Store) -> Chosen | None:

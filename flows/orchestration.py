@@ -35,7 +35,7 @@ SECONDS_FOR_SERVER = 10.0
 RETRIES = 3
 """Of Prefect's requests: after 2, 4 and 8 seconds."""
 SECONDS_TO_LEAVE = 3.0
-"""How long this process lives on when its server is gone, while Prefect tries to tell it the rest."""
+"""How long this process lives on after its work when its server is gone, while Prefect tries to tell it the rest."""
 
 _temporary: list[TemporaryServer] = []
 _untold: list[KubeV6Error] = []  # why the server does not know how the run has ended
@@ -190,9 +190,13 @@ def _gone(seen: str) -> KubeV6Error:
 
 def _leave_soon() -> None:
     """Have this process end although Prefect still waits for the server: that is done at the interpreter's end."""
-    backstop = threading.Timer(SECONDS_TO_LEAVE, os._exit, (1,))
-    backstop.daemon = True
-    backstop.start()
+
+    def leave() -> None:
+        threading.main_thread().join()  # all has been said by then
+        time.sleep(SECONDS_TO_LEAVE)
+        os._exit(1)
+
+    threading.Thread(target=leave, daemon=True).start()
 
 
 def stop() -> None:

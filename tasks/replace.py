@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
-import tempfile
 import threading
 from pathlib import Path
 
 GOING = ".going-"
-"""What the name of a directory begins with that is being removed."""
+"""What the name of something begins with that is being removed."""
 
 
 def replace_directory(made: Path, place: Path) -> None:
@@ -22,32 +22,27 @@ def replace_directory(made: Path, place: Path) -> None:
     before = put_aside(place)
     made.rename(place)
     if before is not None:
-        shutil.rmtree(before)
+        _delete(before)
 
 
 def remove(path: Path) -> None:
     """Remove a file or a directory. What is removed only in part is not taken for the whole afterwards."""
     before = put_aside(path)
     if before is not None:
-        shutil.rmtree(before)
+        _delete(before)
 
 
 def put_aside(path: Path) -> Path | None:
-    """Move something into a directory of its own, which is named as what is being removed.
+    """Give something a name of what is being removed, which nothing else has. A full disk has room for that.
 
     Returns:
-        That directory; None when there is nothing to move.
+        Where it is then; None when it was not there.
     """
-    if not os.path.lexists(path):
-        return None
-    aside = Path(tempfile.mkdtemp(prefix=GOING, dir=path.parent))
+    aside = path.with_name(f"{GOING}{secrets.token_hex(8)}")
     try:
-        path.rename(aside / path.name)
-    except OSError as error:
-        aside.rmdir()
-        if isinstance(error, FileNotFoundError):  # somebody else has moved it
-            return None
-        raise
+        path.rename(aside)
+    except FileNotFoundError:
+        return None
     return aside
 
 
@@ -68,3 +63,10 @@ def write_whole(path: Path, text: str, *, mode: int = 0o644) -> None:
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()

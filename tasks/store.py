@@ -139,14 +139,23 @@ class Store:
         Raises:
             KubeV6Error: The store has none, or its manifest cannot be read.
         """
-        path = self.root / "releases" / name / "current" / "manifest.json"
-        if not path.exists():
+        found = self.current(name)
+        if found is None:
             known = ", ".join(manifest.name for manifest in self.list()) or "none"
             raise KubeV6Error(
                 f"the store {self.root} has no release {name}",
                 todo=f"it has: {known}; build or fetch one first",
             )
-        return self._parse(path)
+        return found
+
+    def current(self, name: str) -> Manifest | None:
+        """The same; None when the store has none.
+
+        Raises:
+            KubeV6Error: Its manifest cannot be read.
+        """
+        path = self.root / "releases" / name / "current" / "manifest.json"
+        return self._parse(path) if path.exists() else None
 
     def find(self, name: str, key: str) -> Manifest | None:
         """The build of ``name`` with exactly this key, current or older; None when there is none that can be read."""

@@ -12,6 +12,7 @@ import logging
 import socket
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from flows.runs.notify import tell
@@ -22,7 +23,7 @@ from tasks.exclusive import exclusive
 from tasks.paths import data_dir
 
 log = logging.getLogger("kubev6.server")
-HOST, PID, STARTED = "kubev6.host", "kubev6.pid", "kubev6.started"
+HOST, PROCESSES, PID, STARTED = "kubev6.host", "kubev6.processes", "kubev6.pid", "kubev6.started"
 SECONDS_TO_BEGIN = 60.0
 """How long it may take from when a worker takes a run until the run says which process it is."""
 OPEN = ("SCHEDULED", "PENDING", "RUNNING", "CANCELLING")
@@ -50,7 +51,7 @@ class Lost:
 def labels() -> dict[str, str | int]:
     """What a run of this process says of it."""
     here = this_process()
-    return {HOST: socket.gethostname(), PID: here.pid, STARTED: here.started}
+    return {**_where(), PID: here.pid, STARTED: here.started}
 
 
 def end_all(api: str) -> None:
@@ -62,13 +63,16 @@ def end_all(api: str) -> None:
     Raises:
         KubeV6Error: It does not answer.
     """
+    unattended = []
     with exclusive(data_dir() / "lost-runs.lock"):  # so that nobody is told twice
         for lost in find(api):
+            if _is_unattended(api, lost):
+                unattended.append(lost)
             crashed = {"type": "CRASHED", "message": lost.why}
             ask(api, f"/flow_runs/{lost.identity}/set_state", {"state": crashed, "force": True})
             log.warning("flow run %s has crashed: %s", lost.name, lost.why)
-            if _is_unattended(api, lost):
-                tell("kubev6", lost.name, lost.identity, "Crashed", lost.why, api)
+    for lost in unattended:  # which may take long, and nobody is to wait for that
+        tell("kubev6", lost.name, lost.identity, "Crashed", lost.why, api)
 
 
 def find(api: str) -> tuple[Lost, ...]:
@@ -93,8 +97,8 @@ def _why(run: dict[str, Any]) -> str:
         return "" if local or run["auto_scheduled"] or run["work_queue_id"] else NO_QUEUE
     # One that is run again has the labels of before until it begins.
     if PID in said and state != "PENDING":
-        gone = said[HOST] == socket.gethostname() and not Process(said[PID], said[STARTED]).alive
-        return NO_PROCESS if gone else ""
+        here = _where().items() <= said.items()
+        return NO_PROCESS if here and not Process(said[PID], said[STARTED]).alive else ""
     since = datetime.now(UTC) - datetime.fromisoformat(run["state"]["timestamp"])
     return "" if local or since.total_seconds() < SECONDS_TO_BEGIN else NO_PROCESS
 
@@ -102,4 +106,9 @@ def _why(run: dict[str, Any]) -> str:
 def _is_unattended(api: str, lost: Lost) -> bool:
     """Whether it is one of those whose flow tells somebody when they end badly: the nightly ones."""
     deployment = ask(api, f"/deployments/{lost.deployment}") if lost.deployment else None
-    return deployment is not None and deployment["entrypoint"].endswith(":nightly")
+    return deployment is not None and (deployment["entrypoint"] or "").endswith(":nightly")
+
+
+def _where() -> dict[str, str | int]:
+    """Where a process id means what it means here: a container has others, be its host name the machine's or not."""
+    return {HOST: socket.gethostname(), PROCESSES: str(Path("/proc/self/ns/pid").readlink())}

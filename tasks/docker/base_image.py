@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+import time
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,8 +41,8 @@ BOOTSTRAP_DEADLINE = 900
 """Seconds that debootstrap may take."""
 KILL_AFTER = 5
 """Seconds that it has to end when it is asked to."""
-TIMED_OUT = 124
-"""Exit status of timeout(1)."""
+TIMED_OUT = (124, 137)
+"""Exit statuses of timeout(1) when it has ended a command, the second when that had to be killed."""
 
 _ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "LANG": "C.UTF-8"}
 _DPKG_SMALL = """\
@@ -176,6 +177,7 @@ def _run_root(command: list[str], shown: Step) -> None:
     tail: deque[str] = deque(maxlen=40)
     # timeout(1) runs as root too, so it can end what this user may not, and its children with it.
     limits = ["timeout", f"--kill-after={KILL_AFTER}", str(BOOTSTRAP_DEADLINE)]
+    deadline = time.monotonic() + BOOTSTRAP_DEADLINE
     process = subprocess.Popen(
         by_root([*limits, *command]),
         stdout=subprocess.PIPE,
@@ -193,7 +195,7 @@ def _run_root(command: list[str], shown: Step) -> None:
     finally:
         _end(process)
     program = next(word for word in command if word != "env" and "=" not in word)
-    if status == TIMED_OUT:
+    if status in TIMED_OUT and time.monotonic() > deadline:
         raise KubeV6Error(
             f"making the base image: {program} did not end in {BOOTSTRAP_DEADLINE} s",
             todo="see whether the package mirror is slow, and run it again",

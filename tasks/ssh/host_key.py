@@ -23,14 +23,19 @@ def shake_hands(endpoint: Endpoint, transport: paramiko.Transport, timeout: floa
         timeout: Seconds for the key exchange.
 
     Raises:
-        NodeError: No SSH session came about, the host key is unknown or changed, or a known_hosts file is damaged.
+        NodeError: No SSH session came about, or the host key is unknown, changed or revoked, or its line of a
+            known_hosts file is damaged.
     """
     name = endpoint.host if endpoint.port == 22 else f"[{endpoint.host}]:{endpoint.port}"
     files = _known_hosts_files(endpoint)
     known: dict[str, list[paramiko.PKey]] = {}
+    revoked = []
     for path in files:
-        for known_key in _keys_in(path, endpoint, name):
-            known.setdefault(known_key.get_name(), []).append(known_key)
+        for marker, known_key in _keys_in(path, endpoint, name):
+            if marker == "@revoked":
+                revoked.append(known_key)
+            elif not marker:  # one with @cert-authority is of no use: no certificate is ever asked for
+                known.setdefault(known_key.get_name(), []).append(known_key)
     options = transport.get_security_options()
     first = [kind for kind in options.key_types if _key_family(kind) in known]
     options.key_types = first + [kind for kind in options.key_types if kind not in first]
@@ -51,6 +56,13 @@ def shake_hands(endpoint: Endpoint, transport: paramiko.Transport, timeout: floa
             else "look on the machine's console whether it is frozen or overloaded, and whether that port is sshd's",
             transient=not incompatible,
         ) from error
+    if key in revoked:
+        raise NodeError(
+            endpoint.node,
+            STEP,
+            f"the host key of {endpoint.authority} is revoked: {key.get_name()} {key.fingerprint} was seen",
+            todo="give the machine a new host key, if it is that machine",
+        )
     accepted = known.get(key.get_name(), [])
     if key in accepted:
         return
@@ -82,29 +94,31 @@ def _known_hosts_files(endpoint: Endpoint) -> list[Path]:
     return [path for path in files if path.exists()]
 
 
-def _keys_in(path: Path, endpoint: Endpoint, name: str) -> Iterator[paramiko.PKey]:
-    """The keys that a known_hosts file has for a name."""
+def _keys_in(path: Path, endpoint: Endpoint, name: str) -> Iterator[tuple[str, paramiko.PKey]]:
+    """The keys that a known_hosts file has for a name, each with its line's marker, if there is one (sshd(8))."""
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError as error:
         raise NodeError(endpoint.node, STEP, f"cannot read {path}: {error.strerror}") from error
-    for number, line in enumerate(map(str.strip, lines), 1):
-        if not line or line.startswith(("#", "@cert-authority")):  # no certificate is ever asked for
+    for number, line in enumerate(lines, 1):
+        fields = line.split()
+        marker = fields.pop(0) if fields and fields[0].startswith("@") else ""
+        if len(fields) < 3 or line.lstrip().startswith("#") or not _is_among(name, fields[0]):
             continue
         try:
-            entry = HostKeyEntry.from_line(line, number)
-            key = entry.key if entry and _is_of(entry, name) else None
+            entry = HostKeyEntry.from_line(" ".join(fields[:3]), number)
         except Exception as error:  # the reader of each kind of key has exceptions of its own
-            seen = f"{path}, line {number}: no host key can be read there"
+            seen = f"{path}, line {number}: no host key of {name} can be read there"
             raise NodeError(endpoint.node, STEP, seen, todo="correct that line, or remove it") from error
-        if key:
-            yield key
+        if entry and entry.key:
+            yield marker, entry.key
 
 
-def _is_of(entry: HostKeyEntry, name: str) -> bool:
-    """Whether a name is among those of a line, each in clear or hashed (sshd(8))."""
-    names = entry.hostnames or ()
-    return any(each == (HostKeys.hash_host(name, each) if each.startswith("|1|") else name) for each in names)
+def _is_among(name: str, names: str) -> bool:
+    """Whether a name is among those of a line, each in clear or hashed."""
+    return any(
+        each == (HostKeys.hash_host(name, each) if each.startswith("|1|") else name) for each in names.split(",")
+    )
 
 
 def _key_family(kind: str) -> str:

@@ -43,7 +43,10 @@ def log_in(endpoint: Endpoint, transport: paramiko.Transport) -> None:
                 raise _unanswered(endpoint, f"silence for {transport.auth_timeout:g} s") from error
             if not transport.is_active() and not refused:
                 raise _unanswered(endpoint, "closed by the other side") from error
-        except (paramiko.SSHException, OSError, EOFError) as error:
+        except paramiko.SSHException as error:  # such as that of an agent that does not sign
+            seen = str(error)
+            break
+        except (OSError, EOFError) as error:
             raise _unanswered(endpoint, str(error) or "closed by the other side") from error
         if transport.is_authenticated():
             return

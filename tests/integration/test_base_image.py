@@ -51,6 +51,7 @@ def test_what_takes_too_long_is_ended_with_its_children(tmp_path: Path, monkeypa
     monkeypatch.setattr(base_image, "BOOTSTRAP_DEADLINE", 2)
     with pytest.raises(KubeV6Error, match=r"^making the base image: sh did not end in 2 s; see whether"):
         run(silent(tmp_path / "pid"))
+    assert (tmp_path / "pid").read_text()
     eventually(lambda: gone(tmp_path / "pid"))
 
 

@@ -311,6 +311,7 @@ def test_a_run_that_used_every_kind_of_secret_leaves_none_behind(
         monkeypatch.setenv("KUBEV6_NOTIFY_URL_FILE", str(place.given("webhook", hook)))
         monkeypatch.setenv("KUBEV6_REGISTRY_USER", "ops")
         monkeypatch.setenv("KUBEV6_REGISTRY_PASSWORD_FILE", str(place.given("registry", REGISTRY)))
+        place.run("nightly", moving_release[0], address, status=0)
         said = place.run("nightly", moving_release[0], address, status=1, machines="tells")
         tags = requests.get(f"{address}/v2/kube-proxy/tags/list", auth=("ops", REGISTRY), timeout=10).json()
         webhook.shutdown()

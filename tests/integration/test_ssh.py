@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -265,16 +265,32 @@ def test_a_login_that_is_not_answered_in_time_may_be_tried_again(sshd: Sshd) -> 
     assert caught.value.transient
 
 
-@pytest.mark.parametrize(
-    "damage", ["ssh-ed25519 AAAA=C3!", "ssh-rsa AAAAB3NzaC1yc2EAAAADAQAB", "ecdsa-sha2-nistp256 AAA"]
-)
+DAMAGE = ["ssh-ed25519 AAAA=C3!", "ssh-rsa AAAAB3NzaC1yc2EAAAADAQAB", "ecdsa-sha2-nistp256 AAA"]
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
 def test_a_damaged_line_of_known_hosts_is_named(sshd: Sshd, damage: str) -> None:
-    path = sshd.directory / "damaged"
-    path.write_text((sshd.directory / "known_hosts").read_text() + f"# old\nother.example {damage}\n")
-    with pytest.raises(NodeError, match=rf"connect: {path}, line 4: no host key can be read there") as caught:
+    path, known = sshd.directory / "damaged", (sshd.directory / "known_hosts").read_text()
+    path.write_text(f"# old\n{known}{known.split()[0]} {damage}\n")
+    with pytest.raises(NodeError, match=rf"connect: {path}, line 4: no host key of \[127.*\]:\d+ can be") as caught:
         connect(sshd.endpoint(known="damaged"))
     assert not caught.value.transient
     assert caught.value.todo == "correct that line, or remove it"
+
+
+@pytest.mark.parametrize("other", [*DAMAGE, "1024 35 1234567", "ssh-new AAAA", "", "@revoked"])
+def test_lines_of_others_are_nobody_s_trouble(sshd: Sshd, other: str) -> None:
+    known = (sshd.directory / "known_hosts").read_text()
+    (sshd.directory / "others").write_text(f"other.example {other}\n{known.replace(' ', '  ')}")
+    connect(sshd.endpoint(known="others")).close()
+
+
+def test_a_revoked_host_key_is_not_taken(sshd: Sshd) -> None:
+    known = (sshd.directory / "known_hosts").read_text()
+    (sshd.directory / "revoked").write_text(f"{known}@revoked {known}")
+    with pytest.raises(NodeError, match=r"the host key of .* is revoked: ssh-ed25519 SHA256:") as caught:
+        connect(sshd.endpoint(known="revoked"))
+    assert not caught.value.transient
 
 
 def test_hashed_names_and_lines_for_others_are_read_as_ssh_reads_them(sshd: Sshd) -> None:
@@ -486,29 +502,34 @@ def test_the_systems_ssh_gets_the_same_key_and_host_key_check(sshd: Sshd) -> Non
     assert subprocess.run(words, capture_output=True, timeout=30).returncode == 255
 
 
-def test_too_many_authentication_failures_are_told(sshd: Sshd, tmp_path: Path) -> None:
+@pytest.fixture
+def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """An ssh-agent in the place of the user's; makes keys and adds them to it, with options of ssh-add(1)."""
+    place = tmp_path / "agent"
+    started = subprocess.run(["ssh-agent", "-s", "-a", str(place)], capture_output=True, text=True, check=True)
+    monkeypatch.setenv("SSH_AUTH_SOCK", str(place))
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    def add(key: str, *options: str) -> None:
+        make_key(tmp_path / key)
+        subprocess.run(["ssh-add", "-q", *options, str(tmp_path / key)], check=True, timeout=30)
+
+    yield add
+    os.kill(int(started.stdout.split("SSH_AGENT_PID=")[1].split(";")[0]), signal.SIGTERM)
+
+
+def test_too_many_authentication_failures_are_told(sshd: Sshd, agent: Callable[..., None]) -> None:
     """An agent with many keys runs into the server's MaxAuthTries before the right one."""
-    agent = subprocess.run(
-        ["ssh-agent", "-s", "-a", str(tmp_path / "agent")], capture_output=True, text=True, check=True
-    )
-    pid = agent.stdout.split("SSH_AGENT_PID=")[1].split(";")[0]
-    environment = {**os.environ, "SSH_AUTH_SOCK": str(tmp_path / "agent")}
-    known_hosts = str(sshd.directory / "known_hosts")
-    code = (
-        "from configs.errors import NodeError\n"
-        "from tasks.ssh.connection import connect\nfrom tasks.ssh.endpoint import Endpoint\n"
-        "try:\n"
-        f"    connect(Endpoint('node-1', '127.0.0.1', {sshd.port}, known_hosts={known_hosts!r}))\n"
-        "except NodeError as error:\n"
-        "    exit(f'{error}, transient: {error.transient}')"
-    )
-    try:
-        for number in range(8):
-            make_key(tmp_path / f"key-{number}")
-            subprocess.run(["ssh-add", "-q", str(tmp_path / f"key-{number}")], env=environment, check=True)
-        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60)
-        assert "refused root: tried agent key SHA256:" in done.stderr
-        assert "MaxAuthTries" in done.stderr
-        assert "transient: False" in done.stderr
-    finally:
-        os.kill(int(pid), 15)
+    for number in range(8):
+        agent(f"key-{number}")
+    with pytest.raises(NodeError, match=r"refused root: tried agent key SHA256:.*MaxAuthTries") as caught:
+        connect(replace(sshd.endpoint(), key_file=None))
+    assert not caught.value.transient
+
+
+def test_an_agent_that_does_not_sign_is_asked_once(sshd: Sshd, agent: Callable[..., None]) -> None:
+    """It was to ask the person, and nobody said yes."""
+    agent("key", "-c")
+    with pytest.raises(NodeError, match=r"refused root: tried agent key SHA256:.* \(key cannot be used") as caught:
+        connect(replace(sshd.endpoint(), key_file=None))
+    assert not caught.value.transient

@@ -94,6 +94,17 @@ def test_a_damaged_release_is_named_and_nothing_else_is_taken_instead(store: Sto
     assert for_plan(cluster, True, "", store)[1] == manifest
 
 
+def test_a_release_whose_manifest_is_damaged_is_named_too_and_a_published_one_fetched_again(
+    store: Store, cluster: Cluster, far: Path, mirror: Mirror
+) -> None:
+    for name in ("debian-1.20", "far"):
+        kept(store, name)
+        (store.root / "releases" / name / "current" / "manifest.json").write_text("{")
+    with pytest.raises(KubeV6Error, match=r"debian-1\.20/current/manifest\.json: is no release manifest"):
+        prebuilt(cluster, "", store)
+    assert prebuilt(cluster, str(far), store, mirror).why.endswith(str(mirror.root))
+
+
 def test_what_cannot_be_downloaded_lists_the_choices_and_is_not_tried_again(
     tmp_path: Path, store: Store, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -52,6 +53,19 @@ def test_whatever_it_is_it_is_gone(tmp_path: Path, kind: str) -> None:
     remove(path)
     assert list(path.parent.iterdir()) == []
     assert (kept / "content").exists()
+
+
+def test_a_full_disk_does_not_keep_things_from_being_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = directory(tmp_path / "place", "old")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    for makes in ("mkdir", "link", "symlink"):
+        monkeypatch.setattr(os, makes, full)
+    remove(place)
+    monkeypatch.undo()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_cannot_be_moved_stays_and_nothing_else_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
