@@ -14,6 +14,7 @@ import importlib
 import inspect
 import logging
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -34,8 +35,8 @@ SECONDS_FOR_SERVER = 10.0
 """How long a run that is done waits for a server that does not answer: one that is started anew takes as long."""
 RETRIES = 3
 """Of Prefect's requests: after 2, 4 and 8 seconds."""
-SECONDS_TO_LEAVE = 3.0
-"""How long this process lives on after its work when its server is gone, while Prefect tries to tell it the rest."""
+SECONDS_TO_LEAVE = 5.0
+"""How long this process lives on when its server is gone, to say what came of the run, while Prefect still tries."""
 
 _temporary: list[TemporaryServer] = []
 _untold: list[KubeV6Error] = []  # why the server does not know how the run has ended
@@ -192,9 +193,11 @@ def _leave_soon() -> None:
     """Have this process end although Prefect still waits for the server: that is done at the interpreter's end."""
 
     def leave() -> None:
-        threading.main_thread().join()  # all has been said by then
         time.sleep(SECONDS_TO_LEAVE)
-        os._exit(1)
+        try:
+            sys.stdout.flush()
+        finally:
+            os._exit(1)
 
     threading.Thread(target=leave, daemon=True).start()
 
