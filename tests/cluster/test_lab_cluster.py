@@ -20,7 +20,6 @@ from pathlib import Path
 import pytest
 
 from configs.schema.loading import CONFIGS, load_cluster
-from flows.runs import run_record
 from flows.server.api import ask
 from tasks.docker import container_engine
 from tasks.lab import lab
@@ -28,14 +27,11 @@ from tasks.lab import machine as lab_machine
 from tasks.lab import record as lab_record
 from tasks.paths import REPO, cluster_dir, cluster_lock, data_dir
 from tasks.ssh.connection import connect
-from tests.bench.rerun import covered
-from tests.waiting import eventually
 
 NAME = "kubev6-cluster-test"
 WORKER = "kube-worker-1"
 LEAVER = "kube-worker-2"
-RESET_SECONDS = 60
-"""For the steps of a reset of the whole cluster; on a machine with nothing else to do they take half of that."""
+RESET_SECONDS = 30
 RERUN_SECONDS = 30
 """For a deploy that changes nothing, on a machine that is busy besides; tests/bench/rerun.py measures what it takes."""
 BOOTSTRAP_TOKEN = re.compile(rb"\b[a-z0-9]{6}\.[a-z0-9]{16}\b")
@@ -269,8 +265,8 @@ def test_restarted_machines_come_back_as_they_were(cluster: Cluster) -> None:
     for machine in client.containers.list(filters={"label": f"{lab_record.LAB_LABEL}={NAME}"}):
         machine.restart(timeout=10)
     lab.up(load_cluster(cluster.file))
-    # The API server may call nodes Ready for a while that are not yet.
-    eventually(lambda: kubev6("verify", "--cluster", str(cluster.file)).returncode == 0, 300)
+    proof = kubev6("verify", "--cluster", str(cluster.file), "--json")
+    assert proof.returncode == 0, proof.stdout + proof.stderr
     planned = kubev6("deploy", "--cluster", str(cluster.file), "--plan")
     assert "0 changes in all" in planned.stdout, planned.stdout
 
@@ -312,11 +308,11 @@ def test_a_worker_that_is_reset_has_left_the_cluster(cluster: Cluster) -> None:
 
 
 def test_a_reset_leaves_nothing_and_again_does_nothing(cluster: Cluster) -> None:
+    began = time.monotonic()
     done = kubev6("reset", "--cluster", str(cluster.file), "--yes")
+    took = time.monotonic() - began
     assert done.returncode == 0, done.stdout + done.stderr
-    record = run_record.runs()[0][1]
-    assert record.command == "reset"
-    assert covered(step for step in record.steps if step.subject != "prefect") < RESET_SECONDS
+    assert took < RESET_SECONDS
     assert f"{LEAVER}: nothing to reset" in done.stdout
     for name in ("kube-support", "kube-control-plane", WORKER):
         assert_nothing_left(name)

@@ -36,7 +36,7 @@ def write(record: RunRecord, directory: Path) -> Path:
     return file
 
 
-def test_a_run_of_fifty_nodes_opens_at_once(browser: Browser, tmp_path: Path) -> None:
+def test_a_run_of_fifty_nodes_opens_in_under_a_second(browser: Browser, tmp_path: Path) -> None:
     file = write(sample_run.badly_proved(50), tmp_path)
     assert file.stat().st_size < 2_000_000
     browser.look(WINDOWS["wide"])
@@ -45,7 +45,7 @@ def test_a_run_of_fifty_nodes_opens_at_once(browser: Browser, tmp_path: Path) ->
         browser.open(file)
         browser.picture()  # waits until all is drawn
         took.append(max(browser.value(LOADED), browser.value(PAINTED)))
-    assert 0 < min(took) < 3000  # under one second where nothing else goes on
+    assert 0 < min(took) < 1000
 
 
 @pytest.mark.parametrize("record", list(RUNS.values()), ids=list(RUNS))

@@ -10,6 +10,7 @@ import pytest
 
 from flows.cli import main
 from tasks.series import series, series_file, series_source
+from tests.bench.series import once
 from tests.integration.git_project import BEN, Project
 from tests.integration.large_project import large_project
 
@@ -137,6 +138,16 @@ def test_a_wrong_command_line_is_status_2(words: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(words)
     assert ended.value.code == 2
+
+
+def test_seven_patches_on_a_large_tree_take_no_longer_than_by_hand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("KUBEV6_DATA", "KUBEV6_CACHE"):  # what is set there is for this test
+        monkeypatch.setenv(name, str(tmp_path))
+    by_hand, ours = once(tmp_path, 3000, 7)
+    # A second is for making our repository, and for a machine that does something else meanwhile.
+    assert ours < 1.5 * by_hand + 1
 
 
 @pytest.mark.parametrize("files", [30, 3000])

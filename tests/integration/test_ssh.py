@@ -344,9 +344,9 @@ def test_a_command_that_does_not_read_its_input_still_ends(connection: Connectio
 def test_a_deadline_ends_the_command_on_the_node_too(connection: Connection, tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     started = time.monotonic()
-    with pytest.raises(NodeError, match="sh was ended after 3 s") as caught:
-        connection.run(["sh", "-c", f"echo $$ > {pid}; exec sleep 600"], step="test", timeout=3)
-    assert time.monotonic() - started < 30
+    with pytest.raises(NodeError, match="sh was ended after 1 s") as caught:
+        connection.run(["sh", "-c", f"echo $$ > {pid}; exec sleep 600"], step="test", timeout=1)
+    assert time.monotonic() - started < 8
     assert caught.value.transient
     assert not Path(f"/proc/{pid.read_text().strip()}").exists()
 
