@@ -35,6 +35,11 @@ def note(change: str, *, stage: str = "") -> None:
     add(change)
 
 
+def any_made() -> bool:
+    """Whether this run has changed anything so far."""
+    return bool(_made.get(None))
+
+
 def add(change: str) -> None:
     """Count a change to those of the run, where its list is: not in other processes that work for it."""
     made = _made.get(None)

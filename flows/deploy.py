@@ -22,7 +22,7 @@ from configs.schema.loading import load_cluster, load_release
 from flows import leaving, stages
 from flows.changes import noted_changes
 from flows.choose_release import Chosen
-from flows.connections import connection
+from flows.connections import connection, connections_kept
 from flows.futures import A_THREAD_EACH, begin, begin_each, results
 from flows.gates import current_gates, gates_of
 from flows.node_state import node_state
@@ -79,21 +79,20 @@ def brought_up(
     cluster: Cluster, prebuilt: bool, named: str, mirror: str, refresh: Refresh
 ) -> tuple[Chosen, tuple[Check, ...]]:
     """The order. Returns the release that was taken, and the proof."""
-    try:
-        decision = stages.decide(cluster, prebuilt, named)
-        machines = begin(stages.machines, cluster, decision.release)
-        release = begin(stages.release, decision, mirror, refresh)
-        _, chosen = results([machines, release])
-        job = Job(cluster, chosen.release, chosen.manifest)
-        names = [each.name for each in (cluster.support, cluster.control_plane, *cluster.worker_nodes)]
+    decision = stages.decide(cluster, prebuilt, named)
+    machines = begin(stages.machines, cluster, decision.release)
+    release = begin(stages.release, decision, mirror, refresh)
+    _, chosen = results([machines, release])
+    job = Job(cluster, chosen.release, chosen.manifest)
+    names = [each.name for each in (cluster.support, cluster.control_plane, *cluster.worker_nodes)]
+    with connections_kept(), gates_of(cluster) as gates:
+        proof = begin(stages.prove, job)
+        nodes = begin_each(node, job, names, on_end=gates.node_ended)
         strangers = leaving.strangers(cluster)
-        with gates_of(cluster, strangers) as gates:
-            nodes = begin_each(node, job, names, on_end=gates.node_ended)
-            results([*begin_each(stages.remove, cluster, strangers, on_end=gates.node_ended), *nodes])
-        (checks,) = results([begin(stages.prove, job)])
-        return chosen, checks
-    finally:
-        stages.finish()
+        gates.are_leaving(strangers)
+        nodes += begin_each(stages.remove, cluster, strangers, on_end=gates.node_ended)
+        *_, checks = results([*nodes, proof])
+    return chosen, checks
 
 
 @visible("{name}")
@@ -107,6 +106,7 @@ def node(job: Job, name: str) -> None:
         if "support" not in roles:
             gates.existing_servers.wait(name)
         stages.provide_python(ssh, state)
+        state = stages.to_do(ssh, state)
         stages.bring(ssh, state, "network")
         if "support" in roles:
             existing_servers.check(ssh, job.cluster)
@@ -117,13 +117,15 @@ def node(job: Job, name: str) -> None:
             gates.registry.open()
             return
 
-        gates.outside.wait(name)
-        stages.bring(ssh, state, "runtime")
-        gates.registry.wait(name)
-        stages.bring(ssh, state, "kubernetes")
+        if state.stages:
+            gates.outside.wait(name)
+            stages.bring(ssh, state, "runtime")
+            gates.registry.wait(name)
+            stages.bring(ssh, state, "kubernetes")
         if "control-plane" in roles:
             stages.initialise(ssh, job)
             gates.control_plane.open()
+            gates.registry.wait(name)
             stages.cluster_dns(ssh, job)
             return
 

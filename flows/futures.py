@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar, cast
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Any, Protocol, TypeVar, cast
 
 from prefect import Task, unmapped
 from prefect.client.schemas.objects import State, TaskRun
@@ -23,6 +24,12 @@ A_THREAD_EACH = cast(TaskRunner[PrefectFuture[Any]], ThreadPoolTaskRunner[Any](m
 """No work waits for a thread: what opens a gate must never queue behind those that wait there."""
 
 
+class OnEnd(Protocol):
+    """What is called when the work of a name has ended for good: well, or in failure."""
+
+    def __call__(self, name: str, /, *, well: bool) -> None: ...
+
+
 def begin(work: Task[..., R], *arguments: object) -> PrefectFuture[R]:
     """Begin a piece of work beside those that are under way.
 
@@ -34,7 +41,7 @@ def begin(work: Task[..., R], *arguments: object) -> PrefectFuture[R]:
 
 
 def begin_each(
-    work: Task[..., R], job: object, names: Sequence[str], *, on_end: Callable[[str], None] = lambda _: None
+    work: Task[..., R], job: object, names: Sequence[str], *, on_end: OnEnd | None = None
 ) -> list[PrefectFuture[R]]:
     """Begin the same work for every name, side by side, in this order.
 
@@ -45,13 +52,15 @@ def begin_each(
         on_end: Called with the name when its work has ended, well or for good; from another thread.
     """
     futures = list(work.map(unmapped(job), names, return_state=False)) if names else []
-    for name, future in zip(names, futures, strict=True):
-
-        def ended(_: PrefectFuture[R], name: str = name) -> None:
-            on_end(name)
-
-        future.add_done_callback(ended)
+    if on_end:
+        for name, future in zip(names, futures, strict=True):
+            future.add_done_callback(partial(_tell_end, on_end, name))
     return futures
+
+
+def _tell_end(hearer: OnEnd, name: str, future: PrefectFuture[Any]) -> None:
+    future.wait()  # at once; without it the server would be asked for the state
+    hearer(name, well=future.state.is_completed())
 
 
 def results(futures: Iterable[PrefectFuture[Any]]) -> list[Any]:

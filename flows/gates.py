@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from configs.errors import KubeV6Error
 from configs.schema.cluster import Cluster
@@ -85,9 +85,14 @@ class Meeting(Gate):
     """
 
     def __init__(self, nodes: Iterable[str]) -> None:
-        super().__init__("")
+        super().__init__("another node")
         self._missing = set(nodes)
         self._changing = threading.Lock()
+
+    def expect(self, nodes: Iterable[str]) -> None:
+        """Wait for these too, as long as others are missing."""
+        with self._changing:
+            self._missing.update(nodes)
 
     @contextmanager
     def coming(self, node: str) -> Iterator[None]:
@@ -128,6 +133,10 @@ class Meeting(Gate):
             self.must_not_be(node)
 
 
+THE_LIST = "the list of machines that leave"
+"""Comes to a meeting before them, because until then nobody knows whom to expect."""
+
+
 @dataclass(frozen=True, slots=True)
 class Gates:
     """The gates of a run.
@@ -140,6 +149,7 @@ class Gates:
         outside: Behind it, NAT64 and DNS64 lead to where packages come from, which no other way does any longer.
         registry: Behind it, the registry holds the release.
         control_plane: Behind it, nodes can join.
+        in_place: Behind it, every machine is what the topology says, and nothing more is done to any.
     """
 
     surveyed: Meeting
@@ -148,9 +158,17 @@ class Gates:
     outside: Gate
     registry: Gate
     control_plane: Gate
+    in_place: Meeting
 
-    def node_ended(self, node: str) -> None:
+    def are_leaving(self, strangers: Sequence[str]) -> None:
+        """Expect the machines that leave, now that they are known."""
+        self.in_place.expect(strangers)
+        self.left.expect(strangers)
+        self.left.node_ended(THE_LIST)
+
+    def node_ended(self, node: str, *, well: bool) -> None:
         """Give up what ``node`` was to open and did not, now that its task has ended for good."""
+        (self.in_place.node_ended if well else self.in_place.must_not_be)(node)
         self.surveyed.node_ended(node)
         self.left.must_have_come(node)
         for gate in (self.existing_servers, self.outside, self.registry, self.control_plane):
@@ -163,24 +181,22 @@ _current: ContextVar[Gates] = ContextVar("gates")
 
 
 @contextmanager
-def gates_of(cluster: Cluster, strangers: Sequence[str] = ()) -> Iterator[Gates]:
+def gates_of(cluster: Cluster) -> Iterator[Gates]:
     """The gates of a run, which its tasks find by :func:`current_gates`. However the run ends, nobody goes on waiting.
 
     Args:
         cluster: Whose nodes.
-        strangers: The machines that leave.
     """
-    support = cluster.support.name
+    support, names = cluster.support.name, [node.name for node in cluster.nodes]
     gates = Gates(
-        surveyed=Meeting(node.name for node in cluster.nodes),
-        left=Meeting(strangers),
+        surveyed=Meeting(names),
+        left=Meeting([THE_LIST]),
         existing_servers=Gate(support),
         outside=Gate(support),
         registry=Gate(support),
         control_plane=Gate(cluster.control_plane.name),
+        in_place=Meeting(names),
     )
-    if not strangers:
-        gates.left.open()
     if not cluster.existing_servers:
         gates.existing_servers.open()
     if cluster.lab:  # whose machines have their packages
@@ -189,8 +205,8 @@ def gates_of(cluster: Cluster, strangers: Sequence[str] = ()) -> Iterator[Gates]
         with being(gates):
             yield gates
     finally:
-        for name in (*strangers, *(node.name for node in cluster.nodes)):
-            gates.node_ended(name)
+        for field in fields(gates):
+            getattr(gates, field.name).give_up()
 
 
 @contextmanager

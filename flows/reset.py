@@ -9,8 +9,9 @@ from prefect.client.schemas.objects import State
 
 from configs.errors import KubeV6Error
 from configs.schema.loading import load_cluster
-from flows import leaving, stages
+from flows import leaving
 from flows.changes import noted_changes
+from flows.connections import connections_kept
 from flows.futures import A_THREAD_EACH, begin_each, results, settled
 from flows.leaving import Going
 from flows.parameters import IfBusy
@@ -32,7 +33,7 @@ def reset(where: str = "lab", names: tuple[str, ...] = (), if_busy: IfBusy = "wa
     """
     cluster = load_cluster(where)
     try:
-        with run("reset", cluster), turn(cluster.name, called("reset"), if_busy), noted_changes():
+        with run("reset", cluster), turn(cluster.name, called("reset"), if_busy), noted_changes(), connections_kept():
             going = leaving.chosen(cluster, names)
             begun = []
             for group in going.groups:
@@ -41,8 +42,6 @@ def reset(where: str = "lab", names: tuple[str, ...] = (), if_busy: IfBusy = "wa
             return tuple(results(begun))
     except KubeV6Error as error:
         return failed(error)
-    finally:
-        stages.finish()
 
 
 @visible("reset {name}")

@@ -25,16 +25,16 @@ from configs.schema.release import Release
 from configs.stages.network import REPOSITORIES
 from configs.state import NodeState
 from flows import choose_release, leaving
-from flows.changes import note
+from flows.changes import any_made, note
 from flows.connections import close_all, connection
 from flows.deployed import remember, remember_machines
 from flows.futures import is_transient
-from flows.gates import current_gates
+from flows.gates import NotBegunError, current_gates
 from flows.runs import recording
-from tasks import inventory, registry, steps
+from tasks import registry, steps
 from tasks.docker import toolchain
 from tasks.fetch import mirror as mirrors
-from tasks.kubernetes import addons, kubeadm
+from tasks.kubernetes import addons, kubeadm, probe_pods
 from tasks.kubernetes import cluster_dns as dns
 from tasks.kubernetes.checks import Check
 from tasks.kubernetes.verify import verify
@@ -138,6 +138,17 @@ def provide_python(ssh: Connection, state: NodeState) -> None:
         note(f"{ssh.node}: python3 installed")
 
 
+def to_do(ssh: Connection, state: NodeState) -> NodeState:
+    """What is to be done on a machine: no stage when it has come to all of them, which is one round trip.
+
+    Else it is all of them in their order, each compared for itself: what one brings with it may concern a later one.
+    """
+    with steps.step(state.node, "compare") as shown:
+        changes = [change for stage in engine.plan_changes(ssh, state.stages).values() for change in stage]
+        shown.ended_as(f"{len(changes)} to change" if changes else "no change")
+        return state if changes else replace(state, stages=())
+
+
 def bring(ssh: Connection, state: NodeState, *stages: str) -> None:
     """A machine to those of its stages that are named, in their order."""
 
@@ -161,9 +172,16 @@ def fill_registry(ssh: Connection, job: Job) -> None:
 
 
 def initialise(ssh: Connection, job: Job) -> None:
-    """The control plane, and its kubeconfig to the user."""
-    if kubeadm.init(ssh, job.cluster, job.manifest):
-        note(f"{job.cluster.control_plane.name}: kubeadm init")
+    """The control plane, unless it works already, and its kubeconfig to the user."""
+    node = job.cluster.control_plane
+    with steps.step(node.name, "kubeadm init") as shown:
+        if kubeadm.is_member(ssh, job.cluster, job.manifest, node):
+            shown.ended_as("already done")
+        else:
+            current_gates().registry.wait(node.name)
+            kubeadm.init(ssh, job.manifest)
+            note(f"{node.name}: kubeadm init")
+            shown.ended_as(f"control plane at [{node.address}]:6443")
     images = image_references(job.cluster, job.release, job.manifest)
     for mended in addons.apply(ssh, job.cluster, job.manifest, images):
         note(f"{job.cluster.name}: {mended}")
@@ -184,6 +202,7 @@ def join(ssh: Connection, job: Job, name: str) -> None:
         if kubeadm.is_member(ssh, job.cluster, job.manifest, node):
             shown.ended_as("already done")
             return
+        current_gates().registry.wait(name)
         with _credentials(job.cluster) as credentials:
             kubeadm.join(ssh, job.cluster, job.release, job.manifest, node, credentials)
         note(f"{name}: kubeadm join")
@@ -200,10 +219,46 @@ def remove(cluster: Cluster, name: str) -> None:
 
 @visible("proof")
 def prove(job: Job) -> tuple[Check, ...]:
-    """The proof that the cluster works over IPv6 only."""
-    checks = verify(job.cluster, job.manifest, inventory.endpoints(job.cluster))
+    """The proof that the cluster works over IPv6 only, when every machine is what it should be."""
+    ahead = _probe_pods_ahead(job)
+    try:
+        current_gates().in_place.wait("proof")
+    except NotBegunError:
+        if ahead:
+            _remove_probe_pods(job)
+        raise
+    # What is proved is the cluster as it is after the last change: pods from before one are not good enough.
+    namespace = "" if any_made() else ahead
+    checks = verify(job.cluster, job.manifest, partial(connection, job.cluster), namespace)
     recording.note_checks(checks)
     return checks
+
+
+def _probe_pods_ahead(job: Job) -> str:
+    """The pods of the proof made on a cluster that is up while its machines are compared: where nothing is to be
+    changed, they are ready when that is known. Returns their namespace; empty where there is no such cluster.
+    """
+    gates, control_plane = current_gates(), job.cluster.control_plane
+    try:
+        with connection(job.cluster, control_plane.name) as ssh:
+            if not kubeadm.is_member(ssh, job.cluster, job.manifest, control_plane):
+                return ""
+            gates.surveyed.wait("proof")
+            gates.left.wait("proof")
+            return probe_pods.make(ssh, job.cluster, job.manifest)
+    except KubeV6Error as error:  # the control plane's own work will tell
+        log.debug("no pods for the proof ahead of it: %s", error)
+        return ""
+
+
+def _remove_probe_pods(job: Job) -> None:
+    if steps.stopped():  # the next proof removes them
+        return
+    try:
+        with connection(job.cluster, job.cluster.control_plane.name) as ssh:
+            probe_pods.remove(ssh, job.manifest)
+    except KubeV6Error as error:
+        log.debug("the pods of the proof stay until the next one: %s", error)
 
 
 def stop() -> None:
@@ -248,8 +303,3 @@ def _drop(cluster: Cluster, credentials: kubeadm.JoinCredentials) -> None:
             kubeadm.drop_credentials(ssh, credentials)
     except KubeV6Error as error:  # whoever has joined has joined
         log.warning("the join token stays valid until it expires: %s", error)
-
-
-def finish() -> None:
-    """Close all connections, however the run ended."""
-    close_all()

@@ -6,6 +6,7 @@ import argparse
 import os
 import shutil
 import sys
+from functools import partial
 
 from configs.errors import KubeV6Error
 from configs.schema.loading import load_cluster
@@ -18,12 +19,12 @@ def verify(args: argparse.Namespace) -> int:
     cluster = load_cluster(args.cluster)
     with running("verify", args):
         from flows import summary
+        from flows.connections import connection
         from flows.deployed import deployed
-        from tasks import inventory
         from tasks.kubernetes.verify import verify as prove
 
         provide_secrets()
-        checks = prove(cluster, deployed(cluster), inventory.endpoints(cluster))
+        checks = prove(cluster, deployed(cluster), partial(connection, cluster))
     if args.json:
         print(summary.checks_as_json(checks))
     else:

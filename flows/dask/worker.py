@@ -25,7 +25,8 @@ from tasks.secrets import hide
 NAME = "kubev6"
 SECONDS_BETWEEN_LOOKS = 1.0
 """How often those who wait at a gate look whether the run goes on."""
-GATES = ("surveyed", "left", "existing_servers", "outside", "registry", "control_plane")
+MEETINGS = ("surveyed", "left", "in_place")
+GATES = (*MEETINGS, "existing_servers", "outside", "registry", "control_plane")
 
 log = logging.getLogger("kubev6.flows")
 _here = threading.local()
@@ -162,8 +163,7 @@ class FarMeeting(FarGate, Meeting):
 
 def far_gates(run: str) -> Gates:
     """The gates of a run, as its workers have them."""
-    surveyed, left, *others = GATES
-    return Gates(FarMeeting(run, surveyed), FarMeeting(run, left), *(FarGate(run, name) for name in others))
+    return Gates(**{name: (FarMeeting if name in MEETINGS else FarGate)(run, name) for name in GATES})  # type: ignore[arg-type]
 
 
 class Attended:

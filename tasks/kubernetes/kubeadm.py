@@ -22,7 +22,6 @@ from tasks.secrets import hide, remember
 from tasks.shell import quote
 from tasks.ssh.connection import Connection
 from tasks.ssh.program import program
-from tasks.steps import step
 
 ADMIN = "/etc/kubernetes/admin.conf"
 CA_CERTIFICATE = "/etc/kubernetes/pki/ca.crt"
@@ -73,32 +72,21 @@ def is_member(connection: Connection, cluster: Cluster, manifest: Manifest, node
     return bool(seen["member"])
 
 
-def init(connection: Connection, cluster: Cluster, manifest: Manifest) -> bool:
-    """Run ``kubeadm init`` unless this control plane works already.
+def init(connection: Connection, manifest: Manifest) -> None:
+    """Run ``kubeadm init`` on a control plane that :func:`is_member` says works not yet.
 
     Args:
         connection: To the control plane, whose kubernetes stage has been applied.
-        cluster: The topology.
         manifest: The release.
-
-    Returns:
-        True when it was run.
 
     Raises:
         NodeError: It failed; the detail holds its output and the last lines of the kubelet.
     """
-    node = cluster.control_plane
-    with step(node.name, "kubeadm init") as current:
-        if is_member(connection, cluster, manifest, node):
-            current.ended_as("already done")
-            return False
-        _kubeadm(connection, "init", kubeadm_commands.init(manifest), INIT_SECONDS)
-        # kubeadm made a token for joining that nobody has asked for.
-        kubectl = f"kubectl --kubeconfig {ADMIN} -n kube-system"
-        tokens = f"{kubectl} get secrets -o name | grep /bootstrap-token-"
-        connection.run(f"{tokens} | xargs -r {kubectl} delete", step="kubeadm init")
-        current.ended_as(f"control plane at [{node.address}]:6443")
-        return True
+    _kubeadm(connection, "init", kubeadm_commands.init(manifest), INIT_SECONDS)
+    # kubeadm made a token for joining that nobody has asked for.
+    kubectl = f"kubectl --kubeconfig {ADMIN} -n kube-system"
+    tokens = f"{kubectl} get secrets -o name | grep /bootstrap-token-"
+    connection.run(f"{tokens} | xargs -r {kubectl} delete", step="kubeadm init")
 
 
 def join_credentials(connection: Connection) -> JoinCredentials:

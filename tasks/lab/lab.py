@@ -133,10 +133,9 @@ def up(cluster: Cluster, release: Release | None = None) -> LabRecord:
                     ),
                 )
                 lab_machine.wait_for_ssh(node.name, container, addresses[node.name])
-                state = lab_machine.boot_state(node.name, container)
+                state, host_key = lab_machine.booted(node.name, container, public_key)
                 machine.ended_as(done if state == "running" else f"{done}, {state}")
                 outcomes.append(done)
-                host_key = lab_machine.exchange_keys(node.name, container, public_key)
                 return NodeRecord(
                     node.name,
                     tuple(node.roles),

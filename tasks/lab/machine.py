@@ -270,31 +270,11 @@ def wait_for_ssh(node: str, container: Container, address: str) -> None:
     )
 
 
-def boot_state(node: str, container: Container) -> str:
-    """Wait until systemd has ended its start.
+def booted(node: str, container: Container, public_key: str) -> tuple[str, str]:
+    """Wait until systemd has ended its start, let the lab's key in where it is not known, and get the host's.
 
-    Args:
-        node: The node's name.
-        container: Its container.
-
-    Returns:
-        ``running``, or what systemd says is wrong.
-
-    Raises:
-        KubeV6Error: Nothing can be run in the container.
-    """
-    wait = f"timeout {BOOT_DEADLINE:.0f} systemctl is-system-running --wait"
-    list_failed = "systemctl list-units --failed --plain --no-legend"
-    lines = _exec(node, container, ["sh", "-c", f"{wait} || {list_failed}"]).splitlines()
-    state = lines[0].strip() if lines else "unknown"
-    failed = ", ".join(line.split()[0] for line in lines[1:] if line.strip())
-    return f"{state} ({failed} failed)" if failed else state
-
-
-def exchange_keys(node: str, container: Container, public_key: str) -> str:
-    """Let the lab's key into a machine that does not know it, and get the machine's public host key.
-
-    Both go through Docker and not through the network that they protect.
+    The keys go through Docker and not through the network that they protect. All is asked at once: to run something
+    in a container is what takes the time.
 
     Args:
         node: The node's name.
@@ -302,22 +282,30 @@ def exchange_keys(node: str, container: Container, public_key: str) -> str:
         public_key: The line of the lab's public key.
 
     Returns:
-        The public host key, ``ssh-ed25519 AAAA...``.
+        ``running``, or what systemd says is wrong; and the public host key, ``ssh-ed25519 AAAA...``.
 
     Raises:
         NodeError: The machine has no host key.
         KubeV6Error: Nothing can be run in the container.
     """
-    ask = ["sh", "-c", f"cat {_HOST_KEY} || exit; cat {_AUTHORIZED_KEYS} 2>/dev/null; true"]
+    wait = f"timeout {BOOT_DEADLINE:.0f} systemctl is-system-running --wait"
+    list_failed = "systemctl list-units --failed --plain --no-legend"
+    ask = (
+        f"state=$({wait} || {list_failed}); "
+        f'cat {_HOST_KEY} || exit; echo "$state"; echo; cat {_AUTHORIZED_KEYS} 2>/dev/null; true'
+    )
     for _ in range(_ATTEMPTS):
-        host_key, _, authorized = _exec(node, container, ask).partition("\n")
+        host_key, _, answer = _exec(node, container, ["sh", "-c", ask]).partition("\n")
         if host_key:
             break
     else:
         raise NodeError(node, "boot", f"{_HOST_KEY} could not be read", todo="deploy again", transient=True)
+    said, _, authorized = answer.partition("\n\n")
     if public_key not in authorized.splitlines(keepends=True):
         _put_key(container, authorized + public_key)
-    return " ".join(host_key.split()[:2])
+    state, *units = said.splitlines() or ["unknown"]
+    failed = ", ".join(line.split()[0] for line in units if line.strip())
+    return f"{state.strip()} ({failed} failed)" if failed else state.strip(), " ".join(host_key.split()[:2])
 
 
 def remove(container: Container) -> None:

@@ -15,8 +15,16 @@ section resolvers
 grep -qs 'nameserver 127.0.0.53' /etc/resolv.conf && file=/run/systemd/resolve/resolv.conf
 cat "${file:-/etc/resolv.conf}"
 section units
-for unit in NetworkManager systemd-networkd systemd-resolved networking network firewalld; do
-    echo "$unit $(systemctl is-active "$unit" 2>/dev/null) $(systemctl is-enabled "$unit" 2>/dev/null)"
+units="NetworkManager systemd-networkd systemd-resolved networking network firewalld"
+# One question for all, and a second one only for those that there are: each takes a while.
+systemctl show -p LoadState -p ActiveState $units 2>/dev/null | while IFS== read -r key value; do
+    case $key in
+    LoadState) there=$value ;;
+    ActiveState)
+        unit=${units%% *} units=${units#* }
+        [ "$there" = not-found ] || echo "$unit $value $(systemctl is-enabled "$unit" 2>/dev/null)"
+        ;;
+    esac
 done
 section netplan
 command -v netplan

@@ -7,8 +7,9 @@ import json
 import re
 import subprocess
 import time
-from typing import Any, Dict
+from typing import Any, Dict, List
 
+from tasks.on_node.commands import text
 from tasks.on_node.files import text_of
 from tasks.on_node.kubeadm_lock import await_other_kubeadm
 
@@ -17,28 +18,36 @@ START_SECONDS = 60
 """How long an API server that belongs here is waited for, when the kubelet runs that starts it."""
 
 
-def found(pattern: str, text: str) -> str:
-    match = re.search(pattern, text)
+def found(pattern: str, content: str) -> str:
+    match = re.search(pattern, content)
     return match.group(1) if match else ""
 
 
-def kubectl(kubeconfig: str, *arguments: str) -> bool:
-    command = ["kubectl", "--kubeconfig", kubeconfig, "--request-timeout=5s"] + list(arguments)
+def known(kubeconfig: str, objects: List[str]) -> List[str]:
+    """The names of those objects that the API server knows; none when it does not answer."""
+    command = ["kubectl", "--kubeconfig", kubeconfig, "--request-timeout=5s", "-n", "kube-system", "get"]
     try:
-        done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=15)
+        said = subprocess.run(
+            command + objects + ["--ignore-not-found", "-o", "name"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=15,
+        ).stdout
     except (OSError, subprocess.TimeoutExpired):
-        return False
-    return done.returncode == 0
+        return []
+    return [name.split("/")[-1] for name in text(said).split()]
 
 
 def is_member(kubeconfig: str, node: str, control_plane: bool) -> bool:
     """True once the API server knows the node; a server that is still starting is waited for."""
     kubelet_runs = subprocess.run(["systemctl", "is-active", "--quiet", "kubelet"]).returncode == 0
     deadline = time.monotonic() + (START_SECONDS if kubelet_runs else 0)
+    # kube-proxy is the last thing that kubeadm init sets up: without it, init died on the way.
+    wanted = ["node/" + node] + ["daemonset/kube-proxy"] * control_plane
     while True:
-        if kubectl(kubeconfig, "get", "node", node):
-            # kube-proxy is the last thing that kubeadm init sets up: without it, init died on the way.
-            return not control_plane or kubectl(kubeconfig, "-n", "kube-system", "get", "daemonset", "kube-proxy")
+        there = known(kubeconfig, wanted)
+        if node in there:
+            return len(there) == len(wanted)
         if time.monotonic() > deadline:
             return False
         time.sleep(0.5)

@@ -231,6 +231,11 @@ class Connection:
         """
         return forwarded_port(self._transport, self.node, host, port)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it holds, as far as is known without asking the other side."""
+        return bool(self._transport.is_active())
+
     def close(self) -> None:
         """Close the transport. A command that another thread waits for ends with a NodeError."""
         self._transport.close()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -24,10 +24,11 @@ from configs.systems import Machine
 from flows import orchestration
 from flows.cli import main
 from tasks import inventory, registry
-from tasks.kubernetes import cluster_dns, kubeadm, members
+from tasks.kubernetes import cluster_dns, kubeadm, members, probe_pods
 from tasks.kubernetes.checks import Check
 from tasks.kubernetes.kubeadm import JoinCredentials
 from tasks.lab import lab
+from tasks.lab.lab import LabStatus, MachineStatus
 from tasks.node import engine, fitting, survey
 from tasks.node import reset as task_of_reset
 from tasks.node.diff import Change
@@ -43,6 +44,8 @@ STRANGER = "kube-worker-9"
 """A member that the cluster's file does not name."""
 UNFIT = {"unknown-system": Machine("void", ""), "other-processor": Machine(kernel=Kernel(processor="aarch64"))}
 """What a machine says that cannot become a node."""
+READY = ("ready", "ready-but-one", "ready-but-one-fails")
+"""Of machines that are what they should be, all or all but one."""
 GO_ON = data_dir() / "go-on"
 """What the support node of ``held`` machines waits for."""
 behaviour = ""  # set from the command line
@@ -77,7 +80,7 @@ def surveyed(connection: PretendedConnection) -> Machine:
 def bring_to(connection: PretendedConnection, stage: StageState, *, made: Callable[[Change], None]) -> None:
     with step(connection.node, stage.name) as shown:
         here = (connection.node, stage.name)
-        if behaviour == "two-fail" and here == ("kube-worker-1", "runtime"):
+        if behaviour in ("two-fail", "ready-but-one-fails") and here == ("kube-worker-1", "runtime"):
             raise NodeError(*here, "the disk is full", todo="make room", detail="No space left on device")
         if behaviour == "two-fail" and here == ("kube-worker-2", "network"):
             raise NodeError(*here, "sudo wants a password")
@@ -94,7 +97,7 @@ def bring_to(connection: PretendedConnection, stage: StageState, *, made: Callab
             time.sleep(0.05)
         if behaviour == "held" and stage.name == "support":
             eventually(GO_ON.exists, 60)
-        if behaviour != "ready":
+        if behaviour not in READY or (behaviour == "ready-but-one" and here == ("kube-worker-1", "runtime")):
             made(Change("file", f"/etc/{stage.name}", "create"))
 
 
@@ -152,13 +155,21 @@ def pretend() -> None:
         with step("kube-control-plane", "lab") as shown:
             shown.ended_as(f"for {release.name}")
 
-    def init(*_: object) -> bool:
-        with step("kube-control-plane", "kubeadm init"):
-            if behaviour == "no-control-plane":
-                raise NodeError("kube-control-plane", "kubeadm init", "etcd does not start")
-            return not ready
+    def init(*_: object) -> None:
+        if behaviour == "no-control-plane":
+            raise NodeError("kube-control-plane", "kubeadm init", "etcd does not start")
 
-    ready = behaviour == "ready"
+    def plan_changes(connection: PretendedConnection, stages: Sequence[StageState]) -> dict[str, tuple[Change, ...]]:
+        as_it_is = behaviour == "ready" or (behaviour in READY and connection.node != "kube-worker-1")
+        return {stage.name: () if as_it_is else (Change("file", "/etc/any", "create"),) for stage in stages}
+
+    def verify(_cluster: object, _manifest: object, _connection: object, namespace: str) -> tuple[Check, ...]:
+        with step("kube-control-plane", "proof") as shown:
+            shown.ended_as(f"with pods {'made ahead' if namespace else 'of its own'}")
+            return checks
+
+    ready = behaviour in READY
+    machines = [MachineStatus(node.name, (), "running", "") for node in load_cluster("lab").nodes] if ready else []
     known = ("kube-control-plane", STRANGER) if behaviour in ("stranger", "stranger-stays", *UNFIT) else ()
     checks = tuple(
         Check("pod to pod", f"pod on kube-worker-{n}", "[fd00:100::2]", behaviour != "bad-proof", "fetched", 0.01)
@@ -171,16 +182,19 @@ def pretend() -> None:
         (members, "members"): lambda _: known,
         (members, "take_out"): take_out,
         (task_of_reset, "reset"): reset,
-        (stages, "verify"): announced("proof", checks),
+        (stages, "verify"): verify,
+        (probe_pods, "make"): announced("probe pods", "kubev6-proof-ahead"),
+        (probe_pods, "remove"): announced("remove probe pods", None),
         (lab, "up"): lab_up,
         (lab, "refuse_other_runtime"): lambda *_: None,
-        (lab, "status_all"): lambda: (),
+        (lab, "status_all"): lambda: (LabStatus("lab", tuple(machines)),),
         (lab, "remove_machine"): remove_machine,
         (choose_release, "provide"): lambda decision, *_: Chosen(decision.release, manifest, "built"),
         (stages, "with_probe"): lambda manifest, *_: manifest,
         (fitting, "check"): lambda *_: None,
         (survey, "machine"): surveyed,
         (engine, "bring_to"): bring_to,
+        (engine, "plan_changes"): plan_changes,
         (inventory, "endpoints"): lambda _: {},
         (registry, "drop_damaged"): lambda _: (),
         (registry, "push"): lambda *_: Pushed(0 if ready else 9, 9, 9),

@@ -105,10 +105,34 @@ def test_a_deploy_goes_in_the_order_of_the_how_to_and_ends_in_its_tables(own_dat
 
 
 def test_a_ready_cluster_is_left_as_it_is(own_data: Path) -> None:
-    status, out, _ = run("ready")
+    status, out, lines = run("ready")
     assert status == 0
-    assert "\n1 change.\n" in out  # the pretended lab is always brought up anew
-    assert "changed: lab: machines brought up" in the_log(own_data)
+    assert "\n0 changes.\n" in out
+    assert "changed: " not in the_log(own_data)
+    assert position(lines, r"kube-worker-1 compare \d.* no change$")
+    assert not any(re.match(r"kube-\S+ (network|support|runtime|kubernetes)\b", line) for line in lines)
+
+
+def test_the_proof_of_a_ready_cluster_is_made_while_its_machines_are_compared() -> None:
+    _, _, lines = run("ready")
+    assert position(lines, r"kube-control-plane proof \d.* with pods made ahead$")
+
+
+def test_a_cluster_in_which_anything_was_changed_is_proved_as_it_is_afterwards() -> None:
+    status, out, lines = run("ready-but-one")
+    assert status == 0
+    assert "\n1 change.\n" in out
+    assert position(lines, r"kube-control-plane probe pods \d")
+    assert position(lines, r"kube-control-plane proof \d.* with pods of its own$")
+
+
+def test_pods_that_were_made_for_a_proof_that_does_not_come_are_removed() -> None:
+    status, _, lines = run("ready-but-one-fails")
+    assert status == 1
+    failed = position(lines, r"kube-worker-1 runtime .*FAILED")
+    assert failed < position(lines, r"kube-control-plane remove probe pods \d")
+    (told,) = (line for line in lines if line.startswith("kubev6: "))
+    assert told.startswith("kubev6: kube-worker-1: runtime: the disk is full; make room")
 
 
 def test_the_machines_are_made_for_the_release_that_is_taken_and_not_for_the_clusters_own() -> None:

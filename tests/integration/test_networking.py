@@ -22,6 +22,7 @@ from tasks.docker import container_engine
 from tasks.docker.apt_sources import CODENAME
 from tasks.lab import lab
 from tasks.lab import machine as lab_machine
+from tasks.lab import record as lab_record
 from tasks.lab.images import LabImages, lab_images
 from tasks.node import survey
 from tasks.node.engine import bring_to, plan_changes
@@ -165,7 +166,7 @@ def restart(endpoint: Endpoint) -> None:
     container = container_engine.client().containers.get(lab_machine.container_name(NAME, endpoint.node))
     container.restart(timeout=10)
     lab_machine.wait_for_ssh(endpoint.node, container, endpoint.host)
-    lab_machine.boot_state(endpoint.node, container)
+    lab_machine.booted(endpoint.node, container, lab_record.ensure_key(NAME))
 
 
 def check_that_it_holds(cluster: Cluster, endpoint: Endpoint) -> None:

@@ -76,7 +76,7 @@ def test_who_waits_in_a_run_that_is_stopped_hears_that(monkeypatch: pytest.Monke
 def test_a_node_that_has_ended_gives_up_only_what_it_was_to_open(ended: str, gate: str, given_up: bool) -> None:
     with gates_of(CLUSTER) as gates, ThreadPoolExecutor(1) as pool:
         waits = waiting(pool, getattr(gates, gate))
-        gates.node_ended(ended)
+        gates.node_ended(ended, well=False)
         if given_up:
             assert isinstance(waits.exception(SECONDS), NotBegunError)
         else:
@@ -88,36 +88,60 @@ def test_existing_servers_hold_up_the_others_until_the_support_node_has_checked_
     existing = CLUSTER.dns64.model_copy(update={"by": "existing"})
     with gates_of(CLUSTER.model_copy(update={"dns64": existing})) as gates, ThreadPoolExecutor(1) as pool:
         waits = waiting(pool, gates.existing_servers)
-        gates.node_ended("kube-worker-1")
+        gates.node_ended("kube-worker-1", well=False)
         assert not wait([waits], timeout=0.1).done
-        gates.node_ended("kube-support")
+        gates.node_ended("kube-support", well=False)
         assert isinstance(waits.exception(SECONDS), NotBegunError)
     with gates_of(CLUSTER) as gates:
         gates.existing_servers.wait("kube-worker-1")
 
 
 def test_all_wait_until_every_stranger_has_left() -> None:
-    with gates_of(CLUSTER, ("kube-worker-8", "kube-worker-9")) as gates, ThreadPoolExecutor(2) as pool:
+    with gates_of(CLUSTER) as gates, ThreadPoolExecutor(2) as pool:
         waits = waiting(pool, gates.left)
+        assert not wait([waits], timeout=0.1).done  # who they are is not known yet
+        gates.are_leaving(("kube-worker-8", "kube-worker-9"))
         first = coming(pool, gates.left, "kube-worker-8")
         assert not wait([waits], timeout=0.1).done
         with gates.left.coming("kube-worker-9"):
             pass
         first.result(SECONDS)
-        gates.node_ended("kube-worker-9")
+        gates.node_ended("kube-worker-9", well=True)
         waits.result(SECONDS)
     with gates_of(CLUSTER) as gates:
+        gates.are_leaving(())
         gates.left.wait("kube-worker-1")
 
 
 def test_a_stranger_that_has_not_left_when_its_task_ends_holds_up_all() -> None:
-    with gates_of(CLUSTER, ("kube-worker-9",)) as gates, ThreadPoolExecutor(1) as pool:
+    with gates_of(CLUSTER) as gates, ThreadPoolExecutor(1) as pool:
+        gates.are_leaving(("kube-worker-9",))
         waits = waiting(pool, gates.left)
-        gates.node_ended("kube-worker-1")
+        gates.node_ended("kube-worker-1", well=False)
         assert not wait([waits], timeout=0.1).done
-        gates.node_ended("kube-worker-9")
+        gates.node_ended("kube-worker-9", well=False)
         with pytest.raises(NotBegunError, match=r"^kube-worker-1: not begun because kube-worker-9 failed$"):
             waits.result(SECONDS)
+
+
+def test_the_proof_waits_until_every_machine_has_ended_well() -> None:
+    names = [node.name for node in CLUSTER.nodes]
+    with gates_of(CLUSTER) as gates, ThreadPoolExecutor(1) as pool:
+        waits = waiting(pool, gates.in_place)
+        gates.are_leaving(("kube-worker-9",))
+        for name in names:
+            gates.node_ended(name, well=True)
+        assert not wait([waits], timeout=0.1).done
+        gates.node_ended("kube-worker-9", well=True)
+        waits.result(SECONDS)
+
+
+def test_there_is_no_proof_when_a_machine_has_failed() -> None:
+    with gates_of(CLUSTER) as gates:
+        gates.node_ended("kube-support", well=True)
+        gates.node_ended("kube-worker-2", well=False)
+        with pytest.raises(NotBegunError, match=r"^proof: not begun because kube-worker-2 failed$"):
+            gates.in_place.wait("proof")
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
@@ -182,7 +206,7 @@ def test_machines_that_lack_packages_wait_for_the_way_to_them(cluster: str) -> N
     loaded = load_cluster(cluster)
     with gates_of(loaded) as gates:
         if not loaded.lab:
-            gates.node_ended(loaded.support.name)
+            gates.node_ended(loaded.support.name, well=False)
             with pytest.raises(NotBegunError, match=f"not begun because {loaded.support.name} failed"):
                 gates.outside.wait("worker")
         else:

@@ -1,4 +1,4 @@
-"""Letting the lab's key into a machine, with an engine whose answers are the test's own."""
+"""A machine that has booted and is let into, with an engine whose answers are the test's own."""
 
 from __future__ import annotations
 
@@ -8,32 +8,42 @@ import pytest
 
 from configs.errors import NodeError
 from tasks.lab import machine as lab_machine
-from tasks.lab.machine import exchange_keys
+from tasks.lab.machine import booted
 
 HOST_KEY = "ssh-ed25519 AAAAhost kube-worker-1"
 OURS = "ssh-ed25519 AAAAours kubev6\n"
 
 
-def exchanged(monkeypatch: pytest.MonkeyPatch, *answers: str) -> tuple[str, list[str]]:
-    """The host key that came of it, and what was written into the machine."""
+def exchanged(monkeypatch: pytest.MonkeyPatch, *answers: str) -> tuple[str, str, list[str]]:
+    """The state and the host key that came of it, and what was written into the machine."""
     left, written = list(answers), []
     machine: Any = None
     monkeypatch.setattr(lab_machine, "_exec", lambda *_: left.pop(0) if left else "")
     monkeypatch.setattr(lab_machine, "_put_key", lambda _, keys: written.append(keys))
-    return exchange_keys("kube-worker-1", machine, OURS), written
+    return *booted("kube-worker-1", machine, OURS), written
 
 
 def test_a_key_that_is_let_in_already_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert exchanged(monkeypatch, f"{HOST_KEY}\n{OURS}") == ("ssh-ed25519 AAAAhost", [])
+    assert exchanged(monkeypatch, f"{HOST_KEY}\nrunning\n\n{OURS}") == ("running", "ssh-ed25519 AAAAhost", [])
 
 
 def test_a_new_key_goes_beside_those_that_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
     other = "ssh-ed25519 AAAAother somebody\n"
-    assert exchanged(monkeypatch, f"{HOST_KEY}\n{other}") == ("ssh-ed25519 AAAAhost", [other + OURS])
+    assert exchanged(monkeypatch, f"{HOST_KEY}\nrunning\n\n{other}") == (
+        "running",
+        "ssh-ed25519 AAAAhost",
+        [other + OURS],
+    )
 
 
 def test_an_answer_that_got_lost_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert exchanged(monkeypatch, "", "", f"{HOST_KEY}\n{OURS}") == ("ssh-ed25519 AAAAhost", [])
+    assert exchanged(monkeypatch, "", "", f"{HOST_KEY}\nrunning\n\n{OURS}") == ("running", "ssh-ed25519 AAAAhost", [])
+
+
+def test_units_that_failed_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    units = "a.service loaded failed failed A\nb.mount loaded failed failed B"
+    state, host_key, written = exchanged(monkeypatch, f"{HOST_KEY}\ndegraded\n{units}\n\n{OURS}")
+    assert (state, host_key, written) == ("degraded (a.service, b.mount failed)", "ssh-ed25519 AAAAhost", [])
 
 
 def test_a_machine_without_a_host_key_is_not_recorded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,186 @@
+"""The pods that prove a cluster: one on each node, each with a Service of its own, in a namespace of one proof.
+
+The namespace has a new name every time: until one is gone takes seconds, which nobody has to wait for.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from configs.manifest import Manifest
+from configs.plan import image_reference
+from configs.render import render
+from configs.schema.cluster import Cluster
+from tasks.kubernetes import waiting
+from tasks.kubernetes.kubeadm import ADMIN
+from tasks.ssh.connection import Connection
+
+KUBECTL = f"kubectl --kubeconfig {ADMIN}"
+LABEL = "kubev6=proof"
+"""Of the namespaces that proofs live in."""
+READY_SECONDS = 120
+
+
+CONTROL_PLANE = ("tier", "control-plane")
+"""The label of the control plane's own pods."""
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """What the API server says.
+
+    Attributes:
+        nodes: Every node.
+        pods: Every pod.
+        workloads: The Deployments and DaemonSets of the system.
+        probe_pods: The pods of the proof.
+        probe_services: Their Services.
+    """
+
+    nodes: list[Any]
+    pods: list[Any]
+    workloads: list[Any]
+    probe_pods: list[Any]
+    probe_services: list[Any]
+
+    @classmethod
+    def of(cls, items: Sequence[Any], namespace: str) -> Objects:
+        """Objects of all kinds and namespaces, sorted.
+
+        Args:
+            items: As the API server gives them.
+            namespace: That of the proof.
+        """
+
+        def those(*kinds: str, within: str = "") -> list[Any]:
+            return [
+                item
+                for item in items
+                if item["kind"] in kinds and (not within or item["metadata"].get("namespace") == within)
+            ]
+
+        return cls(
+            nodes=those("Node"),
+            pods=those("Pod"),
+            workloads=those("Deployment", "DaemonSet", within="kube-system"),
+            probe_pods=those("Pod", within=namespace),
+            probe_services=those("Service", within=namespace),
+        )
+
+    def system_at_rest(self) -> bool:
+        """Whether all nodes and the control plane's pods are Ready, and everything of the system is rolled out."""
+        label, value = CONTROL_PLANE
+        own = [pod for pod in self.pods if pod["metadata"].get("labels", {}).get(label) == value]
+        return all(map(_ready, (*self.nodes, *own))) and all(map(_rolled_out, self.workloads))
+
+    def addresses(self) -> tuple[dict[str, str], dict[str, tuple[str, int]]]:
+        """Of the proof, by node: the address of its pod; the address and the node port of its Service.
+
+        A pod without an address is asked for at the unspecified one, and so fails its checks by name.
+        """
+        pods = {pod["metadata"]["name"]: pod["status"].get("podIP", "::") for pod in self.probe_pods}
+        services = {
+            service["metadata"]["name"]: (service["spec"]["clusterIP"], service["spec"]["ports"][0]["nodePort"])
+            for service in self.probe_services
+        }
+        return pods, services
+
+
+def _ready(item: Any) -> bool:
+    conditions = item["status"].get("conditions", ())
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+
+
+def _rolled_out(workload: Any) -> bool:
+    """As `kubectl rollout status` sees it: every pod is of the newest template, and available."""
+    status = workload["status"]
+    if workload["kind"] == "DaemonSet":
+        wanted = status.get("desiredNumberScheduled", 0)
+        counts = [status.get("updatedNumberScheduled", 0), status.get("numberAvailable", 0)]
+    else:
+        wanted = workload["spec"].get("replicas", 1)
+        counts = [status.get(name, 0) for name in ("replicas", "updatedReplicas", "availableReplicas")]
+    seen = status.get("observedGeneration", 0) >= workload["metadata"].get("generation", 0)
+    return seen and all(count == wanted for count in counts)
+
+
+def make(control_plane: Connection, cluster: Cluster, manifest: Manifest) -> str:
+    """Make the pods and Services of a proof, and wait for nothing.
+
+    Args:
+        control_plane: To the control plane.
+        cluster: The topology.
+        manifest: The release that it runs.
+
+    Returns:
+        Their namespace.
+
+    Raises:
+        NodeError: The API server does not take them.
+    """
+    namespace = f"kubev6-proof-{uuid.uuid4().hex[:8]}"
+    image = image_reference(cluster, manifest, "probe")
+    objects = render("probe.yaml", cluster=cluster, namespace=namespace, image=image)
+    # Looking its own objects up in the API's description would take longer than making them.
+    control_plane.run(f"{KUBECTL} create --validate=false -f - >/dev/null", step="proof", stdin=objects.encode())
+    return namespace
+
+
+def objects_when_ready(control_plane: Connection, manifest: Manifest, namespace: str) -> Objects:
+    """Wait until the pods of a proof and those of the system are Ready, and read every object that it looks at.
+
+    A pod that does not get Ready, or a system pod that is still starting, is for the checks to report by name. They
+    share one deadline: a node that is gone keeps more than one of them waiting.
+
+    Args:
+        control_plane: To the control plane.
+        manifest: The release.
+        namespace: What :func:`make` returned.
+
+    Raises:
+        NodeError: The API server does not answer.
+    """
+    until, version = time.monotonic() + READY_SECONDS, manifest.version
+    # The longest for the pods that were made a moment ago. The system is at rest by then, unless it is new itself.
+    found = _read(control_plane, namespace, until, waiting.until_ready(f"{KUBECTL} -n {namespace}", "pods", version))
+    if found.system_at_rest():
+        return found
+    system = f"{KUBECTL} -n kube-system"
+    return _read(
+        control_plane,
+        namespace,
+        until,
+        waiting.until_ready(KUBECTL, "nodes", version),
+        waiting.until_ready(system, f"pods -l {CONTROL_PLANE[0]}={CONTROL_PLANE[1]}", version),
+        waiting.until_rolled_out(system, version),
+    )
+
+
+def _read(control_plane: Connection, namespace: str, until: float, *waits: str) -> Objects:
+    """Wait for some things until a time at the latest, and read every object."""
+    seconds = math.ceil(max(1.0, until - time.monotonic()))
+    kinds = "nodes,pods,services,deployments,daemonsets"
+    script = "; ".join(
+        (f"end=$(( $(date +%s) + {seconds} ))", *waits, f"{KUBECTL} get {kinds} --all-namespaces -o json")
+    )
+    answer = control_plane.run(script, step="proof", timeout=seconds + READY_SECONDS)
+    return Objects.of(json.loads(answer.stdout)["items"], namespace)
+
+
+def remove(control_plane: Connection, manifest: Manifest) -> None:
+    """Remove the pods of every proof, also what an earlier one that was cut off has left.
+
+    Args:
+        control_plane: To the control plane.
+        manifest: The release that it runs.
+
+    Raises:
+        NodeError: The API server does not answer.
+    """
+    control_plane.run(waiting.delete(KUBECTL, f"namespaces -l {LABEL}", manifest.version), step="proof")
