@@ -9,7 +9,6 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import copy_context
 from pathlib import Path
 from uuid import UUID
 
@@ -62,8 +61,7 @@ def _publish(run: tuple[Path, RunRecord] | None) -> None:
         except Exception as error:
             failed.append(error)
 
-    # With Prefect's settings as they are here: another thread would have those of the process.
-    sending = threading.Thread(target=copy_context().run, args=(send,), daemon=True)
+    sending = threading.Thread(target=send, daemon=True)
     sending.start()
     seconds = SECONDS_IF_STOPPED if steps.stopped() else SECONDS
     sending.join(seconds)

@@ -8,7 +8,7 @@ import threading
 from uuid import uuid4
 
 import pytest
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.client.orchestration import SyncPrefectClient
 
 from flows.runs import artifacts, recording
 from tasks import steps
@@ -25,7 +25,8 @@ def test_a_run_that_is_stopped_waits_less_for_a_server_that_does_not_answer(
     monkeypatch.setenv("PREFECT__RUNTIME__FLOW_RUN__ID", str(uuid4()))
     with socket.create_server(("127.0.0.1", 0)) as silent, caplog.at_level(logging.WARNING, "kubev6"):
         api = f"http://127.0.0.1:{silent.getsockname()[1]}/api"
-        with temporary_settings({PREFECT_API_URL: api}), recording.recording("deploy", "lab"), artifacts.published():
+        monkeypatch.setattr(artifacts, "get_client", lambda **_: SyncPrefectClient(api))
+        with recording.recording("deploy", "lab"), artifacts.published():
             if stopped:
                 steps.stop()
     assert caplog.messages == [f"Prefect does not show what came of this run: no answer in {seconds} s"]
