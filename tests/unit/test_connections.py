@@ -1,0 +1,87 @@
+"""Which connection a piece of work gets, with machines that nobody connects to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from configs.schema.loading import load_cluster
+from flows import connections
+from flows.connections import close_all, connection, connections_kept
+from tasks.ssh.endpoint import Endpoint
+
+LAB = load_cluster("lab")
+
+
+class Pretended:
+    """A connection that only knows whether it is open."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self.is_open = True
+
+    def close(self) -> None:
+        self.is_open = False
+
+
+@pytest.fixture(autouse=True)
+def made(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Pretended]]:
+    """Every connection that was made."""
+    all_made: list[Pretended] = []
+
+    def connect(endpoint: Endpoint) -> Pretended:
+        all_made.append(Pretended(endpoint))
+        return all_made[-1]
+
+    monkeypatch.setattr(connections, "connect", connect)
+    monkeypatch.setattr(
+        connections, "machines", lambda _: {node.name: Endpoint(node.name, "::1") for node in LAB.nodes}
+    )
+    yield all_made
+    assert not [each for each in all_made if each.is_open], "a test leaves connections open"
+
+
+def use(node: str) -> None:
+    with connection(LAB, node) as opened:
+        assert opened.is_open
+
+
+def test_work_that_follows_on_a_machine_takes_the_connection_of_the_work_before(made: list[Pretended]) -> None:
+    with connections_kept():
+        for node in ("kube-worker-1", "kube-worker-2", "kube-worker-1"):
+            use(node)
+        assert [each.endpoint.node for each in made] == ["kube-worker-1", "kube-worker-2"]
+
+
+def test_work_side_by_side_has_each_a_connection_of_its_own(made: list[Pretended]) -> None:
+    with connections_kept(), ExitStack() as stack:
+        assert stack.enter_context(connection(LAB, "kube-worker-1")) is not stack.enter_context(
+            connection(LAB, "kube-worker-1")
+        )
+    assert len(made) == 2
+
+
+def test_a_connection_that_is_lost_or_whose_work_failed_is_not_taken_again(made: list[Pretended]) -> None:
+    with connections_kept():
+        use("kube-worker-1")
+        made[0].is_open = False
+        with pytest.raises(ValueError, match="work"), connection(LAB, "kube-worker-1"):
+            raise ValueError("work")
+        assert not made[1].is_open
+        use("kube-worker-1")
+    assert len(made) == 3
+
+
+def test_outside_a_run_a_connection_ends_with_its_work(made: list[Pretended]) -> None:
+    use("kube-worker-1")
+    assert not made[0].is_open
+
+
+def test_when_a_run_is_stopped_every_connection_ends(made: list[Pretended]) -> None:
+    with connections_kept():
+        use("kube-worker-1")
+        with connection(LAB, "kube-worker-2"):
+            close_all()
+            assert not any(each.is_open for each in made)
