@@ -117,13 +117,15 @@ class Nat64(Model):
     Attributes:
         prefix: Prefix that embeds IPv4 addresses (RFC 6052).
         by: What translates on the support node; ``existing`` for a translator that is there already and only checked.
-        pool: IPv4 addresses that stand for IPv6 sources, for tayga; at least as many as there are sources.
+        pool: IPv4 addresses that stand for IPv6 sources, for tayga; at least as many as there are sources within two
+            hours, so long does it keep one after its source was last heard. They never leave the node. The default is
+            of the range for measurements (RFC 2544, C.2.2), which no network uses that has to be reached.
         address: Address on the fabric of an existing translator, which must route the pod subnets back.
     """
 
     prefix: Network6
     by: Literal["tayga", "jool", "existing"] = "tayga"
-    pool: IPv4Network = IPv4Network("192.168.255.0/24")
+    pool: IPv4Network = IPv4Network("198.18.0.0/16")
     address: Address6 | None = None
 
 

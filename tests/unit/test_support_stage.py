@@ -106,19 +106,19 @@ def test_tayga_has_an_ipv6_address_of_its_own_because_its_ipv4_address_is_privat
     stage = support_stage(cluster(tmp_path))
     assert content(stage, "/etc/kubev6/tayga.conf").splitlines()[1:] == [
         "tun-device nat64",
-        "ipv4-addr 192.168.255.1",
+        "ipv4-addr 198.18.0.1",
         "ipv6-addr fd00::64:64",
         f"prefix {WELL_KNOWN}",
-        "dynamic-pool 192.168.255.0/24",
+        "dynamic-pool 198.18.0.0/16",
         "data-dir /var/lib/kubev6-nat64",
     ]
 
 
 def test_tayga_gets_routes_for_prefix_and_pool_and_the_pool_is_masqueraded(tmp_path: Path) -> None:
     unit = content(support_stage(cluster(tmp_path)), UNIT)
-    assert "ip route replace 192.168.255.0/24 dev nat64" in unit
+    assert "ip route replace 198.18.0.0/16 dev nat64" in unit
     assert f"ip -6 route replace {WELL_KNOWN} dev nat64" in unit
-    assert "-A POSTROUTING -s 192.168.255.0/24 -j MASQUERADE" in unit
+    assert "-A POSTROUTING -s 198.18.0.0/16 -j MASQUERADE" in unit
 
 
 def test_jool_4_is_told_by_instance_and_its_pool_of_ipv4_addresses_stays_empty(tmp_path: Path) -> None:

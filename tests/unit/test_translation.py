@@ -165,7 +165,7 @@ def test_a_private_resolver_behind_the_well_known_prefix_is_warned_of(tmp_path: 
 def test_pods_are_sources_for_tayga_unless_they_are_masqueraded(tmp_path: Path) -> None:
     def of(masquerade: bool, by: str = "tayga") -> tuple[str, ...]:
         pods = {"prefix": "fd00::/16", "masquerade": masquerade}
-        nat64 = {"prefix": "64:ff9b::/96", "by": by}
+        nat64 = {"prefix": "64:ff9b::/96", "by": by, **({"pool": "192.168.255.0/24"} if by == "tayga" else {})}
         return warnings(cluster(tmp_path, pods=pods, nat64=nat64, nodes=GOOD["nodes"][:2], workers=20))
 
     (warning,) = of(masquerade=False)
@@ -178,6 +178,7 @@ def test_pods_are_sources_for_tayga_unless_they_are_masqueraded(tmp_path: Path) 
 
 def test_the_room_that_is_named_is_enough(tmp_path: Path) -> None:
     data = with_fields(nodes=GOOD["nodes"][:2], workers=200)
+    data["nat64"] = {"prefix": "64:ff9b::/96", "pool": "192.168.255.0/24"}
     with pytest.raises(ConfigError, match=r"take a /(\d+)") as raised:
         load_cluster(write(tmp_path, data))
     length = str(raised.value).partition("take a /")[2].split()[0]
