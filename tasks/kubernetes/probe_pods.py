@@ -25,8 +25,6 @@ KUBECTL = f"kubectl --kubeconfig {ADMIN}"
 LABEL = "kubev6=proof"
 """Of the namespaces that proofs live in."""
 READY_SECONDS = 120
-
-
 CONTROL_PLANE = ("tier", "control-plane")
 """The label of the control plane's own pods."""
 
