@@ -29,7 +29,7 @@ from flows.changes import any_made, note
 from flows.connections import close_all, connection
 from flows.deployed import remember, remember_machines
 from flows.futures import is_transient
-from flows.gates import NotBegunError, current_gates
+from flows.gates import current_gates
 from flows.runs import recording
 from tasks import registry, steps
 from tasks.docker import toolchain
@@ -223,13 +223,13 @@ def prove(job: Job) -> tuple[Check, ...]:
     ahead = _probe_pods_ahead(job)
     try:
         current_gates().in_place.wait("proof")
-    except NotBegunError:
+        # What is proved is the cluster as it is after the last change: pods from before one are not good enough.
+        namespace = "" if any_made() else ahead
+        checks = verify(job.cluster, job.manifest, partial(connection, job.cluster), namespace)
+    except KubeV6Error:
         if ahead:
             _remove_probe_pods(job)
         raise
-    # What is proved is the cluster as it is after the last change: pods from before one are not good enough.
-    namespace = "" if any_made() else ahead
-    checks = verify(job.cluster, job.manifest, partial(connection, job.cluster), namespace)
     recording.note_checks(checks)
     return checks
 
