@@ -10,7 +10,7 @@ from typing import Callable, Dict, List, Sequence
 from tasks.on_node.commands import run
 from tasks.on_node.files import text_of
 from tasks.on_node.firewall import remove_kubernetes_rules
-from tasks.on_node.ip import addresses_of
+from tasks.on_node.ip import addresses_of, links_of
 from tasks.on_node.kubeadm_lock import LOCK, no_other_kubeadm
 from tasks.on_node.pods import end_pods, mount_points, names_in
 from tasks.on_node.protocol import Failed, progress
@@ -161,12 +161,23 @@ def remove_bridges(networks: Dict[str, str]) -> List[str]:
         ports = "/sys/class/net/{}/brif".format(bridge)
         if os.path.isdir(ports):
             for port in names_in(ports):
-                run(["ip", "link", "del", port])
-            run(["ip", "link", "del", bridge])
+                remove_link(port)
+            remove_link(bridge)
             done.append("bridge {} removed".format(bridge))
     for directory in ("cache/results", "cache", "results", "networks", ""):
         remove_empty(os.path.join("/var/lib/cni", directory))
     return done
+
+
+def remove_link(name: str) -> None:
+    """Remove an interface. It may go by itself meanwhile: the kernel takes a pod's network namespace apart some time
+    after its last process has ended, and with it the end of the pair that the bridge has.
+    """
+    try:
+        run(["ip", "link", "del", name])
+    except Failed:
+        if name in dict(links_of(run(["ip", "-o", "link"]))):
+            raise
 
 
 def remove_virtual_services() -> List[str]:
@@ -180,7 +191,7 @@ def remove_virtual_services() -> List[str]:
             words = line.split()
             if words[:1] == ["-A"] and words[2].rsplit(":", 1)[0].strip("[]") in addresses:
                 run(["ipvsadm", "-D"] + words[1:3])
-    run(["ip", "link", "del", "kube-ipvs0"])
+    remove_link("kube-ipvs0")
     return ["interface kube-ipvs0 removed"]
 
 

@@ -256,6 +256,29 @@ def test_what_kubernetes_has_left_on_a_half_dead_node_goes_and_what_is_others_st
     said(machine, "rm -r /etc/cni /usr/local/bin/kubeadm; ip link del theirs; iptables -F INPUT; ip6tables -F INPUT")
 
 
+def test_a_pods_interface_that_goes_by_itself_meanwhile_is_gone_and_one_that_stays_is_an_error(
+    machine: Connection,
+) -> None:
+    put(machine, "/etc/kubernetes/kubelet.conf", f"server: {SERVER}\n")
+    said(
+        machine,
+        "ip link add cbr0 type bridge; "
+        "for pod in 1 2; do ip link add veth$pod type veth peer name pod$pod; ip link set veth$pod master cbr0; done",
+    )
+    real = said(machine, "command -v ip")
+    goes = f'[ "$*" != "link del veth1" ] || {real} link del pod1'
+    stays = '[ "$*" != "link del veth2" ] || { echo "Device is busy" >&2; exit 2; }'
+    put(machine, "/usr/local/sbin/ip", f'#!/bin/sh\n{goes}\n{stays}\nexec {real} "$@"\n', mode="755")
+    try:
+        with pytest.raises(NodeError, match="ip link del veth2: Device is busy"):
+            reset(machine)
+    finally:
+        said(machine, "rm /usr/local/sbin/ip")
+    assert said(machine, "ls /sys/class/net/cbr0/brif") == "veth2"
+    assert reset(machine).done == ("bridge cbr0 removed",)
+    assert said(machine, "ls /sys/class/net").split() == ["eth0", "eth1", "lo"]
+
+
 def test_a_volume_that_is_still_mounted_keeps_its_files(machine: Connection) -> None:
     put(machine, "/etc/kubernetes/kubelet.conf", f"server: {SERVER}\n")
     put(machine, "/srv/volume/data", "precious\n")
