@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from flows.cli import names
-from flows.cli.command import Commands, add_cluster, add_json, add_showing, command, completed_by
+from flows.cli.command import Commands, add_cluster, add_if_busy, add_json, add_showing, command, completed_by
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -27,6 +27,7 @@ def _add_verify(commands: Commands[argparse.ArgumentParser]) -> None:
         ["kubev6 verify", "kubev6 verify --json"],
     )
     add_cluster(verify)
+    add_if_busy(verify, "wait")
     add_json(verify)
     add_showing(verify)
 

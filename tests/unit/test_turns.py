@@ -95,6 +95,13 @@ def test_a_run_that_is_stopped_keeps_the_cluster_as_long_as_its_process_lives() 
         pytest.fail("threads of the other run may still be at work")
 
 
+def test_a_cluster_that_a_run_works_on_is_not_proved_meanwhile(capsys: pytest.CaptureFixture[str]) -> None:
+    with held_by_another_process() as holder:
+        assert main(["verify", "--if-busy", "refuse"]) == 1
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told.startswith(f"kubev6: cluster lab is busy: flow run deploy-lab (process {holder.pid}) works on it")
+
+
 @pytest.mark.parametrize("words", [["up"], ["down"], ["down", "--images"]])
 def test_the_machines_of_a_lab_are_not_touched_while_a_run_works_on_them(
     words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
