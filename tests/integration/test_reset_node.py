@@ -8,6 +8,7 @@ import logging
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -256,6 +257,18 @@ def test_what_kubernetes_has_left_on_a_half_dead_node_goes_and_what_is_others_st
     said(machine, "rm -r /etc/cni /usr/local/bin/kubeadm; ip link del theirs; iptables -F INPUT; ip6tables -F INPUT")
 
 
+@contextmanager
+def called_first(machine: Connection, tool: str, *instead: str) -> Iterator[None]:
+    """Lines of shell that run before a tool of the machine is, with its arguments; ``$real`` is the tool itself."""
+    real = said(machine, f"command -v {tool}")
+    script = "\n".join(("#!/bin/sh", f"real={real}", *instead, 'exec $real "$@"', ""))
+    put(machine, f"/usr/local/sbin/{tool}", script, mode="755")
+    try:
+        yield
+    finally:
+        said(machine, f"rm /usr/local/sbin/{tool}")
+
+
 def test_a_pods_interface_that_goes_by_itself_meanwhile_is_gone_and_one_that_stays_is_an_error(
     machine: Connection,
 ) -> None:
@@ -265,18 +278,31 @@ def test_a_pods_interface_that_goes_by_itself_meanwhile_is_gone_and_one_that_sta
         "ip link add cbr0 type bridge; "
         "for pod in 1 2; do ip link add veth$pod type veth peer name pod$pod; ip link set veth$pod master cbr0; done",
     )
-    real = said(machine, "command -v ip")
-    goes = f'[ "$*" != "link del veth1" ] || {real} link del pod1'
+    goes = '[ "$*" != "link del veth1" ] || $real link del pod1'
     stays = '[ "$*" != "link del veth2" ] || { echo "Device is busy" >&2; exit 2; }'
-    put(machine, "/usr/local/sbin/ip", f'#!/bin/sh\n{goes}\n{stays}\nexec {real} "$@"\n', mode="755")
-    try:
-        with pytest.raises(NodeError, match="ip link del veth2: Device is busy"):
-            reset(machine)
-    finally:
-        said(machine, "rm /usr/local/sbin/ip")
+    with called_first(machine, "ip", goes, stays), pytest.raises(NodeError, match="ip link del veth2: Device is busy"):
+        reset(machine)
     assert said(machine, "ls /sys/class/net/cbr0/brif") == "veth2"
     assert reset(machine).done == ("bridge cbr0 removed",)
     assert said(machine, "ls /sys/class/net").split() == ["eth0", "eth1", "lo"]
+
+
+def test_a_pods_mount_that_the_runtime_takes_away_meanwhile_is_gone_and_one_that_stays_is_an_error(
+    machine: Connection,
+) -> None:
+    put(machine, "/etc/kubernetes/kubelet.conf", f"server: {SERVER}\n")
+    pods = "/run/containerd/io.containerd.runtime.v2.task/k8s.io"
+    said(machine, f"for pod in 1 2; do mkdir -p {pods}/$pod; mount -t tmpfs tmpfs {pods}/$pod; done")
+    goes = f'[ "$2" != {pods}/2 ] || $real $2'
+    stays = f'[ "$2" != {pods}/1 ] || {{ echo "target is busy" >&2; exit 32; }}'
+    with (
+        called_first(machine, "umount", goes, stays),
+        pytest.raises(NodeError, match=f"umount -l {pods}/1: target is busy"),
+    ):
+        reset(machine)
+    assert said(machine, f"findmnt -rno TARGET | grep {pods}") == f"{pods}/1"
+    assert reset(machine).done == ("mounts of pods removed: 1",)
+    assert said(machine, f"findmnt -rno TARGET | grep {pods} || rm -r {pods}") == ""
 
 
 def test_a_volume_that_is_still_mounted_keeps_its_files(machine: Connection) -> None:
