@@ -5,16 +5,19 @@ from __future__ import annotations
 import re
 
 _LOGIN = re.compile(r"(?<=://)[^\s/?#]+@")
-_WITH_PASSWORD = re.compile(r"://[^\s/?#]*:[^\s/?#]*@")
+_WITH_SECRET = re.compile(r"://[^\s/?#]*:[^\s/?#]*@|https?://[^\s/?#]*@", re.IGNORECASE)
 
 
-def names_password(address: str) -> bool:
-    """Whether an address holds a password. A user alone, as in ``ssh://git@host.example/``, is no secret.
+def holds_secret(address: str) -> bool:
+    """Whether an address holds a password or a token.
+
+    Over HTTP the place of the user is one for a token too, as servers of git take it. Elsewhere a user alone, as in
+    ``ssh://git@host.example/``, is no secret.
 
     Args:
         address: A URL, or anything else that a person names a place by.
     """
-    return _WITH_PASSWORD.search(address) is not None
+    return _WITH_SECRET.search(address) is not None
 
 
 def without_login(text: str) -> str:

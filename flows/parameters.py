@@ -16,6 +16,7 @@ from tasks.series.git_remote import path_of
 
 _FILE = r"/\S.*"
 _HOST = r"https?://[^\s/@?#]+"
+_BY_URL = rf"{_HOST}(/\S*)?|(ssh|git|git\+ssh|file)://([^\s/:@]+@)?[^\s/@]*(/\S*)?"
 _SSH_HOST = r"(\[[0-9A-Fa-f:.]+\]|[^\s/@:\[]+)"
 _BY_SSH = rf"[^\s/@:]+@{_SSH_HOST}:\S+|{_SSH_HOST}:/?[^\s/@][^\s@]*"
 
@@ -34,8 +35,8 @@ MirrorPlace = Annotated[str, Field(pattern=rf"^({_HOST}(/[^\s?#]*)?|/.*)?$")]
 """The address of a mirror, or the whole path of its directory; empty for none."""
 RegistryAddress = Annotated[str, Field(pattern=rf"^({_HOST}/?)?$")]
 """The address of a registry; empty for none."""
-SourcePlace = Annotated[str, Field(pattern=rf"^([a-z+]+://([^\s/:@]+@)?[^\s/@]*(/\S*)?|{_BY_SSH}|/.*)$")]
-"""Where a git repository or a bundle is: a URL, which names no password, or a whole path."""
+SourcePlace = Annotated[str, Field(pattern=rf"^({_BY_URL}|{_BY_SSH}|/.*)$")]
+"""Where a git repository or a bundle is: a URL, which holds no password or token, or a whole path."""
 IfBusy = Literal["wait", "refuse"]
 """What a run does when another one works on the cluster."""
 Kept = Annotated[int, Field(ge=1, le=365)]

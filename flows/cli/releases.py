@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from configs.logins import names_password, without_login
+from configs.logins import holds_secret, without_login
 from flows.cli import names
 from flows.cli.command import Commands, add_json, add_mirror, add_refresh, add_showing, command, completed_by
-from tasks.series.git_remote import WANTS_NO_PASSWORD
+from tasks.series.git_remote import WANTS_NO_LOGIN
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -125,8 +125,8 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
 
 def _source(given: str) -> tuple[str, str]:
     """The two sides of ``REMOTE=PLACE``."""
-    if names_password(given):
-        raise argparse.ArgumentTypeError(f"{without_login(given)} is given with a password; {WANTS_NO_PASSWORD}")
+    if holds_secret(given):
+        raise argparse.ArgumentTypeError(f"{without_login(given)} is given with a login; {WANTS_NO_LOGIN}")
     remote, _, place = given.partition("=")
     if not remote or not place:
         raise argparse.ArgumentTypeError(f"{given!r} is not of the form REMOTE=PLACE")

@@ -9,9 +9,9 @@ from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 from configs.errors import ConfigError, KubeV6Error
-from configs.logins import names_password, without_login
+from configs.logins import holds_secret, without_login
 
-WANTS_NO_PASSWORD = "git asks its credential helper for a password; or name the place by ssh"
+WANTS_NO_LOGIN = "git asks its credential helper for one; or name the place by ssh"
 _BUNDLE = re.compile(rb"^# v([23]) git bundle\n$")
 
 
@@ -62,11 +62,11 @@ def locate(remote: str, address: str, *, base: Path, refs: tuple[str, ...] = ())
         refs: Refs in whose history commits are looked for.
 
     Raises:
-        ConfigError: It holds a password.
+        ConfigError: It holds a password or a token.
         KubeV6Error: It is a path where no repository and no bundle is.
     """
-    if names_password(address):
-        raise ConfigError(f"remote {remote}: {without_login(address)} is named with a password", todo=WANTS_NO_PASSWORD)
+    if holds_secret(address):
+        raise ConfigError(f"remote {remote}: {without_login(address)} is named with a login", todo=WANTS_NO_LOGIN)
     path = path_of(address, base=base)
     if path is None:
         return Place(remote, address, "server", refs=refs)

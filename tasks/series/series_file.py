@@ -9,17 +9,17 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from configs.errors import ConfigError
-from configs.logins import names_password, without_login
+from configs.logins import holds_secret, without_login
 from tasks.paths import REPO
 from tasks.series.build_file import describe
-from tasks.series.git_remote import WANTS_NO_PASSWORD
+from tasks.series.git_remote import WANTS_NO_LOGIN
 
 SERIES = REPO / "build" / "series"
 
 
 def _address(value: str) -> str:
-    if names_password(value):
-        raise ValueError(f"holds a password; {WANTS_NO_PASSWORD}")
+    if holds_secret(value):
+        raise ValueError(f"holds a login; {WANTS_NO_LOGIN}")
     return value
 
 

@@ -203,15 +203,18 @@ def test_a_wrong_command_line_is_status_2(words: list[str], capsys: pytest.Captu
 
 
 @pytest.mark.parametrize("words", [["build"], ["series", "status", "debian-1.20"]])
-@pytest.mark.parametrize("given", ["up=https://me:secret@host.example/x", "https://me:secret@host.example/x"])
-def test_a_password_in_the_address_of_a_source_is_refused_and_not_told(
+@pytest.mark.parametrize(
+    "given",
+    ["up=https://me:secret@host.example/x", "https://me:secret@host.example/x", "up=https://secret@host.example/x"],
+)
+def test_a_login_in_the_address_of_a_source_is_refused_and_not_told(
     words: list[str], given: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
         main([*words, "--source", given])
     said = capsys.readouterr().err
     assert ended.value.code == 2
-    assert "https://host.example/x is given with a password; git asks its credential helper" in said
+    assert "https://host.example/x is given with a login; git asks its credential helper" in said
     assert "secret" not in said
 
 

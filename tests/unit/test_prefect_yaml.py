@@ -120,7 +120,7 @@ def test_parameters_that_cannot_be_right_are_refused(parameters: dict[str, Any])
         ("ssh://git@host.example/repository", True),
         ("git@host.example:repository.git", True),
         ("git@[fd00::64]:repository.git", True),
-        ("https://me@host.example/repository", True),
+        ("https://token@host.example/repository", False),
         ("host:repository.git", True),
         ("file:///srv/repository", True),
         ("/srv/fork.bundle", True),
@@ -130,7 +130,7 @@ def test_parameters_that_cannot_be_right_are_refused(parameters: dict[str, Any])
         ("me:secret@host.example/repository", False),
     ],
 )
-def test_a_source_is_an_address_without_a_password_or_a_whole_path(place: str, good: bool) -> None:
+def test_a_source_is_an_address_without_a_secret_or_a_whole_path(place: str, good: bool) -> None:
     parameters: dict[str, Any] = {"release": "debian-1.20", "sources": {"upstream": place}}
     if good:
         assert validated("nightly-rebuild", **parameters)["sources"] == {"upstream": place}
