@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from contextvars import Context, copy_context
-from dataclasses import fields
 from functools import partial
 from typing import Any
 
@@ -24,7 +23,7 @@ from configs.errors import KubeV6Error
 from flows import changes
 from flows.dask import probe as dask_probe
 from flows.futures import A_THREAD_EACH
-from flows.gates import Gates, Meeting, gates_here
+from flows.gates import Meeting, gates_here
 from tasks.paths import data_dir
 
 try:
@@ -182,9 +181,9 @@ class OnDask(TaskRunner[PrefectFuture[Any]]):
         client.subscribe_topic(self._run, self._heard)
         client.register_plugin(dask_worker.Attendance(self._run))
         gates = gates_here()
-        for field in fields(Gates) if gates else ():
-            told = Variable(dask_worker.variable(self._run, field.name), client=client)
-            getattr(gates, field.name).tell(partial(self._publish, told))
+        for name in dask_worker.GATES if gates else ():
+            told = Variable(dask_worker.variable(self._run, name), client=client)
+            getattr(gates, name).tell(partial(self._publish, told))
 
     def _publish(self, told: Any, why_closed: str) -> None:
         with suppress(RuntimeError):  # the run has ended, and nobody waits

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable
 from functools import update_wrapper
 from importlib import import_module
-from typing import Any, cast
+from typing import Any, cast, get_type_hints
 
 from distributed import Variable, get_client, get_worker, secede
 from distributed.diagnostics.plugin import WorkerPlugin
@@ -25,8 +25,8 @@ from tasks.secrets import hide
 NAME = "kubev6"
 SECONDS_BETWEEN_LOOKS = 1.0
 """How often those who wait at a gate look whether the run goes on."""
-MEETINGS = ("surveyed", "left", "in_place")
-GATES = (*MEETINGS, "existing_servers", "outside", "registry", "control_plane")
+GATES = get_type_hints(Gates)
+"""The kind of each, by name."""
 
 log = logging.getLogger("kubev6.flows")
 _here = threading.local()
@@ -163,7 +163,10 @@ class FarMeeting(FarGate, Meeting):
 
 def far_gates(run: str) -> Gates:
     """The gates of a run, as its workers have them."""
-    return Gates(**{name: (FarMeeting if name in MEETINGS else FarGate)(run, name) for name in GATES})  # type: ignore[arg-type]
+    far: dict[str, Any] = {
+        name: (FarMeeting if kind is Meeting else FarGate)(run, name) for name, kind in GATES.items()
+    }
+    return Gates(**far)
 
 
 class Attended:
