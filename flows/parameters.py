@@ -9,14 +9,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter, ValidationError
 
+from configs.errors import ConfigError
 from configs.schema.loading import shipped
 from tasks.series.git_remote import path_of
 
 _FILE = r"/\S.*"
 _HOST = r"https?://[^\s/@?#]+"
-_BY_URL = rf"{_HOST}(/\S*)?|(ssh|git|git\+ssh|file)://([^\s/:@]+@)?[^\s/@]*(/\S*)?"
+_BY_URL = rf"{_HOST}(/\S*)?|(ssh|git|git\+ssh|ftps?|file)://([^\s/:@]+@)?[^\s/@]*(/\S*)?"
 _SSH_HOST = r"(\[[0-9A-Fa-f:.]+\]|[^\s/@:\[]+)"
 _BY_SSH = rf"[^\s/@:]+@{_SSH_HOST}:\S+|{_SSH_HOST}:/?[^\s/@][^\s@]*"
 
@@ -67,5 +68,15 @@ def source(given: str) -> str:
 
     Args:
         given: A URL or a path.
+
+    Raises:
+        ConfigError: It is neither.
     """
-    return str(path_of(given, base=Path.cwd()) or given)
+    found = str(path_of(given, base=Path.cwd()) or given)
+    try:
+        return TypeAdapter(SourcePlace).validate_python(found)
+    except ValidationError:
+        raise ConfigError(
+            f"--source: {given.rpartition('@')[2]} is no address of a git repository",  # without a login
+            todo="give a URL, HOST:PATH for ssh, or the path of a repository or a bundle",
+        ) from None

@@ -16,11 +16,11 @@ def build(args: argparse.Namespace) -> int:
     """Build a release into the store."""
     release = load_release(args.release)
     mirror.chosen(args.mirror)
+    sources = {remote: parameters.source(place) for remote, place in args.source}
     with running("build", args, about=release.name):
         orchestration.start()
         from flows.build import build as flow
 
-        sources = {remote: parameters.source(place) for remote, place in args.source}
         manifest = outcome(flow, args.release, sources, args.mirror, args.refresh)
     print(f"{manifest.name}: {manifest.version} is in the store")
     orchestration.check_told()

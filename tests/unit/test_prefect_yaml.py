@@ -11,6 +11,7 @@ import pytest
 import yaml
 from prefect.client.schemas.schedules import CronSchedule
 
+from configs.errors import ConfigError
 from configs.schema.loading import shipped
 from flows import parameters
 from flows.build import build
@@ -123,6 +124,7 @@ def test_parameters_that_cannot_be_right_are_refused(parameters: dict[str, Any])
         ("https://token@host.example/repository", False),
         ("host:repository.git", True),
         ("file:///srv/repository", True),
+        ("ftp://host.example/repository", True),
         ("/srv/fork.bundle", True),
         ("fork.bundle", False),
         ("https://me:secret@host.example/repository", False),
@@ -151,6 +153,20 @@ def test_a_source_that_is_given_as_a_relative_path_becomes_a_whole_one(
     assert parameters.source("host:clone") == str(tmp_path / "host:clone")
     assert parameters.source("host:other") == "host:other"
     assert parameters.source("https://host.example/x") == "https://host.example/x"
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("ext::sh -c x", "ext::sh -c x"),
+        ("https:///x", "https:///x"),
+        ("gopher://host.example/x", "gopher://host.example/x"),
+        ("me:secret@host.example/x", "host.example/x"),
+    ],
+)
+def test_a_source_that_git_cannot_fetch_from_is_refused_in_words(given: str, told: str) -> None:
+    with pytest.raises(ConfigError, match=f"^--source: {told} is no address of a git repository; give a URL"):
+        parameters.source(given)
 
 
 @pytest.mark.parametrize("keep", [0, -1, 366])
