@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -69,10 +68,8 @@ def end_all(api: str) -> None:
         for lost in find(api):
             if _is_unattended(api, lost):
                 unattended.append(lost)
-            crashed = {"state": {"type": "CRASHED", "message": lost.why}, "force": True}
-            for task in tuple(_open_tasks(api, lost)):
-                ask(api, f"/task_runs/{task}/set_state", crashed)
-            ask(api, f"/flow_runs/{lost.identity}/set_state", crashed)
+            crashed = {"type": "CRASHED", "message": lost.why}
+            ask(api, f"/flow_runs/{lost.identity}/set_state", {"state": crashed, "force": True})
             log.warning("flow run %s has crashed: %s", lost.name, lost.why)
     for lost in unattended:  # which may take long, and nobody is to wait for that
         tell("kubev6", lost.name, lost.identity, "Crashed", lost.why, api)
@@ -91,16 +88,6 @@ def find(api: str) -> tuple[Lost, ...]:
     wanted = {"flows": {"name": {"like_": "kubev6"}}, "flow_runs": {"state": {"type": {"any_": OPEN}}}}
     found = ((run, _why(run)) for run in ask(api, "/flow_runs/filter", wanted) if run["id"] not in alive)
     return tuple(Lost(run["id"], run["name"], run["deployment_id"], why) for run, why in found if why)
-
-
-def _open_tasks(api: str, lost: Lost) -> Iterator[str]:
-    """The ids of its tasks that have not ended, as many at a time as the server gives."""
-    its = {"id": {"any_": [lost.identity]}}
-    wanted = {"flow_runs": its, "task_runs": {"state": {"type": {"any_": OPEN}}}}
-    seen = 0
-    while page := ask(api, "/task_runs/filter", {**wanted, "offset": seen}):
-        yield from (task["id"] for task in page)
-        seen += len(page)
 
 
 def _why(run: dict[str, Any]) -> str:

@@ -88,12 +88,6 @@ def newest(server: TemporaryServer) -> dict[str, Any]:
     return dict(found[0])
 
 
-def tasks_of(server: TemporaryServer, run: str) -> list[str]:
-    """The states of a run's tasks."""
-    found = ask(server.url, "/task_runs/filter", {"flow_runs": {"id": {"any_": [run]}}})
-    return [task["state_type"] for task in found]
-
-
 def test_what_ctrl_c_has_stopped_is_cancelled_to_prefect(server: TemporaryServer, begin: Begin) -> None:
     run = begin("endless")
     began = time.monotonic()
@@ -107,7 +101,6 @@ def test_what_ctrl_c_has_stopped_is_cancelled_to_prefect(server: TemporaryServer
 def test_a_local_run_that_was_killed_is_found_and_has_crashed(server: TemporaryServer, begin: Begin) -> None:
     run = begin("endless")
     under_way = newest(server)["id"]
-    eventually(lambda: "RUNNING" in tasks_of(server, under_way))
     assert lost_runs.find(server.url) == ()
     run.process.kill()
     run.process.wait()
@@ -115,7 +108,6 @@ def test_a_local_run_that_was_killed_is_found_and_has_crashed(server: TemporaryS
     lost_runs.end_all(server.url)
     assert newest(server)["state"]["message"] == lost_runs.NO_PROCESS
     assert newest(server)["state"]["type"] == "CRASHED"
-    assert set(tasks_of(server, under_way)) <= {"COMPLETED", "CRASHED"}
 
 
 def test_a_server_that_does_not_answer_for_a_moment_is_told_the_end(server: TemporaryServer, begin: Begin) -> None:
