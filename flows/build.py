@@ -8,9 +8,9 @@ from configs.manifest import Manifest
 from configs.schema.loading import load_release
 from configs.schema.release import Release
 from flows.parameters import SourcePlace
-from flows.run import run
-from flows.runs import run_names
-from flows.runs.recording import note_release
+from flows.run import names as run_names
+from flows.run.context import run
+from flows.run.recording import note_release
 from flows.stages import visible
 from tasks.fetch import mirror
 from tasks.release.build import build_release

@@ -5,7 +5,9 @@ from __future__ import annotations
 if __name__ == "__main__":  # before Prefect is imported: the command line sets it up
     import sys
 
-    from flows.cli import main
+    # Python has put this directory first, where modules of other packages' names are.
+    del sys.path[0]
+    from kubev6.cli import main
 
     sys.exit(main(["deploy", *sys.argv[1:]]))
 
@@ -19,23 +21,24 @@ from configs.derived import refuse_misfit
 from configs.errors import KubeV6Error
 from configs.schema.cluster import Cluster
 from configs.schema.loading import load_cluster, load_release
-from flows import leaving, stages
-from flows.changes import noted_changes
-from flows.choose_release import Chosen
-from flows.connections import connection, connections_kept
+from configs.words import counted
+from flows import stages
 from flows.futures import A_THREAD_EACH, begin, begin_each, results
 from flows.gates import current_gates, gates_of
-from flows.node_state import node_state
 from flows.parameters import ClusterName, IfBusy, MirrorPlace, NoName, ReleaseName
-from flows.report.words import counted
-from flows.run import called, failed, run
-from flows.runs import run_names
+from flows.run import names as run_names
+from flows.run.context import called, failed, run
+from flows.run.lock import turn
 from flows.stages import Deployed, Job, visible
-from flows.turns import turn
+from tasks import removal as leaving
+from tasks.changes import noted_changes
 from tasks.in_use import in_use
 from tasks.kubernetes.checks import Check
 from tasks.node import existing_servers
+from tasks.node.state import node_state
+from tasks.release.choose import Chosen
 from tasks.release.refresh import Refresh
+from tasks.ssh.pool import connection, connections_kept
 
 
 @flow(name="kubev6", flow_run_name=run_names.of_cluster("deploy", "cluster"), task_runner=A_THREAD_EACH)
@@ -53,7 +56,7 @@ def deploy(
         cluster: The name of a shipped cluster, or the whole path of a cluster file on the worker's machine.
         prebuilt: Take a release that need not be built.
         release: Which one, by its name or the whole path of its file; empty for the cluster's own, or with prebuilt
-            for the rule of :mod:`flows.choose_release`.
+            for the rule of :mod:`tasks.release.choose`.
         mirror: Where a release is fetched from; empty for what ``KUBEV6_MIRROR`` names, else for its publishers.
         if_busy: Wait for another run on this cluster to end, or refuse to begin.
         refresh: Which stage of the build is made again although the cache has what it came to, or all of them.

@@ -9,8 +9,8 @@ from prefect import flow
 from configs.manifest import Manifest
 from configs.schema.loading import load_release
 from configs.schema.release import Release
-from flows.run import say_which_process
-from flows.runs import run_names
+from flows.run import names as run_names
+from flows.run.context import say_which_process
 from flows.stages import visible
 from tasks.fetch import mirror, mirror_directory
 from tasks.fetch.fetch import fetch_release

@@ -18,21 +18,22 @@ from configs.schema.cluster import Cluster
 from configs.schema.loading import load_cluster, load_release
 from configs.schema.release import Build, DebianSource, Release, Source
 from flows.build import made
-from flows.connections import connection
 from flows.deploy import deploy as deploy_flow
-from flows.deployed import deployed_from_here
 from flows.parameters import ClusterName, IfBusy, Kept, MirrorPlace, NoName, RegistryAddress, ReleaseName, SourcePlace
-from flows.run import called, failed, run
-from flows.runs import recording, run_names
-from flows.runs.notify import notify
+from flows.run import names as run_names
+from flows.run import recording
+from flows.run.context import called, failed, run
+from flows.run.lock import turn
+from flows.run.notify import notify
 from flows.stages import visible
-from flows.turns import turn
 from tasks import registry_tags
+from tasks.deployed import deployed_from_here
 from tasks.in_use import in_use
 from tasks.registry_login import RegistryLogin
 from tasks.release.refresh import Refresh
 from tasks.series import debian_news, moving_refs, series_file
 from tasks.series.series_file import GitSeries
+from tasks.ssh.pool import connection
 from tasks.store import Store
 
 

@@ -9,17 +9,17 @@ from prefect.client.schemas.objects import State
 
 from configs.errors import KubeV6Error
 from configs.schema.loading import load_cluster
-from flows import leaving
-from flows.changes import noted_changes
-from flows.connections import connections_kept
 from flows.futures import A_THREAD_EACH, begin_each, results, settled
-from flows.leaving import Going
 from flows.parameters import IfBusy
-from flows.run import called, failed, run
-from flows.runs import run_names
+from flows.run import names as run_names
+from flows.run.context import called, failed, run
+from flows.run.lock import turn
 from flows.stages import visible
-from flows.turns import turn
+from tasks import removal as leaving
+from tasks.changes import noted_changes
 from tasks.node.reset import Reset
+from tasks.removal import Going
+from tasks.ssh.pool import connections_kept
 
 
 @flow(name="kubev6-reset", flow_run_name=run_names.of_cluster("reset", "where"), task_runner=A_THREAD_EACH)

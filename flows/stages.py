@@ -24,14 +24,13 @@ from configs.schema.cluster import Cluster
 from configs.schema.release import Release
 from configs.stages.network import REPOSITORIES
 from configs.state import NodeState
-from flows import choose_release, leaving
-from flows.changes import any_made, note
-from flows.connections import close_all, connection
-from flows.deployed import remember, remember_machines
 from flows.futures import is_transient
 from flows.gates import current_gates
-from flows.runs import recording
+from flows.run import recording
 from tasks import registry, steps
+from tasks import removal as leaving
+from tasks.changes import any_made, note
+from tasks.deployed import remember, remember_machines
 from tasks.docker import toolchain
 from tasks.fetch import mirror as mirrors
 from tasks.kubernetes import addons, kubeadm, probe_pods
@@ -41,9 +40,11 @@ from tasks.kubernetes.verify import verify
 from tasks.lab import lab
 from tasks.node import engine
 from tasks.node.diff import Change
+from tasks.release import choose as choose_release
 from tasks.release.probe_image import with_probe
 from tasks.release.refresh import Refresh
 from tasks.ssh.connection import Connection
+from tasks.ssh.pool import close_all, connection
 from tasks.store import Store
 
 log = logging.getLogger("kubev6.flows")

@@ -20,10 +20,10 @@ from prefect.futures import PrefectFuture, PrefectFutureList
 from prefect.task_runners import TaskRunner
 
 from configs.errors import KubeV6Error
-from flows import changes
 from flows.dask import probe as dask_probe
 from flows.futures import A_THREAD_EACH
 from flows.gates import Meeting, gates_here
+from tasks import changes
 from tasks.paths import data_dir
 
 try:

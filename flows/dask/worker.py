@@ -191,7 +191,7 @@ class Attended:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Do the work. Another is taken up beside it, so that who opens a gate never queues behind who waits."""
-        from flows import secret_blocks
+        from flows.run import secret_blocks
 
         worker = get_worker()
         attendance = cast(Attendance, worker.plugins[NAME])

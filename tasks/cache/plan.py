@@ -108,3 +108,24 @@ def _ago(days: float) -> str:
 def freed(fates: Iterable[Fate]) -> int:
     """How many bytes of disk go."""
     return sum(fate.kept.size for fate in fates if fate.goes)
+
+
+def line(fate: Fate) -> str:
+    """A thing that goes, in one line."""
+    return f"{fate.kept.kind} {fate.kept.name}: {fate.why}, {size(fate.kept.size)}"
+
+
+def amount(fates: Iterable[Fate]) -> str:
+    """How much goes."""
+    return size(freed(fates))
+
+
+def size(count: int) -> str:
+    """A number of bytes, for people."""
+    return (
+        f"{count / 1e9:.1f} GB"
+        if count >= 1e9
+        else f"{count / 1e6:.1f} MB"
+        if count >= 1e5
+        else f"{count / 1e3:.0f} kB"
+    )

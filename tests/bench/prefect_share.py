@@ -22,14 +22,14 @@ import time
 from pathlib import Path
 
 from configs.errors import KubeV6Error
-from flows.runs import run_record
-from flows.runs.run_record import RunRecord
-from flows.server import kept_server
+from flows.run import record as run_record
+from flows.run.record import RunRecord
+from kubev6.server import kept_server
 from tasks.paths import REPO
 from tests.bench.rerun import covered
 
 PRETENDED = str(REPO / "tests" / "integration" / "pretended_machines.py")
-IMPORTED = "import flows.commands.clusters, tasks.release.build, tasks.kubernetes.verify, tasks.lab.lab"
+IMPORTED = "import kubev6.cli.do_clusters, tasks.release.build, tasks.kubernetes.verify, tasks.lab.lab"
 """What `kubev6 deploy` would import without Prefect."""
 CHANGES = 100
 """A deploy that made more was a full one."""

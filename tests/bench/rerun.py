@@ -18,8 +18,8 @@ import time
 from collections.abc import Iterable
 from statistics import median
 
-from flows.runs import run_record
-from flows.runs.run_record import RunRecord, StepOfRun
+from flows.run import record as run_record
+from flows.run.record import RunRecord, StepOfRun
 from tasks.kubernetes.probe_pods import LABEL
 from tasks.paths import REPO
 from tests.waiting import eventually
@@ -58,7 +58,7 @@ def one(cluster: str) -> tuple[float, RunRecord]:
 def kubev6(*words: str) -> subprocess.CompletedProcess[str]:
     """What a command printed, and how it ended."""
     return subprocess.run(
-        [sys.executable, "-m", "flows.cli", *words],
+        [sys.executable, "-m", "kubev6", *words],
         cwd=REPO,
         stdin=subprocess.DEVNULL,
         capture_output=True,

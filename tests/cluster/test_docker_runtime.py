@@ -22,7 +22,7 @@ BUILD_MINUTES = 60
 
 def kubev6(*arguments: str, minutes: float = 10) -> subprocess.CompletedProcess[str]:
     """Run the command line as a person would, and keep what it prints."""
-    command = [sys.executable, "-m", "flows.cli", *arguments]
+    command = [sys.executable, "-m", "kubev6", *arguments]
     return subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=minutes * 60, check=False)
 
 

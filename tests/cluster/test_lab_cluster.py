@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from configs.schema.loading import CONFIGS, load_cluster
-from flows.server.api import ask
+from kubev6.server.api import ask
 from tasks.docker import container_engine
 from tasks.lab import lab
 from tasks.lab import machine as lab_machine
@@ -49,7 +49,7 @@ class Cluster:
 
 def kubev6(*arguments: str, minutes: float = 10) -> subprocess.CompletedProcess[str]:
     """Run the command line as a person would, and keep what it prints."""
-    command = [sys.executable, "-m", "flows.cli", *arguments]
+    command = [sys.executable, "-m", "kubev6", *arguments]
     return subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=minutes * 60, check=False)
 
 

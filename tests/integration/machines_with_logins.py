@@ -18,8 +18,8 @@ from typing import Any
 
 from configs.manifest import Manifest
 from configs.state import StageState
-from flows import orchestration
-from flows.cli import main
+from kubev6.cli import main
+from kubev6.server import orchestration
 from tasks import inventory, registry, registry_tags, secrets
 from tasks.kubernetes import kubeadm
 from tasks.node import engine
@@ -72,7 +72,7 @@ def pretend() -> None:
     def push_outside(manifest: Manifest, store: Store, address: str, *, login: RegistryLogin | None = None) -> Pushed:
         return push(manifest, store, address, login=login) if login else Pushed(9, 9, 9)
 
-    connections = importlib.import_module("flows.connections")
+    connections = importlib.import_module("tasks.ssh.pool")
     replaced: list[tuple[Any, str, object]] = [
         (connections, "machines", lambda _: endpoints()),
         (inventory, "known_endpoints", lambda _: endpoints()),

@@ -21,8 +21,8 @@ from configs.schema.loading import load_cluster
 from configs.schema.release import Release
 from configs.state import StageState
 from configs.systems import Machine
-from flows import orchestration
-from flows.cli import main
+from kubev6.cli import main
+from kubev6.server import orchestration
 from tasks import inventory, registry
 from tasks.kubernetes import cluster_dns, kubeadm, members, probe_pods
 from tasks.kubernetes.checks import Check
@@ -126,8 +126,10 @@ def reset(connection: PretendedConnection, cluster: Cluster) -> Reset:  # noqa: 
 
 
 def pretend() -> None:
-    from flows import choose_release, deploy, leaving, stages
-    from flows.choose_release import Chosen
+    from flows import deploy, stages
+    from tasks import removal as leaving
+    from tasks.release import choose as choose_release
+    from tasks.release.choose import Chosen
 
     manifest = Manifest(
         name="debian-1.20",

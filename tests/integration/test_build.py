@@ -361,7 +361,7 @@ def test_the_command_takes_other_places_for_what_the_series_and_the_release_name
     words += [f"--source={remote}={place}" for remote, place in built.sources.items()]
 
     done = subprocess.run(
-        [sys.executable, "-m", "flows.cli", *words], capture_output=True, text=True, check=False, timeout=120
+        [sys.executable, "-m", "kubev6", *words], capture_output=True, text=True, check=False, timeout=120
     )
 
     assert done.returncode == 0, done.stderr

@@ -17,7 +17,7 @@ import pytest
 import flows.fetch
 from configs.errors import KubeV6Error
 from configs.manifest import Manifest
-from flows.cli import main
+from kubev6.cli import main
 from tasks.cache import prune as pruning
 from tasks.docker import container_engine, toolchain
 from tasks.exclusive import exclusive
@@ -252,7 +252,7 @@ def test_a_prune_waits_for_a_build_and_says_so() -> None:
     store, (older, current) = Store(), builds(b"one", b"two")
     blob = store.blob(older.binaries[0].sha256)
     with used_by_another_process() as build:
-        words = [sys.executable, "-m", "flows.cli", "cache", "prune", "--yes"]
+        words = [sys.executable, "-m", "kubev6", "cache", "prune", "--yes"]
         with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as prune:
             assert prune.stdout is not None
             said = ""
@@ -301,7 +301,7 @@ def test_a_series_is_not_picked_while_a_prune_is_at_work(tmp_path: Path) -> None
     base = project.commit("base", {"a": "1\n"})
     file = tmp_path / "demo.yaml"
     file.write_text(f"remotes: {{up: {project.path}}}\nbase: {{remote: up, commit: '{base}'}}\npatches: []\n")
-    words = [sys.executable, "-m", "flows.cli", "series", "apply", str(file)]
+    words = [sys.executable, "-m", "kubev6", "series", "apply", str(file)]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as applying:
         assert applying.stdout is not None
         with unused("kubev6 cache prune", on_wait=lambda who: pytest.fail(f"it waits for {who}")):

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from distributed import Client, LocalCluster
 
-from flows.runs.run_record import runs
-from flows.server.temporary_server import TemporaryServer
+from flows.run.record import runs
+from kubev6.server.temporary_server import TemporaryServer
 from tests.integration import pretended_machines, pretended_worker
 from tests.integration.sshd import free_port
 from tests.waiting import eventually

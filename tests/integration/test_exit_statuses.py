@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("own_data")
 
 
 def start(*words: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "flows.cli", *words]
+    command = [sys.executable, "-m", "kubev6", *words]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

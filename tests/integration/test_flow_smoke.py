@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.runs.run_record import RunRecord, runs
+from flows.run.record import RunRecord, runs
 from tests.integration import pretended_machines
 
 PROGRAM = Path(pretended_machines.__file__)

@@ -20,17 +20,17 @@ from typing import Any
 import pytest
 import yaml
 
-from flows.runs import run_record
-from flows.runs.run_record import RunRecord
-from flows.server import kept_server, lost_runs, worker_runs
-from flows.server.api import ask
+from flows.run import record as run_record
+from flows.run.record import RunRecord
+from kubev6.server import kept_server, lost_runs, worker_runs
+from kubev6.server.api import ask
 from tasks.paths import REPO, cluster_dir
 from tests.integration import chromium, pretended_machines
 from tests.integration.git_project import BEN, GitOverHttp, Project
 from tests.waiting import eventually
 
 PREFECT = (sys.executable, "-m", "prefect", "--no-prompt")
-KUBEV6 = (sys.executable, "-m", "flows.cli")
+KUBEV6 = (sys.executable, "-m", "kubev6")
 PRETENDED = "tests/integration/pretended_deployments.py"
 
 

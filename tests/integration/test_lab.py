@@ -14,7 +14,7 @@ import pytest
 from configs.errors import ConfigError, KubeV6Error, NodeError
 from configs.schema.cluster import Cluster, Lab
 from configs.schema.loading import load_cluster, load_release
-from flows.turns import turn
+from flows.run.lock import turn
 from tasks.docker import container_engine
 from tasks.lab import lab
 from tasks.lab import machine as lab_machine

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.report.page import page
-from flows.runs.run_record import RunRecord
+from flows.run.record import RunRecord
+from kubev6.report.page import page
 from tests.integration import chromium
 from tests.integration.chromium import Browser
 from tests.unit import sample_run

@@ -25,7 +25,7 @@ import pytest
 import requests
 
 from configs.schema.loading import load_cluster
-from flows.server.temporary_server import TemporaryServer
+from kubev6.server.temporary_server import TemporaryServer
 from tasks.lab import lab
 from tasks.paths import REPO
 from tasks.ssh.connection import Connection, connect
@@ -320,7 +320,7 @@ def test_a_run_that_used_every_kind_of_secret_leaves_none_behind(
     ((path, told),) = webhook.taken
     assert path == WEBHOOK
     report = subprocess.run(
-        [sys.executable, "-m", "flows.cli", "report"], cwd=REPO, capture_output=True, check=True, timeout=60
+        [sys.executable, "-m", "kubev6", "report"], cwd=REPO, capture_output=True, check=True, timeout=60
     )
     with connect(machine) as ssh:
         journal = ssh.run("journalctl --no-pager -q; cat /proc/*/cmdline 2>/dev/null; true", step="test").stdout

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.cli import main
+from kubev6.cli import main
 from tasks.series import series, series_file, series_source
 from tests.bench.series import once
 from tests.integration.git_project import BEN, Project

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from flows.runs.run_record import runs
-from flows.server import environment, lost_runs
-from flows.server.api import ask
-from flows.server.temporary_server import TemporaryServer
+from flows.run.record import runs
+from kubev6.server import environment, lost_runs
+from kubev6.server.api import ask
+from kubev6.server.temporary_server import TemporaryServer
 from tests.integration import pretended_machines
 from tests.waiting import eventually
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.server import temporary_server
-from flows.server.temporary_server import TemporaryServer
+from kubev6.server import temporary_server
+from kubev6.server.temporary_server import TemporaryServer
 from tasks import steps
 from tests.waiting import eventually
 

@@ -21,7 +21,7 @@ from rich.cells import cell_len
 REPO = Path(__file__).parents[2]
 PROGRAM = """
 import logging, pathlib, sys, time
-from flows.console import Showing, showing_steps
+from kubev6.console.display import Showing, showing_steps
 from tasks.steps import step
 logging.getLogger().setLevel(logging.DEBUG)
 go = pathlib.Path(sys.argv[1])

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from ipaddress import IPv6Network
 from typing import Any
 
-from flows.runs.run_record import (
+from flows.run.record import (
     ChangeOfRun,
     CheckOfRun,
     ErrorOfRun,

@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
 
-from flows.runs import artifacts, recording
+from flows.run import artifacts, recording
 from tasks import steps
 
 

@@ -12,9 +12,9 @@ from configs.errors import KubeV6Error
 from configs.manifest import BinaryEntry, Manifest, SourceEntry
 from configs.schema.cluster import Cluster
 from configs.schema.loading import load_cluster, load_release, shipped
-from flows import choose_release
-from flows.choose_release import Chosen, choices, decide, for_plan, provide
 from tasks.fetch.mirror import Mirror
+from tasks.release import choose as choose_release
+from tasks.release.choose import Chosen, choices, decide, for_plan, provide
 from tasks.release.refresh import Refresh, again
 from tasks.store import Store
 from tests.unit.test_program import elf

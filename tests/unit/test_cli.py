@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.cli import build_parser, main
+from kubev6.cli import build_parser, main
 
 (SUBPARSERS,) = (action for action in build_parser()._actions if isinstance(action, argparse._SubParsersAction))
 COMMANDS: tuple[str, ...] = tuple(SUBPARSERS.choices)
@@ -40,7 +40,7 @@ def test_help_of_a_command_has_an_example_that_is_accepted(capsys: pytest.Captur
     assert examples
     for _, *words in examples:
         own = words[: words.index("--")] if "--" in words else words
-        assert build_parser().parse_args(own).run == command
+        assert build_parser().parse_args(own).run.__module__ == f"kubev6.cli.{command}"
 
 
 @pytest.mark.parametrize("columns", [70, 80, 200])
@@ -74,7 +74,7 @@ def test_whatever_runs_steps_takes_the_same_options_for_showing_them(command: st
 )
 def test_prefect_is_not_imported_where_nothing_is_orchestrated(words: list[str]) -> None:
     program = (
-        "import sys\nfrom flows.cli import main\n"
+        "import sys\nfrom kubev6.cli import main\n"
         f"try:\n    main({words!r})\nexcept SystemExit:\n    pass\n"
         "sys.exit('prefect was imported' if 'prefect' in sys.modules else 0)\n"
     )
@@ -84,7 +84,7 @@ def test_prefect_is_not_imported_where_nothing_is_orchestrated(words: list[str])
 
 def test_help_imports_none_of_the_heavy_libraries() -> None:
     program = (
-        "import sys\nfrom flows.cli import main\n"
+        "import sys\nfrom kubev6.cli import main\n"
         "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
         "print(*{'prefect', 'pydantic', 'paramiko', 'docker', 'requests', 'git', 'rich'} & set(sys.modules))\n"
     )
@@ -128,7 +128,7 @@ def test_for_machines_an_error_is_a_line_of_json(capsys: pytest.CaptureFixture[s
 def test_a_reader_that_has_seen_enough_is_no_defect(words: list[str]) -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    command = [sys.executable, "-m", "flows.cli", *words]
+    command = [sys.executable, "-m", "kubev6", *words]
     done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
     os.close(writing)
     assert done.stderr == ""
@@ -138,7 +138,7 @@ def test_a_reader_that_has_seen_enough_is_no_defect(words: list[str]) -> None:
 @pytest.mark.parametrize("words", [["render", "lab"], ["releases"], ["deploy", "--help"]])
 def test_standard_output_on_a_full_disk_is_one_line_and_status_1(words: list[str]) -> None:
     with Path("/dev/full").open("w") as full:
-        command = [sys.executable, "-m", "flows.cli", *words]
+        command = [sys.executable, "-m", "kubev6", *words]
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.stderr == "kubev6: the output cannot be written: No space left on device\n"
     assert done.returncode == 1
@@ -236,7 +236,7 @@ def test_words_after_two_dashes_go_on_unchanged(monkeypatch: pytest.MonkeyPatch)
         taken.append(args.rest)
         return 7
 
-    monkeypatch.setattr("flows.commands.looking.kubectl", kubectl)
+    monkeypatch.setattr("kubev6.cli.kubectl.run", kubectl)
     assert main(["kubectl", "--cluster", "kube-v6", "--", "get", "nodes", "-o", "wide", "--", "x"]) == 7
     assert taken == [["get", "nodes", "-o", "wide", "--", "x"]]
 

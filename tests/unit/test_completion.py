@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.cli import main
-from flows.cli.completion import SHELLS
+from kubev6.cli import main
+from kubev6.cli.completion import SHELLS
 
 PROGRAMS = Path(sys.executable).parent
 ASK = """\

@@ -8,9 +8,9 @@ from contextlib import ExitStack
 import pytest
 
 from configs.schema.loading import load_cluster
-from flows import connections
-from flows.connections import close_all, connection, connections_kept
+from tasks.ssh import pool as connections
 from tasks.ssh.endpoint import Endpoint
+from tasks.ssh.pool import close_all, connection, connections_kept
 
 LAB = load_cluster("lab")
 

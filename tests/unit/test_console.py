@@ -15,9 +15,12 @@ from collections.abc import Iterator
 import pytest
 from rich.console import Console
 
-from flows.console import Ended, Listener, Showing, StepScreen, showing_steps, step_screen
-from flows.console.json_lines import JsonLines
-from flows.summary import show_times
+from kubev6.console import step_screen
+from kubev6.console.display import Showing, showing_steps
+from kubev6.console.json_lines import JsonLines
+from kubev6.console.listener import Ended, Listener
+from kubev6.console.step_screen import StepScreen
+from kubev6.console.tables import show_times
 from tasks.ssh.command_log import hear_local_commands, ran
 from tasks.steps import step
 

@@ -12,7 +12,7 @@ import pytest
 from configs.errors import KubeV6Error
 from configs.schema.cluster import Cluster
 from configs.schema.loading import load_cluster
-from flows import deployed
+from tasks import deployed
 from tasks.kubernetes import kubeadm
 from tasks.lab import record as lab_record
 from tasks.lab.record import LabRecord, NodeRecord

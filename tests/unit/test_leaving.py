@@ -12,9 +12,9 @@ import pytest
 from configs.errors import ConfigError, KubeV6Error, NodeError
 from configs.schema.cluster import Cluster
 from configs.schema.loading import load_cluster
-from flows import deployed, leaving
-from flows.changes import noted_changes
-from tasks import inventory
+from tasks import deployed, inventory
+from tasks import removal as leaving
+from tasks.changes import noted_changes
 from tasks.kubernetes import members
 from tasks.node import reset as task
 from tasks.node.reset import Reset

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 from configs.errors import KubeV6Error
-from flows import orchestration
-from flows.runs.notify import COMMAND
-from flows.server import lost_runs
-from flows.server.process import this_process
+from flows.run import labels
+from flows.run.notify import COMMAND
+from kubev6.server import lost_runs, orchestration
+from tasks.process import this_process
 
 pytestmark = pytest.mark.usefixtures("own_data")
 
@@ -86,8 +86,8 @@ def run(state: str, labels: dict[str, Any] | None = None, seconds: float = 0, **
     }
 
 
-HERE = lost_runs.labels()
-DEAD = {**HERE, lost_runs.STARTED: this_process().started - 1}
+HERE = labels.labels()
+DEAD = {**HERE, labels.STARTED: this_process().started - 1}
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ DEAD = {**HERE, lost_runs.STARTED: this_process().started - 1}
         (partial(run, "RUNNING", DEAD), lost_runs.NO_PROCESS),
         (partial(run, "CANCELLING", DEAD), lost_runs.NO_PROCESS),
         (partial(run, "RUNNING", DEAD, deployment_id=None), lost_runs.NO_PROCESS),
-        (partial(run, "RUNNING", {**DEAD, lost_runs.HOST: f"not-{socket.gethostname()}"}), ""),
+        (partial(run, "RUNNING", {**DEAD, labels.HOST: f"not-{socket.gethostname()}"}), ""),
         (partial(run, "PENDING", seconds=5), ""),
         (partial(run, "PENDING", seconds=100), lost_runs.NO_PROCESS),
         (partial(run, "PENDING", DEAD, seconds=5), ""),  # it is run again

@@ -8,7 +8,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from flows.console.moving_part import Running, moving_part, taken
+from kubev6.console.moving_part import Running, moving_part, taken
 
 LONG = "Get:17 http://deb.example.net/debian bookworm/main amd64 ebtables 日本語 2.0.11-5 " * 3
 

@@ -13,8 +13,8 @@ from configs.jool import Jool
 from configs.schema.cluster import Cluster
 from configs.schema.loading import load_cluster, load_release
 from configs.systems import Machine
-from flows.node_state import node_state
 from tasks.node import fitting, survey
+from tasks.node.state import node_state
 from tasks.ssh.connection import Connection
 
 LAB = load_cluster("lab")

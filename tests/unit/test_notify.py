@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from flows.runs.hiding import hide_in
-from flows.runs.notify import COMMAND, URL, notify
+from flows.run.notify import COMMAND, URL, notify
+from flows.run.redaction import hide_in
 from tasks import secrets
 
 FLOW: Any = SimpleNamespace(name="kubev6")

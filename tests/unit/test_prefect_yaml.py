@@ -15,7 +15,7 @@ from configs.errors import ConfigError
 from configs.schema.loading import shipped
 from flows import parameters
 from flows.build import build
-from flows.server import kept_server
+from kubev6.server import kept_server
 from tasks.paths import REPO
 
 FILE = yaml.safe_load((REPO / "prefect.yaml").read_text())

@@ -12,10 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from flows.report import matrix, page, reading, timeline, topology, verdict
-from flows.report.topology import NARROW, WIDE, Box, Drawing, Mark
-from flows.report.words import MONOSPACE, answer_time, counted, duration, fitted, milliseconds
-from flows.runs.run_record import (
+from configs.words import MONOSPACE, answer_time, counted, duration, fitted, milliseconds
+from flows.run import matrix, verdict
+from flows.run.record import (
     CheckOfRun,
     Dns64OfRun,
     ErrorOfRun,
@@ -28,6 +27,9 @@ from flows.runs.run_record import (
     new_path,
     write,
 )
+from flows.run.summary import COLOURS, Mark, node_marks
+from kubev6.report import page, reading, timeline, topology
+from kubev6.report.topology import NARROW, WIDE, Box, Drawing
 from tests.unit import sample_run
 from tests.unit.sample_run import step
 
@@ -348,14 +350,14 @@ def test_the_node_that_all_failures_have_in_common_is_named_and_not_one_whose_na
     record = sample_run.badly_proved(13)
     assert verdict.culprits(record) == ("kube-worker-11",)  # and not kube-worker-1
     assert "kube-worker-11" in verdict.verdict(record).todo
-    assert page.node_marks(record)["kube-worker-11"].tone == "bad"
-    assert page.node_marks(record)["kube-worker-1"].tone == "good"
+    assert node_marks(record)["kube-worker-11"].tone == "bad"
+    assert node_marks(record)["kube-worker-1"].tone == "good"
 
 
 def test_of_a_step_that_was_tried_again_the_last_time_counts() -> None:
     failed = step("kube-worker-1", "runtime", 1, 1).model_copy(update={"outcome": "failed"})
     record = sample_run.finished().model_copy(update={"steps": (failed, step("kube-worker-1", "runtime", 3, 1))})
-    assert page.node_marks(record)["kube-worker-1"].tone == "good"
+    assert node_marks(record)["kube-worker-1"].tone == "good"
 
 
 def test_a_node_that_could_not_even_be_reached_is_marked() -> None:
@@ -363,7 +365,7 @@ def test_a_node_that_could_not_even_be_reached_is_marked() -> None:
     record = sample_run.finished().model_copy(
         update={"errors": (error,), "steps": (step("kube-worker-1", "machine", 0, 1),)}
     )
-    assert page.node_marks(record) == {"kube-worker-1": Mark("connect failed", "bad")}
+    assert node_marks(record) == {"kube-worker-1": Mark("connect failed", "bad")}
 
 
 # --- the page ---
@@ -576,7 +578,7 @@ def luminance(colour: str) -> float:
         ("open", ("ground", "panel", "open-ground")),
         ("heat-text", tuple(f"heat{number}" for number in range(len(matrix.WARMTH) + 1))),
         ("failed-text", ("failed-cell", "failed-stripe")),
-        ("bar-text", tuple(f"k{number}" for number in range(timeline.COLOURS))),
+        ("bar-text", tuple(f"k{number}" for number in range(COLOURS))),
     ],
 )
 def test_every_text_can_be_read_on_its_ground(ink: str, grounds: tuple[str, ...], dark: bool) -> None:

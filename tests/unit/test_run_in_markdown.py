@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.report import markdown
-from flows.runs.run_record import CheckOfRun, ImageOfRun, RunRecord
+from flows.run import markdown
+from flows.run.record import CheckOfRun, ImageOfRun, RunRecord
 from tests.unit import sample_run
 from tests.unit.sample_run import step
 

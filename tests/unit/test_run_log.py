@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.runs.run_log import RunLog
+from flows.run.log import RunLog
 
 FULL = Path("/dev/full")
 """A device that always answers that no space is left (full(4))."""
@@ -25,10 +25,9 @@ def logger() -> Iterator[logging.Logger]:
 
 
 def test_a_full_disk_is_said_once_in_one_line_and_fails_nothing(
-    logger: logging.Logger, capsys: pytest.CaptureFixture[str]
+    logger: logging.Logger, caplog: pytest.LogCaptureFixture
 ) -> None:
     logger.error("first")
     logger.error("second")
-    assert (
-        capsys.readouterr().err == "kubev6: /dev/full: the log of this run is cut off here: No space left on device\n"
-    )
+    warnings = [record.getMessage() for record in caplog.records if record.name == "kubev6.log"]
+    assert warnings == ["/dev/full: the log of this run is cut off here: No space left on device"]

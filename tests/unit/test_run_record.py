@@ -19,10 +19,11 @@ import pytest
 from configs.errors import CombinedError, KubeV6Error, NodeError
 from configs.schema.cluster import Cluster
 from configs.schema.loading import load_cluster
-from flows import changes
-from flows.runs import recording, run_record
-from flows.runs.recording import note_checks, note_images, note_release
-from flows.runs.run_record import RunRecord, runs
+from flows.run import record as run_record
+from flows.run import recording
+from flows.run.record import RunRecord, runs
+from flows.run.recording import note_checks, note_images, note_release
+from tasks import changes
 from tasks.kubernetes.checks import Check
 from tasks.paths import REPO
 from tasks.steps import step
@@ -143,7 +144,7 @@ def test_steps_of_one_name_at_once_are_told_apart() -> None:
 
 def test_a_run_that_is_killed_leaves_what_was_known_by_then(own_data: Path) -> None:
     program = (
-        "import os, signal\nfrom pathlib import Path\nfrom flows.runs import recording\nfrom tasks.steps import step\n"
+        "import os, signal\nfrom pathlib import Path\nfrom flows.run import recording\nfrom tasks.steps import step\n"
         "import logging\nlogging.getLogger('kubev6').setLevel('DEBUG')\n"
         "recording.SECONDS_BETWEEN_WRITES = 0\n"
         "with recording.recording('build', 'x', Path('log')), step('build', 'compile'):\n"

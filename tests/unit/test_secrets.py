@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from configs.errors import ConfigError, KubeV6Error
-from flows import secret_blocks, standard_error
-from flows.runs.hiding import hide_in, hide_in_all
+from flows.run import secret_blocks
+from flows.run.redaction import hide_in, hide_in_all
+from kubev6.console import standard_error
 from tasks import secrets
 from tasks.secrets import SUDO_PASSWORD, hide, secret
 

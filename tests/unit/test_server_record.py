@@ -13,8 +13,8 @@ import pytest
 
 from configs.errors import KubeV6Error
 from flows.parameters import named, place
-from flows.server import kept_server, systemd_unit
-from flows.server.process import Process, this_process
+from kubev6.server import kept_server, systemd_unit
+from tasks.process import Process, this_process
 
 pytestmark = pytest.mark.usefixtures("own_data")
 
@@ -96,7 +96,7 @@ def test_a_unit_holds_no_sign_that_systemd_reads_otherwise(monkeypatch: pytest.M
     monkeypatch.setenv("KUBEV6_DATA", '/home/a "b" 100%/data')
     lines = systemd_unit.unit(4300).splitlines()
     assert 'Environment="KUBEV6_DATA=/home/a \\"b\\" 100%%/data"' in lines
-    assert any(line.endswith(" -m flows.cli server stay --no-progress --port 4300") for line in lines)
+    assert any(line.endswith(" -m kubev6.cli server stay --no-progress --port 4300") for line in lines)
 
 
 @pytest.mark.parametrize(

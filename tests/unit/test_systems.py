@@ -24,7 +24,7 @@ from configs.stages.network import network as stage_of
 from configs.state import NodeState, Reload, StageState
 from configs.systems import Claim, Machine, Networking, machine_running, networking_of, system_of, systems
 from flows import stages
-from flows.cli import main
+from kubev6.cli import main
 from tasks.node import fitting, preflight
 from tasks.ssh.connection import Connection
 from tests.unit.test_plan import GOLDEN, as_text

@@ -15,15 +15,15 @@ from contextlib import contextmanager
 import pytest
 
 from configs.errors import KubeV6Error
-from flows.cli import main
-from flows.turns import turn
+from flows.run.lock import turn
+from kubev6.cli import main
 from tasks.paths import cluster_lock
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("own_data")
 HOLDER = """
 import sys, time
-from flows.turns import turn
+from flows.run.lock import turn
 with turn("lab", "flow run deploy-lab", "wait"):
     print("mine", flush=True)
     sys.stdin.read()

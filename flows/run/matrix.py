@@ -1,0 +1,147 @@
+"""Who reaches whom: the proof as tables of cells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+from configs.words import answer_time, milliseconds
+from flows.run.record import CheckOfRun, Topology
+
+POD = "pod on "
+WARMTH = (0.005, 0.02, 0.1, 0.5)
+"""Where one shade of the heat map ends and the next begins, in seconds."""
+NOT_TRIED = "\N{EN DASH}"
+MANY = 12
+"""More sources than this get small cells."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One answer, or several to the same question, of which the worst counts.
+
+    Attributes:
+        state: What came of it; ``none`` where nothing was asked.
+        text: For the cell.
+        words: Everything about it.
+        shade: Number of its shade, from quick to slow.
+    """
+
+    state: Literal["ok", "failed", "none"]
+    text: str
+    words: str
+    shade: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column; ``words`` says more than its head has room for."""
+
+    head: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """A table of cells.
+
+    Attributes:
+        title: What it shows.
+        groups: Heads above the columns' own, with how many columns each stands over; none when all is one group.
+        columns: Its columns.
+        rows: The source of each row and its cells.
+        small: Whether cells and heads are to be small.
+    """
+
+    title: str
+    groups: tuple[tuple[str, int], ...]
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str, tuple[Cell, ...]], ...]
+    small: bool
+
+
+def pod_to_pod(topology: Topology, checks: Sequence[CheckOfRun]) -> Matrix | None:
+    """Every pod to the pod of every other node; None when no such thing was asked."""
+    answers = {(check.source, check.target): check for check in checks if is_pod_to_pod(check)}
+    if not answers:
+        return None
+    known = [f"{POD}{name}" for name in _names(topology)]
+    pods = list(dict.fromkeys([*known, *(end for pair in answers for end in pair)]))
+    names = [pod.removeprefix(POD) for pod in pods]
+    rows = tuple(
+        (
+            source.removeprefix(POD),
+            tuple(
+                _itself(source)
+                if source == target
+                else _cell((source, target), [answers[source, target]] if (source, target) in answers else [])
+                for target in pods
+            ),
+        )
+        for source in pods
+    )
+    small = len(pods) > MANY
+    columns = tuple(Column(str(number) if small else name, name) for number, name in enumerate(names, 1))
+    return Matrix("From the pod on … to the pod on …", (), columns, rows, small)
+
+
+def services_and_outside(topology: Topology, checks: Sequence[CheckOfRun]) -> Matrix | None:
+    """What every node and its pod reach besides other pods; None when nothing was asked."""
+    asked = [check for check in checks if check.source != "API" and not is_pod_to_pod(check)]
+    if not asked:
+        return None
+    from_pods = list(dict.fromkeys(check.name for check in asked if check.source.startswith(POD)))
+    from_nodes = list(dict.fromkeys(check.name for check in asked if not check.source.startswith(POD)))
+    names = list(dict.fromkeys([*_names(topology), *(check.source.removeprefix(POD) for check in asked)]))
+    rows = []
+    for name in names:
+        cells = []
+        for prefix, questions in ((POD, from_pods), ("", from_nodes)):
+            source = f"{prefix}{name}"
+            cells += [
+                _cell((source, question), [c for c in asked if (c.source, c.name) == (source, question)])
+                for question in questions
+            ]
+        rows.append((name, tuple(cells)))
+    groups = tuple(
+        (title, len(questions))
+        for title, questions in (("from its pod", from_pods), ("from the node itself", from_nodes))
+        if questions
+    )
+    columns = tuple(Column(question, question) for question in (*from_pods, *from_nodes))
+    return Matrix("Services, names and the IPv4 Internet", groups, columns, tuple(rows), len(rows) > MANY)
+
+
+def is_pod_to_pod(check: CheckOfRun) -> bool:
+    """Whether a check belongs into the square of pods."""
+    return check.source.startswith(POD) and check.target.startswith(POD)
+
+
+def shades() -> tuple[str, ...]:
+    """What each shade means, in words."""
+    edges = [f"{edge * 1000:g}" for edge in WARMTH]
+    between = [f"{low} to {high} ms" for low, high in pairwise(edges)]
+    return (f"under {edges[0]} ms", *between, f"{edges[-1]} ms and more")
+
+
+def _names(topology: Topology) -> Iterable[str]:
+    """Names of the nodes of Kubernetes."""
+    return [node.name for node in topology.nodes if set(node.roles) - {"support"}]
+
+
+def _itself(source: str) -> Cell:
+    return Cell("none", "·", f"{source}: itself")
+
+
+def _cell(of: tuple[str, str], answers: Sequence[CheckOfRun]) -> Cell:
+    between = " to ".join(of)
+    if not answers:
+        return Cell("none", NOT_TRIED, f"{between}: not tried")
+    worst = max(answers, key=lambda check: (not check.ok, check.seconds))
+    time = milliseconds(worst.seconds)
+    if not worst.ok:
+        return Cell("failed", time, f"{between}: FAILED after {answer_time(worst.seconds)}: {worst.seen}")
+    shade = sum(worst.seconds >= edge for edge in WARMTH)
+    return Cell("ok", time, f"{between}: ok, {answer_time(worst.seconds)}", shade)

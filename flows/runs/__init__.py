@@ -1,1 +1,0 @@
-"""What is kept and told of a run: its log, its record, its artifacts, and who hears of its failure."""

@@ -1,0 +1,59 @@
+"""``kubev6 build``: build a release from source into the store."""
+
+from __future__ import annotations
+
+import argparse
+
+from kubev6.cli import names
+from kubev6.cli.command import Commands, add_mirror, add_refresh, add_showing, add_source, command, completed_by
+
+
+def add(commands: Commands[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    """Add the command."""
+    parser = command(
+        commands,
+        "build",
+        "build a release from source into the store",
+        "Makes a git repository of the source, picks the series of patches onto it, compiles it inside a container\n"
+        "and makes the images. What has been built already is taken as it is.",
+        [
+            "kubev6 build",
+            "kubev6 build debian-1.20 --refresh compile",
+            "kubev6 build v1.9.0-alpha.0.ipv6.0 --source upstream=/src/kubernetes --source leblancd=fork.bundle",
+        ],
+        run=run,
+    )
+    release = parser.add_argument(
+        "release",
+        nargs="?",
+        default="debian-1.20",
+        metavar="RELEASE",
+        help="a release file or the name of a shipped one (%(default)s)",
+    )
+    completed_by(release, names.releases)
+    add_source(parser)
+    add_mirror(parser)
+    add_refresh(parser)
+    add_showing(parser)
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Build a release into the store."""
+    from configs.schema.loading import load_release
+    from flows import parameters
+    from kubev6.cli.running import outcome, running
+    from kubev6.server import orchestration
+    from tasks.fetch import mirror
+
+    release = load_release(args.release)
+    mirror.chosen(args.mirror)
+    sources = {remote: parameters.source(place) for remote, place in args.source}
+    with running("build", args, about=release.name):
+        orchestration.start()
+        from flows.build import build as flow
+
+        manifest = outcome(flow, args.release, sources, args.mirror, args.refresh)
+    print(f"{manifest.name}: {manifest.version} is in the store")
+    orchestration.check_told()
+    return 0

@@ -1,0 +1,150 @@
+"""``kubev6 deploy``: bring a cluster up and prove it, or show what that would change."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+
+from kubev6.cli import names
+from kubev6.cli.command import (
+    Commands,
+    add_cluster,
+    add_if_busy,
+    add_json,
+    add_mirror,
+    add_refresh,
+    add_showing,
+    add_task_runner,
+    command,
+    completed_by,
+)
+
+
+def add(commands: Commands[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    """Add the command."""
+    parser = command(
+        commands,
+        "deploy",
+        "bring a cluster up and prove it; again: change only what is not as it should be",
+        "Reads and checks the cluster file, brings up the machines of a lab, provides the release, brings every\n"
+        "machine to its state over SSH, runs kubeadm, and proves that the cluster works. A run that was cut off is\n"
+        "continued by running it again.",
+        [
+            "kubev6 deploy",
+            "kubev6 deploy --prebuilt",
+            "kubev6 deploy --prebuilt v1.9.0-alpha.0.ipv6.0 --mirror /media/usb",
+            "kubev6 deploy --cluster rack.yaml --plan",
+        ],
+        misfit=_misfit,
+        run=run,
+    )
+    add_cluster(parser)
+    prebuilt = parser.add_argument(
+        "--prebuilt",
+        nargs="?",
+        const="",
+        metavar="RELEASE",
+        help="do not build: take RELEASE; without a name this cluster's release, from the store or by download, and "
+        "where that is not published the how-to's",
+    )
+    completed_by(prebuilt, names.releases)
+    add_mirror(parser)
+    add_refresh(parser)
+    add_if_busy(parser, "wait")
+    add_task_runner(parser)
+    parser.add_argument("--plan", action="store_true", help="show what would change on every machine and touch nothing")
+    add_json(parser, "with --plan: print it as JSON")
+    add_showing(parser)
+    return parser
+
+
+def _misfit(args: argparse.Namespace) -> str:
+    if args.json and not args.plan:
+        return "--json goes with --plan; kubev6 verify --json gives the proof for machines"
+    if args.refresh and args.plan:
+        return "--refresh makes a release again, and --plan makes none"
+    if args.prebuilt is not None and args.refresh not in ("", "all", "source"):
+        return f"--refresh {args.refresh} is about a build, and --prebuilt makes none; --refresh alone fetches again"
+    return ""
+
+
+def run(args: argparse.Namespace) -> int:
+    """Bring a cluster up, or show what that would change."""
+    import time
+
+    from configs.derived import refuse_misfit
+    from configs.schema.loading import load_cluster, load_release
+    from configs.words import counted
+    from flows import parameters
+    from kubev6.cli.running import outcome, running, with_task_runner
+    from kubev6.console import standard_error
+    from kubev6.console.display import plain_console
+    from kubev6.server import orchestration
+    from tasks.fetch import mirror
+
+    mirror.chosen(args.mirror)  # what is wrong with words and files is told before anything is started
+    if args.plan:
+        return _plan(args)
+    cluster = load_cluster(args.cluster)
+    refuse_misfit(cluster, load_release(args.prebuilt or cluster.release))
+    began = time.monotonic()
+    with running("deploy", args, about=cluster) as screen:
+        orchestration.start()
+        from flows.deploy import deploy as flow
+
+        # The parameters are those of a deployment, so a path has to be whole.
+        where, release = parameters.named(args.cluster), parameters.named(args.prebuilt or "")
+        source = parameters.place(args.mirror)
+        given = (where, args.prebuilt is not None, release, source, args.if_busy, args.refresh)
+        done = outcome(with_task_runner(flow, args.task_runner), *given)
+    from flows.stages import Deployed
+    from kubev6.console import tables
+
+    assert isinstance(done, Deployed)
+    console = plain_console()
+    tables.show_nodes(console, cluster, done.manifest)
+    tables.show_proof(console, done.checks)
+    tables.show_times(console, screen.ended, time.monotonic() - began)
+    print(f"Release {done.manifest.version}: {done.why}.")
+    for image in done.manifest.images:
+        if image.stand_in_for:
+            print(f"Image {image.name} is a stand-in for {image.stand_in_for}, which could not be had.")
+    print(f"{counted(len(done.changes), 'change')}.")
+    holds = all(check.ok for check in done.checks)
+    if holds:
+        print(tables.next_commands(cluster, args.cluster, _program()))
+    else:
+        standard_error.say("the cluster is up, but checks of its proof failed")
+    orchestration.check_told()
+    return 0 if holds else 1
+
+
+def _plan(args: argparse.Namespace) -> int:
+    from configs.schema.loading import load_cluster
+    from kubev6.cli.running import provide_secrets, running
+    from kubev6.console import changes, standard_error
+
+    cluster = load_cluster(args.cluster)
+    with running("plan", args, on=cluster):
+        from tasks import preview
+        from tasks.release.choose import for_plan
+        from tasks.store import Store
+
+        release, manifest = for_plan(cluster, args.prebuilt is not None, args.prebuilt or "", Store())
+        provide_secrets()
+        found = preview.preview(cluster, release, manifest)
+    print(changes.as_json(found) if args.json else changes.as_text(found))
+    if manifest is None:
+        note = f"the store does not have release {release.name} as its file says it: its binaries are not compared"
+        standard_error.say(note, level="warning")
+    return 0
+
+
+def _program() -> str:
+    """How a person calls kubev6 here: by its name if that is on the PATH, else by the path that was used."""
+    called = Path(sys.argv[0])
+    if called.name != "kubev6" or shutil.which("kubev6") == str(called.resolve()):
+        return "kubev6"
+    return str(called)

@@ -1,0 +1,67 @@
+"""``kubev6 fetch``: fetch a prebuilt release into the store, or onto a stick."""
+
+from __future__ import annotations
+
+import argparse
+
+from kubev6.cli import names
+from kubev6.cli.command import Commands, add_mirror, add_showing, command, completed_by
+
+
+def add(commands: Commands[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    """Add the command."""
+    parser = command(
+        commands,
+        "fetch",
+        "fetch a prebuilt release into the store, or onto a stick",
+        "Downloads the release's files and images; what broke off goes on where it ended, and what is in the store is\n"
+        "not fetched. Each file has to have its checksum: the one in the release file, the one that its publisher\n"
+        "gives, or else that of its first download. --to also writes it all as a directory that --mirror takes, for\n"
+        "a site that has no network.",
+        [
+            "kubev6 fetch v1.9.0-alpha.0.ipv6.0",
+            "kubev6 fetch v1.9.0-alpha.0.ipv6.0 --to /media/usb",
+            "kubev6 fetch v1.34.2 --refresh --mirror http://mirror.example/kubev6",
+        ],
+        run=run,
+    )
+    release = parser.add_argument("release", metavar="RELEASE", help="a release file or the name of a shipped one")
+    completed_by(release, names.releases)
+    add_mirror(parser)
+    parser.add_argument(
+        "--refresh",
+        action="store_true",
+        help="fetch also what is in the store; what comes has to have the same checksums as what is there",
+    )
+    parser.add_argument("--to", metavar="DIRECTORY", help="also write the release as a mirror, with its SHA256SUMS")
+    add_showing(parser)
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Fetch a release into the store, and onto a stick."""
+    from pathlib import Path
+
+    from configs.schema.loading import load_release
+    from kubev6.cli.running import outcome, running
+    from kubev6.server import orchestration
+    from tasks.fetch import mirror, mirror_directory
+
+    load_release(args.release)
+    mirror.chosen(args.mirror)
+    if args.to:
+        mirror_directory.provide(Path(args.to))
+    with running("fetch", args):
+        orchestration.start()
+        from flows.fetch import fetch as flow
+
+        manifest = outcome(flow, args.release, args.mirror, args.to or "", args.refresh)
+    rows = [(binary.name, binary.size, binary.checked) for binary in manifest.binaries]
+    rows += [(f"{plugin.name} (CNI {manifest.cni_version})", plugin.size, plugin.checked) for plugin in manifest.cni]
+    rows += [(f"{image.name}:{image.tag}", image.size, image.checked) for image in manifest.images]
+    for name, size, checked in rows:
+        print(f"{name:<50}  {size / 1e6:>6.1f} MB  {checked}")
+    also = f", and a mirror of it is in {args.to}" if args.to else ""
+    print(f"{manifest.name}: {manifest.version} is in the store{also}")
+    orchestration.check_told()
+    return 0

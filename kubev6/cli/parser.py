@@ -1,0 +1,56 @@
+"""The parser of all commands, with the help that teaches them."""
+
+from __future__ import annotations
+
+import argparse
+
+from kubev6.cli import (
+    build,
+    cache,
+    completion,
+    deploy,
+    fetch,
+    kubectl,
+    lab,
+    releases,
+    render,
+    report,
+    reset,
+    series,
+    server,
+    ssh,
+    verify,
+)
+from kubev6.cli.command import EXIT_STATUSES, Help
+
+GROUPS = (
+    ("Bring a cluster up, and take it down again", (deploy, reset, lab)),
+    ("Look at a cluster, and use it", (verify, report, render, kubectl, ssh)),
+    ("Releases and their patches", (build, fetch, releases, series)),
+    ("This machine, Prefect, and your shell", (cache, server, completion)),
+)
+"""Each command is a module: ``add`` says what it takes, ``run`` does it."""
+START = "Start with `kubev6 deploy`: it brings up the lab, four machines as containers of this one."
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="kubev6",
+        usage="kubev6 COMMAND ...",
+        epilog=f"{START}\nEach command has its own help: kubev6 deploy --help\n\n{EXIT_STATUSES}",
+        formatter_class=Help,
+    )
+    # Not listed by argparse, which knows no groups of commands.
+    commands = parser.add_subparsers(prog="kubev6", metavar="COMMAND", required=True, help=argparse.SUPPRESS)
+    lists = []
+    for title, modules in GROUPS:
+        lines = [f"{title}:"]
+        for module in modules:
+            added = module.add(commands)
+            lines.append(f"    {added.prog.split()[-1]:<11} {added.get_default('short')}")
+        lists.append("\n".join(lines))
+    parser.description = "\n\n".join(
+        ["Bring up IPv6-only Kubernetes clusters, from patched source or a release, and prove it.", *lists]
+    )
+    return parser

@@ -1,0 +1,50 @@
+"""``kubev6 render``: print what every machine must look like."""
+
+from __future__ import annotations
+
+import argparse
+
+from kubev6.cli import names
+from kubev6.cli.command import Commands, add_json, command, completed_by
+
+
+def add(commands: Commands[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    """Add the command."""
+    parser = command(
+        commands,
+        "render",
+        "print what every machine must look like",
+        "Prints the desired state: every file with its content, every route, setting, package and service. No machine\n"
+        "is contacted; a deploy asks each one which system it runs and what configures its interfaces.",
+        ["kubev6 render lab", "kubev6 render kube-v6 --os centos-7 --node kube-master", "kubev6 render lab --json"],
+        run=run,
+    )
+    cluster = parser.add_argument("cluster", metavar="CLUSTER", help="a cluster file or the name of a shipped one")
+    completed_by(cluster, names.clusters)
+    completed_by(parser.add_argument("--node", metavar="NODE", help="only this machine"), names.nodes)
+    parser.add_argument(
+        "--os",
+        default="debian-12",
+        metavar="NAME[-VERSION]",
+        help="the machines' system, as ID and VERSION_ID of os-release name it (%(default)s)",
+    )
+    add_json(parser)
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print what every machine must look like."""
+    from configs.plan import plan_node
+    from configs.schema.loading import load_cluster
+    from configs.systems import machine_running
+    from kubev6.console import changes
+    from tasks.release.choose import for_plan
+    from tasks.store import Store
+
+    cluster = load_cluster(args.cluster)
+    machine = machine_running(args.os)
+    nodes = (cluster.node(args.node),) if args.node else cluster.nodes
+    release, manifest = for_plan(cluster, False, "", Store())
+    states = {node.name: plan_node(cluster, release, manifest, node.name, machine) for node in nodes}
+    print(changes.states_as_json(states) if args.json else changes.states_as_text(states))
+    return 0

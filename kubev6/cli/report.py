@@ -1,0 +1,55 @@
+"""``kubev6 report``: draw the report of a run."""
+
+from __future__ import annotations
+
+import argparse
+
+from kubev6.cli import names
+from kubev6.cli.command import Commands, add_cluster, command, completed_by
+
+
+def add(commands: Commands[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    """Add the command."""
+    parser = command(
+        commands,
+        "report",
+        "draw the report of a run: topology, connectivity, time line, patches, changes",
+        "Writes one HTML file beside the record of the run, and prints its path. It holds all it needs, so it can be\n"
+        "looked at without a network and passed on. Runs of deploy, build, reset and series apply are recorded, also\n"
+        "those that failed; the last 50 are kept.",
+        ["kubev6 report", "kubev6 report --open", "kubev6 report --list", "kubev6 report 20260301T093000Z"],
+        run=run,
+    )
+    named = parser.add_argument(
+        "named",
+        nargs="?",
+        metavar="RUN",
+        help="a run's name or the beginning of it, or the file of its record; the cluster's latest when absent",
+    )
+    completed_by(named, names.runs)
+    add_cluster(parser)
+    parser.add_argument("--open", action="store_true", help="also show it in the desktop's browser")
+    parser.add_argument("--list", action="store_true", help="list the runs there are, the newest first")
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Draw the report of a run, or list the runs."""
+    from configs.schema.loading import load_cluster
+    from flows.run import record as run_record
+    from kubev6.report import reading
+
+    if args.list:
+        for line in reading.listed():
+            print(line)
+        return 0
+    if args.named:
+        path, record = run_record.find(args.named)
+    else:
+        known = run_record.clusters()
+        path, record = run_record.latest(args.cluster if args.cluster in known else load_cluster(args.cluster).name)
+    drawn = reading.draw(path, record)
+    print(drawn)
+    if args.open:
+        reading.show(drawn)
+    return 0

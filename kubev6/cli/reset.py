@@ -1,0 +1,56 @@
+"""``kubev6 reset``: take machines out of their cluster and make them what they were before."""
+
+from __future__ import annotations
+
+import argparse
+
+from kubev6.cli import names
+from kubev6.cli.command import Commands, add_cluster, add_if_busy, add_showing, add_task_runner, command, completed_by
+
+
+def add(commands: Commands[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    """Add the command."""
+    parser = command(
+        commands,
+        "reset",
+        "take machines out of their cluster and make them what they were before",
+        "Asks first. Workers go before the control plane, the support node last; without names all of them do. A\n"
+        "worker of a cluster that goes on is drained and deleted from it. Then everything is undone by the record\n"
+        "that is kept on each machine: files, services, executables, settings, routes, addresses. What carries\n"
+        "your SSH connection stays. Packages stay installed, images stay in the runtime and in the registry.\n"
+        "Again: nothing is left to do.",
+        ["kubev6 reset", "kubev6 reset kube-worker-2", "kubev6 reset --cluster rack.yaml --yes"],
+        run=run,
+    )
+    nodes = parser.add_argument("nodes", metavar="NODE", nargs="*", help="the machines' names; all of them without one")
+    completed_by(nodes, names.nodes)
+    add_cluster(parser)
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    add_if_busy(parser, "wait")
+    add_task_runner(parser)
+    add_showing(parser)
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Take machines out of their cluster and make them what they were."""
+    from configs.schema.loading import load_cluster
+    from kubev6.cli.running import agreed, outcome, running, with_task_runner
+    from kubev6.console import tables
+    from kubev6.server import orchestration
+    from tasks import removal
+
+    cluster = load_cluster(args.cluster)
+    going = removal.chosen(cluster, args.nodes)
+    print(tables.going(cluster, going.names))
+    if not args.yes and not agreed("reset"):
+        print("Nothing was done.")
+        return 1
+    with running("reset", args, about=cluster):
+        orchestration.start()
+        from flows.reset import reset as flow
+
+        done = outcome(with_task_runner(flow, args.task_runner), args.cluster, tuple(args.nodes), args.if_busy)
+    print(tables.resets(done))
+    orchestration.check_told()
+    return 0

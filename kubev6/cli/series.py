@@ -1,0 +1,76 @@
+"""``kubev6 series``: pick a series of patches, or compare it with another base."""
+
+from __future__ import annotations
+
+import argparse
+
+from kubev6.cli import names
+from kubev6.cli.command import Commands, add_json, add_showing, add_source, command, completed_by
+
+
+def add(commands: Commands[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    """Add the command."""
+    parser = command(
+        commands,
+        "series",
+        "a series of patches: apply, status",
+        "`apply` picks the patches onto their base, without building anything, and prints what became of each and\n"
+        "the ids of the result, which are the same every time and everywhere. `status` tries them on a newer base:\n"
+        "it goes on behind a patch that conflicts, on top of those that applied. A patch whose change the base holds\n"
+        "already is dropped, and that is no failure. Both exit with 1 when a patch conflicts; `apply` then leaves\n"
+        "nothing behind.",
+        [
+            "kubev6 series apply v1.9.0-alpha.0.ipv6.0",
+            "kubev6 series apply v1.9.0-alpha.0.ipv6.0 --source upstream=/src/kubernetes --source leblancd=fork.bundle",
+            "kubev6 series status v1.9.0-alpha.0.ipv6.0 --onto release-1.9",
+        ],
+        misfit=lambda args: "--onto goes with series status" if args.onto and args.action != "status" else "",
+        run=run,
+    )
+    parser.add_argument("action", choices=("apply", "status"), help="what to do")
+    named = parser.add_argument("name", metavar="SERIES", help="a series file or the name of a shipped one")
+    completed_by(named, names.series)
+    add_source(parser)
+    parser.add_argument(
+        "--onto",
+        metavar="REF",
+        help="with status: the other base, a commit id or a ref of the base's remote (its HEAD)",
+    )
+    add_json(parser)
+    add_showing(parser)
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """A series of patches: apply, status."""
+    from kubev6.cli.running import running
+    from kubev6.console.display import plain_console
+    from tasks.series.series_file import load
+
+    wanted, sources = load(args.name), dict(args.source)
+    with running(f"series-{args.action}", args, about=wanted.name if args.action == "apply" else None):
+        from kubev6.console import series as output
+        from tasks.in_use import in_use
+        from tasks.series.series import ConflictError, both_sides
+
+        with in_use(f"series {args.action} of {wanted.name}"):
+            if args.action == "status":
+                source, standings = output.compare(wanted, sources, args.onto or "HEAD")
+            else:
+                try:
+                    picked = output.apply(wanted, sources)
+                except ConflictError as error:
+                    print(output.conflict_as_json(wanted, error) if args.json else both_sides(error.conflicts))
+                    raise
+    console = plain_console()
+    if args.action == "status":
+        if args.json:
+            print(output.standing_as_json(wanted, source, standings))
+        else:
+            output.show_standing(console, source, standings)
+        return 1 if any(each.outcome == "conflict" for each in standings) else 0
+    if args.json:
+        print(output.picked_as_json(wanted, picked))
+    else:
+        output.show_picked(console, wanted, picked)
+    return 0

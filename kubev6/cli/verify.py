@@ -1,0 +1,53 @@
+"""``kubev6 verify``: prove that a cluster works over IPv6 only."""
+
+from __future__ import annotations
+
+import argparse
+
+from kubev6.cli.command import Commands, add_cluster, add_if_busy, add_json, add_showing, command
+
+
+def add(commands: Commands[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    """Add the command."""
+    parser = command(
+        commands,
+        "verify",
+        "prove that a cluster works over IPv6 only",
+        "Asks the API server, every node and a pod on every node, and prints one line for each check. Exits with 1\n"
+        "when a check fails.",
+        ["kubev6 verify", "kubev6 verify --json"],
+        run=run,
+    )
+    add_cluster(parser)
+    add_if_busy(parser, "wait")
+    add_json(parser)
+    add_showing(parser)
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prove that a cluster works."""
+    from functools import partial
+
+    from configs.schema.loading import load_cluster
+    from kubev6.cli.running import provide_secrets, running
+    from kubev6.console.display import plain_console
+
+    cluster = load_cluster(args.cluster)
+    with running("verify", args):
+        from flows.run.lock import turn
+        from kubev6.console import tables
+        from tasks.deployed import deployed
+        from tasks.kubernetes.verify import verify as prove
+        from tasks.ssh.pool import connection
+
+        provide_secrets()
+        # A proof removes the pods of every other one, and finds no fault that is a run's doing.
+        with turn(cluster.name, "kubev6 verify", args.if_busy):
+            checks = prove(cluster, deployed(cluster), partial(connection, cluster))
+    if args.json:
+        print(tables.checks_as_json(checks))
+    else:
+        tables.show_checks(plain_console(), checks)
+        print(f"{len(checks)} checks, {sum(not check.ok for check in checks)} failed")
+    return 0 if all(check.ok for check in checks) else 1

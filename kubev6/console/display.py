@@ -1,0 +1,90 @@
+"""Showing the steps of a run, on standard error, while they happen."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.live import Live
+
+from kubev6.console.json_lines import JsonLines
+from kubev6.console.listener import Listener
+from kubev6.console.step_screen import StepScreen
+
+WIDTH_OF_FILES = 130
+"""Columns of output that goes to a file or a pipe."""
+
+
+@dataclass(frozen=True, slots=True)
+class Showing:
+    """How a run is shown.
+
+    Attributes:
+        verbose: Also every word of progress, the commands that are run, and what Prefect says.
+        moving: Whether a terminal has moving lines; else it gets plain lines as a file does.
+        as_json: JSON lines instead.
+    """
+
+    verbose: bool = False
+    moving: bool = True
+    as_json: bool = False
+
+
+class _PlainConsole(Console):
+    def on_broken_pipe(self) -> None:
+        """Say so: what to do when nobody reads any more is for who prints to decide."""
+        raise BrokenPipeError
+
+
+def plain_console(*, stderr: bool = False) -> Console:
+    """A console that prints texts as they are (``:100:`` is part of an address and no picture)."""
+    console = _PlainConsole(stderr=stderr, emoji=False, markup=False, highlight=False)
+    if not console.is_terminal:
+        console.width = WIDTH_OF_FILES
+    return console
+
+
+@contextmanager
+def showing_steps(how: Showing, *, nodes: Collection[str] = ()) -> Iterator[Listener]:
+    """Show the steps of everything that runs in this context, on standard error.
+
+    Args:
+        how: In which way.
+        nodes: The names of the cluster's nodes, to tell machines which events are on one.
+
+    Yields:
+        What shows them, which also keeps the times.
+    """
+    console = plain_console(stderr=True)
+    moving = how.moving and console.is_terminal and not console.is_dumb_terminal
+    shown = (
+        JsonLines(sys.stderr, nodes=nodes, verbose=how.verbose)
+        if how.as_json
+        else StepScreen(console, verbose=how.verbose, moving=moving)
+    )
+    # To the root of all loggers: Prefect, when it is imported, takes away what listens to its own.
+    root = logging.getLogger()
+    root.addHandler(shown)
+    done = threading.Event()
+
+    def remind() -> None:
+        while not done.wait(1):
+            shown.remind()
+
+    try:
+        if moving and isinstance(shown, StepScreen):
+            # Results go to standard output, which may be a file while the terminal shows the steps.
+            results = sys.stdout.isatty()
+            with Live(shown, console=console, refresh_per_second=5, transient=True, redirect_stdout=results):
+                yield shown
+        else:
+            threading.Thread(target=remind, daemon=True).start()
+            yield shown
+    finally:
+        done.set()
+        root.removeHandler(shown)

@@ -1,0 +1,398 @@
+"""The Prefect server that is kept, with the pool, the deployments and the worker that make deployments run.
+
+Its database and logs are in the data directory, the same as those of the servers that live for one run. What was
+started is written down with its process id and start time, so that it is found again, and nothing else is ever ended.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import IO
+
+import yaml
+
+from configs.errors import KubeV6Error
+from kubev6.server import lost_runs, worker_runs
+from kubev6.server.api import ask
+from kubev6.server.temporary_server import answers
+from tasks.exclusive import exclusive
+from tasks.paths import REPO, data_dir
+from tasks.process import Process, start_time
+from tasks.replace import write_whole
+from tasks.steps import step
+
+PORT = 4266
+"""Where pyproject.toml says that the `prefect` command finds it."""
+POOL = "kubev6"
+START_SECONDS = 90.0
+STOP_SECONDS = 15.0
+SECONDS_BETWEEN_LOOKS = 10.0
+SPACE = 200 * 10**6
+"""Bytes of free disk without which no server is started: its database would be cut off in the middle."""
+MEND = "make room or mend the rights there, or name another directory by KUBEV6_DATA"
+_in_use: list[IO[str]] = []
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What `kubev6 server up` has started.
+
+    Attributes:
+        port: Where the server listens, on this machine only.
+        server: The server's process.
+        worker: The worker's process; None when it was not started.
+    """
+
+    port: int
+    server: Process
+    worker: Process | None
+
+    @property
+    def url(self) -> str:
+        """Its API."""
+        return f"http://127.0.0.1:{self.port}/api"
+
+    @property
+    def page(self) -> str:
+        """Its page for people."""
+        return f"http://127.0.0.1:{self.port}"
+
+
+def read() -> Kept | None:
+    """What was started last, whether or not it still runs; None when nothing was."""
+    try:
+        kept = json.loads(_record().read_text())
+        worker = Process(**kept["worker"]) if kept["worker"] else None
+        return Kept(kept["port"], Process(**kept["server"]), worker)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def running() -> Kept | None:
+    """The kept server, if it is there and well."""
+    kept = read()
+    return kept if kept and kept.server.alive and answers(kept.url) else None
+
+
+def check_version(kept: Kept) -> None:
+    """Refuse a server of another version of Prefect than ours.
+
+    Raises:
+        KubeV6Error: It is another one.
+    """
+    theirs = ask(kept.url, "/admin/version")
+    if theirs != version("prefect"):
+        raise KubeV6Error(
+            f"the kept server at {kept.page} is Prefect {theirs}, and installed here is {version('prefect')}",
+            todo="run `kubev6 server down` and `kubev6 server up`",
+        )
+
+
+def use() -> None:
+    """Say that this process uses the server, as long as it lives: `kubev6 server down` does not pull it away."""
+    file = _users().open("a")
+    fcntl.flock(file, fcntl.LOCK_SH)
+    _in_use.append(file)
+
+
+def up(port: int) -> Kept:
+    """Start the server, make pool and deployments what prefect.yaml says, and start a worker; whatever is there stays.
+
+    Args:
+        port: Where the server is to listen.
+
+    Raises:
+        KubeV6Error: The port is taken, the data directory cannot be written, or something does not start; its log is
+            named.
+    """
+    with _data_directory(), exclusive(data_dir() / "server.lock"):
+        kept = running()
+        if kept is None:
+            _need_space()
+            kept = _start_server(port, read())
+        elif kept.port != port:
+            seen = f"the server runs at port {kept.port} already"
+            raise KubeV6Error(seen, todo=f"run `kubev6 server down` first, or leave --port {port} away")
+        check_version(kept)
+        with step("server", "deployments") as shown:
+            schedules = _schedules(kept)
+            if ask(kept.url, f"/work_pools/{POOL}") is None:  # one that is there may have a limit that a person gave it
+                _prefect(kept, "work-pool", "create", POOL, "--type", "process")
+            _prefect(kept, "deploy", "--all")
+            # One that is new is off: nobody has said yet what it is to run for.
+            for schedule, deployment in _schedules(kept).items():
+                if schedule not in schedules:
+                    turned_off = {"active": False}
+                    ask(kept.url, f"/deployments/{deployment}/schedules/{schedule}", turned_off, method="PATCH")
+            shown.ended_as("as in prefect.yaml")
+        lost_runs.end_all(kept.url)
+        if kept.worker is None or not kept.worker.alive:
+            kept = _start_worker(kept)
+        return kept
+
+
+def down() -> bool:
+    """End what the worker runs, the worker and the server. What they did stays in the database.
+
+    Returns:
+        Whether any of them ran.
+
+    Raises:
+        KubeV6Error: Another process here uses the server.
+    """
+    with _data_directory(), _users().open("a") as users:
+        try:
+            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise KubeV6Error(
+                "another kubev6 runs on this machine and uses the kept server", todo="let it end, or stop it by Ctrl-C"
+            ) from None
+        return end()
+
+
+def end() -> bool:
+    """The same, whoever uses the server: a local run does what is left of it without one.
+
+    Returns:
+        Whether any of them ran.
+    """
+    with _data_directory(), exclusive(data_dir() / "server.lock"):
+        kept = read()
+        if kept is None:
+            return False
+        found = [process for process in (kept.worker, kept.server) if process and process.alive]
+        runs = worker_runs.end_all(kept.url, kept.worker.pid if kept.worker else 0)
+        for process in found:
+            _end(process)
+        _record().unlink(missing_ok=True)
+        return bool(found or runs)
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How it stands with the kept server.
+
+    Attributes:
+        lines: For a person.
+        well: Whether runs can be asked for.
+    """
+
+    lines: tuple[str, ...]
+    well: bool
+
+
+def status() -> Status:
+    """What runs, and what does not."""
+    kept = read()
+    if kept is None:
+        return Status(("no server is kept; `kubev6 server up` starts one",), False)
+    mend = "; `kubev6 server up` mends that"
+    answering = kept.server.alive and answers(kept.url)
+    server = "answers" if answering else "does not answer" if kept.server.alive else "is gone"
+    server += mend * (not answering)
+    lines = [f"server  {kept.page}  process {kept.server.pid}  {server}; log {log_of('server')}"]
+    outside = _outside_the_pool(kept) if answering else ()
+    if answering:
+        pool = f"is there, without {', '.join(outside)}{mend}" if outside else "is there"
+        lines.append(f"pool    {POOL}  {pool}")
+    working = kept.worker is not None and kept.worker.alive
+    worker = f"process {kept.worker.pid}  {'runs' if working else 'is gone'}" if kept.worker else "was not started"
+    lines.append(f"worker  {worker}{mend * (not working)}; log {log_of('worker')}")
+    runs = len({run for _, run in worker_runs.processes(kept.url)})
+    lost = len(lost_runs.find(kept.url)) if answering else 0
+    lines.append(f"runs    {runs} under way{f', and {lost} that nobody will end{mend}' if lost else ''}")
+    return Status(tuple(lines), answering and not outside and working and not lost)
+
+
+def watch(kept: Kept) -> None:
+    """Come back when the server or the worker is gone, and have the runs ended meanwhile whose process is gone."""
+    look = 0.0
+    while kept.server.alive and kept.worker is not None and kept.worker.alive:
+        if time.monotonic() > look:
+            with suppress(KubeV6Error):  # the server has much to do
+                lost_runs.end_all(kept.url)
+            look = time.monotonic() + SECONDS_BETWEEN_LOOKS
+        time.sleep(1)
+
+
+def how_to_use(kept: Kept) -> str:
+    """What a person can do next."""
+    lines = [f"Prefect is at {kept.page}. Next:", "", "  prefect deployment run kubev6/build-and-deploy --watch", ""]
+    if kept.port != PORT:
+        lines.insert(1, f"Elsewhere than in pyproject.toml: export PREFECT_API_URL={kept.url}")
+    return "\n".join(lines)
+
+
+def log_of(name: str) -> Path:
+    """The log of ``server`` or ``worker``."""
+    return data_dir() / "logs" / f"prefect-{name}.log"
+
+
+def _start_server(port: int, before: Kept | None) -> Kept:
+    with step("server", "start") as shown:
+        if before is not None:
+            _end(before.server)  # alive perhaps, but it does not answer
+        if taken := _taken(port):
+            todo = "choose another with --port; other tools then need PREFECT_API_URL"
+            raise KubeV6Error(f"port {port} of this machine is taken{taken}", todo=todo)
+        worker = before.worker if before is not None and before.worker is not None and before.worker.alive else None
+        if worker is not None and before is not None and before.port != port:
+            worker_runs.end_all(before.url, worker.pid)
+            _end(worker)
+            worker = None
+        process = _begin("server", ["server", "start", "--host", "127.0.0.1", "--port", str(port)], port)
+        kept = Kept(port, process, worker)
+        write_whole(_record(), json.dumps(asdict(kept)))
+        _wait(lambda: answers(kept.url), process, "server")
+        shown.ended_as(kept.page)
+        return kept
+
+
+def _start_worker(kept: Kept) -> Kept:
+    with step("worker", "start") as shown:
+        name = f"kubev6-{socket.gethostname()}"
+        words = ["worker", "start", "--pool", POOL, "--type", "process", "--name", name, "--install-policy", "never"]
+        process = _begin("worker", words, kept.port)
+        kept = replace(kept, worker=process)
+        write_whole(_record(), json.dumps(asdict(kept)))
+        _wait(lambda: "started!" in log_of("worker").read_text(errors="replace"), process, "worker")
+        shown.ended_as(name)
+        return kept
+
+
+def _begin(name: str, words: list[str], port: int) -> Process:
+    log_of(name).parent.mkdir(parents=True, exist_ok=True)
+    with log_of(name).open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "prefect", "--no-prompt", *words],
+            cwd=REPO,
+            env=_environment(port),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    return Process(process.pid, start_time(process.pid))
+
+
+def _prefect(kept: Kept, *words: str) -> None:
+    """Run a command of Prefect's own against the server."""
+    done = subprocess.run(
+        [sys.executable, "-m", "prefect", "--no-prompt", *words],
+        cwd=REPO,
+        env=_environment(kept.port),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        said = done.stdout + done.stderr
+        seen = f"`prefect {' '.join(words[:2])}` failed: {last_words(said) or f'status {done.returncode}'}"
+        raise KubeV6Error(seen, todo="mend prefect.yaml" if words[0] == "deploy" else "", detail=said)
+
+
+def last_words(said: str) -> str:
+    """What a command of Prefect's ended with, for a person: without where pydantic has more to say of it."""
+    lines = [line.strip() for line in said.splitlines()]
+    told = [line for line in lines if line and not line.startswith("For further information visit")]
+    return told[-1].removeprefix("Value error, ").partition(" [type=")[0] if told else ""
+
+
+def _environment(port: int) -> dict[str, str]:
+    quiet = {"NO_COLOR": "1", "COLUMNS": "200", "PREFECT_LOGGING_ROOT_LEVEL": "WARNING"}
+    ours = {**os.environ, **quiet, "PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
+    ours["PREFECT_WORKER_QUERY_SECONDS"] = os.environ.get("PREFECT_WORKER_QUERY_SECONDS", "2")
+    ours["PREFECT_LOGGING_SERVER_LEVEL"] = ours["PREFECT_SERVER_LOGGING_LEVEL"] = "WARNING"
+    return ours
+
+
+def _wait(ready: Callable[[], bool], process: Process, name: str) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not ready():
+        if not process.alive or time.monotonic() > deadline:
+            lines = [line for line in log_of(name).read_text(errors="replace").splitlines() if line.strip()]
+            _end(process)
+            last = lines[-1].strip() if lines else "it said nothing"
+            raise KubeV6Error(f"Prefect's {name} did not start: {last}", todo=f"see {log_of(name)}")
+        time.sleep(0.1)
+
+
+def _end(process: Process) -> None:
+    """End a process and what it started, which is its session's."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if not process.alive:
+            return
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        deadline = time.monotonic() + STOP_SECONDS
+        while process.alive and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+
+def _taken(port: int) -> str:
+    """Why a port cannot be listened at; empty when it can."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            other = answers(f"http://127.0.0.1:{port}/api")
+            return " by a Prefect server that is not this user's kept one" if other else f" ({error.strerror})"
+    return ""
+
+
+def _outside_the_pool(kept: Kept) -> tuple[str, ...]:
+    """The deployments of prefect.yaml whose runs no worker of the pool would get."""
+    found = {each["name"]: each["work_pool_name"] for each in ask(kept.url, "/deployments/filter", {})}
+    file = REPO / "prefect.yaml"
+    try:
+        wanted = [each["name"] for each in yaml.safe_load(file.read_text())["deployments"]]
+    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise KubeV6Error(f"{file}: cannot be read: {str(error).partition(chr(10))[0]}", todo="mend it") from None
+    return tuple(name for name in wanted if found.get(name) != POOL)
+
+
+def _schedules(kept: Kept) -> dict[str, str]:
+    """The id of the deployment of every schedule, by the schedule's id."""
+    found = ask(kept.url, "/deployments/filter", {})
+    return {schedule["id"]: deployment["id"] for deployment in found for schedule in deployment["schedules"]}
+
+
+def _need_space() -> None:
+    free = shutil.disk_usage(data_dir()).free
+    if free < SPACE:
+        seen = f"{data_dir()} has {free / 1e6:.0f} MB free, and a Prefect server needs {SPACE / 1e6:.0f} MB"
+        raise KubeV6Error(seen, todo=MEND)
+
+
+@contextmanager
+def _data_directory() -> Iterator[None]:
+    """The data directory, which can be written."""
+    directory = data_dir()
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise KubeV6Error(f"{error.filename or directory}: cannot be written: {error.strerror}", todo=MEND) from None
+
+
+def _record() -> Path:
+    return data_dir() / "server.json"
+
+
+def _users() -> Path:
+    return data_dir() / "server.in-use"

@@ -1,0 +1,226 @@
+"""Prefect for a run: imported, and with a server that answers.
+
+That is the server that PREFECT_API_URL names, else the one that `kubev6 server up` keeps, else one for this run alone.
+A server that goes away while a run is under way keeps no work from being done: only the end of the run is not told
+there, which is one error when everything else has been said.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import gc
+import importlib
+import inspect
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from configs.errors import KubeV6Error
+from kubev6.server import environment, kept_server, lost_runs
+from kubev6.server.api import ask
+from kubev6.server.temporary_server import TemporaryServer, answers
+from tasks.steps import step
+
+if TYPE_CHECKING:
+    from prefect import Flow
+
+SECONDS_FOR_SERVER = 10.0
+"""How long a run that is done waits for a server that does not answer: one that is started anew takes as long."""
+RETRIES = 3
+"""Of Prefect's requests: after 2, 4 and 8 seconds."""
+SECONDS_TO_LEAVE = 5.0
+"""How long this process lives on when its server is gone, to say what came of the run, while Prefect still tries."""
+
+_temporary: list[TemporaryServer] = []
+_untold: list[KubeV6Error] = []  # why the server does not know how the run has ended
+
+
+def start() -> None:
+    """Choose a server, say which, and import Prefect and the flows.
+
+    Raises:
+        KubeV6Error: The server that was named does not answer, or a temporary one does not start.
+    """
+    with step("prefect", "start") as shown:
+        environment.prepare()
+        named, kept = os.environ.get("PREFECT_API_URL"), kept_server.running()
+        if named and not (kept and kept.url == named):
+            if not answers(named, seconds=5):
+                todo = "start it, or unset PREFECT_API_URL to go on without it"
+                raise KubeV6Error(f"PREFECT_API_URL names {named}, and no Prefect server answers there", todo=todo)
+            _check_version(named)
+            shown.ended_as(f"the server at {named}")
+        elif kept:
+            kept_server.use()
+            kept_server.check_version(kept)
+            with suppress(KubeV6Error):  # of no run does another one fail
+                lost_runs.end_all(kept.url)
+            os.environ["PREFECT_API_URL"] = kept.url
+            shown.ended_as(f"the kept server, {kept.page}")
+        else:
+            temporary = TemporaryServer()
+            # Registered before Prefect's own, and so called after it has sent what it still has to say.
+            atexit.register(temporary.stop)
+            _temporary.append(temporary)
+            os.environ["PREFECT_API_URL"] = temporary.url
+            _import_flows()  # takes seconds too, and the server starts meanwhile
+            temporary.wait()
+            shown.ended_as("a server for this run alone (`kubev6 server up` keeps one)")
+        _import_flows()
+
+
+def run(flow: Flow[..., Any], *given: object) -> Any:
+    """Run a flow in this process.
+
+    It sends no heartbeats: they are for those who watch workers from afar, and their thread takes a second to end.
+
+    Args:
+        flow: The flow.
+        given: Its parameters.
+
+    Returns:
+        What it returned, or has put into the state that it returned; an error that it raised.
+
+    Raises:
+        KeyboardInterrupt: The person has stopped it; to Prefect it is cancelled.
+        KubeV6Error: The server went away before it had begun.
+    """
+    import httpx
+    from prefect.exceptions import Abort
+    from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+    came_to: list[Any] = []
+    told = flow.with_options()
+    told.fn = _telling(flow.fn, came_to, os.environ["PREFECT_API_URL"])
+    # What Prefect sends beside the run would complain on standard error of every message that the server does not get.
+    logging.raiseExceptions = False
+    try:
+        with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None, PREFECT_CLIENT_MAX_RETRIES: RETRIES}):
+            state: Any = told(*given, return_state=True)
+    except (Abort, httpx.HTTPError) as error:
+        _untold.append(_gone(str(error).partition("\n")[0]))
+        if not came_to:
+            raise _untold[-1] from error
+        _leave_soon()
+        return came_to[0]
+    if came_to:
+        return came_to[0]
+    if state.is_cancelled():
+        raise KeyboardInterrupt
+    return state.result(raise_on_failure=False)  # Prefect's own: the flow has not begun
+
+
+def untold() -> tuple[KubeV6Error, ...]:
+    """Why the server does not know how the run has ended; nothing when it does."""
+    return tuple(_untold)
+
+
+def check_told() -> None:
+    """For the end of a command, when everything else has been said.
+
+    Raises:
+        KubeV6Error: The server does not know how the run has ended.
+    """
+    for error in _untold:
+        raise error
+
+
+def _check_version(named: str) -> None:
+    """Refuse the server that was named if Prefect would not work with it, which wants its own major version."""
+    theirs = None
+    with suppress(KubeV6Error):  # one that wants a login, which is for Prefect to give
+        theirs = ask(named, "/admin/version")
+    ours = version("prefect")
+    if theirs is not None and theirs.partition(".")[0] != ours.partition(".")[0]:
+        raise KubeV6Error(
+            f"PREFECT_API_URL names {named}, which is Prefect {theirs}, and installed here is {ours}",
+            todo=f"name a server of version {ours.partition('.')[0]}, or unset PREFECT_API_URL to go on without it",
+        )
+
+
+def _telling(work: Callable[..., Any], came_to: list[Any], api: str) -> Callable[..., Any]:
+    """What a flow does, with what it comes to written down here before Prefect's server is told of it."""
+
+    @functools.wraps(work)
+    def telling(*given: Any, **named: Any) -> Any:
+        from prefect.client.schemas.objects import State
+        from prefect.exceptions import Abort
+        from prefect.states import Cancelled
+
+        try:
+            state = work(*given, **named)
+        except KeyboardInterrupt:
+            return Cancelled(message="stopped by Ctrl-C")
+        except Exception as error:
+            came_to.append(error)
+            raise
+        came_to.append(state.data if isinstance(state, State) else state)
+        if not _comes_back(api):
+            raise Abort("it does not answer")  # nothing that Prefect does from here on would end well
+        return state
+
+    # Prefect asks a function for its types, and finds those that are words only where the function is defined.
+    telling.__signature__ = inspect.signature(work, eval_str=True)  # type: ignore[attr-defined]
+    return telling
+
+
+def _comes_back(api: str) -> bool:
+    """Whether a server answers, after a while at the latest."""
+    deadline = time.monotonic() + SECONDS_FOR_SERVER
+    while not answers(api):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.2)
+    return True
+
+
+def _gone(seen: str) -> KubeV6Error:
+    page = os.environ["PREFECT_API_URL"].removesuffix("/api")
+    return KubeV6Error(
+        f"the Prefect server at {page} went away and does not know how this run ended ({seen})",
+        todo="`kubev6 report` and the run log do; `kubev6 server up` mends a kept server",
+    )
+
+
+def _leave_soon() -> None:
+    """Have this process end although Prefect still waits for the server: that is done at the interpreter's end."""
+
+    def leave() -> None:
+        time.sleep(SECONDS_TO_LEAVE)
+        try:
+            sys.stdout.flush()
+        finally:
+            os._exit(1)
+
+    threading.Thread(target=leave, daemon=True).start()
+
+
+def stop() -> None:
+    """End the server of this run at once, for a process that does not end in order."""
+    for server in _temporary:
+        server.stop()
+
+
+def _import_flows() -> None:
+    """Import Prefect and the flows.
+
+    What modules consist of lives as long as the process, so nobody needs to look for garbage in it: neither while it
+    is made, nor in every collection after that, nor once more at the end, which would take half a second in all.
+    """
+    gc.disable()
+    try:
+        importlib.import_module("flows.deploy")
+    finally:
+        gc.freeze()
+        gc.enable()
+    # What Prefect says of its own machinery is for the run log, and for who asks for Prefect's lines, as all it says.
+    internal = logging.getLogger("prefect._internal")
+    internal.handlers.clear()
+    internal.propagate = True

@@ -1,0 +1,68 @@
+"""What a deploy would change, and what each machine must look like: shown, and nothing touched."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from configs.errors import CombinedError
+from configs.manifest import Manifest
+from configs.schema.cluster import Cluster
+from configs.schema.release import Release
+from configs.words import counted
+from tasks import inventory
+from tasks import removal as leaving
+from tasks.kubernetes import kubeadm
+from tasks.lab import lab
+from tasks.node import engine
+from tasks.node.diff import Change
+from tasks.node.state import node_state
+from tasks.ssh.connection import connect
+from tasks.ssh.endpoint import Endpoint
+from tasks.steps import step
+
+Preview = dict[str, dict[str, tuple[Change, ...]]]
+"""Node -> stage -> changes."""
+
+
+def preview(cluster: Cluster, release: Release, manifest: Manifest | None) -> Preview:
+    """The changes that a deploy would make on every machine, asked of all of them at once. Changes nothing.
+
+    Args:
+        cluster: The topology.
+        release: How the release wants to be configured.
+        manifest: What it holds; without it the binaries cannot be compared.
+
+    Raises:
+        KubeV6Error: The lab is not up, or made for another container runtime; or a machine cannot be reached or cannot
+            become what the topology says.
+    """
+    machines = inventory.endpoints(cluster)
+    lab.refuse_other_runtime(cluster, release)
+
+    def of(name: str) -> dict[str, tuple[Change, ...]]:
+        return _changes(cluster, release, manifest, name, machines[name])
+
+    with ThreadPoolExecutor(max_workers=32) as pool:
+        asked = {node.name: pool.submit(of, node.name) for node in cluster.nodes}
+    if errors := tuple(error for future in asked.values() if (error := future.exception())):
+        raise errors[0] if len(errors) == 1 else CombinedError(errors)
+    found: Preview = {name: {"kubeadm": (_removal(cluster),)} for name in leaving.strangers(cluster)}
+    return {**found, **{name: future.result() for name, future in asked.items()}}
+
+
+def _removal(cluster: Cluster) -> Change:
+    return Change("cluster", cluster.name, "leave", will="drained, deleted and reset: no longer in the file")
+
+
+def _changes(
+    cluster: Cluster, release: Release, manifest: Manifest | None, name: str, endpoint: Endpoint
+) -> dict[str, tuple[Change, ...]]:
+    with step(name, "compare") as shown, connect(endpoint) as ssh:
+        stages = node_state(ssh, cluster, release, manifest, name).stages
+        node = cluster.node(name)
+        changes = engine.plan_changes(ssh, stages)
+        if manifest is not None and node.in_kubernetes and not kubeadm.is_member(ssh, cluster, manifest, node):
+            verb = "init" if "control-plane" in node.roles else "join"
+            changes["kubeadm"] = (Change("cluster", cluster.name, verb, will="by kubeadm"),)
+        shown.ended_as(counted(sum(map(len, changes.values())), "change"))
+        return changes

@@ -1,0 +1,136 @@
+"""Machines that leave a cluster, because a person resets them or because the cluster's file no longer names them.
+
+Nothing here knows Prefect: a preview and a question to a person need none.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from configs.errors import ConfigError, KubeV6Error
+from configs.schema.cluster import Cluster
+from tasks import deployed
+from tasks.changes import note
+from tasks.kubernetes import members
+from tasks.lab import lab
+from tasks.node import reset as task
+from tasks.node.reset import Reset
+from tasks.ssh.pool import connection
+
+log = logging.getLogger("kubev6.flows")
+
+
+@dataclass(frozen=True, slots=True)
+class Going:
+    """The machines that are to be reset.
+
+    Attributes:
+        cluster: The topology.
+        groups: Their names: those of a group go side by side, and one group after the other.
+        drained: Those that are taken out of a cluster that goes on.
+    """
+
+    cluster: Cluster
+    groups: tuple[tuple[str, ...], ...]
+    drained: frozenset[str]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All of them, in their order."""
+        return tuple(name for group in self.groups for name in group)
+
+
+def chosen(cluster: Cluster, names: Sequence[str]) -> Going:
+    """What is reset when a person names some machines: workers before the control plane, the support node last.
+
+    Args:
+        cluster: The topology.
+        names: The machines; none for all, also those that the topology no longer names and that are remembered.
+
+    Raises:
+        ConfigError: There is no such machine, or the control plane would go from under its workers.
+        KubeV6Error: The lab of this cluster is not up.
+    """
+    known = tuple(deployed.machines(cluster))
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"cluster {cluster.name} has no machine {name!r}", todo=f"there are {', '.join(known)}")
+    control_plane = cluster.control_plane.name
+    going = [name for name in known if name in names or not names]
+    left = [each.name for each in cluster.worker_nodes if each.name in known and each.name not in going]
+    if control_plane in going and left:
+        raise ConfigError(
+            f"{control_plane} cannot be reset while its workers stay: {', '.join(left)}",
+            todo="name them too, or nobody for the whole cluster",
+        )
+    support = [node.name for node in cluster.nodes if node.name in going and not node.in_kubernetes]
+    workers = [name for name in going if name not in (control_plane, *support)]
+    whole = control_plane in going
+    groups = (tuple(workers), (control_plane,) * whole, tuple(support))
+    return Going(cluster, tuple(filter(None, groups)), frozenset(() if whole else workers))
+
+
+def strangers(cluster: Cluster) -> tuple[str, ...]:
+    """Machines that belong to a cluster and that its file no longer names.
+
+    These are the members that its API server knows, and those that were deployed to from here. Only a cluster whose
+    control plane is the file's is asked: one that is another, or gone for the moment, is no reason to take anybody out.
+    """
+    control_plane = cluster.control_plane.name
+    try:
+        with connection(cluster, control_plane) as ssh:
+            found = members.members(ssh)
+    except KubeV6Error as error:  # its own work will tell
+        log.debug("the members of %s are not known: %s", cluster.name, error)
+        return ()
+    if control_plane not in found:
+        return ()
+    named = {node.name for node in cluster.nodes}
+    return tuple(dict.fromkeys(name for name in (*found, *deployed.remembered_machines(cluster)) if name not in named))
+
+
+def reset(going: Going, name: str) -> Reset:
+    """One machine out of its cluster, and made what it was."""
+    cluster = going.cluster
+    if name in going.drained:
+        _take_out(cluster, name)
+    with connection(cluster, name) as ssh:
+        done = task.reset(ssh, cluster)
+    for line in done.done:
+        note(f"{name}: {line}", stage="reset")
+    deployed.forget_machine(cluster, name)
+    if name == cluster.control_plane.name:
+        deployed.forget(cluster)
+    return done
+
+
+def remove(cluster: Cluster, name: str) -> None:
+    """A machine that the cluster's file no longer names: out of the cluster while that still works, and reset.
+
+    One that cannot be reached keeps nobody from going on: it is said, and how to reset it later.
+    """
+    _take_out(cluster, name)
+    try:
+        with connection(cluster, name) as ssh:
+            if task.reset(ssh, cluster).done:
+                note(f"{name}: reset")
+    except KubeV6Error as error:
+        if cluster.lab is None:
+            log.warning("%s has left the cluster, but its machine was not reset: %s", name, error)
+            log.warning("%s: when it can be reached, run `kubev6 reset %s`", name, name)
+            return
+    if cluster.lab is not None and lab.remove_machine(cluster.name, name):
+        note(f"{name}: machine removed")
+    deployed.forget_machine(cluster, name)
+
+
+def _take_out(cluster: Cluster, name: str) -> None:
+    """Drain a machine and delete it from the cluster, if there is anybody to ask."""
+    try:
+        with connection(cluster, cluster.control_plane.name) as ssh:
+            if members.take_out(ssh, name):
+                note(f"{name}: drained and deleted from the cluster")
+    except KubeV6Error as error:
+        log.warning("%s could not be drained and deleted from the cluster: %s", name, error)
