@@ -39,7 +39,7 @@ from tasks.kubernetes.checks import Check
 from tasks.kubernetes.verify import verify
 from tasks.lab import lab
 from tasks.node import engine
-from tasks.node.diff import Change
+from tasks.node.change import Change
 from tasks.release import choose as choose_release
 from tasks.release.probe_image import with_probe
 from tasks.release.refresh import Refresh

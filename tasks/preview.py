@@ -14,7 +14,7 @@ from tasks import removal as leaving
 from tasks.kubernetes import kubeadm
 from tasks.lab import lab
 from tasks.node import engine
-from tasks.node.diff import Change
+from tasks.node.change import Change
 from tasks.node.state import node_state
 from tasks.ssh.connection import connect
 from tasks.ssh.endpoint import Endpoint
@@ -51,7 +51,7 @@ def preview(cluster: Cluster, release: Release, manifest: Manifest | None) -> Pr
 
 
 def _removal(cluster: Cluster) -> Change:
-    return Change("cluster", cluster.name, "leave", will="drained, deleted and reset: no longer in the file")
+    return Change("cluster", cluster.name, "leave", after="drained, deleted and reset: no longer in the file")
 
 
 def _changes(
@@ -63,6 +63,6 @@ def _changes(
         changes = engine.plan_changes(ssh, stages)
         if manifest is not None and node.in_kubernetes and not kubeadm.is_member(ssh, cluster, manifest, node):
             verb = "init" if "control-plane" in node.roles else "join"
-            changes["kubeadm"] = (Change("cluster", cluster.name, verb, will="by kubeadm"),)
+            changes["kubeadm"] = (Change("cluster", cluster.name, verb, after="by kubeadm"),)
         shown.ended_as(counted(sum(map(len, changes.values())), "change"))
         return changes

@@ -5,43 +5,12 @@ from __future__ import annotations
 import hashlib
 import posixpath
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from ipaddress import IPv6Interface, IPv6Network, ip_address
 
 from configs.state import Address, File, Reload, Route, Service, StageState
+from tasks.node.change import Change
 from tasks.node.facts import Added, Facts, FileFact, ServiceFact, address_words, route_words
 from tasks.on_node.services import RUNNING, STARTS_AT_BOOT
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One thing that is done to a node.
-
-    Attributes:
-        kind: ``package``, ``module``, ``file``, ``swap``, ``selinux``, ``ipv4-name``, ``sysctl``, ``link``,
-            ``address``, ``ipv4-address``, ``ipv4-default-route``, ``route``, ``binary``, ``command`` or ``service``.
-        subject: Which one: a package's name, a path, a setting's key, a route in the words of ``ip route``, a command,
-            a unit.
-        action: What is done: ``install``, ``load``, ``create``, ``replace``, ``delete``, ``take back``, ``off``,
-            ``set``, ``set up``, ``add``, ``remove``, ``fetch``, ``run``, ``enable``, ``start`` or ``restart``.
-        was: What is there now, in a few words; empty for nothing.
-        will: What will be there, or why, in a few words.
-    """
-
-    kind: str
-    subject: str
-    action: str
-    was: str = ""
-    will: str = ""
-
-    def describe(self) -> str:
-        """One line for a person."""
-        told = " -> ".join(part for part in (self.was, self.will) if part)
-        return f"{self.action} {self.kind} {self.subject}" + (f" ({told})" if told else "")
-
-    def as_json(self) -> dict[str, str]:
-        """The same for machines."""
-        return asdict(self)
 
 
 def diff(desired: StageState, facts: Facts) -> tuple[Change, ...]:
@@ -122,7 +91,7 @@ def _files(desired: StageState, facts: Facts, added: Added) -> Iterator[Change]:
 
 def _file(file: File, fact: FileFact | None) -> Change | None:
     if fact is None:
-        return Change("file", file.path, "create", will=f"mode {file.mode:04o}")
+        return Change("file", file.path, "create", after=f"mode {file.mode:04o}")
     if fact.kind == "file" and fact.sha256 == sha256(file.content) and fact.mode == file.mode:
         return None
     if fact.kind == "file" and fact.sha256 == sha256(file.content):
@@ -132,7 +101,7 @@ def _file(file: File, fact: FileFact | None) -> Change | None:
 
 def _block(file: File, fact: str | None) -> Change | None:
     if fact is None:
-        return Change("file", file.path, "create", will="a block of lines")
+        return Change("file", file.path, "create", after="a block of lines")
     if fact == sha256(file.content):
         return None
     was = fact.removeprefix("!") if fact.startswith("!") else "our block"
@@ -188,9 +157,9 @@ def _unwanted(desired: StageState, added: Added) -> list[str]:
 def _reload(reload: Reload, facts: Facts, touched: frozenset[str]) -> Iterator[Change]:
     command = " ".join(reload.command)
     if reasons := sorted(touched.intersection(reload.when)):
-        yield Change("command", command, "run", will=f"{reasons[0]} changes")
+        yield Change("command", command, "run", after=f"{reasons[0]} changes")
     elif command in facts.pending_restarts:
-        yield Change("command", command, "run", will="an earlier run ended before it")
+        yield Change("command", command, "run", after="an earlier run ended before it")
 
 
 def _service(service: Service, facts: Facts, touched: frozenset[str]) -> Iterator[Change]:
@@ -205,6 +174,6 @@ def _service(service: Service, facts: Facts, touched: frozenset[str]) -> Iterato
         yield Change("service", service.unit, "start", fact.active)
     elif reasons:
         more = f" and {len(reasons) - 1} more" if len(reasons) > 1 else ""
-        yield Change("service", service.unit, "restart", will=f"{reasons[0]}{more} changes")
+        yield Change("service", service.unit, "restart", after=f"{reasons[0]}{more} changes")
     elif service.unit in facts.pending_restarts:
-        yield Change("service", service.unit, "restart", will="an earlier run ended before it")
+        yield Change("service", service.unit, "restart", after="an earlier run ended before it")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from configs.errors import NodeError
 from configs.state import Binary, File, StageState
-from tasks.node.diff import Change, diff
+from tasks.node.change import Change
+from tasks.node.diff import diff
 from tasks.node.facts import Facts, parse_address, parse_route
 from tasks.secrets import hide
 from tasks.ssh.connection import Connection
@@ -63,7 +65,7 @@ def plan_changes(connection: Connection, stages: Sequence[StageState]) -> dict[s
         NodeError: The node could not be asked.
     """
     facts = read_facts(connection, stages)
-    return {stage.name: diff(stage, facts) for stage in stages}
+    return {stage.name: _changes(connection, stage, facts) for stage in stages}
 
 
 def apply(
@@ -133,7 +135,7 @@ def bring_to(
     with step(connection.node, stage.name) as shown:
         all_made: list[Change] = []
         for _ in range(ROUNDS):
-            changes = diff(stage, read_facts(connection, (stage,)))
+            changes = _changes(connection, stage, read_facts(connection, (stage,)))
             if not changes:
                 shown.ended_as(f"{len(all_made)} change{'s' if len(all_made) > 1 else ''}" if all_made else "no change")
                 return tuple(all_made)
@@ -153,6 +155,10 @@ def bring_to(
         return tuple(all_made)
 
 
+def _changes(connection: Connection, stage: StageState, facts: Facts) -> tuple[Change, ...]:
+    return tuple(replace(change, node=connection.node, stage=stage.name) for change in diff(stage, facts))
+
+
 def _all(values: Any) -> list[str]:
     return list(dict.fromkeys(values))
 
@@ -167,7 +173,7 @@ def _order(stage: StageState, change: Change) -> dict[str, Any]:
         binary: Binary = next(binary for binary in stage.binaries if binary.path == change.subject)
         more = {"sha256": binary.sha256, "size": binary.size, "url": binary.url}
     elif change.kind == "sysctl":
-        more = {"value": change.will}
+        more = {"value": change.after}
     elif change.kind == "address":
         address = parse_address(change.subject)
         more = {"interface": address.interface, "address": address.address}

@@ -67,7 +67,7 @@ def note_before(changes: List[Json], record: Record) -> None:
         elif kind == "address" and action == "add":
             record.note("addresses", subject, None)
         elif kind == "ipv4-address":
-            record.note("ipv4_addresses", subject, change["was"])
+            record.note("ipv4_addresses", subject, change["before"])
         elif kind == "ipv4-default-route":
             record.note("ipv4_default_routes", subject, None)
         elif kind == "route" and action != "remove":

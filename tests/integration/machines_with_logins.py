@@ -23,7 +23,7 @@ from kubev6.server import orchestration
 from tasks import inventory, registry, registry_tags, secrets
 from tasks.kubernetes import kubeadm
 from tasks.node import engine
-from tasks.node.diff import Change
+from tasks.node.change import Change
 from tasks.registry import Pushed
 from tasks.registry_login import RegistryLogin
 from tasks.ssh.connection import Connection

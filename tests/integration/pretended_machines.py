@@ -31,7 +31,7 @@ from tasks.lab import lab
 from tasks.lab.lab import LabStatus, MachineStatus
 from tasks.node import engine, fitting, survey
 from tasks.node import reset as task_of_reset
-from tasks.node.diff import Change
+from tasks.node.change import Change
 from tasks.node.reset import Reset
 from tasks.paths import data_dir
 from tasks.registry import Pushed

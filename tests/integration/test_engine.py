@@ -20,7 +20,7 @@ from configs.schema.loading import load_cluster
 from configs.state import Address, Binary, File, Route, Service, StageState, Sysctl
 from tasks.lab import lab
 from tasks.node import survey, survey_answer
-from tasks.node.diff import Change
+from tasks.node.change import Change
 from tasks.node.engine import apply, bring_to, plan_changes
 from tasks.ssh.connection import Connection, connect
 from tasks.ssh.endpoint import Endpoint

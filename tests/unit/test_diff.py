@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from configs.state import Address, Binary, File, Reload, Route, Service, StageState, Sysctl
-from tasks.node.diff import Change, diff, sha256
+from tasks.node.change import Change
+from tasks.node.diff import diff, sha256
 from tasks.node.facts import Added, Facts, FileFact, ServiceFact, parse_address, parse_route, route_words
 
 GOOD = "a" * 64
@@ -369,7 +370,7 @@ def test_changes_come_in_the_order_in_which_they_must_be_made() -> None:
     [
         (Change("package", "tayga", "install"), "install package tayga"),
         (Change("sysctl", "a.b", "set", "0", "1"), "set sysctl a.b (0 -> 1)"),
-        (Change("file", "/etc/x", "create", will="mode 0644"), "create file /etc/x (mode 0644)"),
+        (Change("file", "/etc/x", "create", after="mode 0644"), "create file /etc/x (mode 0644)"),
     ],
 )
 def test_a_change_is_one_line_for_a_person_and_the_same_for_machines(change: Change, line: str) -> None:

@@ -1,0 +1,41 @@
+"""A change, as a value: one thing that is done to a machine, or to the cluster as a whole."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing that is done.
+
+    Attributes:
+        kind: Of a machine: ``package``, ``module``, ``file``, ``swap``, ``selinux``, ``ipv4-name``, ``sysctl``,
+            ``link``, ``address``, ``ipv4-address``, ``ipv4-default-route``, ``route``, ``binary``, ``command`` or
+            ``service``. Of the cluster: ``machine``, ``registry``, ``cluster`` or ``add-on``.
+        subject: Which one: a package's name, a path, a setting's key, a route in the words of ``ip route``, a command,
+            a unit.
+        action: What is done: ``install``, ``load``, ``create``, ``replace``, ``delete``, ``take back``, ``off``,
+            ``set``, ``set up``, ``add``, ``remove``, ``fetch``, ``run``, ``enable``, ``start`` or ``restart``.
+        before: What is there now, in a few words; empty for nothing.
+        after: What will be there, or why, in a few words.
+        node: The machine; for what is done to no single one, the cluster or the registry.
+        stage: The stage of the machine that it is part of; empty for what is part of none, as a join.
+    """
+
+    kind: str
+    subject: str
+    action: str
+    before: str = ""
+    after: str = ""
+    node: str = ""
+    stage: str = ""
+
+    def describe(self) -> str:
+        """One line for a person, without the machine."""
+        told = " -> ".join(part for part in (self.before, self.after) if part)
+        return f"{self.action} {self.kind} {self.subject}" + (f" ({told})" if told else "")
+
+    def as_json(self) -> dict[str, str]:
+        """The same for machines."""
+        return asdict(self)
