@@ -27,6 +27,8 @@ class KubeV6Error(Exception):
         self.todo = todo
         self.transient = transient
         self.detail = detail
+        self.carried: tuple[object, ...] = ()
+        """What goes with it to who hears of it in another process, such as the events that led to it."""
 
     def __str__(self) -> str:
         return f"{self.message}; {self.todo}" if self.todo else self.message

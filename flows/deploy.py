@@ -11,37 +11,68 @@ if __name__ == "__main__":  # before Prefect is imported: the command line sets 
 
     sys.exit(main(["deploy", *sys.argv[1:]]))
 
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from prefect import flow
+from prefect import Task, flow
 from prefect.client.schemas.objects import State
+from prefect.futures import PrefectFuture
 from prefect.states import Completed, Failed
 
 from configs.derived import refuse_misfit
-from configs.errors import KubeV6Error
+from configs.errors import ConfigError, KubeV6Error
+from configs.manifest import Manifest
 from configs.schema.cluster import Cluster
 from configs.schema.loading import load_cluster, load_release
+from configs.systems import Machine
 from configs.words import counted
-from flows import stages
-from flows.futures import A_THREAD_EACH, begin, begin_each, results
-from flows.gates import current_gates, gates_of
+from flows.build import built
 from flows.parameters import ClusterName, IfBusy, MirrorPlace, NoName, ReleaseName
-from flows.run import names as run_names
-from flows.run.context import called, failed, run
-from flows.run.lock import turn
-from flows.stages import Deployed, Job, visible
-from tasks import removal as leaving
-from tasks.changes import noted_changes
+from flows.run import names
+from flows.run.context import this_run
+from flows.run.lifecycle import called, failed, flow_run
+from flows.run.lock import locked
+from flows.run.results import error_of, result, results, settled
+from flows.run.runner import THREADS
+from flows.steps import nodes, proof
+from flows.steps import release as release_steps
+from flows.steps.job import Job
+from flows.steps.nodes import Compared
+from tasks.events import ReleaseChosen, emit
+from tasks.fetch import mirror as mirrors
+from tasks.fetch.mirror import Mirror
 from tasks.in_use import in_use
 from tasks.kubernetes.checks import Check
-from tasks.node import existing_servers
-from tasks.node.state import node_state
-from tasks.release.choose import Chosen
+from tasks.lab import lab
+from tasks.node.change import Change
+from tasks.release import choose
+from tasks.release.choose import Chosen, Decision
 from tasks.release.refresh import Refresh
-from tasks.ssh.pool import connection, connections_kept
+from tasks.store import Store
+
+Surveys = Mapping[str, PrefectFuture[Machine]]
+Comparisons = Mapping[str, PrefectFuture[Compared]]
 
 
-@flow(name="kubev6", flow_run_name=run_names.of_cluster("deploy", "cluster"), task_runner=A_THREAD_EACH)
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """What a deploy came to.
+
+    Attributes:
+        manifest: The release that the cluster runs.
+        why: Why this release.
+        changes: What was changed.
+        checks: The proof.
+    """
+
+    manifest: Manifest
+    why: str
+    changes: tuple[Change, ...]
+    checks: tuple[Check, ...]
+
+
+@flow(name="kubev6", flow_run_name=names.of_cluster("deploy", "cluster"), task_runner=THREADS)
 def deploy(
     cluster: ClusterName = "lab",
     prebuilt: bool = False,
@@ -67,70 +98,143 @@ def deploy(
             topology = topology.model_copy(update={"release": release})
         refuse_misfit(topology, load_release(topology.release))
         who = called("deploy")
-        with run("deploy", topology), turn(topology.name, who, if_busy), in_use(who), noted_changes() as changes:
-            chosen, checks = brought_up(topology, prebuilt, release, mirror, refresh)
+        with flow_run("deploy", topology) as run, locked(topology.name, who, if_busy), in_use(who):
+            made_before = len(run.changes)
+            decision = decide(topology, prebuilt, release)
+            chosen, checks = bring_up(topology, decision, mirrors.chosen(mirror), refresh)
+            done = Deployed(chosen.manifest, chosen.why, tuple(run.changes[made_before:]), checks)
     except KubeV6Error as error:
         return failed(error)
-    deployed = Deployed(chosen.manifest, chosen.why, tuple(changes), checks)
     bad = [f"{check.name} from {check.source} to {check.target}" for check in checks if not check.ok]
     if bad:
-        return Failed(message="the proof failed: " + ";\n".join(bad), data=deployed)
-    return Completed(message=f"{counted(len(changes), 'change')}; {len(checks)} checks, all ok", data=deployed)
+        return Failed(message="the proof failed: " + ";\n".join(bad), data=done)
+    return Completed(message=f"{counted(len(done.changes), 'change')}; {len(checks)} checks, all ok", data=done)
 
 
-def brought_up(
-    cluster: Cluster, prebuilt: bool, named: str, mirror: str, refresh: Refresh
+def decide(cluster: Cluster, prebuilt: bool, named: str) -> Decision:
+    """Which release it is to be. Machines of a lab that do not suit it are refused before it is made."""
+    decision = choose.decide(cluster, prebuilt, named, Store())
+    try:
+        lab.refuse_other_runtime(cluster, decision.release)
+    except ConfigError as error:
+        raise ConfigError(f"{error.message} ({decision.why})", todo=error.todo) from None
+    return decision
+
+
+def bring_up(
+    cluster: Cluster, decision: Decision, mirror: Mirror | None, refresh: Refresh
 ) -> tuple[Chosen, tuple[Check, ...]]:
     """The order. Returns the release that was taken, and the proof."""
-    decision = stages.decide(cluster, prebuilt, named)
-    machines = begin(stages.machines, cluster, decision.release)
-    release = begin(stages.release, decision, mirror, refresh)
-    _, chosen = results([machines, release])
+    made_before = len(this_run().changes)
+    names_of_nodes = [each.name for each in (cluster.support, cluster.control_plane, *cluster.worker_nodes)]
+    machines = nodes.machines.submit(cluster, decision.release)
+    surveys = {
+        name: nodes.survey.submit(cluster, decision.release, name, wait_for=[machines]) for name in names_of_nodes
+    }
+    try:
+        chosen = provide(decision, mirror, refresh, surveys)
+        result(machines)
+        refuse_unfit(surveys)
+    except KubeV6Error as error:
+        settled(surveys.values())
+        bad = [survey for survey in surveys.values() if not survey.state.is_completed()]
+        # Prefect's page shows for every machine what kept it from being compared.
+        left = [nodes.compare.submit(None, name, survey, wait_for=bad) for name, survey in surveys.items() if bad]
+        results([machines, *surveys.values(), *left], also=error)
+        raise
+
     job = Job(cluster, chosen.release, chosen.manifest)
-    names = [each.name for each in (cluster.support, cluster.control_plane, *cluster.worker_nodes)]
-    with connections_kept(), gates_of(cluster) as gates:
-        proof = begin(stages.prove, job)
-        nodes = begin_each(node, job, names, on_end=gates.node_ended)
-        strangers = leaving.strangers(cluster)
-        gates.are_leaving(strangers)
-        nodes += begin_each(stages.remove, cluster, strangers, on_end=gates.node_ended)
-        *_, checks = results([*nodes, proof])
-    return chosen, checks
+    unlisted = nodes.find_unlisted.submit(cluster)
+    ahead = proof.make_pods_ahead.submit(job)
+    compared = {name: nodes.compare.submit(job, name, survey, wait_for=[survey]) for name, survey in surveys.items()}
+    removed = [nodes.remove.submit(cluster, name, wait_for=[unlisted]) for name in result(unlisted)]
+    in_place = bring_nodes(job, surveys, compared, removed)
+    return chosen, prove(job, [*removed, *in_place], ahead, made_before)
 
 
-@visible("{name}")
-def node(job: Job, name: str) -> None:
-    """One machine's way into the cluster; the nodes go side by side, and wait at a gate for what one does for all."""
-    roles, gates = job.cluster.node(name).roles, current_gates()
-    with connection(job.cluster, name) as ssh:
-        with gates.surveyed.coming(name):
-            state = node_state(ssh, job.cluster, job.release, job.manifest, name)
-        gates.left.wait(name)
-        if "support" not in roles:
-            gates.existing_servers.wait(name)
-        stages.provide_python(ssh, state)
-        state = stages.to_do(ssh, state)
-        stages.bring(ssh, state, "network")
-        if "support" in roles:
-            existing_servers.check(ssh, job.cluster)
-            gates.existing_servers.open()
-            stages.bring(ssh, state, "support")
-            gates.outside.open()
-            stages.fill_registry(ssh, job)
-            gates.registry.open()
-            return
+def provide(decision: Decision, mirror: Mirror | None, refresh: Refresh, surveys: Surveys) -> Chosen:
+    """The release, whole and in the store. Nothing is compiled for machines that cannot run it."""
+    if not choose.is_to_be_built(decision):
+        return result(release_steps.provide.submit(decision, mirror, refresh))
+    manifest = built(decision.release, {}, mirror, refresh, before_compiling=lambda: refuse_unfit(surveys))
+    why = f"{decision.why}, built from source"
+    emit(ReleaseChosen(manifest=manifest, why=why))
+    return Chosen(decision.release, manifest, why)
 
-        if state.stages:
-            gates.outside.wait(name)
-            stages.bring(ssh, state, "runtime")
-            gates.registry.wait(name)
-            stages.bring(ssh, state, "kubernetes")
-        if "control-plane" in roles:
-            stages.initialise(ssh, job)
-            gates.control_plane.open()
-            gates.registry.wait(name)
-            stages.cluster_dns(ssh, job)
-            return
 
-        gates.control_plane.wait(name)
-        stages.join(ssh, job, name)
+def refuse_unfit(asked: Mapping[str, PrefectFuture[Any]]) -> None:
+    """Let nothing be changed on any machine when one of them cannot become what the topology says.
+
+    One that could not be reached holds up only those that need it.
+
+    Args:
+        asked: What all machines were asked, by their names.
+
+    Raises:
+        KubeV6Error: One cannot; the errors of all are named.
+    """
+    settled(asked.values())
+    errors = [error for each in asked.values() if (error := error_of(each))]
+    if any(not (isinstance(error, KubeV6Error) and error.transient) for error in errors):
+        results(asked.values())
+
+
+def bring_nodes(
+    job: Job, surveys: Surveys, compared: Comparisons, removed: list[PrefectFuture[None]]
+) -> list[PrefectFuture[Any]]:
+    """Every machine through its stages; of those that lack nothing no stage is begun. Returns what has to end well."""
+    cluster, begun = job.cluster, list[PrefectFuture[Any]](compared.values())
+    support, control_plane = cluster.support.name, cluster.control_plane.name
+    refuse_unfit(compared)
+    lacking = [name for name, each in compared.items() if not each.state.is_completed() or result(each).changes]
+    absent = [name for name, each in compared.items() if name in lacking or not result(each).is_member]
+    at: dict[str, PrefectFuture[Any]] = dict(compared)  # how far each machine is
+
+    def begin(task: Task[..., Any], *given: object, after: Iterable[PrefectFuture[Any]]) -> PrefectFuture[Any]:
+        begun.append(task.submit(*given, wait_for=list(after)))
+        return begun[-1]
+
+    def stage(title: str, name: str, *after: PrefectFuture[Any]) -> None:
+        at[name] = begin(nodes.bring_to, job, name, surveys[name], title, after=[at[name], *after])
+
+    others = [name for name in lacking if name != support]
+    if support in lacking:
+        stage("network", support, *removed)
+    existing = [begin(nodes.check_existing_servers, cluster, after=[at[support]])] if cluster.existing_servers else []
+    for name in others:
+        stage("network", name, *removed, *existing)
+    if support in lacking:
+        stage("support", support)
+    pushed = begin(nodes.push, job, after=[at[support]])
+    for name in others:
+        stage("runtime", name, *([] if cluster.lab else [at[support]]))  # a lab's machines have their packages
+        stage("kubernetes", name, pushed)
+    if control_plane in absent:
+        at[control_plane] = begin(nodes.init, job, after=[at[control_plane], pushed])
+    begin(nodes.add_ons, job, after=[at[control_plane], pushed])
+    for node in cluster.worker_nodes:
+        if node.name in absent:
+            begin(nodes.join, job, node.name, after=[at[node.name], at[control_plane], pushed])
+    return begun
+
+
+def prove(
+    job: Job, in_place: list[PrefectFuture[Any]], ahead: PrefectFuture[str], made_before: int
+) -> tuple[Check, ...]:
+    """The proof, when everything is in place.
+
+    Raises:
+        KubeV6Error: Something is not; the errors of all are named.
+    """
+    settled([*in_place, ahead])
+    namespace = result(ahead)
+    # What is proved is the cluster as it is after the last change: pods from before one are not good enough.
+    unchanged = len(this_run().changes) == made_before
+    proving = proof.prove.submit(job, namespace if unchanged else "", wait_for=in_place)
+    try:
+        results([*in_place, proving])
+    except KubeV6Error:
+        if namespace:
+            settled([proof.remove_pods.submit(job)])
+        raise
+    return result(proving)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,17 +16,19 @@ from configs.manifest import Manifest
 from configs.schema.cluster import Cluster
 from configs.schema.loading import load_cluster, load_release
 from configs.schema.release import Build, DebianSource, Release, Source
-from flows.build import made
+from flows.build import built
 from flows.deploy import deploy as deploy_flow
 from flows.parameters import ClusterName, IfBusy, Kept, MirrorPlace, NoName, RegistryAddress, ReleaseName, SourcePlace
 from flows.run import names as run_names
-from flows.run import recording
-from flows.run.context import called, failed, run
-from flows.run.lock import turn
+from flows.run.lifecycle import called, failed, flow_run
+from flows.run.lock import locked
 from flows.run.notify import notify
-from flows.stages import visible
+from flows.run.results import result
+from flows.run.task import run_task
 from tasks import registry_tags
 from tasks.deployed import deployed_from_here
+from tasks.events import ImagesPushed, ReleaseChosen, emit
+from tasks.fetch import mirror as mirrors
 from tasks.in_use import in_use
 from tasks.registry_login import RegistryLogin
 from tasks.release.refresh import Refresh
@@ -71,20 +72,20 @@ def nightly(
         build = buildable(wanted)
         if topology is None and (push or deploy):
             raise ConfigError("push and deploy are about a cluster, and none is named", todo="name it: cluster")
-        with run("nightly", topology or wanted.name):
+        with flow_run("nightly", topology or wanted.name):
             before = [manifest.key for manifest in Store().list() if manifest.name == wanted.name]
             with in_use(called("nightly")):
-                current = wanted.model_copy(update={"build": followed(build, sources or {})})
-                manifest = made(current, sources or {}, mirror, refresh)
+                current = wanted.model_copy(update={"build": result(followed.submit(build, sources or {}))})
+                manifest = built(current, sources or {}, mirrors.chosen(mirror), refresh)
+                emit(ReleaseChosen(manifest=manifest, why="built from source"))
             done = ["nothing has changed" if manifest.key in before else f"built {manifest.version}"]
             if deploy:  # which brings up the cluster's own registry, where it is not up
                 done.append(deployed(cluster, release, mirror, if_busy))
             if registry:
-                address = registry.rstrip("/")
-                done.append(pushed(manifest, address, address, keep))
+                done.append(result(push_to.submit(manifest, registry.rstrip("/"), keep)))
             if topology and (push or deploy):
-                with turn(topology.name, called("nightly"), if_busy), own_registry(topology) as address:
-                    done.append(pushed(manifest, registry_url(topology), address, keep))
+                with locked(topology.name, called("nightly"), if_busy):
+                    done.append(result(push_to_own.submit(topology, manifest, keep)))
     except KubeV6Error as error:
         return failed(error)
     return Completed(message="; ".join(done), data=manifest)
@@ -101,7 +102,7 @@ def buildable(release: Release) -> Build:
     return release.build
 
 
-@visible("look for news")
+@run_task("look for news")
 def followed(build: Build, sources: Mapping[str, str]) -> Build:
     """The same, of the newest sources: where the refs of the series are now, or what the Debian archive offers."""
     series = series_file.load(build.series)
@@ -114,27 +115,29 @@ def followed(build: Build, sources: Mapping[str, str]) -> Build:
     return build.model_copy(update={"source": Source(debian=DebianSource(package=package, version=version))})
 
 
-@contextmanager
-def own_registry(cluster: Cluster) -> Iterator[str]:
-    """The registry of a cluster, as it is reached from here through SSH."""
+@run_task("push to {registry}")
+def push_to(manifest: Manifest, registry: str, keep: int) -> str:
+    """The images under today's date into a registry, and old dates away. Says what was done.
+
+    Args:
+        manifest: The release.
+        registry: The registry's address.
+        keep: How many dated tags of each image stay.
+    """
+    return _pushed(manifest, registry, registry, keep, RegistryLogin(registry))
+
+
+@run_task("push to the registry of {cluster.name}")
+def push_to_own(cluster: Cluster, manifest: Manifest, keep: int) -> str:
+    """The same into the registry of a cluster, which is reached through SSH and wants no login."""
     with (
         connection(cluster, cluster.support.name) as ssh,
         ssh.forward(str(cluster.support.address), cluster.registry.port) as port,
     ):
-        yield f"http://127.0.0.1:{port}"
+        return _pushed(manifest, registry_url(cluster), f"http://127.0.0.1:{port}", keep, None)
 
 
-@visible("push to {registry}")
-def pushed(manifest: Manifest, registry: str, address: str, keep: int) -> str:
-    """The images under today's date, and old dates away. Says what was done.
-
-    Args:
-        manifest: The release.
-        registry: The registry's address, as people know it.
-        address: Its address as it is reached from here.
-        keep: How many dated tags of each image stay.
-    """
-    login = RegistryLogin(address) if address == registry else None  # the cluster's own, through SSH, wants none
+def _pushed(manifest: Manifest, registry: str, address: str, keep: int, login: RegistryLogin | None) -> str:
     if registry_tags.is_newest(manifest, address, login):
         return f"{registry} has it"
     date = f"{datetime.now(UTC):%Y%m%d}"
@@ -143,7 +146,7 @@ def pushed(manifest: Manifest, registry: str, address: str, keep: int) -> str:
     needed = {image.digest for each in (*deployed_from_here(), manifest) for image in each.images}
     pruned = registry_tags.prune({image.name for image in manifest.images}, address, keep, needed, login)
     gone = f"older ones stay: {pruned.refused}" if pruned.refused else f"{pruned.deleted} old ones deleted"
-    recording.note_images(registry, manifest.images, date)
+    emit(ImagesPushed(registry=registry, images=tuple(manifest.images), tag=date))
     return f"pushed to {registry} as {date}, {gone}"
 
 

@@ -6,45 +6,40 @@ from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
+from prefect.futures import PrefectFuture
 
 from configs.errors import KubeV6Error
 from configs.schema.loading import load_cluster
-from flows.futures import A_THREAD_EACH, begin_each, results, settled
 from flows.parameters import IfBusy
-from flows.run import names as run_names
-from flows.run.context import called, failed, run
-from flows.run.lock import turn
-from flows.stages import visible
-from tasks import removal as leaving
-from tasks.changes import noted_changes
+from flows.run import names
+from flows.run.lifecycle import called, failed, flow_run
+from flows.run.lock import locked
+from flows.run.results import results, settled
+from flows.run.runner import THREADS
+from flows.steps import nodes as steps
+from tasks import removal
 from tasks.node.reset import Reset
-from tasks.removal import Going
-from tasks.ssh.pool import connections_kept
 
 
-@flow(name="kubev6-reset", flow_run_name=run_names.of_cluster("reset", "where"), task_runner=A_THREAD_EACH)
-def reset(where: str = "lab", names: tuple[str, ...] = (), if_busy: IfBusy = "wait") -> tuple[Reset, ...] | State[Any]:
+@flow(name="kubev6-reset", flow_run_name=names.of_cluster("reset", "cluster"), task_runner=THREADS)
+def reset(
+    cluster: str = "lab", nodes: tuple[str, ...] = (), if_busy: IfBusy = "wait"
+) -> tuple[Reset, ...] | State[Any]:
     """Take machines out of their cluster and make them what they were before.
 
     Args:
-        where: A cluster file, or the name of a shipped one.
-        names: The machines; none for all.
+        cluster: A cluster file, or the name of a shipped one.
+        nodes: The machines; none for all.
         if_busy: Wait for another run on this cluster to end, or refuse to begin.
     """
-    cluster = load_cluster(where)
+    topology = load_cluster(cluster)
     try:
-        with run("reset", cluster), turn(cluster.name, called("reset"), if_busy), noted_changes(), connections_kept():
-            going = leaving.chosen(cluster, names)
-            begun = []
-            for group in going.groups:
-                begun += begin_each(node, going, group)
+        with flow_run("reset", topology), locked(topology.name, called("reset"), if_busy):
+            leaving = removal.chosen(topology, nodes)
+            begun: list[PrefectFuture[Reset]] = []
+            for group in leaving.groups:
                 settled(begun)  # one that fails keeps nobody from being reset
+                begun += [steps.reset.submit(leaving, name) for name in group]
             return tuple(results(begun))
     except KubeV6Error as error:
         return failed(error)
-
-
-@visible("reset {name}")
-def node(going: Going, name: str) -> Reset:
-    """One machine out of its cluster, and made what it was."""
-    return leaving.reset(going, name)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-
 from configs.errors import CombinedError
 from configs.manifest import Manifest
+from configs.plan import plan_node
 from configs.schema.cluster import Cluster
 from configs.schema.release import Release
 from configs.words import counted
-from tasks import inventory
-from tasks import removal as leaving
+from tasks import inventory, removal
 from tasks.kubernetes import kubeadm
 from tasks.lab import lab
 from tasks.node import engine
 from tasks.node.change import Change
-from tasks.node.state import node_state
+from tasks.node.state import survey
+from tasks.scope import Threads
 from tasks.ssh.connection import connect
 from tasks.ssh.endpoint import Endpoint
 from tasks.steps import step
@@ -42,27 +41,30 @@ def preview(cluster: Cluster, release: Release, manifest: Manifest | None) -> Pr
     def of(name: str) -> dict[str, tuple[Change, ...]]:
         return _changes(cluster, release, manifest, name, machines[name])
 
-    with ThreadPoolExecutor(max_workers=32) as pool:
+    with Threads(max_workers=32) as pool:
         asked = {node.name: pool.submit(of, node.name) for node in cluster.nodes}
     if errors := tuple(error for future in asked.values() if (error := future.exception())):
         raise errors[0] if len(errors) == 1 else CombinedError(errors)
-    found: Preview = {name: {"kubeadm": (_removal(cluster),)} for name in leaving.strangers(cluster)}
+    found: Preview = {name: {"kubeadm": (_removal(cluster, name),)} for name in removal.unlisted(cluster)}
     return {**found, **{name: future.result() for name, future in asked.items()}}
 
 
-def _removal(cluster: Cluster) -> Change:
-    return Change("cluster", cluster.name, "leave", after="drained, deleted and reset: no longer in the file")
+def _removal(cluster: Cluster, name: str) -> Change:
+    return Change(
+        "cluster", cluster.name, "leave", after="drained, deleted and reset: no longer in the file", node=name
+    )
 
 
 def _changes(
     cluster: Cluster, release: Release, manifest: Manifest | None, name: str, endpoint: Endpoint
 ) -> dict[str, tuple[Change, ...]]:
     with step(name, "compare") as shown, connect(endpoint) as ssh:
-        stages = node_state(ssh, cluster, release, manifest, name).stages
+        machine = survey(ssh, cluster, release, name)
+        stages = plan_node(cluster, release, manifest, name, machine).stages
         node = cluster.node(name)
         changes = engine.plan_changes(ssh, stages)
         if manifest is not None and node.in_kubernetes and not kubeadm.is_member(ssh, cluster, manifest, node):
             verb = "init" if "control-plane" in node.roles else "join"
-            changes["kubeadm"] = (Change("cluster", cluster.name, verb, after="by kubeadm"),)
+            changes["kubeadm"] = (Change("cluster", cluster.name, verb, after="by kubeadm", node=name),)
         shown.ended_as(counted(sum(map(len, changes.values())), "change"))
         return changes

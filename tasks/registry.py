@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
@@ -21,6 +21,7 @@ from requests.adapters import HTTPAdapter
 from configs.errors import KubeV6Error
 from configs.manifest import BINARY_REPOSITORY, ImageEntry, Manifest
 from tasks.registry_login import RegistryLogin, is_loopback
+from tasks.scope import Threads
 from tasks.secrets import hide
 from tasks.ssh.connection import Connection
 from tasks.ssh.program import program
@@ -87,7 +88,7 @@ def push(
     with step("registry", "push") as shown, session_with(base_url, login, parallel) as session:
         total = sum(blob.size for blob in wanted)
         sent = present = sent_bytes = done = 0
-        with ThreadPoolExecutor(parallel, thread_name_prefix="push") as pool:
+        with Threads(parallel, thread_name_prefix="push") as pool:
             transfers = {pool.submit(_push_blob, session, store, base_url, blob): blob for blob in wanted}
             try:
                 for transfer in as_completed(transfers):

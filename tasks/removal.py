@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from configs.errors import ConfigError, KubeV6Error
 from configs.schema.cluster import Cluster
 from tasks import deployed
-from tasks.changes import note
+from tasks.events import ChangeMade, emit
 from tasks.kubernetes import members
 from tasks.lab import lab
 from tasks.node import reset as task
+from tasks.node.change import Change
 from tasks.node.reset import Reset
 from tasks.ssh.pool import connection
 
@@ -23,7 +24,7 @@ log = logging.getLogger("kubev6.flows")
 
 
 @dataclass(frozen=True, slots=True)
-class Going:
+class Leaving:
     """The machines that are to be reset.
 
     Attributes:
@@ -42,7 +43,7 @@ class Going:
         return tuple(name for group in self.groups for name in group)
 
 
-def chosen(cluster: Cluster, names: Sequence[str]) -> Going:
+def chosen(cluster: Cluster, names: Sequence[str]) -> Leaving:
     """What is reset when a person names some machines: workers before the control plane, the support node last.
 
     Args:
@@ -69,10 +70,10 @@ def chosen(cluster: Cluster, names: Sequence[str]) -> Going:
     workers = [name for name in going if name not in (control_plane, *support)]
     whole = control_plane in going
     groups = (tuple(workers), (control_plane,) * whole, tuple(support))
-    return Going(cluster, tuple(filter(None, groups)), frozenset(() if whole else workers))
+    return Leaving(cluster, tuple(filter(None, groups)), frozenset(() if whole else workers))
 
 
-def strangers(cluster: Cluster) -> tuple[str, ...]:
+def unlisted(cluster: Cluster) -> tuple[str, ...]:
     """Machines that belong to a cluster and that its file no longer names.
 
     These are the members that its API server knows, and those that were deployed to from here. Only a cluster whose
@@ -91,15 +92,15 @@ def strangers(cluster: Cluster) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in (*found, *deployed.remembered_machines(cluster)) if name not in named))
 
 
-def reset(going: Going, name: str) -> Reset:
+def reset(leaving: Leaving, name: str) -> Reset:
     """One machine out of its cluster, and made what it was."""
-    cluster = going.cluster
-    if name in going.drained:
+    cluster = leaving.cluster
+    if name in leaving.drained:
         _take_out(cluster, name)
     with connection(cluster, name) as ssh:
         done = task.reset(ssh, cluster)
     for line in done.done:
-        note(f"{name}: {line}", stage="reset")
+        emit(ChangeMade(change=Change("", line, "", node=name, stage="reset")))
     deployed.forget_machine(cluster, name)
     if name == cluster.control_plane.name:
         deployed.forget(cluster)
@@ -115,14 +116,14 @@ def remove(cluster: Cluster, name: str) -> None:
     try:
         with connection(cluster, name) as ssh:
             if task.reset(ssh, cluster).done:
-                note(f"{name}: reset")
+                emit(ChangeMade(change=Change("machine", name, "reset", node=name)))
     except KubeV6Error as error:
         if cluster.lab is None:
             log.warning("%s has left the cluster, but its machine was not reset: %s", name, error)
             log.warning("%s: when it can be reached, run `kubev6 reset %s`", name, name)
             return
     if cluster.lab is not None and lab.remove_machine(cluster.name, name):
-        note(f"{name}: machine removed")
+        emit(ChangeMade(change=Change("machine", name, "remove", node=name)))
     deployed.forget_machine(cluster, name)
 
 
@@ -131,6 +132,7 @@ def _take_out(cluster: Cluster, name: str) -> None:
     try:
         with connection(cluster, cluster.control_plane.name) as ssh:
             if members.take_out(ssh, name):
-                note(f"{name}: drained and deleted from the cluster")
+                left = Change("cluster", cluster.name, "leave", after="drained and deleted", node=name)
+                emit(ChangeMade(change=left))
     except KubeV6Error as error:
         log.warning("%s could not be drained and deleted from the cluster: %s", name, error)

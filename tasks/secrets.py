@@ -1,4 +1,4 @@
-"""Secrets: passwords and their like, from the environment, from files, or given to this process to keep in memory.
+"""Secrets: passwords and their like, from the environment, from files, or given to the run to keep in memory.
 
 None is ever a parameter, a result or a word of a command line. Those that were asked for are known here, so that what
 is told of a run can be told without them.
@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from configs.errors import ConfigError
+from tasks import scope
 
 SSH_PASSWORD = "KUBEV6_SSH_PASSWORD"
 KEY_PASSPHRASE = "KUBEV6_SSH_KEY_PASSPHRASE"
@@ -27,13 +28,23 @@ SHORTEST = 4
 """What is shorter than this is not hidden: it would be found everywhere."""
 HIDDEN = "•••"
 
-_changing = threading.Lock()
-_held: dict[str, str] = {}
-_known: tuple[str, ...] = ()  # the longest first, as one may be a part of another
+
+class Secrets:
+    """The secrets of one run: those that it was given, and all that it has seen and that nothing may show."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, str] = {}
+        self.known: tuple[str, ...] = ()  # the longest first, as one may be a part of another
+        self._changing = threading.Lock()
+
+    def add(self, value: str) -> None:
+        """Let a secret be known."""
+        with self._changing:
+            self.known = tuple(sorted({*self.known, value, quote(value, safe="")}, key=len, reverse=True))
 
 
 def secret(variable: str) -> str | None:
-    """A secret: from the environment, else from the file that it names, else what this process was given.
+    """A secret: from the environment, else from the file that it names, else what the run was given.
 
     Args:
         variable: Which, one of :data:`KINDS`.
@@ -48,11 +59,11 @@ def secret(variable: str) -> str | None:
         return _taken(value, variable)
     if path := os.environ.get(f"{variable}_FILE"):
         return _taken(_read(Path(path).expanduser(), f"{variable}_FILE"), f"{path} ({variable}_FILE)")
-    if (value := _held.get(variable)) is not None:
+    if (value := _held().get(variable)) is not None:
         return value
     if name := block_of(variable):
         raise ConfigError(
-            f"{variable}_BLOCK names the block {name!r} of Prefect's, and nobody has read it for this process",
+            f"{variable}_BLOCK names the block {name!r} of Prefect's, and nobody has read it for this run",
             todo=f"name a file by {variable}_FILE",
         )
     return None
@@ -64,12 +75,12 @@ def block_of(variable: str) -> str:
     Args:
         variable: Which, one of :data:`KINDS`.
     """
-    given = os.environ.get(variable) or os.environ.get(f"{variable}_FILE") or variable in _held
+    given = os.environ.get(variable) or os.environ.get(f"{variable}_FILE") or variable in _held()
     return "" if given else os.environ.get(f"{variable}_BLOCK", "")
 
 
 def hold(variable: str, value: str, source: str) -> None:
-    """Keep a secret in the memory of this process, and nowhere else.
+    """Keep a secret in the memory of the run, and nowhere else.
 
     Args:
         variable: Which, one of :data:`KINDS`.
@@ -79,32 +90,26 @@ def hold(variable: str, value: str, source: str) -> None:
     Raises:
         ConfigError: It is no single line of text.
     """
-    _held[variable] = _taken(value, source)
-
-
-def forget() -> None:
-    """Forget what was held, and what is known."""
-    global _known
-    with _changing:
-        _held.clear()
-        _known = ()
+    run = scope.find(Secrets)
+    if run is None:
+        raise RuntimeError("a secret is held by a run, and here is none")
+    run.held[variable] = _taken(value, source)
 
 
 def remember(value: str) -> None:
-    """Let a secret that was not asked for here be known too.
+    """Let the run know a secret that was not asked for here. Outside a run nothing is told, and nothing known.
 
     Args:
         value: The secret, such as a token that was made for a few minutes.
     """
-    global _known
-    if len(value) >= SHORTEST and value not in _known:
-        with _changing:
-            _known = tuple(sorted({*_known, value, quote(value, safe="")}, key=len, reverse=True))
+    run = scope.find(Secrets)
+    if run is not None and len(value) >= SHORTEST and value not in run.known:
+        run.add(value)
 
 
 def any_known() -> bool:
     """Whether there is anything to hide."""
-    return bool(_known)
+    return bool(_known())
 
 
 def hide(text: str) -> str:
@@ -113,7 +118,7 @@ def hide(text: str) -> str:
     Args:
         text: What is to be told.
     """
-    for value in _known:
+    for value in _known():
         text = text.replace(value, HIDDEN)
     return text
 
@@ -153,3 +158,13 @@ def _taken(value: str, source: str) -> str:
         raise ConfigError(f"{source} holds more than one line of text", todo="leave only the secret there")
     remember(line)
     return line
+
+
+def _held() -> dict[str, str]:
+    run = scope.find(Secrets)
+    return run.held if run else {}
+
+
+def _known() -> tuple[str, ...]:
+    run = scope.find(Secrets)
+    return run.known if run else ()

@@ -1,50 +1,57 @@
-"""How a task says what it is doing.
+"""How a task says what it is doing, and how it is told to stop.
 
-A step is one visible piece of work on one subject (a node, an image, a series). Its start, progress and end
-are records of the logger ``kubev6.steps``, so the terminal, the run log and the table of times all hear the
-same thing, and a task knows nothing about any of them.
+A step is one visible piece of work on one subject (a node, an image, a series). Its beginning, progress and end are
+events (:mod:`tasks.events`), so the terminal, the log, the record and the table of times all hear the same, and a task
+knows nothing about any of them.
 """
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from configs.errors import KubeV6Error
-
-log = logging.getLogger("kubev6.steps")
-_stopping = threading.Event()
-
-
-def stop() -> None:
-    """End every step of this process: each raises when it next starts or reports progress.
-
-    A thread cannot be interrupted from outside, but all long work reports progress.
-    """
-    _stopping.set()
+from tasks import scope
+from tasks.events import Bus, StepBegan, StepEnded, StepProgressed
 
 
-def begin_anew() -> None:
-    """Take :func:`stop` back, in a process that works for another run now."""
-    _stopping.clear()
+class StopSignal:
+    """Tells all work of a run to end: a thread cannot be interrupted from outside, but all long work asks for this."""
+
+    def __init__(self) -> None:
+        self._given = threading.Event()
+
+    def give(self) -> None:
+        """From now on every step of the run raises when it next starts or reports progress."""
+        self._given.set()
+
+    @property
+    def given(self) -> bool:
+        """Whether that has been done."""
+        return self._given.is_set()
+
+
+class StepLog:
+    """The steps that have ended in one piece of work, for who wants to know what it came to."""
+
+    def __init__(self) -> None:
+        self.ended: list[StepEnded] = []
 
 
 def stopped() -> bool:
-    """Whether :func:`stop` has been called."""
-    return _stopping.is_set()
+    """Whether the run that the caller is part of has been told to stop."""
+    return _stopped(scope.find(StopSignal))
 
 
 def go_on() -> None:
     """Called by whatever waits without a step.
 
     Raises:
-        KubeV6Error: The person has asked everything to :func:`stop`.
+        KubeV6Error: The run has been told to stop.
     """
-    if stopped():
-        raise KubeV6Error("stopped", todo="running it again goes on from here")
+    _go_on(scope.find(StopSignal))
 
 
 class Step:
@@ -54,13 +61,19 @@ class Step:
         subject: What is worked on, for example a node's name or ``"build"``.
         title: What is done, for example ``"network"`` or ``"compile"``.
         outcome: What came of it, shown at the end; set by :meth:`ended_as`.
+        cached: Whether all that it is about was there already.
     """
 
     def __init__(self, subject: str, title: str) -> None:
         self.subject = subject
         self.title = title
         self.outcome = ""
-        self.started = time.monotonic()
+        self.cached = False
+        self._began = time.monotonic()
+        # Progress may be reported from threads that find nothing of the run themselves.
+        self._bus = scope.find(Bus) or Bus()
+        self._stop_signal = scope.find(StopSignal)
+        self._log = scope.find(StepLog)
 
     def progress(self, text: str, done: float = 0, total: float = 0) -> None:
         """Say how far it is, in a few words. May be called often: showing it is the terminal's business.
@@ -71,29 +84,46 @@ class Step:
             total: How much there is to do, in the same unit; 0 when that is not known.
 
         Raises:
-            KubeV6Error: The person has asked everything to :func:`stop`.
+            KubeV6Error: The run has been told to stop.
         """
-        go_on()
-        self._emit("progress", text, done, total)
+        _go_on(self._stop_signal)
+        event = StepProgressed(
+            subject=self.subject, title=self.title, elapsed=self._elapsed, text=text, done=done, total=total
+        )
+        self._bus.send(event)
 
-    def ended_as(self, outcome: str) -> None:
-        """Set the words shown when the step ends, for example ``"12 changes"``."""
-        self.outcome = outcome
+    def ended_as(self, outcome: str, *, cached: bool = False) -> None:
+        """Set the words shown when the step ends, for example ``"12 changes"``.
 
-    def _emit(self, event: str, text: str, done: float = 0, total: float = 0) -> None:
-        level = logging.ERROR if event == "failed" else logging.DEBUG if event == "progress" else logging.INFO
-        extra = {
-            "event": event,
-            "subject": self.subject,
-            "title": self.title,
-            "text": text,
-            "elapsed": time.monotonic() - self.started,
-            "done": done,
-            "total": total,
-        }
+        Args:
+            outcome: The words.
+            cached: Whether all that it is about was there already.
+        """
+        self.outcome, self.cached = outcome, cached
+
+    def begin(self) -> None:
+        """Say that it begins."""
+        self._bus.send(StepBegan(subject=self.subject, title=self.title))
+
+    def end(self, text: str, *, ok: bool) -> None:
+        """Say that it has ended.
+
+        Args:
+            text: What came of it, or why it failed.
+            ok: Whether it went well.
+        """
         # An error names its node and step itself.
         said = text.removeprefix(f"{self.subject}: {self.title}: ")
-        log.log(level, "%s: %s: %s%s", self.subject, self.title, event, f": {said}" if said else "", extra=extra)
+        event = StepEnded(
+            subject=self.subject, title=self.title, elapsed=self._elapsed, text=said, ok=ok, cached=self.cached
+        )
+        if self._log is not None:
+            self._log.ended.append(event)
+        self._bus.send(event)
+
+    @property
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._began
 
 
 @contextmanager
@@ -109,10 +139,19 @@ def step(subject: str, title: str) -> Iterator[Step]:
     """
     go_on()
     current = Step(subject, title)
-    current._emit("started", "")
+    current.begin()
     try:
         yield current
     except BaseException as error:
-        current._emit("failed", str(error) or type(error).__name__)
+        current.end(str(error) or type(error).__name__, ok=False)
         raise
-    current._emit("ended", current.outcome)
+    current.end(current.outcome, ok=True)
+
+
+def _stopped(signal: StopSignal | None) -> bool:
+    return signal is not None and signal.given
+
+
+def _go_on(signal: StopSignal | None) -> None:
+    if _stopped(signal):
+        raise KubeV6Error("stopped", todo="running it again goes on from here")

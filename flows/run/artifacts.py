@@ -9,7 +9,6 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from uuid import UUID
 
 from httpx import ConnectError
@@ -17,9 +16,9 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactCreate
 from prefect.runtime import flow_run
 
-from flows.run import markdown, recording
-from flows.run.record import RunRecord
-from tasks import steps
+from flows.run import markdown
+from flows.run.context import RunContext
+from flows.run.recording import how_it_ends
 from tasks.secrets import hide
 
 log = logging.getLogger("kubev6.artifacts")
@@ -29,26 +28,31 @@ being stopped has not got that."""
 
 
 @contextmanager
-def published() -> Iterator[None]:
-    """Show what came of the run that is under way in this context, however it ends."""
+def published(run: RunContext) -> Iterator[None]:
+    """Show what came of a run, however it ends.
+
+    Args:
+        run: The run, of which nothing is shown when no record of it is kept.
+    """
     try:
         yield
     except BaseException as error:
-        _publish(recording.if_ended(error))
+        _publish(run, error)
         raise
-    _publish(recording.if_ended(None))
+    _publish(run, None)
 
 
-def _publish(run: tuple[Path, RunRecord] | None) -> None:
+def _publish(run: RunContext, error: BaseException | None) -> None:
     """Tell Prefect's server. A run does not fail because that cannot be done: it is one warning."""
-    if run is None or not flow_run.id:
+    if run.recording is None or not flow_run.id:
         return
-    identity, failed = UUID(flow_run.id), list[Exception]()
+    path, record = run.recording.if_ended(*how_it_ends(error))
+    identity, refused = UUID(str(flow_run.id)), list[Exception]()
 
     def send() -> None:
         try:
             with get_client(sync_client=True) as client:
-                for page in markdown.pages(*run):
+                for page in markdown.pages(path, record):
                     artifact = ArtifactCreate(
                         key=page.key,
                         type="markdown",
@@ -58,15 +62,15 @@ def _publish(run: tuple[Path, RunRecord] | None) -> None:
                     )
                     client.create_artifact(artifact)
         except Exception as error:
-            failed.append(error)
+            refused.append(error)
 
     sending = threading.Thread(target=send, daemon=True)
     sending.start()
-    seconds = SECONDS_IF_STOPPED if steps.stopped() else SECONDS
+    seconds = SECONDS_IF_STOPPED if run.stop_signal.given else SECONDS
     sending.join(seconds)
-    if sending.is_alive() or failed:
-        said = str(failed[0]).partition("\n")[0] if failed else f"no answer in {seconds:g} s"
-        error = failed[0] if failed else None
+    if sending.is_alive() or refused:
+        said = str(refused[0]).partition("\n")[0] if refused else f"no answer in {seconds:g} s"
+        why = refused[0] if refused else None
         # Of a server that is gone the person hears at the end of the run.
-        level = logging.INFO if isinstance(error, ConnectError) else logging.WARNING
-        log.log(level, "Prefect does not show what came of this run: %s", said, exc_info=error)
+        level = logging.INFO if isinstance(why, ConnectError) else logging.WARNING
+        log.log(level, "Prefect does not show what came of this run: %s", said, exc_info=why)

@@ -1,123 +1,102 @@
-"""What every run has around it, whether a command line or a server began it: a log, a record, and an end that comes
-soon when it is asked for.
+"""The one context of a run: everything that it changes while it works. Nothing else of a process has a state.
+
+It is found through :mod:`tasks.scope`, part by part, by whoever needs a part: a verb of ``tasks`` asks for the stop
+signal, and knows nothing of the rest.
 """
 
 from __future__ import annotations
 
-import logging
-import os
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, cast
+from contextlib import ExitStack, contextmanager
+from uuid import UUID
 
-import httpx
-from prefect.client.orchestration import SyncPrefectClient
-from prefect.client.schemas.objects import State
-from prefect.context import FlowRunContext
-from prefect.exceptions import FailedRun
-from prefect.runtime import deployment, flow_run
-from prefect.states import Failed
-
-from configs.errors import KubeV6Error
-from configs.schema.cluster import Cluster
-from flows import stages
-from flows.run import labels, recording, secret_blocks
-from flows.run.artifacts import published
-from flows.run.log import open_run_log
-from tasks.secrets import hide
-
-log = logging.getLogger("kubev6.flows")
-SECONDS_TO_STOP = 6.0
-"""How long the threads of a run that a server has cancelled have to end by themselves."""
+from flows.run.log import log_event
+from flows.run.recording import Recording
+from tasks import scope
+from tasks.docker.toolchain import Containers
+from tasks.events import Bus, ChangeMade, Event
+from tasks.kubernetes.join_tokens import JoinTokens
+from tasks.node.change import Change
+from tasks.secrets import Secrets
+from tasks.ssh.pool import ConnectionPool
+from tasks.steps import StopSignal
 
 
-def _no_defect(record: logging.LogRecord) -> bool:
-    """A filter: an error that a person can put right is no defect of the program, whose traceback Prefect would show.
+class RunContext:
+    """What one run has of its own.
 
-    Where it was raised is in the run's own log. That a flow has ended by one was told by its state already.
+    Attributes:
+        events: The bus of its events.
+        stop_signal: Tells its work to end.
+        secrets: Those that it was given, and those that nothing may show.
+        connections: Its SSH connections.
+        containers: Its containers in which something is compiled.
+        join_tokens: What lets its workers join; never stored.
+        changes: What it has changed so far.
+        recording: Its record, when one is kept.
+        heard_of: Task runs whose events have been heard here, wherever they ran.
+        named: Task runs that did not begin, and whose states say why by now.
+        to_the_end: What is held as long as anything of the run lives, when it is being stopped: threads cannot be
+            interrupted, and those that still work have this context.
     """
-    error = record.exc_info[1] if record.exc_info else None
-    if not isinstance(error, KubeV6Error | FailedRun):
-        return True
-    record.exc_info = None
-    return record.name != OF_FLOWS
 
+    def __init__(self) -> None:
+        self.events = Bus()
+        self.stop_signal = StopSignal()
+        self.secrets = scope.find(Secrets) or Secrets()
+        self.connections = ConnectionPool()
+        self.containers = Containers()
+        self.join_tokens = JoinTokens()
+        self.changes: list[Change] = []
+        self.recording: Recording | None = None
+        self.heard_of: set[UUID] = set()
+        self.named: set[UUID] = set()
+        self.to_the_end = ExitStack()
 
-OF_FLOWS, OF_TASKS = "prefect.flow_runs", "prefect.task_runs"
-for _name in (OF_FLOWS, OF_TASKS):
-    logging.getLogger(_name).addFilter(_no_defect)
+    def stop(self) -> None:
+        """End all that is under way: a thread cannot be interrupted, but its work can be made to fail."""
+        self.stop_signal.give()
+        self.connections.close()
+        self.containers.stop()
+
+    def hear(self, event: Event) -> None:
+        """Count the changes."""
+        if isinstance(event, ChangeMade):
+            self.changes.append(event.change)
 
 
 @contextmanager
-def run(command: str, about: Cluster | str) -> Iterator[None]:
-    """A run. One that the command line began has its log and its record already.
+def run_context() -> Iterator[RunContext]:
+    """The context of a run, for as long as this lasts; its connections are closed at the end."""
+    run = RunContext()
+    parts = (
+        run,
+        run.events,
+        run.stop_signal,
+        run.secrets,
+        run.connections,
+        run.containers,
+        run.join_tokens,
+    )
+    with scope.holding(*parts), run.events.heard_by(run.hear), run.events.heard_by(log_event):
+        try:
+            yield run
+        finally:
+            run.connections.close()
 
-    Args:
-        command: What is run.
-        about: The cluster, or the name of the release.
+
+def current() -> RunContext | None:
+    """The context of the run that the caller is part of; None outside a run."""
+    return scope.find(RunContext)
+
+
+def this_run() -> RunContext:
+    """The same, where there is always one.
+
+    Raises:
+        RuntimeError: There is none.
     """
-    say_which_process()
-    if recording.under_way():
-        with published(), _stopping():
-            secret_blocks.provide()
-            yield
-        return
-    path = open_run_log(command)
-    for handler in logging.getLogger().handlers:  # those of Prefect write into the worker's log
-        if not isinstance(handler, logging.FileHandler):
-            handler.setLevel(max(handler.level, logging.WARNING))
-    try:
-        with recording.recording(command, about, path), published(), _stopping():
-            secret_blocks.provide()
-            yield
-    except KubeV6Error as error:
-        for each in getattr(error, "errors", (error,)):
-            log.debug("failed: %s\n%s", each, getattr(each, "detail", ""), exc_info=each)
-        log.error("%s (log: %s)", error, path)
-        raise
-    except Exception:
-        log.exception("a defect (log: %s)", path)
-        raise
-    except BaseException:  # what Prefect makes of SIGTERM
-        # Threads cannot be interrupted. Those that are still at work then are not waited for.
-        backstop = threading.Timer(SECONDS_TO_STOP, os._exit, (143,))
-        backstop.daemon = True
-        backstop.start()
-        raise
-
-
-def failed(error: KubeV6Error) -> State[Any]:
-    """How a flow ends by an error: the message of its state says what every node has to say."""
-    errors = getattr(error, "errors", (error,))
-    # Prefect's page shows all of it as one line.
-    said = [f"({number}) {each}" for number, each in enumerate(errors, 1)] if len(errors) > 1 else [str(error)]
-    return Failed(message=hide("\n".join(said)), data=error)
-
-
-def say_which_process() -> None:
-    """Let Prefect's server know in which process a flow runs, so that its end can be told when that is gone."""
-    here = FlowRunContext.get()
-    if here is None or here.flow_run is None:
-        return
-    try:
-        cast(SyncPrefectClient, here.client).update_flow_run_labels(here.flow_run.id, dict(labels.labels()))
-    except httpx.HTTPError as error:
-        log.debug("the Prefect server does not take where this runs: %s", error)
-
-
-def called(command: str) -> str:
-    """What a run is called by those who have to wait for it."""
-    return f"flow run {flow_run.name}" if deployment.id else f"kubev6 {command}"
-
-
-@contextmanager
-def _stopping() -> Iterator[None]:
-    """End what is under way in this process when the run does not end in order."""
-    try:
-        yield
-    except KubeV6Error:
-        raise
-    except BaseException:
-        stages.stop()
-        raise
+    run = current()
+    if run is None:
+        raise RuntimeError("no run is under way here")
+    return run

@@ -14,15 +14,15 @@ from contextlib import ExitStack, contextmanager
 
 from configs.errors import KubeV6Error
 from flows.parameters import IfBusy
+from flows.run import context
 from tasks.exclusive import exclusive, holder
 from tasks.paths import cluster_lock
 
 log = logging.getLogger("kubev6.flows")
-_until_the_end: list[ExitStack] = []
 
 
 @contextmanager
-def turn(cluster: str, what: str, if_busy: IfBusy) -> Iterator[None]:
+def locked(cluster: str, what: str, if_busy: IfBusy) -> Iterator[None]:
     """Have a cluster for oneself.
 
     Args:
@@ -50,5 +50,5 @@ def turn(cluster: str, what: str, if_busy: IfBusy) -> Iterator[None]:
             raise
         except BaseException:
             # The run is being stopped. Threads of it may be at work on the cluster for some seconds more.
-            _until_the_end.append(held.pop_all())
+            context.this_run().to_the_end.push(held.pop_all())
             raise

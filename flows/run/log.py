@@ -5,15 +5,22 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
 from configs.errors import KubeV6Error
 from flows.run.redaction import hide_in
+from tasks import scope
+from tasks.events import Bus, ChangeMade, CommandRun, Event, StepBegan, StepEnded, StepProgressed
 from tasks.paths import data_dir
 from tasks.ssh.command_log import hear_local_commands
 
 log = logging.getLogger("kubev6.log")
+OF_EVENTS = ("kubev6.steps", "kubev6.commands", "kubev6.changes")
+"""Loggers of what is an event first: who hears the events does not listen to these."""
+_steps, _commands, _changes = map(logging.getLogger, OF_EVENTS)
 CHATTY = ("asyncio", "graphviz", "httpcore", "httpx", "markdown_it", "paramiko", "websockets")
 """Libraries whose lesser records tell nothing about a run."""
 
@@ -33,15 +40,16 @@ class RunLog(logging.FileHandler):
             log.warning("%s: the log of this run is cut off here: %s", self.baseFilename, error.strerror)
 
 
-def open_run_log(command: str) -> Path:
-    """Keep all log records of this process in a file of its own, readable by nobody else.
+@contextmanager
+def run_log(command: str) -> Iterator[Path]:
+    """Keep all log records of the run that is under way in a file of its own, readable by nobody else.
 
-    Called before Prefect is imported: Prefect leaves a root logger alone that somebody uses already.
+    Begun before Prefect is imported: Prefect leaves a root logger alone that somebody uses already.
 
     Args:
         command: What is run, for the file's name.
 
-    Returns:
+    Yields:
         The file.
 
     Raises:
@@ -59,11 +67,35 @@ def open_run_log(command: str) -> Path:
             todo="make room or mend the rights there, or name another directory by KUBEV6_DATA",
         ) from None
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(threadName)s %(name)s: %(message)s"))
-    root = logging.getLogger()
     hide_in(handler)
+    bus = scope.find(Bus)
+    handler.addFilter(lambda _: scope.find(Bus) in (None, bus))  # another run of this process has a log of its own
+    root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(logging.DEBUG)
     for name in CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
     hear_local_commands()
-    return path
+    try:
+        yield path
+    finally:
+        root.removeHandler(handler)
+        handler.close()
+
+
+def log_event(event: Event) -> None:
+    """A listener: every event as a line of the log, and so of Prefect's page, which shows those of each task run."""
+    match event:
+        case StepBegan():
+            _steps.info("%s: %s: started", event.subject, event.title)
+        case StepProgressed():
+            _steps.debug("%s: %s: progress%s", event.subject, event.title, f": {event.text}" if event.text else "")
+        case StepEnded():
+            level = logging.INFO if event.ok else logging.ERROR
+            ended = "ended" if event.ok else "failed"
+            said = f": {event.text}" if event.text else ""
+            _steps.log(level, "%s: %s: %s%s", event.subject, event.title, ended, said)
+        case CommandRun():
+            _commands.debug("%s: %s: $ %s", event.subject, event.title, event.text)
+        case ChangeMade():
+            _changes.info("changed: %s: %s", event.change.node, event.change.describe())

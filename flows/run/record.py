@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from configs.errors import KubeV6Error
 from configs.manifest import Manifest, PatchEntry
 from configs.schema.cluster import Cluster
+from tasks.node.change import Change, described
 from tasks.paths import data_dir
 from tasks.replace import write_whole
 
@@ -188,11 +189,30 @@ class StepOfRun(_Plain):
 
 
 class ChangeOfRun(_Plain):
-    """One thing that was changed; ``stage`` is empty for what is no part of a machine's state, as a join."""
+    """One thing that was changed, as :class:`tasks.node.change.Change` says it.
+
+    ``node`` is the machine, or the cluster or registry; ``stage`` is empty for what is no part of a machine's state, as
+    a join. ``text`` is all that records have which were written before changes had a kind.
+    """
 
     node: str
     stage: str = ""
-    text: str
+    kind: str = ""
+    subject: str = ""
+    action: str = ""
+    before: str = ""
+    after: str = ""
+    text: str = ""
+
+    @classmethod
+    def of(cls, change: Change) -> Self:
+        """What a record keeps of a change."""
+        return cls(**{name: getattr(change, name) for name in cls.model_fields if hasattr(change, name)})
+
+    @property
+    def words(self) -> str:
+        """One line for a person, without the machine."""
+        return self.text or described(self.action, self.kind, self.subject, self.before, self.after)
 
 
 class CheckOfRun(_Plain):

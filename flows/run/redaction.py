@@ -10,9 +10,6 @@ from contextlib import suppress
 
 from tasks.secrets import any_known, hide
 
-TOLD = ("text", "change")
-"""Attributes of records that :mod:`tasks.steps`, :mod:`tasks.ssh.command_log` and :mod:`tasks.changes` give."""
-
 
 def hide_in(*handlers: logging.Handler) -> None:
     """Let handlers get records without secrets from now on.
@@ -36,8 +33,6 @@ def _without_secrets(record: logging.LogRecord) -> bool:
     if any_known():
         with suppress(TypeError, ValueError):  # whose arguments do not fit is for its handler to complain of
             record.msg, record.args = hide(record.getMessage()), None
-        fields = vars(record)
-        fields.update({name: hide(fields[name]) for name in TOLD if isinstance(fields.get(name), str)})
         if record.exc_info and not record.exc_text:
             record.exc_text = logging.Formatter().formatException(record.exc_info)
         if record.exc_text:

@@ -11,6 +11,8 @@ from contextlib import suppress
 from configs.errors import KubeV6Error
 from kubev6.cli.parser import build_parser
 from kubev6.console import standard_error
+from tasks import scope
+from tasks.secrets import Secrets
 
 __all__ = ["build_parser", "main"]
 
@@ -57,15 +59,16 @@ def _status(argv: list[str]) -> int:
     args.rest = rest or []
     if said := args.misfit(args):
         args.refuse(said)
-    (standard_error.speak_json if getattr(args, "log_json", False) else standard_error.speak_plainly)()
-    try:
-        return int(args.run(args))
-    except KubeV6Error as error:
-        standard_error.say(str(error))
-        return 1
-    except KeyboardInterrupt:
-        standard_error.say("stopped; running it again goes on from here", level="warning")
-        return 130
+    own = (Secrets(), *([standard_error.JsonSpeech()] if getattr(args, "log_json", False) else ()))
+    with scope.holding(*own):
+        try:
+            return int(args.run(args))
+        except KubeV6Error as error:
+            standard_error.say(str(error))
+            return 1
+        except KeyboardInterrupt:
+            standard_error.say("stopped; running it again goes on from here", level="warning")
+            return 130
 
 
 def _split(words: list[str]) -> tuple[list[str], list[str] | None]:

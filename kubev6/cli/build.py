@@ -42,18 +42,17 @@ def run(args: argparse.Namespace) -> int:
     """Build a release into the store."""
     from configs.schema.loading import load_release
     from flows import parameters
-    from kubev6.cli.running import outcome, running
-    from kubev6.server import orchestration
+    from kubev6.cli.running import running
     from tasks.fetch import mirror
 
     release = load_release(args.release)
     mirror.chosen(args.mirror)
     sources = {remote: parameters.source(place) for remote, place in args.source}
-    with running("build", args, about=release.name):
-        orchestration.start()
+    with running("build", args, about=release.name) as here:
+        here.prefect.start()
         from flows.build import build as flow
 
-        manifest = outcome(flow, args.release, sources, args.mirror, args.refresh)
+        manifest = here.prefect.outcome(flow, args.release, sources, args.mirror, args.refresh)
     print(f"{manifest.name}: {manifest.version} is in the store")
-    orchestration.check_told()
+    here.prefect.check_told()
     return 0

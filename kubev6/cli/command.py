@@ -170,16 +170,19 @@ def add_task_runner(parser: argparse.ArgumentParser) -> None:
         type=_task_runner,
         default="threads",
         metavar="RUNNER",
-        help="where the work on machines runs: threads of this process, `dask` for worker processes of its own, or the "
-        "address of a Dask scheduler (tcp://host:8786) whose workers have the same kubev6, the same data directory on "
-        "this machine or a shared file system, and keys and passwords in their own environment (%(default)s)",
+        help="where the tasks run: threads of this process, `dask` or `ray` for worker processes of its own, or the "
+        "address of a Dask scheduler (tcp://host:8786, tls://...) or a Ray cluster (ray://...) whose workers have the "
+        "same kubev6, the same data directory on this machine or a shared file system, and keys and passwords in their "
+        "own environment (%(default)s)",
     )
 
 
 def _task_runner(word: str) -> str:
-    if word in ("threads", "dask") or re.fullmatch(r"(tcp|tls)://\S+:\d+", word):
+    if word in ("threads", "dask", "ray") or re.fullmatch(r"(tcp|tls|ray)://\S+:\d+", word):
         return word
-    raise argparse.ArgumentTypeError(f"{word!r} is neither threads nor dask nor an address such as tcp://host:8786")
+    raise argparse.ArgumentTypeError(
+        f"{word!r} is neither threads, dask nor ray, nor an address such as tcp://host:8786"
+    )
 
 
 def add_source(parser: argparse.ArgumentParser) -> None:

@@ -78,10 +78,9 @@ def run(args: argparse.Namespace) -> int:
     from configs.schema.loading import load_cluster, load_release
     from configs.words import counted
     from flows import parameters
-    from kubev6.cli.running import outcome, running, with_task_runner
+    from kubev6.cli.running import running
     from kubev6.console import standard_error
     from kubev6.console.display import plain_console
-    from kubev6.server import orchestration
     from tasks.fetch import mirror
 
     mirror.chosen(args.mirror)  # what is wrong with words and files is told before anything is started
@@ -90,23 +89,24 @@ def run(args: argparse.Namespace) -> int:
     cluster = load_cluster(args.cluster)
     refuse_misfit(cluster, load_release(args.prebuilt or cluster.release))
     began = time.monotonic()
-    with running("deploy", args, about=cluster) as screen:
-        orchestration.start()
+    with running("deploy", args, about=cluster) as here:
+        here.prefect.start()
+        from flows.deploy import Deployed
         from flows.deploy import deploy as flow
+        from flows.run.runner import task_runner
 
         # The parameters are those of a deployment, so a path has to be whole.
         where, release = parameters.named(args.cluster), parameters.named(args.prebuilt or "")
         source = parameters.place(args.mirror)
         given = (where, args.prebuilt is not None, release, source, args.if_busy, args.refresh)
-        done = outcome(with_task_runner(flow, args.task_runner), *given)
-    from flows.stages import Deployed
+        done = here.prefect.outcome(flow.with_options(task_runner=task_runner(args.task_runner)), *given)
     from kubev6.console import tables
 
     assert isinstance(done, Deployed)
     console = plain_console()
     tables.show_nodes(console, cluster, done.manifest)
     tables.show_proof(console, done.checks)
-    tables.show_times(console, screen.ended, time.monotonic() - began)
+    tables.show_times(console, here.shown.ended, time.monotonic() - began)
     print(f"Release {done.manifest.version}: {done.why}.")
     for image in done.manifest.images:
         if image.stand_in_for:
@@ -117,7 +117,7 @@ def run(args: argparse.Namespace) -> int:
         print(tables.next_commands(cluster, args.cluster, _program()))
     else:
         standard_error.say("the cluster is up, but checks of its proof failed")
-    orchestration.check_told()
+    here.prefect.check_told()
     return 0 if holds else 1
 
 
@@ -127,13 +127,13 @@ def _plan(args: argparse.Namespace) -> int:
     from kubev6.console import changes, standard_error
 
     cluster = load_cluster(args.cluster)
-    with running("plan", args, on=cluster):
+    with running("plan", args, on=cluster) as here:
         from tasks import preview
         from tasks.release.choose import for_plan
         from tasks.store import Store
 
         release, manifest = for_plan(cluster, args.prebuilt is not None, args.prebuilt or "", Store())
-        provide_secrets()
+        provide_secrets(here)
         found = preview.preview(cluster, release, manifest)
     print(changes.as_json(found) if args.json else changes.as_text(found))
     if manifest is None:

@@ -43,19 +43,18 @@ def run(args: argparse.Namespace) -> int:
     from pathlib import Path
 
     from configs.schema.loading import load_release
-    from kubev6.cli.running import outcome, running
-    from kubev6.server import orchestration
+    from kubev6.cli.running import running
     from tasks.fetch import mirror, mirror_directory
 
-    load_release(args.release)
+    release = load_release(args.release)
     mirror.chosen(args.mirror)
     if args.to:
         mirror_directory.provide(Path(args.to))
-    with running("fetch", args):
-        orchestration.start()
+    with running("fetch", args, about=release.name) as here:
+        here.prefect.start()
         from flows.fetch import fetch as flow
 
-        manifest = outcome(flow, args.release, args.mirror, args.to or "", args.refresh)
+        manifest = here.prefect.outcome(flow, args.release, args.mirror, args.to or "", args.refresh)
     rows = [(binary.name, binary.size, binary.checked) for binary in manifest.binaries]
     rows += [(f"{plugin.name} (CNI {manifest.cni_version})", plugin.size, plugin.checked) for plugin in manifest.cni]
     rows += [(f"{image.name}:{image.tag}", image.size, image.checked) for image in manifest.images]
@@ -63,5 +62,5 @@ def run(args: argparse.Namespace) -> int:
         print(f"{name:<50}  {size / 1e6:>6.1f} MB  {checked}")
     also = f", and a mirror of it is in {args.to}" if args.to else ""
     print(f"{manifest.name}: {manifest.version} is in the store{also}")
-    orchestration.check_told()
+    here.prefect.check_told()
     return 0

@@ -45,20 +45,20 @@ def run(args: argparse.Namespace) -> int:
     from kubev6.cli.running import running
 
     with running(f"lab-{args.action}", args):
-        from flows.run.lock import turn
+        from flows.run.lock import locked
         from tasks.in_use import in_use
         from tasks.lab import lab as task
         from tasks.lab import record as lab_record
 
         if args.action == "up":
             cluster = load_cluster(args.cluster)
-            with turn(cluster.name, "kubev6 lab up", args.if_busy), in_use("lab up"):
+            with locked(cluster.name, "kubev6 lab up", args.if_busy), in_use("lab up"):
                 task.up(cluster)
             return 0
         # A lab can be looked at and taken down when the file that it was made from is gone.
         name = args.cluster if args.cluster in lab_record.names() else load_cluster(args.cluster).name
         if args.action == "down":
-            with turn(name, "kubev6 lab down", args.if_busy):
+            with locked(name, "kubev6 lab down", args.if_busy):
                 task.down(name, images=args.images)
             return 0
         status = task.status(name)

@@ -35,22 +35,24 @@ def add(commands: Commands[argparse.ArgumentParser]) -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> int:
     """Take machines out of their cluster and make them what they were."""
     from configs.schema.loading import load_cluster
-    from kubev6.cli.running import agreed, outcome, running, with_task_runner
+    from kubev6.cli.running import agreed, running
     from kubev6.console import tables
-    from kubev6.server import orchestration
     from tasks import removal
 
     cluster = load_cluster(args.cluster)
-    going = removal.chosen(cluster, args.nodes)
-    print(tables.going(cluster, going.names))
+    leaving = removal.chosen(cluster, args.nodes)
+    print(tables.leaving(cluster, leaving.names))
     if not args.yes and not agreed("reset"):
         print("Nothing was done.")
         return 1
-    with running("reset", args, about=cluster):
-        orchestration.start()
+    with running("reset", args, about=cluster) as here:
+        here.prefect.start()
         from flows.reset import reset as flow
+        from flows.run.runner import task_runner
 
-        done = outcome(with_task_runner(flow, args.task_runner), args.cluster, tuple(args.nodes), args.if_busy)
+        done = here.prefect.outcome(
+            flow.with_options(task_runner=task_runner(args.task_runner)), args.cluster, tuple(args.nodes), args.if_busy
+        )
     print(tables.resets(done))
-    orchestration.check_told()
+    here.prefect.check_told()
     return 0

@@ -10,32 +10,45 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from dataclasses import dataclass
+from typing import Any
 
-from configs.errors import CombinedError, KubeV6Error
+from configs.errors import KubeV6Error
 from configs.schema.cluster import Cluster
-from flows.run import recording, secret_blocks
-from flows.run.log import open_run_log
+from flows.run import secret_blocks
+from flows.run.context import RunContext, run_context
+from flows.run.log import run_log
+from flows.run.recording import recorded
 from kubev6.console import standard_error
 from kubev6.console.display import Showing, showing_steps
 from kubev6.console.listener import Listener
-from kubev6.server import orchestration
-from tasks import secrets, steps
+from kubev6.server.orchestration import Orchestration
+from tasks import secrets
 
-if TYPE_CHECKING:
-    from prefect import Flow
-
-P = ParamSpec("P")
-R = TypeVar("R")
 log = logging.getLogger("kubev6.commands")
 SECONDS_TO_STOP = 10.0
 """How long the threads of a run that was interrupted have to end by themselves."""
 
 
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A command under way.
+
+    Attributes:
+        context: The run.
+        shown: What shows its steps, which also keeps the times.
+        prefect: Prefect, once it is started.
+    """
+
+    context: RunContext
+    shown: Listener
+    prefect: Orchestration
+
+
 @contextmanager
 def running(
     command: str, args: argparse.Namespace, *, about: Cluster | str | None = None, on: Cluster | None = None
-) -> Iterator[Listener]:
+) -> Iterator[Running]:
     """A run with its steps on the screen and everything in its log, which errors name.
 
     Args:
@@ -44,35 +57,42 @@ def running(
         about: What a report is to be drawn of: the cluster, the release or the series; None for no report.
         on: The cluster on whose nodes it runs, when no report is to be drawn of it.
     """
-    path = open_run_log(command)
     how = Showing(verbose=args.verbose, moving=not args.no_progress, as_json=args.log_json)
     cluster = about if isinstance(about, Cluster) else on
     nodes = [node.name for node in cluster.nodes] if cluster else []
-    recorded = recording.recording(command, about, path) if about else nullcontext()
-    try:
-        with recorded, showing_steps(how, nodes=nodes) as shown, _stoppable(shown):
-            yield shown
-    except KubeV6Error as error:
-        errors = getattr(error, "errors", (error,))
-        for each in errors:
-            log.debug("failed: %s\n%s", each, getattr(each, "detail", ""), exc_info=each)
-        told = [each if isinstance(each, KubeV6Error) else _defect(each) for each in errors]
-        for each in told[:-1]:
-            standard_error.say(str(each))
-        raise KubeV6Error(f"{told[-1]} (log: {path})") from error
-    except Exception as error:
-        log.exception("a defect")
-        raise KubeV6Error(f"{_defect(error)} (log: {path})") from error
+    with run_context() as run, run_log(command) as path:
+        try:
+            with (
+                recorded(run.events, command, about, path) if about else nullcontext() as run.recording,
+                showing_steps(run.events, how, nodes=nodes) as shown,
+            ):
+                here = Running(run, shown, Orchestration())
+                with _stoppable(here):
+                    yield here
+        except KubeV6Error as error:
+            errors = getattr(error, "errors", (error,))
+            for each in errors:
+                log.debug("failed: %s\n%s", each, getattr(each, "detail", ""), exc_info=each)
+            told = [each if isinstance(each, KubeV6Error) else _defect(each) for each in errors]
+            for each in told[:-1]:
+                standard_error.say(str(each))
+            raise KubeV6Error(f"{told[-1]} (log: {path})") from error
+        except Exception as error:
+            log.exception("a defect")
+            raise KubeV6Error(f"{_defect(error)} (log: {path})") from error
 
 
-def provide_secrets() -> None:
+def provide_secrets(here: Running) -> None:
     """Have the secrets for a command that does without Prefect, unless one of them is a block of its server.
+
+    Args:
+        here: The command.
 
     Raises:
         KubeV6Error: A block is not there, the Prefect server does not answer, or a file cannot be used.
     """
     if any(secrets.block_of(variable) for variable in secrets.KINDS):
-        orchestration.start()
+        here.prefect.start()
     secret_blocks.provide()
 
 
@@ -81,36 +101,37 @@ def _defect(error: BaseException) -> str:
 
 
 @contextmanager
-def _stoppable(shown: Listener) -> Iterator[None]:
+def _stoppable(here: Running) -> Iterator[None]:
     """Let Ctrl-C and SIGTERM end the run soon: threads cannot be interrupted, but what they wait for can be ended."""
 
     def interrupted(signal_number: int, frame: Any) -> None:  # noqa: ARG001 - the shape of a signal handler
         signal.signal(signal.SIGINT, at_once)
-        shown.be_quiet()
-        steps.stop()
-        backstop = threading.Timer(SECONDS_TO_STOP, _give_up, (shown,))
+        here.shown.be_quiet()
+        here.context.stop_signal.give()
+        backstop = threading.Timer(SECONDS_TO_STOP, _give_up, (here,))
         backstop.daemon = True
         backstop.start()
         raise KeyboardInterrupt
 
     def at_once(*_: object) -> None:  # asked twice
-        shown.let_go()
+        here.shown.let_go()
         os._exit(130)
 
     before = {number: signal.signal(number, interrupted) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        if not steps.stopped():
+        if not here.context.stop_signal.given:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
 
-def _give_up(shown: Listener) -> None:
+def _give_up(here: Running) -> None:
     """End this process although threads of it still wait for something."""
-    orchestration.stop()
-    recording.end_now()
-    shown.let_go()
+    here.prefect.stop()
+    if here.context.recording is not None:
+        here.context.recording.end("stopped")
+    here.shown.let_go()
     standard_error.say("stopped; running it again goes on from here", level="warning")
     os._exit(130)
 
@@ -127,32 +148,3 @@ def agreed(command: str) -> bool:
     if not sys.stdin.isatty():
         raise KubeV6Error(f"{command} asks first, and there is no terminal to answer at", todo="--yes answers for you")
     return input("Go on? [y/N] ").strip().lower() in ("y", "yes")
-
-
-def outcome(flow: Flow[..., Any], *given: object) -> Any:
-    """Run a flow, and what it returned. A proof that failed is an outcome too; an error is raised.
-
-    Args:
-        flow: The flow.
-        given: Its parameters.
-    """
-    value = orchestration.run(flow, *given)
-    if not isinstance(value, BaseException):
-        return value
-    if untold := orchestration.untold():
-        raise CombinedError((*getattr(value, "errors", (value,)), *untold))
-    raise value
-
-
-def with_task_runner(flow: Flow[P, R], task_runner: str) -> Flow[P, R]:
-    """A flow with the task runner that was asked for.
-
-    Args:
-        flow: The flow.
-        task_runner: What the person wrote.
-    """
-    if task_runner == "threads":
-        return flow
-    from flows.dask.task_runner import on_dask
-
-    return flow.with_options(task_runner=on_dask(task_runner))

@@ -51,17 +51,19 @@ def run(args: argparse.Namespace) -> int:
     with running(f"series-{args.action}", args, about=wanted.name if args.action == "apply" else None):
         from kubev6.console import series as output
         from tasks.in_use import in_use
-        from tasks.series.series import ConflictError, both_sides
+        from tasks.series import series, series_source
 
         with in_use(f"series {args.action} of {wanted.name}"):
             if args.action == "status":
-                source, standings = output.compare(wanted, sources, args.onto or "HEAD")
+                source = series_source.obtain(wanted, sources=sources, onto=args.onto or "HEAD")
+                standings = series.status(wanted, source)
             else:
                 try:
-                    picked = output.apply(wanted, sources)
-                except ConflictError as error:
-                    print(output.conflict_as_json(wanted, error) if args.json else both_sides(error.conflicts))
+                    picked = series.pick(wanted, series_source.obtain(wanted, sources=sources))
+                except series.ConflictError as error:
+                    print(output.conflict_as_json(wanted, error) if args.json else series.both_sides(error.conflicts))
                     raise
+                series.announce(picked)
     console = plain_console()
     if args.action == "status":
         if args.json:

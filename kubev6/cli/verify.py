@@ -34,16 +34,16 @@ def run(args: argparse.Namespace) -> int:
     from kubev6.console.display import plain_console
 
     cluster = load_cluster(args.cluster)
-    with running("verify", args):
-        from flows.run.lock import turn
+    with running("verify", args) as here:
+        from flows.run.lock import locked
         from kubev6.console import tables
         from tasks.deployed import deployed
         from tasks.kubernetes.verify import verify as prove
         from tasks.ssh.pool import connection
 
-        provide_secrets()
+        provide_secrets(here)
         # A proof removes the pods of every other one, and finds no fault that is a run's doing.
-        with turn(cluster.name, "kubev6 verify", args.if_busy):
+        with locked(cluster.name, "kubev6 verify", args.if_busy):
             checks = prove(cluster, deployed(cluster), partial(connection, cluster))
     if args.json:
         print(tables.checks_as_json(checks))

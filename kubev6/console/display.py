@@ -6,8 +6,9 @@ import logging
 import sys
 import threading
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import cast
 
 from rich.console import Console
 from rich.live import Live
@@ -15,6 +16,7 @@ from rich.live import Live
 from kubev6.console.json_lines import JsonLines
 from kubev6.console.listener import Listener
 from kubev6.console.step_screen import StepScreen
+from tasks.events import Bus
 
 WIDTH_OF_FILES = 130
 """Columns of output that goes to a file or a pipe."""
@@ -50,10 +52,11 @@ def plain_console(*, stderr: bool = False) -> Console:
 
 
 @contextmanager
-def showing_steps(how: Showing, *, nodes: Collection[str] = ()) -> Iterator[Listener]:
+def showing_steps(bus: Bus, how: Showing, *, nodes: Collection[str] = ()) -> Iterator[Listener]:
     """Show the steps of everything that runs in this context, on standard error.
 
     Args:
+        bus: Tells the events of the run.
         how: In which way.
         nodes: The names of the cluster's nodes, to tell machines which events are on one.
 
@@ -61,7 +64,7 @@ def showing_steps(how: Showing, *, nodes: Collection[str] = ()) -> Iterator[List
         What shows them, which also keeps the times.
     """
     console = plain_console(stderr=True)
-    moving = how.moving and console.is_terminal and not console.is_dumb_terminal
+    moving = how.moving and not how.as_json and console.is_terminal and not console.is_dumb_terminal
     shown = (
         JsonLines(sys.stderr, nodes=nodes, verbose=how.verbose)
         if how.as_json
@@ -77,14 +80,16 @@ def showing_steps(how: Showing, *, nodes: Collection[str] = ()) -> Iterator[List
             shown.remind()
 
     try:
-        if moving and isinstance(shown, StepScreen):
-            # Results go to standard output, which may be a file while the terminal shows the steps.
-            results = sys.stdout.isatty()
-            with Live(shown, console=console, refresh_per_second=5, transient=True, redirect_stdout=results):
-                yield shown
-        else:
-            threading.Thread(target=remind, daemon=True).start()
+        with bus.heard_by(shown.hear), _live(shown, console) if moving else nullcontext():
+            if not moving:
+                threading.Thread(target=remind, daemon=True).start()
             yield shown
     finally:
         done.set()
         root.removeHandler(shown)
+
+
+def _live(shown: Listener, console: Console) -> Live:
+    """The moving part of a terminal. Results go to standard output, which may be a file meanwhile."""
+    screen = cast(StepScreen, shown)
+    return Live(screen, console=console, refresh_per_second=5, transient=True, redirect_stdout=sys.stdout.isatty())

@@ -8,6 +8,7 @@ from typing import IO, Any
 
 from kubev6.console.listener import Listener
 from kubev6.console.standard_error import json_line
+from tasks.events import ChangeMade, CommandRun, StepBegan, StepEnded, StepEvent, StepProgressed
 
 
 class JsonLines(Listener):
@@ -23,26 +24,38 @@ class JsonLines(Listener):
         super().__init__(stream, verbose=verbose)
         self._nodes = nodes
 
-    def hear_step(self, record: logging.LogRecord, fields: dict[str, Any]) -> None:
+    def hear_step(self, event: StepEvent) -> None:
         """A step begins, goes on or ends."""
-        numbers = {name: fields[name] for name in ("done", "total") if fields.get(name)}
-        self._event(record, fields["event"], fields, elapsed=round(fields["elapsed"], 3), **numbers)
+        about, elapsed = (event.subject, event.title), round(event.elapsed, 3)
+        match event:
+            case StepBegan():
+                self._tell("info", "started", *about, "", elapsed=elapsed)
+            case StepProgressed():
+                counted = (("done", event.done), ("total", event.total))
+                numbers: dict[str, Any] = {name: value for name, value in counted if value}
+                self._tell("debug", "progress", *about, event.text, elapsed=elapsed, **numbers)
+            case StepEnded():
+                level, word = ("info", "ended") if event.ok else ("error", "failed")
+                self._tell(level, word, *about, event.text, elapsed=elapsed)
 
-    def hear_command(self, record: logging.LogRecord, fields: dict[str, Any]) -> None:
+    def hear_command(self, event: CommandRun) -> None:
         """A command is run."""
-        self._event(record, "command", fields)
+        self._tell("debug", "command", event.subject, event.title, event.text)
 
-    def hear_change(self, record: logging.LogRecord, fields: dict[str, Any]) -> None:
+    def hear_change(self, event: ChangeMade) -> None:
         """A change was made."""
-        subject, _, text = fields["change"].partition(": ")
-        self._event(record, "change", {"subject": subject, "title": fields["stage"], "text": text})
+        change = event.change
+        told = {name: value for name, value in change.as_json().items() if name not in ("node", "stage", "subject")}
+        self._tell(
+            "info", "change", change.node, change.stage, change.describe(), change={"subject": change.subject, **told}
+        )
 
     def hear_message(self, record: logging.LogRecord) -> None:
         """A warning, or something that Prefect says."""
-        self._event(record, "message", {"subject": record.name, "title": "", "text": record.getMessage()})
+        self._tell(record.levelname.lower(), "message", record.name, "", record.getMessage())
 
-    def _event(self, record: logging.LogRecord, event: str, fields: dict[str, Any], **more: Any) -> None:
-        about = {name: fields[name] for name in ("subject", "title", "text")}
-        if about["subject"] in self._nodes:
-            more["node"] = about["subject"]
-        print(json_line(record.levelname.lower(), event, **about, **more), file=self._stream, flush=True)
+    def _tell(self, level: str, event: str, subject: str, title: str, text: str, **more: Any) -> None:
+        if subject in self._nodes:
+            more["node"] = subject
+        line = json_line(level, event, subject=subject, title=title, text=text, **more)
+        print(line, file=self._stream, flush=True)

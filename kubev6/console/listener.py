@@ -1,23 +1,21 @@
-"""Hearing the steps of a run, whoever is told of them."""
+"""Hearing a run, whoever is told of it: its events, and the warnings of every part."""
 
 from __future__ import annotations
 
 import logging
 import threading
-import time
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO
 
+from flows.run.log import OF_EVENTS
 from flows.run.redaction import hide_in
 from kubev6.console.standard_error import abandon
-
-STEPS, RAN = "kubev6.steps", "kubev6.ran"
-"""The loggers of :mod:`tasks.steps` and of :mod:`tasks.ssh.command_log`."""
+from tasks.events import ChangeMade, CommandRun, Event, StepBegan, StepEnded, StepEvent, StepProgressed
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A step that has ended; times in seconds, ``started`` on the monotonic clock."""
+    """A step that has ended; times in seconds, ``started`` since 1970."""
 
     subject: str
     title: str
@@ -27,7 +25,9 @@ class Ended:
 
 
 class Listener(logging.Handler):
-    """Hears the records of everything that runs, and keeps the times. Those of libraries are for the run log alone.
+    """Hears the events of a run and keeps the times; as a handler of logs it hears warnings.
+
+    What libraries log is for the run log alone.
 
     Args:
         stream: Where it tells of them.
@@ -41,44 +41,51 @@ class Listener(logging.Handler):
         super().__init__()
         hide_in(self)
         self._stream = stream
+        self._telling = threading.RLock()
         self.verbose = verbose
         self.ended: list[Ended] = []
         self._quiet = False
 
-    def emit(self, record: logging.LogRecord) -> None:
-        """Take one record. Calls are one at a time: :meth:`logging.Handler.handle` holds the handler's lock."""
-        if self._quiet:
-            return
-        # Given by tasks.steps, tasks.ssh.command_log and tasks.changes as extra attributes of the record.
-        fields, part = vars(record), record.name.partition(".")[0]
-        try:
-            if part == "prefect":
-                if self.verbose and record.levelno >= logging.INFO:
-                    self.hear_message(record)
-            elif part != "kubev6":
+    def hear(self, event: Event) -> None:
+        """A listener of the run's bus: take one event."""
+        with self._telling:
+            if isinstance(event, StepEnded):
+                began = event.at - event.elapsed
+                self.ended.append(Ended(event.subject, event.title, began, event.elapsed, event.ok))
+            if self._quiet:
                 return
-            elif record.name == STEPS:
-                if fields["event"] in ("ended", "failed"):
-                    began, ok = time.monotonic() - fields["elapsed"], fields["event"] == "ended"
-                    self.ended.append(Ended(fields["subject"], fields["title"], began, fields["elapsed"], ok))
-                self.hear_step(record, fields)
-            elif record.name == RAN:
-                if self.verbose:
-                    self.hear_command(record, fields)
-            elif "change" in fields:
-                self.hear_change(record, fields)
-            elif record.levelno >= logging.WARNING:
-                self.hear_message(record)
-        except OSError:
-            abandon(self._stream)  # nobody reads it any more, and the run goes on
+            try:
+                match event:
+                    case StepBegan() | StepProgressed() | StepEnded():
+                        self.hear_step(event)
+                    case CommandRun() if self.verbose:
+                        self.hear_command(event)
+                    case ChangeMade():
+                        self.hear_change(event)
+            except OSError:
+                abandon(self._stream)  # nobody reads it any more, and the run goes on
 
-    def hear_step(self, record: logging.LogRecord, fields: dict[str, Any]) -> None:
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take one log record, which is told when it is a warning of ours, or for who asks Prefect's."""
+        part = record.name.partition(".")[0]
+        told = record.levelno >= logging.WARNING and record.name not in OF_EVENTS if part == "kubev6" else False
+        if part == "prefect":
+            told = self.verbose and record.levelno >= logging.INFO
+        with self._telling:
+            if not told or self._quiet:
+                return
+            try:
+                self.hear_message(record)
+            except OSError:
+                abandon(self._stream)
+
+    def hear_step(self, event: StepEvent) -> None:
         """A step begins, goes on or ends."""
 
-    def hear_command(self, record: logging.LogRecord, fields: dict[str, Any]) -> None:
+    def hear_command(self, event: CommandRun) -> None:
         """A command is run."""
 
-    def hear_change(self, record: logging.LogRecord, fields: dict[str, Any]) -> None:
+    def hear_change(self, event: ChangeMade) -> None:
         """A change was made."""
 
     def hear_message(self, record: logging.LogRecord) -> None:
@@ -86,7 +93,7 @@ class Listener(logging.Handler):
 
     def be_quiet(self) -> None:
         """Tell nothing more: the person has asked for the end, and what steps say of it is no news."""
-        with self.lock or threading.RLock():
+        with self._telling:
             self._quiet = True
 
     def let_go(self) -> None:

@@ -3,41 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
-from flows.run.recording import note_series
 from kubev6.console.tables import new_table
 from tasks.series import series as task
-from tasks.series import series_source
 from tasks.series.series import ConflictError, Patch, Picked, Standing
 from tasks.series.series_file import Series
 from tasks.series.source import Source
 
 COLOURS = {"applied": "green", "applies": "green", "already upstream": "yellow", "conflict": "red"}
 COLUMNS = ("#", "fate", "title", "author", "pull request", "upstream", "commit")
-
-
-def apply(series: Series, sources: Mapping[str, str]) -> Picked:
-    """Pick a series onto its base.
-
-    Raises:
-        ConflictError: A patch conflicts.
-        KubeV6Error: A source cannot be had, or lacks a commit.
-    """
-    picked = task.pick(series, series_source.obtain(series, sources=sources))
-    note_series(picked.series, picked.base, picked.commit, picked.tree, picked.patches)
-    return picked
-
-
-def compare(series: Series, sources: Mapping[str, str], onto: str) -> tuple[Source, tuple[Standing, ...]]:
-    """How a series stands to another base; the head of the base's remote when none is named."""
-    source = series_source.obtain(series, sources=sources, onto=onto)
-    return source, task.status(series, source)
 
 
 def show_picked(console: Console, series: Series, picked: Picked) -> None:

@@ -11,21 +11,12 @@ import sys
 from datetime import UTC, datetime
 from typing import IO, Any
 
+from tasks import scope
 from tasks.secrets import hide
 
-_for_machines = False  # how this process speaks
 
-
-def speak_json() -> None:
-    """From now on say everything as JSON lines."""
-    global _for_machines
-    _for_machines = True
-
-
-def speak_plainly() -> None:
-    """From now on say everything as sentences, as it is at the start."""
-    global _for_machines
-    _for_machines = False
+class JsonSpeech:
+    """Found in the scope of a command that says everything as JSON lines."""
 
 
 def say(text: str, *, level: str = "error") -> None:
@@ -36,7 +27,7 @@ def say(text: str, *, level: str = "error") -> None:
         level: ``"error"`` or ``"warning"``.
     """
     text = hide(text)
-    line = json_line(level, "message", text=text) if _for_machines else f"kubev6: {text}"
+    line = json_line(level, "message", text=text) if scope.find(JsonSpeech) else f"kubev6: {text}"
     try:
         print(line, file=sys.stderr, flush=True)
     except OSError:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 import time
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -14,6 +12,7 @@ from rich.text import Text
 
 from kubev6.console.listener import Listener
 from kubev6.console.moving_part import SUBJECT, TIME, TITLE, WIDE, Running, moving_part, taken
+from tasks.events import CommandRun, StepBegan, StepEnded, StepEvent, StepProgressed
 
 SECONDS_BETWEEN_WORDS = 15.0
 """How long a step may be silent where nothing moves."""
@@ -37,26 +36,26 @@ class StepScreen(Listener):
         self._running: dict[tuple[str, str], Running] = {}
         self._places: dict[str, int] = {}  # of subjects among the moving lines
 
-    def hear_step(self, record: logging.LogRecord, fields: dict[str, Any]) -> None:  # noqa: ARG002
+    def hear_step(self, event: StepEvent) -> None:
         """A step begins, goes on or ends."""
-        key = (fields["subject"], fields["title"])
+        key = (event.subject, event.title)
         now = time.monotonic()
-        match fields["event"]:
-            case "started":
+        match event:
+            case StepBegan():
                 self._places.setdefault(key[0], len(self._places))
                 self._running[key] = Running(*key, started=now, said=now)
                 if not self.moving:
                     self._line(key, "...")
-            case "progress":
-                self._progress(key, fields, now)
-            case event:
+            case StepProgressed():
+                self._progress(key, event, now)
+            case StepEnded():
                 self._running.pop(key, None)
-                text = self._short(fields["text"]).removeprefix(f"{key[0]}: {key[1]}: ")
-                self._line(key, text if event == "ended" else f"FAILED: {text}", fields["elapsed"], event == "failed")
+                text = self._short(event.text)
+                self._line(key, text if event.ok else f"FAILED: {text}", event.elapsed, not event.ok)
 
-    def hear_command(self, record: logging.LogRecord, fields: dict[str, Any]) -> None:  # noqa: ARG002
+    def hear_command(self, event: CommandRun) -> None:
         """A command is run."""
-        self._line((fields["subject"], fields["title"]), f"$ {' '.join(fields['text'].split())}")
+        self._line((event.subject, event.title), f"$ {' '.join(event.text.split())}")
 
     def hear_message(self, record: logging.LogRecord) -> None:
         """A warning, or something that Prefect says."""
@@ -75,7 +74,7 @@ class StepScreen(Listener):
 
     def remind(self) -> None:
         """Where nothing moves: let every step that has been silent for long say a word."""
-        with self.lock or threading.RLock():
+        with self._telling:
             now = time.monotonic()
             for key, step in self._running.items():
                 if not self.moving and now - step.said >= SECONDS_BETWEEN_WORDS:
@@ -90,12 +89,12 @@ class StepScreen(Listener):
         width, height = self.console.size
         return moving_part(running, width=width, height=height, now=time.monotonic(), ascii_only=ascii_only)
 
-    def _progress(self, key: tuple[str, str], fields: dict[str, Any], now: float) -> None:
+    def _progress(self, key: tuple[str, str], event: StepProgressed, now: float) -> None:
         step = self._running.get(key)
         if step is None:
             return
-        step.text = self._short(fields["text"])
-        step.done, step.total = fields["done"], fields["total"]
+        step.text = self._short(event.text)
+        step.done, step.total = event.done, event.total
         if self.verbose and step.text:
             self._line(key, step.text, now - step.started)
             step.said = now

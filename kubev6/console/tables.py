@@ -79,7 +79,7 @@ def show_times(console: Console, ended: Sequence[Ended], total: float) -> None:
     console.print(table)
 
 
-def going(cluster: Cluster, names: Sequence[str]) -> str:
+def leaving(cluster: Cluster, names: Sequence[str]) -> str:
     """What a person is asked to agree to.
 
     Args:

@@ -43,7 +43,6 @@ SECONDS_BETWEEN_LOOKS = 10.0
 SPACE = 200 * 10**6
 """Bytes of free disk without which no server is started: its database would be cut off in the middle."""
 MEND = "make room or mend the rights there, or name another directory by KUBEV6_DATA"
-_in_use: list[IO[str]] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +100,15 @@ def check_version(kept: Kept) -> None:
         )
 
 
-def use() -> None:
-    """Say that this process uses the server, as long as it lives: `kubev6 server down` does not pull it away."""
+def use() -> IO[str]:
+    """Say that this process uses the server: `kubev6 server down` does not pull it away.
+
+    Returns:
+        A file that says so for as long as it is open.
+    """
     file = _users().open("a")
     fcntl.flock(file, fcntl.LOCK_SH)
-    _in_use.append(file)
+    return file
 
 
 def up(port: int) -> Kept:

@@ -20,9 +20,9 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
-from configs.errors import KubeV6Error
+from configs.errors import CombinedError, KubeV6Error
 from kubev6.server import environment, kept_server, lost_runs
 from kubev6.server.api import ask
 from kubev6.server.temporary_server import TemporaryServer, answers
@@ -38,98 +38,119 @@ RETRIES = 3
 SECONDS_TO_LEAVE = 5.0
 """How long this process lives on when its server is gone, to say what came of the run, while Prefect still tries."""
 
-_temporary: list[TemporaryServer] = []
-_untold: list[KubeV6Error] = []  # why the server does not know how the run has ended
 
+class Orchestration:
+    """Prefect for one command.
 
-def start() -> None:
-    """Choose a server, say which, and import Prefect and the flows.
-
-    Raises:
-        KubeV6Error: The server that was named does not answer, or a temporary one does not start.
+    Attributes:
+        untold: Why the server does not know how a run has ended; nothing when it does.
     """
-    with step("prefect", "start") as shown:
-        environment.prepare()
-        named, kept = os.environ.get("PREFECT_API_URL"), kept_server.running()
-        if named and not (kept and kept.url == named):
-            if not answers(named, seconds=5):
-                todo = "start it, or unset PREFECT_API_URL to go on without it"
-                raise KubeV6Error(f"PREFECT_API_URL names {named}, and no Prefect server answers there", todo=todo)
-            _check_version(named)
-            shown.ended_as(f"the server at {named}")
-        elif kept:
-            kept_server.use()
-            kept_server.check_version(kept)
-            with suppress(KubeV6Error):  # of no run does another one fail
-                lost_runs.end_all(kept.url)
-            os.environ["PREFECT_API_URL"] = kept.url
-            shown.ended_as(f"the kept server, {kept.page}")
-        else:
-            temporary = TemporaryServer()
-            # Registered before Prefect's own, and so called after it has sent what it still has to say.
-            atexit.register(temporary.stop)
-            _temporary.append(temporary)
-            os.environ["PREFECT_API_URL"] = temporary.url
-            _import_flows()  # takes seconds too, and the server starts meanwhile
-            temporary.wait()
-            shown.ended_as("a server for this run alone (`kubev6 server up` keeps one)")
-        _import_flows()
 
+    def __init__(self) -> None:
+        self.untold: list[KubeV6Error] = []
+        self._temporary: TemporaryServer | None = None
+        self._kept_in_use: IO[str] | None = None
 
-def run(flow: Flow[..., Any], *given: object) -> Any:
-    """Run a flow in this process.
+    def start(self) -> None:
+        """Choose a server, say which, and import Prefect and the flows.
 
-    It sends no heartbeats: they are for those who watch workers from afar, and their thread takes a second to end.
+        Raises:
+            KubeV6Error: The server that was named does not answer, or a temporary one does not start.
+        """
+        with step("prefect", "start") as shown:
+            environment.prepare()
+            named, kept = os.environ.get("PREFECT_API_URL"), kept_server.running()
+            if named and not (kept and kept.url == named):
+                if not answers(named, seconds=5):
+                    todo = "start it, or unset PREFECT_API_URL to go on without it"
+                    raise KubeV6Error(f"PREFECT_API_URL names {named}, and no Prefect server answers there", todo=todo)
+                _check_version(named)
+                shown.ended_as(f"the server at {named}")
+            elif kept:
+                self._kept_in_use = kept_server.use()
+                kept_server.check_version(kept)
+                with suppress(KubeV6Error):  # of no run does another one fail
+                    lost_runs.end_all(kept.url)
+                os.environ["PREFECT_API_URL"] = kept.url
+                shown.ended_as(f"the kept server, {kept.page}")
+            else:
+                self._temporary = temporary = TemporaryServer()
+                # Registered before Prefect's own, and so called after it has sent what it still has to say.
+                atexit.register(temporary.stop)
+                os.environ["PREFECT_API_URL"] = temporary.url
+                _import_flows()  # takes seconds too, and the server starts meanwhile
+                temporary.wait()
+                shown.ended_as("a server for this run alone (`kubev6 server up` keeps one)")
+            _import_flows()
 
-    Args:
-        flow: The flow.
-        given: Its parameters.
+    def run(self, flow: Flow[..., Any], *given: object) -> Any:
+        """Run a flow in this process.
 
-    Returns:
-        What it returned, or has put into the state that it returned; an error that it raised.
+        It sends no heartbeats: they are for those who watch workers from afar, and their thread takes a second to end.
 
-    Raises:
-        KeyboardInterrupt: The person has stopped it; to Prefect it is cancelled.
-        KubeV6Error: The server went away before it had begun.
-    """
-    import httpx
-    from prefect.exceptions import Abort
-    from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+        Args:
+            flow: The flow.
+            given: Its parameters.
 
-    came_to: list[Any] = []
-    told = flow.with_options()
-    told.fn = _telling(flow.fn, came_to, os.environ["PREFECT_API_URL"])
-    # What Prefect sends beside the run would complain on standard error of every message that the server does not get.
-    logging.raiseExceptions = False
-    try:
-        with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None, PREFECT_CLIENT_MAX_RETRIES: RETRIES}):
-            state: Any = told(*given, return_state=True)
-    except (Abort, httpx.HTTPError) as error:
-        _untold.append(_gone(str(error).partition("\n")[0]))
-        if not came_to:
-            raise _untold[-1] from error
-        _leave_soon()
-        return came_to[0]
-    if came_to:
-        return came_to[0]
-    if state.is_cancelled():
-        raise KeyboardInterrupt
-    return state.result(raise_on_failure=False)  # Prefect's own: the flow has not begun
+        Returns:
+            What it returned, or has put into the state that it returned; an error that it raised.
 
+        Raises:
+            KeyboardInterrupt: The person has stopped it; to Prefect it is cancelled.
+            KubeV6Error: The server went away before it had begun.
+        """
+        import httpx
+        from prefect.exceptions import Abort
+        from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-def untold() -> tuple[KubeV6Error, ...]:
-    """Why the server does not know how the run has ended; nothing when it does."""
-    return tuple(_untold)
+        came_to: list[Any] = []
+        told = flow.with_options()
+        told.fn = _telling(flow.fn, came_to, os.environ["PREFECT_API_URL"])
+        # What Prefect sends beside the run would complain on standard error of every message that the server does not
+        # get.
+        logging.raiseExceptions = False
+        try:
+            with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None, PREFECT_CLIENT_MAX_RETRIES: RETRIES}):
+                state: Any = told(*given, return_state=True)
+        except (Abort, httpx.HTTPError) as error:
+            self.untold.append(_gone(str(error).partition("\n")[0]))
+            if not came_to:
+                raise self.untold[-1] from error
+            _leave_soon()
+            return came_to[0]
+        if came_to:
+            return came_to[0]
+        if state.is_cancelled():
+            raise KeyboardInterrupt
+        return state.result(raise_on_failure=False)  # Prefect's own: the flow has not begun
 
+    def outcome(self, flow: Flow[..., Any], *given: object) -> Any:
+        """Run a flow, and what it returned. A proof that failed is an outcome too; an error is raised.
 
-def check_told() -> None:
-    """For the end of a command, when everything else has been said.
+        Args:
+            flow: The flow.
+            given: Its parameters.
+        """
+        value = self.run(flow, *given)
+        if not isinstance(value, BaseException):
+            return value
+        if self.untold:
+            raise CombinedError((*getattr(value, "errors", (value,)), *self.untold))
+        raise value
 
-    Raises:
-        KubeV6Error: The server does not know how the run has ended.
-    """
-    for error in _untold:
-        raise error
+    def check_told(self) -> None:
+        """For the end of a command, when everything else has been said.
+
+        Raises:
+            KubeV6Error: The server does not know how the run has ended.
+        """
+        for error in self.untold:
+            raise error
+
+    def stop(self) -> None:
+        """End the server of this run at once, for a process that does not end in order."""
+        if self._temporary is not None:
+            self._temporary.stop()
 
 
 def _check_version(named: str) -> None:
@@ -200,12 +221,6 @@ def _leave_soon() -> None:
             os._exit(1)
 
     threading.Thread(target=leave, daemon=True).start()
-
-
-def stop() -> None:
-    """End the server of this run at once, for a process that does not end in order."""
-    for server in _temporary:
-        server.stop()
 
 
 def _import_flows() -> None:

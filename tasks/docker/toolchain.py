@@ -14,7 +14,8 @@ import tarfile
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
@@ -25,6 +26,7 @@ import requests
 from docker.models.containers import Container
 
 from configs.errors import KubeV6Error
+from tasks import scope
 from tasks.docker import base_image, container_engine
 from tasks.docker import build as docker_build
 from tasks.exclusive import exclusive
@@ -41,8 +43,39 @@ FAILURES = (docker.errors.DockerException, requests.RequestException)
 """What the engine's client raises when the engine refuses, or is not there any more."""
 log = logging.getLogger("kubev6.docker")
 
-_running: set[str] = set()
-_running_lock = threading.Lock()
+
+class Containers:
+    """The containers in which a run has commands under way."""
+
+    def __init__(self) -> None:
+        self._ids: set[str] = set()
+        self._changing = threading.Lock()
+
+    @contextmanager
+    def having(self, identity: str) -> Iterator[None]:
+        """Count a container among them, as long as this context lasts."""
+        with self._changing:
+            self._ids.add(identity)
+        try:
+            yield
+        finally:
+            with self._changing:
+                self._ids.discard(identity)
+
+    def stop(self) -> None:
+        """Stop and remove all of them, from another thread."""
+        with self._changing:
+            ids = tuple(self._ids)
+        client = container_engine.running() if ids else None
+        if client is None:
+            return
+        for identity in ids:
+            try:
+                _remove(client.containers.get(identity))
+            except docker.errors.NotFound:
+                continue
+            except FAILURES as error:
+                log.warning("container %s could not be stopped: %s", identity[:12], error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,25 +244,23 @@ def run(
 
     timer = threading.Timer(deadline, stop)
     timer.daemon = True
-    with _running_lock:
-        _running.add(str(container.id))
+    containers = scope.find(Containers) or Containers()
     try:
-        output = container.attach(stdout=True, stderr=True, stream=True, logs=True)
-        container.start()
-        timer.start()
-        for line in _lines(output):
-            tail.append(line)
-            if on_line:
-                on_line(line)
-        status = int(container.wait(timeout=60)["StatusCode"])
+        with containers.having(str(container.id)):
+            output = container.attach(stdout=True, stderr=True, stream=True, logs=True)
+            container.start()
+            timer.start()
+            for line in _lines(output):
+                tail.append(line)
+                if on_line:
+                    on_line(line)
+            status = int(container.wait(timeout=60)["StatusCode"])
     except FAILURES as error:
         if not late.is_set():
             raise KubeV6Error(f"{name}: its container went away: {error}", detail="\n".join(tail)) from None
         status = 137
     finally:
         timer.cancel()
-        with _running_lock:
-            _running.discard(str(container.id))
         _remove(container)
     if late.is_set():
         raise KubeV6Error(f"{name}: was stopped after {deadline:.0f} s", detail="\n".join(tail))
@@ -240,22 +271,6 @@ def run(
             todo="its last lines are in the run log",
             detail="\n".join(tail),
         )
-
-
-def stop_running() -> None:
-    """Stop and remove every container that :func:`run` has under way, from another thread."""
-    with _running_lock:
-        names = tuple(_running)
-    client = container_engine.running() if names else None
-    if client is None:
-        return
-    for name in names:
-        try:
-            _remove(client.containers.get(name))
-        except docker.errors.NotFound:
-            continue
-        except FAILURES as error:
-            log.warning("container %s could not be stopped: %s", name[:12], error)
 
 
 def _remove(container: Container) -> None:

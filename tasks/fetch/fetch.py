@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from tasks.fetch.fetch_file import fetch_file, held_file
 from tasks.fetch.fetch_image import fetch_image, held_image
 from tasks.fetch.mirror import Mirror, path_of_file, path_of_image
 from tasks.in_use import in_use
+from tasks.scope import Threads
 from tasks.store import Store
 
 PARALLEL = 4
@@ -51,7 +52,7 @@ def _fetch_release(release: Release, wanted: Fetch, store: Store, mirror: Mirror
         return kept
     _refuse_missing(release, store, mirror)
     names = sorted(wanted.binaries)
-    with ThreadPoolExecutor(PARALLEL, thread_name_prefix="fetch") as pool:
+    with Threads(PARALLEL, thread_name_prefix="fetch") as pool:
         files = [
             pool.submit(fetch_file, wanted.binaries[name], name=name, store=store, mirror=mirror, anew=anew)
             for name in names

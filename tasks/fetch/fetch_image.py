@@ -54,7 +54,7 @@ def fetch_in_step(
     """
     with alone(reference, shown.progress):
         if not anew and (held := held_image(reference, store)):  # the one before us has fetched it
-            shown.ended_as("is in the store")
+            shown.ended_as("is in the store", cached=True)
             return held
         if mirror:
             digest, size = _from_mirror(reference, store, mirror, shown.progress)

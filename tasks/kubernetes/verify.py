@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
@@ -11,6 +10,7 @@ from configs.manifest import Manifest
 from configs.schema.cluster import Cluster
 from tasks.kubernetes import probe_pods
 from tasks.kubernetes.checks import Check, Probe, check_objects, judge, probes
+from tasks.scope import Threads
 from tasks.ssh.connection import Connection
 from tasks.ssh.program import program
 from tasks.steps import step
@@ -40,7 +40,7 @@ def verify(
     """
     with step(cluster.name, "proof") as current, ExitStack() as stack:
         names = [node.name for node in cluster.kubernetes_nodes]
-        with ThreadPoolExecutor(len(names)) as pool:
+        with Threads(len(names)) as pool:
             opened = pool.map(lambda name: stack.enter_context(connection(name)), names)
             connections = dict(zip(names, opened, strict=True))
             control_plane = connections[cluster.control_plane.name]

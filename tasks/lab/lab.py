@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -36,6 +35,7 @@ from tasks.lab.network import FABRIC_INTERFACE
 from tasks.lab.record import LAB_LABEL, NODE_LABEL, ROLES_LABEL, LabRecord, NodeRecord
 from tasks.paths import cache_dir, cluster_dir, cluster_lock
 from tasks.replace import remove
+from tasks.scope import Threads
 from tasks.ssh.endpoint import Endpoint
 from tasks.steps import Step, step
 
@@ -383,7 +383,7 @@ def _parallel(verb: Callable[[T], R], subjects: Sequence[T]) -> list[R]:
     """Do a thing to all subjects at once; every one is finished with before the first error is raised."""
     if not subjects:
         return []
-    with ThreadPoolExecutor(max_workers=min(len(subjects), 16)) as pool:
+    with Threads(max_workers=min(len(subjects), 16)) as pool:
         futures = [pool.submit(verb, subject) for subject in subjects]
     errors = [error for error in (future.exception() for future in futures) if error is not None]
     if errors:

@@ -33,9 +33,22 @@ class Change:
 
     def describe(self) -> str:
         """One line for a person, without the machine."""
-        told = " -> ".join(part for part in (self.before, self.after) if part)
-        return f"{self.action} {self.kind} {self.subject}" + (f" ({told})" if told else "")
+        return described(self.action, self.kind, self.subject, self.before, self.after)
 
     def as_json(self) -> dict[str, str]:
         """The same for machines."""
         return asdict(self)
+
+
+def described(action: str, kind: str, subject: str, before: str, after: str) -> str:
+    """A change as one line for a person, without its machine.
+
+    Args:
+        action: See :class:`Change`, as the others.
+        kind: Of what kind.
+        subject: Which one.
+        before: What is there now.
+        after: What will be there.
+    """
+    told = " -> ".join(part for part in (before, after) if part)
+    return " ".join(part for part in (action, kind, subject) if part) + (f" ({told})" if told else "")

@@ -1,40 +1,37 @@
-"""What a machine must look like, which depends on what it says of itself."""
+"""What a machine says of itself, and whether it can become what the topology says."""
 
 from __future__ import annotations
 
 import logging
 
-from configs.manifest import Manifest
-from configs.plan import plan_node
 from configs.schema.cluster import Cluster
 from configs.schema.release import Release
-from configs.state import NodeState
-from configs.systems import system_of
+from configs.systems import Machine, system_of
 from configs.translation import warnings
-from tasks.node import fitting, preflight, survey
+from tasks.node import fitting, preflight
+from tasks.node.survey import machine as survey_machine
 from tasks.ssh.connection import Connection
 
 log = logging.getLogger("kubev6.flows")
 
 
-def node_state(ssh: Connection, cluster: Cluster, release: Release, manifest: Manifest | None, name: str) -> NodeState:
-    """The state of a node whose machine is asked what it is. Changes nothing there.
+def survey(connection: Connection, cluster: Cluster, release: Release, name: str) -> Machine:
+    """What the machine of a node says of itself; one that cannot become that node is refused. Changes nothing there.
 
     Args:
-        ssh: To its machine.
+        connection: To its machine.
         cluster: The topology.
         release: How the release wants to be configured.
-        manifest: What it holds; without it the state lacks digests.
         name: The node.
 
     Raises:
         KubeV6Error: The machine cannot become that.
     """
-    machine = survey.machine(ssh)
+    machine = survey_machine(connection)
     node = cluster.node(name)
     preflight.check(cluster, release, node, machine)
     if "support" in node.roles:
         for warning in warnings(cluster, machine.resolvers):
             log.warning("%s", warning)
-    fitting.check(ssh, cluster, release, manifest, system_of(machine), node)
-    return plan_node(cluster, release, manifest, name, machine)
+    fitting.check(connection, cluster, release, None, system_of(machine), node)
+    return machine

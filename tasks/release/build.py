@@ -1,7 +1,7 @@
-"""Making a release from source: the tree, the patches, the compilation and the images, in that order.
+"""Making a release from source, verb by verb: the tree, the patches, the compilation, the images, the release.
 
-What is independent runs side by side. A release that the store holds already, made from the same inputs, is
-returned at once: its key is the sha256 of everything that decides its bytes.
+In which order, and what goes side by side, is said by the flow that uses them. A release that the store holds already,
+made from the same inputs, is taken as it is: its key is the sha256 of everything that decides its bytes.
 """
 
 from __future__ import annotations
@@ -9,17 +9,16 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Mapping
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from configs.errors import ConfigError
 from configs.manifest import NODE_BINARIES, BinaryEntry, ImageEntry, Manifest, SourceEntry, name_of
 from configs.schema.release import Build, Release
 from configs.versions import image_name, image_tag
-from tasks.disk import writing
 from tasks.docker import build as docker_build
 from tasks.docker import toolchain
 from tasks.docker.toolchain import Toolchain
@@ -27,7 +26,6 @@ from tasks.exclusive import exclusive, holder
 from tasks.fetch.fetch import fetch_cni
 from tasks.fetch.fetch_image import fetch_image
 from tasks.fetch.mirror import Mirror
-from tasks.in_use import in_use
 from tasks.paths import REPO, cache_dir
 from tasks.release import compile, compiler, images, results
 from tasks.release.compile import Reported
@@ -48,65 +46,296 @@ CLUSTER_DNS = ("coredns", "k8s-dns-kube-dns")
 """What the name of an image that answers as cluster DNS begins with."""
 
 
-def build_release(
-    release: Release,
-    *,
-    store: Store,
-    sources: Mapping[str, str] | None = None,
-    mirror: Mirror | None = None,
-    refresh: Refresh = "",
-) -> Manifest:
-    """Build a release from source and keep it in the store, or take it from there.
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a release is made with.
 
-    Args:
-        release: The release; of ``fetch`` only the images that are not made here are used.
-        store: Where it is kept, and looked for first.
-        sources: Other places for the remotes of its series, by name: a URL, a repository's directory or a bundle.
-        mirror: Where other projects' images and CNI plugins are read from; None for their publishers.
-        refresh: Which stage is made again although its result is here, or all of them.
+    Attributes:
+        toolchain: Our own toolchain image, whose programs and libraries the images carry.
+        compiler: What compiles.
+    """
 
-    Returns:
-        Its manifest, the current one of this release from now on.
+    toolchain: Toolchain
+    compiler: Compiler
+
+
+@dataclass(frozen=True, slots=True)
+class ImageOrder:
+    """An image that a release wants.
+
+    Attributes:
+        name: Of the image.
+        how: ``fetched`` from another project by its reference, a ``program`` of our own, ``etcd`` from Debian's
+            package, ``cluster-dns``: CoreDNS or its stand-in, or ``compiled`` from the release's own tree.
+        reference: Repository and tag of one that is fetched.
+    """
+
+    name: str
+    how: Literal["fetched", "program", "etcd", "cluster-dns", "compiled"]
+    reference: str = ""
+
+
+def recipe(release: Release) -> tuple[Build, Series]:
+    """What a release is built from: its ``build`` section and the series that it names.
 
     Raises:
-        KubeV6Error: A part of it failed; running it again goes on from what is done.
+        ConfigError: It names none, or what it names contradicts itself.
     """
     if release.build is None:
         raise ConfigError(f"release {release.name} says nothing to build it from", todo="fetch it instead")
-    with in_use(f"build of {release.name}"), writing(f"the cache {cache_dir()}", "KUBEV6_CACHE"):
-        return _build_release(release, release.build, store, sources, mirror, refresh)
+    patches = series_file.load(release.build.series)
+    if release.build.source is not None and not isinstance(patches, DebianSeries):
+        raise ConfigError(
+            f"{patches.path}: names its own base and remotes, but the release has a source too",
+            todo="take build.source out of the release",
+        )
+    return release.build, patches
 
 
-def _build_release(
+def obtain_source(release: Release, sources: Mapping[str, str], refresh: Refresh) -> Source:
+    """The tree that the patches are picked onto, with the patches; from the cache where it has them.
+
+    Args:
+        release: The release.
+        sources: Other places for the remotes of its series, by name: a URL, a repository's directory or a bundle.
+        refresh: Which stage is made again although its result is here.
+
+    Raises:
+        KubeV6Error: The source cannot be had.
+    """
+    wanted, patches = recipe(release)
+    anew = again(refresh, "source")
+    if wanted.source is None or (sources and isinstance(patches, DebianSeries)):  # which has no remotes, as it will say
+        return series_source.obtain(patches, sources=sources, anew=anew)
+    return debian_source.obtain(wanted.source.debian.package, wanted.source.debian.version, anew=anew)
+
+
+def pick_series(release: Release, source: Source, refresh: Refresh) -> Picked:
+    """The release's series of patches on its base; from the cache where it has been picked.
+
+    Args:
+        release: The release.
+        source: What :func:`obtain_source` returned.
+        refresh: Which stage is made again although its result is here.
+
+    Raises:
+        ConflictError: A patch conflicts.
+    """
+    _, patches = recipe(release)
+    picked = series.pick(patches, source, anew=again(refresh, "series"))
+    series.announce(picked)
+    return picked
+
+
+def known_tools(release: Release) -> Tools | None:
+    """What the release is made with, where that was made here before from the recipe as it stands; asks nobody."""
+    known = toolchain.recorded()
+    return None if known is None else _tools(release, known)
+
+
+def ready_tools(release: Release) -> Tools:
+    """What the release is made with, made or pulled where the engine does not hold it.
+
+    Raises:
+        KubeV6Error: It cannot be had.
+    """
+    return _tools(release, toolchain.ready())
+
+
+def _tools(release: Release, own: Toolchain) -> Tools:
+    wanted, _ = recipe(release)
+    # Which image a tag stands for is known to the engine alone.
+    return Tools(own, compiler.named(wanted.toolchain.image) if wanted.toolchain else compiler.debian(own))
+
+
+def find_kept(release: Release, picked: Picked, tools: Tools, store: Store) -> Manifest | None:
+    """The release as the store holds it, made from just these inputs and whole; None when it does not.
+
+    Args:
+        release: The release.
+        picked: Its series on its base.
+        tools: What it is made with.
+        store: The release store.
+    """
+    found = store.find(release.name, release_key(release, picked, tools.toolchain, tools.compiler))
+    if found is None or store.check(found):
+        return None
+    with step("build", "release") as shown:
+        store.write(found)
+        shown.ended_as(f"{found.version} is in the store", cached=True)
+    return found
+
+
+def version_of(release: Release, picked: Picked) -> str:
+    """The version that what is compiled of a series says it is."""
+    return compile.version_stamp(release.kubernetes, picked.series, picked.tree)
+
+
+def compile_programs(release: Release, source: Source, picked: Picked, tools: Tools, refresh: Refresh) -> Compiled:
+    """Everything that is compiled of a series; from the cache where it was compiled of the same before.
+
+    Args:
+        release: The release.
+        source: The tree.
+        picked: The series on it.
+        tools: What compiles.
+        refresh: Which stage is made again although its result is here.
+
+    Raises:
+        KubeV6Error: It does not compile, or there is too little disk.
+    """
+    anew = again(refresh, "compile")
+    reported = Reported(version_of(release, picked), picked.commit, source.timestamp)
+    key = compile.compile_key(picked.tree, reported, tools.toolchain, tools.compiler)
+    kept = None if anew else results.find(picked.series, key)
+    if kept is not None:
+        return kept
+    place = check_out_beside(picked, source) if anew else check_out(picked, source)
+    done = compile.compile_tree(
+        place, series=picked.series, key=key, reported=reported, compiler=tools.compiler, anew=anew
+    )
+    if anew:
+        take_over(picked)
+    keep_generated(picked, source)
+    return done
+
+
+def image_orders(release: Release) -> tuple[ImageOrder, ...]:
+    """The images of a release that is built, those first that need not wait for the compilation."""
+    others = {name_of(reference): reference for reference in companions(release)}
+    orders = [ImageOrder(name, "fetched", reference) for name, reference in others.items()]
+    orders.append(ImageOrder("probe", "program"))
+    if image_name("etcd", release.kubernetes) not in others:
+        orders.append(ImageOrder("etcd", "etcd"))
+    if not any(name.startswith(CLUSTER_DNS) for name in others):
+        orders.append(ImageOrder("coredns", "cluster-dns"))
+    return (*orders, *(ImageOrder(name, "compiled") for name in ("pause", *CONTROL_PLANE)))
+
+
+def make_image(
     release: Release,
-    wanted: Build,
+    order: ImageOrder,
+    picked: Picked,
+    tools: Tools,
+    compiled: Compiled | None,
     store: Store,
-    sources: Mapping[str, str] | None,
     mirror: Mirror | None,
     refresh: Refresh,
+) -> ImageEntry:
+    """One image of a release, in the store; from there where it was made of the same before.
+
+    Args:
+        release: The release.
+        order: Which image.
+        picked: The release's series on its base.
+        tools: What it is made with.
+        compiled: What was compiled; None for an image that has nothing of it.
+        store: Where it is kept.
+        mirror: Where other projects' images are read from; None for their publishers.
+        refresh: Which stage is made again although its result is here.
+
+    Raises:
+        KubeV6Error: It cannot be made, or fetched.
+    """
+    own, anew = tools.toolchain, again(refresh, "images")
+    match order.how:
+        case "fetched":
+            return fetch_image(order.reference, store, mirror, anew=anew)
+        case "program":
+            return images.build_program(order.name, own, store, anew=anew)
+        case "cluster-dns":
+            return images.cluster_dns(release.images.coredns, own, store, mirror, anew=anew)
+        case "etcd":
+            tag, files = images.debian_tag(own.version_of("etcd-server")), None
+        case "compiled":
+            assert compiled is not None
+            is_pause = order.name == "pause"
+            tag = compiled.pause if is_pause else image_tag(version_of(release, picked))
+            files = {order.name: compiled.programs[order.name]}
+    entry = images.build(order.name, tag, own, store, files=files, anew=anew)
+    return entry.model_copy(update={"name": image_name(order.name, release.kubernetes)})
+
+
+def cni_plugins(release: Release, store: Store, mirror: Mirror | None) -> tuple[BinaryEntry, ...]:
+    """The CNI plugins that a release names, in the store; none when it names none.
+
+    Raises:
+        KubeV6Error: They cannot be had.
+    """
+    return fetch_cni(release.cni, store=store, mirror=mirror) if release.cni else ()
+
+
+def write_release(
+    release: Release,
+    source: Source,
+    picked: Picked,
+    tools: Tools,
+    compiled: Compiled,
+    made: Iterable[ImageEntry],
+    cni: tuple[BinaryEntry, ...],
+    store: Store,
 ) -> Manifest:
-    patches = series_file.load(wanted.series)
-    tree = _source(wanted, patches, sources, anew=again(refresh, "source"))
-    picked = series.pick(patches, tree, anew=again(refresh, "series"))
-    # Which image a tag stands for is known to the engine alone.
-    other = compiler.named(wanted.toolchain.image) if wanted.toolchain else None
-    known = toolchain.recorded()
-    anew = again(refresh, "compile", "images")
-    if known is not None and not anew:
-        kept = _kept(release, picked, known, other or compiler.debian(known), store)
-        if kept is not None:
-            return kept
-    tools = toolchain.ready()
-    go = other or compiler.debian(tools)
+    """The release, whole: its executables and its manifest into the store, the current one of its name from now on.
+
+    Args:
+        release: The release.
+        source: The tree.
+        picked: The series on it.
+        tools: What it was made with.
+        compiled: What was compiled.
+        made: Its images.
+        cni: Its CNI plugins.
+        store: Where it is kept.
+
+    Raises:
+        KubeV6Error: The store cannot be written.
+    """
+    with step("build", "release") as shown:
+        binaries = []
+        for name in NODE_BINARIES:
+            sha256, size = store.add_file(compiled.programs[name])
+            binaries.append(BinaryEntry(name=name, sha256=sha256, size=size))
+        manifest = Manifest(
+            name=release.name,
+            version=version_of(release, picked),
+            key=release_key(release, picked, tools.toolchain, tools.compiler),
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            source=SourceEntry(
+                kind="built",
+                origin=source.origin,
+                base=picked.base,
+                series=picked.series,
+                commit=picked.commit,
+                tree=picked.tree,
+                patches=picked.patches,
+            ),
+            toolchain=tools.compiler.go,
+            binaries=tuple(binaries),
+            images=tuple(sorted(made, key=lambda entry: entry.name)),
+            cni=cni,
+            cni_version=release.cni.version if release.cni else "",
+        )
+        store.write(manifest)
+        total = sum(entry.size for entry in manifest.binaries) + sum(entry.size for entry in manifest.images)
+        shown.ended_as(f"{manifest.version}, {total / 1e6:.0f} MB")
+    return manifest
+
+
+@contextmanager
+def building(release: Release) -> Iterator[None]:
+    """Have the working directory of a release's series to oneself; another build of it waits, and finds what was made.
+
+    Args:
+        release: The release.
+    """
+    _, patches = recipe(release)
     lock = cache_dir() / "worktree" / f".{patches.name}.lock"
 
     def busy() -> None:
         log.warning("series %s is being built: %s; waiting for it to end", patches.name, holder(lock))
 
     with exclusive(lock, on_wait=busy, what=f"build of {release.name}"):
-        # Another process may have made it while this one waited; or the toolchain came out as it was before.
-        kept = None if anew else _kept(release, picked, tools, go, store)
-        return kept or _build(release, tree, picked, tools, go, store, mirror, refresh)
+        yield
 
 
 def companions(release: Release) -> tuple[str, ...]:
@@ -141,128 +370,3 @@ def release_key(release: Release, picked: Picked, tools: Toolchain, go: Compiler
     if release.cni:
         inputs["cni"] = release.cni.model_dump(mode="json")
     return hashlib.sha256(json.dumps(inputs, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-def _source(wanted: Build, patches: Series, sources: Mapping[str, str] | None, *, anew: bool) -> Source:
-    if wanted.source is None or (sources and isinstance(patches, DebianSeries)):  # which has no remotes, as it will say
-        return series_source.obtain(patches, sources=sources, anew=anew)
-    if not isinstance(patches, DebianSeries):
-        raise ConfigError(
-            f"{patches.path}: names its own base and remotes, but the release has a source too",
-            todo="take build.source out of the release",
-        )
-    return debian_source.obtain(wanted.source.debian.package, wanted.source.debian.version, anew=anew)
-
-
-def _kept(release: Release, picked: Picked, tools: Toolchain, go: Compiler, store: Store) -> Manifest | None:
-    found = store.find(release.name, release_key(release, picked, tools, go))
-    if found is None or store.check(found):
-        return None
-    with step("build", "release") as shown:
-        store.write(found)
-        shown.ended_as(f"{found.version} is in the store")
-    return found
-
-
-def _compilation(
-    tree: Source, picked: Picked, version: str, tools: Toolchain, go: Compiler, *, anew: bool
-) -> Callable[[], Compiled]:
-    """What compiles a series, or takes what was compiled of it; its tree is checked out already."""
-    reported = Reported(version, picked.commit, tree.timestamp)
-    key = compile.compile_key(picked.tree, reported, tools, go)
-    kept = None if anew else results.find(picked.series, key)
-    if kept is not None:
-        return lambda: kept
-    place = check_out_beside(picked, tree) if anew else check_out(picked, tree)
-
-    def compiled() -> Compiled:
-        done = compile.compile_tree(place, series=picked.series, key=key, reported=reported, compiler=go, anew=anew)
-        if anew:
-            take_over(picked)
-        keep_generated(picked, tree)
-        return done
-
-    return compiled
-
-
-def _build(
-    release: Release,
-    tree: Source,
-    picked: Picked,
-    tools: Toolchain,
-    go: Compiler,
-    store: Store,
-    mirror: Mirror | None,
-    refresh: Refresh,
-) -> Manifest:
-    version = compile.version_stamp(release.kubernetes, picked.series, picked.tree)
-    compiled = _compilation(tree, picked, version, tools, go, anew=again(refresh, "compile"))
-    images_anew = again(refresh, "images")
-
-    def ours(name: str, tag: str, files: Mapping[str, Path] | None = None) -> ImageEntry:
-        entry = images.build(name, tag, tools, store, files=files, anew=images_anew)
-        return entry.model_copy(update={"name": image_name(name, release.kubernetes)})
-
-    others = {name_of(reference): reference for reference in companions(release)}
-    pool = ThreadPoolExecutor(3, thread_name_prefix="build")
-    compiling = pool.submit(compiled)
-    try:
-        plugins = [pool.submit(fetch_cni, release.cni, store=store, mirror=mirror)] if release.cni else []
-        beside: list[Future[ImageEntry]] = [
-            *(pool.submit(fetch_image, reference, store, mirror, anew=images_anew) for reference in others.values()),
-            pool.submit(images.build_program, "probe", tools, store, anew=images_anew),
-        ]
-        if image_name("etcd", release.kubernetes) not in others:
-            beside.append(pool.submit(ours, "etcd", images.debian_tag(tools.version_of("etcd-server"))))
-        if not any(name.startswith(CLUSTER_DNS) for name in others):
-            beside.append(
-                pool.submit(images.cluster_dns, release.images.coredns, tools, store, mirror, anew=images_anew)
-            )
-        # An image that fails in the first minute is not kept secret until the compilation ends.
-        under_way: list[Future[Any]] = [compiling, *plugins, *beside]
-        for future in wait(under_way, return_when=FIRST_EXCEPTION).done:
-            future.result()
-        programs = compiling.result().programs
-        beside.append(pool.submit(ours, "pause", compiling.result().pause, {"pause": programs["pause"]}))
-        for name in CONTROL_PLANE:
-            beside.append(pool.submit(ours, name, image_tag(version), {name: programs[name]}))
-        binaries = []
-        for name in NODE_BINARIES:
-            sha256, size = store.add_file(programs[name])
-            binaries.append(BinaryEntry(name=name, sha256=sha256, size=size))
-        made = tuple(future.result() for future in beside)
-    except BaseException:
-        # Nobody waits for the others any more, and a compilation would go on for minutes. It may be just about to
-        # start its container, so once is not enough.
-        pool.shutdown(wait=False, cancel_futures=True)
-        while not compiling.done():
-            toolchain.stop_running()
-            wait([compiling], timeout=0.5)
-        raise
-    finally:
-        pool.shutdown(wait=True)
-    manifest = Manifest(
-        name=release.name,
-        version=version,
-        key=release_key(release, picked, tools, go),
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        source=SourceEntry(
-            kind="built",
-            origin=tree.origin,
-            base=picked.base,
-            series=picked.series,
-            commit=picked.commit,
-            tree=picked.tree,
-            patches=picked.patches,
-        ),
-        toolchain=go.go,
-        binaries=tuple(binaries),
-        images=tuple(sorted(made, key=lambda entry: entry.name)),
-        cni=plugins[0].result() if plugins else (),
-        cni_version=release.cni.version if release.cni else "",
-    )
-    with step("build", "release") as shown:
-        store.write(manifest)
-        total = sum(entry.size for entry in manifest.binaries) + sum(entry.size for entry in manifest.images)
-        shown.ended_as(f"{version}, {total / 1e6:.0f} MB")
-    return manifest

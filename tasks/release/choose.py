@@ -12,7 +12,6 @@ from configs.schema.loading import load_release, shipped
 from configs.schema.release import Release
 from tasks.fetch.fetch import fetch_release, is_current, lacking
 from tasks.fetch.mirror import Mirror
-from tasks.release.build import build_release
 from tasks.release.refresh import Refresh, refuse_stage_of_a_build
 from tasks.store import Store
 
@@ -77,17 +76,19 @@ def decide(cluster: Cluster, prebuilt: bool, named: str, store: Store) -> Decisi
     return Decision(release, prebuilt, why)
 
 
-def provide(decision: Decision, store: Store, mirror: Mirror | None = None, refresh: Refresh = "") -> Chosen:
-    """The release, whole and in the store: taken as it stands, or built; what has been built already is not again.
+def is_to_be_built(decision: Decision) -> bool:
+    """Whether a release is made from source, and not taken as it stands or fetched."""
+    return not decision.prebuilt and decision.release.build is not None
 
-    A release that cannot be built but fetched is fetched.
+
+def provide(decision: Decision, store: Store, mirror: Mirror | None = None, refresh: Refresh = "") -> Chosen:
+    """A release that is not to be built, whole and in the store: as it is there, or fetched.
 
     Args:
         decision: Which.
         store: The release store.
-        mirror: Where a release, or what of it is not built, is fetched from; None for its publishers.
-        refresh: Which stage of a build is made again although its result is here, or all of them; of one that is
-            fetched, that it is fetched again.
+        mirror: Where it is fetched from; None for its publishers.
+        refresh: That it is fetched again although it is here.
 
     Raises:
         KubeV6Error: It cannot be had; of one that is taken as it stands, the message lists the choices there are.
@@ -100,15 +101,11 @@ def provide(decision: Decision, store: Store, mirror: Mirror | None = None, refr
             f"release {release.name} cannot be fetched again: its file names no place to fetch it from",
             todo="leave out --refresh to take it as it is in the store, or --prebuilt to build it again",
         )
+    refuse_stage_of_a_build(refresh, release.name)
     if decision.prebuilt:
-        refuse_stage_of_a_build(refresh, release.name)
         return _fetched(decision, store, mirror, anew=True)
-    if release.build is None:
-        refuse_stage_of_a_build(refresh, release.name)
-        published = replace(decision, why=f"{why}, which is published and not built")
-        return _fetched(published, store, mirror, anew=bool(refresh))
-    manifest = build_release(release, store=store, mirror=mirror, refresh=refresh)
-    return Chosen(release, manifest, f"{why}, built from source")
+    published = replace(decision, why=f"{why}, which is published and not built")
+    return _fetched(published, store, mirror, anew=bool(refresh))
 
 
 def for_plan(cluster: Cluster, prebuilt: bool, named: str, store: Store) -> tuple[Release, Manifest | None]:

@@ -65,7 +65,7 @@ def build(
         record = cache_dir() / "images" / f"{name}.json"
         known = {each: entry for each, entry in _built(record).items() if store.has_image(entry.digest)}
         if key in known and not anew:
-            shown.ended_as(f"{name}:{tag} is in the store")
+            shown.ended_as(f"{name}:{tag} is in the store", cached=True)
             return known[key]
         client = container_engine.client()
         # The engine's copy is only on its way to the store.

@@ -17,6 +17,7 @@ import git
 
 from configs.errors import ConfigError, KubeV6Error
 from configs.manifest import PatchEntry
+from tasks.events import SeriesPicked, emit
 from tasks.exclusive import exclusive
 from tasks.series import cherry_pick
 from tasks.series.cherry_pick import ConflictingFile
@@ -57,6 +58,15 @@ class Picked:
     commit: str
     tree: str
     patches: tuple[PatchEntry, ...]
+
+
+def announce(picked: Picked) -> None:
+    """Let the run know what became of a series."""
+    emit(
+        SeriesPicked(
+            name=picked.series, base=picked.base, commit=picked.commit, tree=picked.tree, patches=picked.patches
+        )
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 import shlex
 import sys
@@ -10,7 +9,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-log = logging.getLogger("kubev6.ran")
+from tasks.events import CommandRun, emit
 
 _LOGIN = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 
@@ -24,8 +23,7 @@ def ran(where: str, command: Sequence[str] | str, *, step: str = "") -> None:
         step: What it is for.
     """
     text = _LOGIN.sub("***", command if isinstance(command, str) else shlex.join(command)).strip()
-    extra = {"event": "command", "subject": where, "title": step, "text": text}
-    log.debug("%s: %s: $ %s", where, step, text, extra=extra)
+    emit(CommandRun(subject=where, title=step, text=text))
 
 
 @cache

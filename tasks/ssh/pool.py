@@ -11,31 +11,59 @@ from contextlib import contextmanager
 
 from configs.errors import KubeV6Error
 from configs.schema.cluster import Cluster
+from tasks import scope
 from tasks.deployed import machines
 from tasks.ssh.connection import Connection, connect
 from tasks.ssh.endpoint import Endpoint
 
-_changing = threading.Lock()
-_open: set[Connection] = set()
-_idle: list[Connection] = []
-_keeping = False
 
+class ConnectionPool:
+    """The connections of one run."""
 
-@contextmanager
-def connections_kept() -> Iterator[None]:
-    """Inside, a connection whose work is done stays for the next work on its machine. At the end all are closed."""
-    global _keeping
-    _keeping = True
-    try:
-        yield
-    finally:
-        _keeping = False
-        close_all()
+    def __init__(self) -> None:
+        self._changing = threading.Lock()
+        self._in_use: set[Connection] = set()
+        self._idle: list[Connection] = []
+
+    @contextmanager
+    def connection(self, endpoint: Endpoint) -> Iterator[Connection]:
+        """A connection for one piece of work; one whose work was done well stays for the next on its machine."""
+        opened = self._take(endpoint) or connect(endpoint)
+        with self._changing:
+            self._in_use.add(opened)
+        done = False
+        try:
+            yield opened
+            done = True
+        finally:
+            with self._changing:
+                self._in_use.discard(opened)
+                if done:
+                    self._idle.append(opened)
+            if not done:
+                opened.close()
+
+    def close(self) -> None:
+        """Close every connection. Work that still waits for an answer on one gets an error at once."""
+        with self._changing:
+            opened = (*self._in_use, *self._idle)
+            self._idle.clear()
+        for each in opened:
+            each.close()
+
+    def _take(self, endpoint: Endpoint) -> Connection | None:
+        """One that nobody uses now, if there is any that still holds."""
+        with self._changing:
+            fitting = [each for each in self._idle if each.endpoint == endpoint and each.is_open]
+            if not fitting:
+                return None
+            self._idle.remove(fitting[-1])
+            return fitting[-1]
 
 
 @contextmanager
 def connection(cluster: Cluster, node: str) -> Iterator[Connection]:
-    """A connection to a machine, for one piece of work.
+    """A connection to a machine, for one piece of work: of the run's pool, or outside a run one for this work alone.
 
     Args:
         cluster: The topology.
@@ -50,37 +78,6 @@ def connection(cluster: Cluster, node: str) -> Iterator[Connection]:
         raise KubeV6Error(
             f"{node}: it is not known here how to reach it", todo=f"known are {', '.join(known) or 'no machines'}"
         )
-    opened = _taken(known[node]) or connect(known[node])
-    done = False
-    with _changing:
-        _open.add(opened)
-    try:
+    pool = scope.find(ConnectionPool)
+    with pool.connection(known[node]) if pool else connect(known[node]) as opened:
         yield opened
-        done = True
-    finally:
-        with _changing:
-            _open.discard(opened)
-            kept = done and _keeping
-            if kept:
-                _idle.append(opened)
-        if not kept:
-            opened.close()
-
-
-def _taken(endpoint: Endpoint) -> Connection | None:
-    """One that nobody uses now, if there is any that still holds."""
-    with _changing:
-        fitting = [each for each in _idle if each.endpoint == endpoint and each.is_open]
-        if not fitting:
-            return None
-        _idle.remove(fitting[-1])
-        return fitting[-1]
-
-
-def close_all() -> None:
-    """Close every connection. Work that still waits for an answer on one gets an error at once."""
-    with _changing:
-        opened = (*_open, *_idle)
-        _idle.clear()
-    for each in opened:
-        each.close()

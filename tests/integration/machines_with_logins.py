@@ -19,14 +19,14 @@ from typing import Any
 from configs.manifest import Manifest
 from configs.state import StageState
 from kubev6.cli import main
-from kubev6.server import orchestration
+from kubev6.server.orchestration import Orchestration
 from tasks import inventory, registry, registry_tags, secrets
 from tasks.kubernetes import kubeadm
 from tasks.node import engine
 from tasks.node.change import Change
 from tasks.registry import Pushed
 from tasks.registry_login import RegistryLogin
-from tasks.ssh.connection import Connection
+from tasks.ssh.connection import Connection, connect
 from tasks.ssh.endpoint import Endpoint
 from tasks.steps import step
 from tasks.store import Store
@@ -55,10 +55,7 @@ def bring_to(ssh: Connection, stage: StageState, *, made: Callable[[Change], Non
             ssh.run_python(TELLING, given, step=stage.name, timeout=30, progress=shown.progress)
         if stage.name == "network":
             ssh.run(f"touch {REFUSES}" if TELLS else f"rm -f {REFUSES}", step=stage.name)
-        made(Change("file", f"/etc/{stage.name}", "create"))
-
-
-DEPLOYING = ("deploy", "stages", "leaving")
+        made(Change("file", f"/etc/{stage.name}", "create", node=ssh.node, stage=stage.name))
 
 
 def pretend() -> None:
@@ -75,11 +72,11 @@ def pretend() -> None:
     connections = importlib.import_module("tasks.ssh.pool")
     replaced: list[tuple[Any, str, object]] = [
         (connections, "machines", lambda _: endpoints()),
+        (connections, "connect", connect),
         (inventory, "known_endpoints", lambda _: endpoints()),
         (engine, "bring_to", bring_to),
         (registry_tags, "is_newest", is_newest_outside),
         (registry, "push", push_outside),
-        *[(importlib.import_module(f"flows.{name}"), "connection", connections.connection) for name in DEPLOYING],
         *[(kubeadm, name, value) for name, value in real.items()],
     ]
     for owner, name, value in replaced:
@@ -87,16 +84,16 @@ def pretend() -> None:
 
 
 if __name__ == "__main__":
-    start_prefect = orchestration.start
+    start_prefect = Orchestration.start
 
-    def start_and_pretend() -> None:
-        start_prefect()
+    def start_and_pretend(prefect: Orchestration) -> None:
+        start_prefect(prefect)
         pretend()
 
-    orchestration.start = start_and_pretend
+    Orchestration.start = start_and_pretend  # type: ignore[method-assign, assignment]
     if sys.argv[1] != "nightly":
         sys.exit(main(sys.argv[1:]))
-    orchestration.start()
+    Orchestration().start()
     from flows.nightly import nightly
 
     _, _, release, address = sys.argv

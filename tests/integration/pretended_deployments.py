@@ -8,13 +8,11 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 
 from configs.errors import KubeV6Error
 from configs.manifest import BinaryEntry, Manifest, SourceEntry
 from configs.schema.cluster import Cluster
 from configs.schema.release import Release
-from flows import build, stages
 from flows.deploy import deploy
 from flows.nightly import nightly
 from tasks import inventory, registry_tags
@@ -23,7 +21,7 @@ from tasks.lab import lab
 from tasks.lab.record import LabRecord
 from tasks.release.refresh import Refresh
 from tasks.series import series, series_file, series_source
-from tasks.ssh.connection import Connection
+from tasks.ssh import pool
 from tasks.ssh.endpoint import Endpoint
 from tasks.store import Store
 from tests.integration import pretended_machines
@@ -32,12 +30,13 @@ from tests.integration.small_image import small_image
 __all__ = ["deploy", "nightly"]
 
 
-def build_release(
-    release: Release, *, store: Store, sources: Mapping[str, str], mirror: Mirror | None, refresh: Refresh
+def built(
+    release: Release, sources: Mapping[str, str], mirror: Mirror | None, refresh: Refresh, **_: object
 ) -> Manifest:
     """A release whose only image is the tree that its series comes to."""
     assert mirror is None
     assert not refresh
+    store = Store()
     assert release.build is not None
     patches = series_file.load(release.build.series)
     picked = series.pick(patches, series_source.obtain(patches, sources=sources))
@@ -61,19 +60,20 @@ def lab_up(cluster: Cluster, release: Release | None = None) -> LabRecord:
     return pretended_up(cluster, release)
 
 
-def connection(cluster: Cluster, node: str) -> AbstractContextManager[Connection]:
-    """To a machine of the lab, if that is up."""
+def machines(cluster: Cluster) -> dict[str, Endpoint]:
+    """The machines of the lab, if that is up."""
     if cluster.name not in up_now:
         raise KubeV6Error(f"the lab {cluster.name!r} is not up")
-    opened: AbstractContextManager[Connection] = vars(stages)["connection"](cluster, node)
-    return opened
+    return pretended(cluster)
 
 
 pretended_machines.behaviour = os.environ.get("KUBEV6_TEST_MACHINES", "new")
 inventory.known_endpoints = lambda cluster: {node.name: Endpoint(node.name, "::1") for node in cluster.nodes}
 pretended_machines.pretend()
 pretended_up, up_now = lab.up, set[str]()
-setattr(build, "build_release", build_release)  # noqa: B010 - it is not build's own
-setattr(importlib.import_module("flows.nightly"), "connection", connection)  # noqa: B010 - the same
+pretended = vars(pool)["machines"]
+for flow in ("flows.deploy", "flows.nightly"):
+    setattr(importlib.import_module(flow), "built", built)  # noqa: B010 - it is not its own
+pool.machines = machines
 lab.up = lab_up
 registry_tags.is_newest = lambda *_: True  # there is no support node

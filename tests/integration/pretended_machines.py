@@ -6,6 +6,7 @@ machine. Run as a program: the first word says how the machines behave, the rest
 
 from __future__ import annotations
 
+import importlib
 import sys
 import threading
 import time
@@ -22,14 +23,15 @@ from configs.schema.release import Release
 from configs.state import StageState
 from configs.systems import Machine
 from kubev6.cli import main
-from kubev6.server import orchestration
+from kubev6.server.orchestration import Orchestration
 from tasks import inventory, registry
+from tasks.events import ReleaseChosen, emit
 from tasks.kubernetes import cluster_dns, kubeadm, members, probe_pods
 from tasks.kubernetes.checks import Check
 from tasks.kubernetes.kubeadm import JoinCredentials
 from tasks.lab import lab
 from tasks.lab.lab import LabStatus, MachineStatus
-from tasks.node import engine, fitting, survey
+from tasks.node import engine, fitting
 from tasks.node import reset as task_of_reset
 from tasks.node.change import Change
 from tasks.node.reset import Reset
@@ -54,7 +56,21 @@ tried: set[tuple[str, str]] = set()
 
 @dataclass(frozen=True)
 class PretendedConnection:
-    node: str
+    endpoint: Endpoint
+    is_open = True
+
+    @property
+    def node(self) -> str:
+        return self.endpoint.node
+
+    def close(self) -> None:
+        pass
+
+    def __enter__(self) -> PretendedConnection:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
 
     def provide_python(self, repositories: str) -> bool:  # noqa: ARG002 - they have it
         return False
@@ -88,7 +104,7 @@ def bring_to(connection: PretendedConnection, stage: StageState, *, made: Callab
             raise LookupError("something nobody thought of")
         if behaviour == "reset-once" and here == ("kube-worker-1", "runtime") and here not in tried:
             tried.add(here)
-            made(Change("file", "/etc/first-attempt", "create"))
+            made(Change("file", "/etc/first-attempt", "create", node=connection.node, stage=stage.name))
             raise NodeError(*here, "connection reset", transient=True)
         if behaviour == "no-support" and here == ("kube-support", "support"):
             raise NodeError(*here, "there is no tun device")
@@ -98,7 +114,7 @@ def bring_to(connection: PretendedConnection, stage: StageState, *, made: Callab
         if behaviour == "held" and stage.name == "support":
             eventually(GO_ON.exists, 60)
         if behaviour not in READY or (behaviour == "ready-but-one" and here == ("kube-worker-1", "runtime")):
-            made(Change("file", f"/etc/{stage.name}", "create"))
+            made(Change("file", f"/etc/{stage.name}", "create", node=connection.node, stage=stage.name))
 
 
 def take_out(connection: PretendedConnection, name: str) -> bool:
@@ -126,10 +142,11 @@ def reset(connection: PretendedConnection, cluster: Cluster) -> Reset:  # noqa: 
 
 
 def pretend() -> None:
-    from flows import deploy, stages
-    from tasks import removal as leaving
-    from tasks.release import choose as choose_release
-    from tasks.release.choose import Chosen
+    deploy = importlib.import_module("flows.deploy")
+    from flows.steps import proof
+    from tasks.node import state
+    from tasks.release.choose import Chosen, Decision
+    from tasks.ssh import pool
 
     manifest = Manifest(
         name="debian-1.20",
@@ -140,11 +157,6 @@ def pretend() -> None:
         binaries=(BinaryEntry(name="kubelet", sha256="0" * 64, size=1),),
         images=(),
     )
-
-    @contextmanager
-    def connection(cluster: Cluster, node: str) -> Iterator[PretendedConnection]:
-        assert node == STRANGER or cluster.node(node)
-        yield PretendedConnection(node)
 
     def announced(title: str, answer: object) -> Callable[..., object]:
         def work(*_: object) -> object:
@@ -165,6 +177,11 @@ def pretend() -> None:
         as_it_is = behaviour == "ready" or (behaviour in READY and connection.node != "kube-worker-1")
         return {stage.name: () if as_it_is else (Change("file", "/etc/any", "create"),) for stage in stages}
 
+    def provide(decision: Decision, *_: object) -> Chosen:
+        chosen = Chosen(decision.release, manifest, "built")
+        emit(ReleaseChosen(manifest=chosen.manifest, why=chosen.why))
+        return chosen
+
     def verify(_cluster: object, _manifest: object, _connection: object, namespace: str) -> tuple[Check, ...]:
         with step("kube-control-plane", "proof") as shown:
             shown.ended_as(f"with pods {'made ahead' if namespace else 'of its own'}")
@@ -178,23 +195,23 @@ def pretend() -> None:
         for n in (1, 2)
     )
     replaced: dict[tuple[object, str], object] = {
-        (deploy, "connection"): connection,
-        (stages, "connection"): connection,
-        (leaving, "connection"): connection,
+        (pool, "connect"): PretendedConnection,
+        (pool, "machines"): lambda cluster: {
+            name: Endpoint(name, "::1") for name in (*(node.name for node in cluster.nodes), STRANGER)
+        },
         (members, "members"): lambda _: known,
         (members, "take_out"): take_out,
         (task_of_reset, "reset"): reset,
-        (stages, "verify"): verify,
+        (proof, "verify"): verify,
         (probe_pods, "make"): announced("probe pods", "kubev6-proof-ahead"),
         (probe_pods, "remove"): announced("remove probe pods", None),
         (lab, "up"): lab_up,
         (lab, "refuse_other_runtime"): lambda *_: None,
         (lab, "status_all"): lambda: (LabStatus("lab", tuple(machines)),),
         (lab, "remove_machine"): remove_machine,
-        (choose_release, "provide"): lambda decision, *_: Chosen(decision.release, manifest, "built"),
-        (stages, "with_probe"): lambda manifest, *_: manifest,
+        (deploy, "provide"): provide,
         (fitting, "check"): lambda *_: None,
-        (survey, "machine"): surveyed,
+        (state, "survey_machine"): surveyed,
         (engine, "bring_to"): bring_to,
         (engine, "plan_changes"): plan_changes,
         (inventory, "endpoints"): lambda _: {},
@@ -214,12 +231,12 @@ def pretend() -> None:
 
 if __name__ == "__main__":
     behaviour = sys.argv[1]
-    start_prefect = orchestration.start
+    start_prefect = Orchestration.start
 
-    def start_and_pretend() -> None:
-        start_prefect()
+    def start_and_pretend(prefect: Orchestration) -> None:
+        start_prefect(prefect)
         pretend()
 
-    orchestration.start = start_and_pretend
+    Orchestration.start = start_and_pretend  # type: ignore[method-assign, assignment]
     inventory.known_endpoints = lambda cluster: {node.name: Endpoint(node.name, "::1") for node in cluster.nodes}
     sys.exit(main(sys.argv[2:]))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import socket
-import threading
 from uuid import uuid4
 
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
 
-from flows.run import artifacts, recording
-from tasks import steps
+from flows.run import artifacts
+from flows.run.context import run_context
+from flows.run.recording import recorded
 
 
 @pytest.mark.usefixtures("own_data")
@@ -19,14 +19,13 @@ from tasks import steps
 def test_a_run_that_is_stopped_waits_less_for_a_server_that_does_not_answer(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, stopped: bool, seconds: float
 ) -> None:
-    monkeypatch.setattr(steps, "_stopping", threading.Event())
     monkeypatch.setattr(artifacts, "SECONDS", 0.2)
     monkeypatch.setattr(artifacts, "SECONDS_IF_STOPPED", 0.1)
     monkeypatch.setenv("PREFECT__RUNTIME__FLOW_RUN__ID", str(uuid4()))
     with socket.create_server(("127.0.0.1", 0)) as silent, caplog.at_level(logging.WARNING, "kubev6"):
         api = f"http://127.0.0.1:{silent.getsockname()[1]}/api"
         monkeypatch.setattr(artifacts, "get_client", lambda **_: SyncPrefectClient(api))
-        with recording.recording("deploy", "lab"), artifacts.published():
+        with run_context() as run, recorded(run.events, "deploy", "lab") as run.recording, artifacts.published(run):
             if stopped:
-                steps.stop()
+                run.stop()
     assert caplog.messages == [f"Prefect does not show what came of this run: no answer in {seconds} s"]

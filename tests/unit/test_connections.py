@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
 from configs.schema.loading import load_cluster
+from tasks import scope
 from tasks.ssh import pool as connections
 from tasks.ssh.endpoint import Endpoint
-from tasks.ssh.pool import close_all, connection, connections_kept
+from tasks.ssh.pool import ConnectionPool, connection
 
 LAB = load_cluster("lab")
 
@@ -43,20 +44,28 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Pretended]]:
     assert not [each for each in all_made if each.is_open], "a test leaves connections open"
 
 
+@contextmanager
+def a_run() -> Iterator[ConnectionPool]:
+    pool = ConnectionPool()
+    with scope.holding(pool):
+        yield pool
+    pool.close()
+
+
 def use(node: str) -> None:
     with connection(LAB, node) as opened:
         assert opened.is_open
 
 
 def test_work_that_follows_on_a_machine_takes_the_connection_of_the_work_before(made: list[Pretended]) -> None:
-    with connections_kept():
+    with a_run():
         for node in ("kube-worker-1", "kube-worker-2", "kube-worker-1"):
             use(node)
         assert [each.endpoint.node for each in made] == ["kube-worker-1", "kube-worker-2"]
 
 
 def test_work_side_by_side_has_each_a_connection_of_its_own(made: list[Pretended]) -> None:
-    with connections_kept(), ExitStack() as stack:
+    with a_run(), ExitStack() as stack:
         assert stack.enter_context(connection(LAB, "kube-worker-1")) is not stack.enter_context(
             connection(LAB, "kube-worker-1")
         )
@@ -64,7 +73,7 @@ def test_work_side_by_side_has_each_a_connection_of_its_own(made: list[Pretended
 
 
 def test_a_connection_that_is_lost_or_whose_work_failed_is_not_taken_again(made: list[Pretended]) -> None:
-    with connections_kept():
+    with a_run():
         use("kube-worker-1")
         made[0].is_open = False
         with pytest.raises(ValueError, match="work"), connection(LAB, "kube-worker-1"):
@@ -80,8 +89,17 @@ def test_outside_a_run_a_connection_ends_with_its_work(made: list[Pretended]) ->
 
 
 def test_when_a_run_is_stopped_every_connection_ends(made: list[Pretended]) -> None:
-    with connections_kept():
+    with a_run() as pool:
         use("kube-worker-1")
         with connection(LAB, "kube-worker-2"):
-            close_all()
+            pool.close()
             assert not any(each.is_open for each in made)
+
+
+def test_two_runs_in_one_process_share_no_connection(made: list[Pretended]) -> None:
+    with a_run():
+        use("kube-worker-1")
+        with a_run():
+            use("kube-worker-1")
+        use("kube-worker-1")
+    assert len(made) == 2

@@ -12,7 +12,6 @@ import pytest
 import configs
 import tasks
 from configs.errors import CombinedError, ConfigError, KubeV6Error, NodeError
-from flows.gates import NotBegunError
 
 
 def modules(package: ModuleType) -> list[str]:
@@ -47,7 +46,6 @@ def test_an_error_of_every_kind_comes_through_with_all_that_it_holds(kind: type[
         KubeV6Error("seen", todo="do this", transient=True, detail="more"),
         ConfigError("seen"),
         NodeError("kube-worker-1", "network", "no answer", todo="look", transient=True, detail="more"),
-        NotBegunError("kube-worker-1: not begun"),
     ],
 )
 def test_an_error_that_was_made_as_usual_comes_through(sent: KubeV6Error) -> None:

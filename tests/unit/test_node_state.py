@@ -13,8 +13,7 @@ from configs.jool import Jool
 from configs.schema.cluster import Cluster
 from configs.schema.loading import load_cluster, load_release
 from configs.systems import Machine
-from tasks.node import fitting, survey
-from tasks.node.state import node_state
+from tasks.node import fitting, state
 from tasks.ssh.connection import Connection
 
 LAB = load_cluster("lab")
@@ -25,12 +24,12 @@ PRIVATE = "10.0.0.53"
 @pytest.fixture(autouse=True)
 def said(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine(resolvers=(PRIVATE,), jool=Jool("/usr/bin/jool", "4.1.9.0", "4.1.8.0"))
-    monkeypatch.setattr(survey, "machine", lambda _: machine)
+    monkeypatch.setattr(state, "survey_machine", lambda _: machine)
     monkeypatch.setattr(fitting, "check", lambda *_: None)
 
 
-def planned(cluster: Cluster, name: str) -> None:
-    node_state(cast(Connection, None), cluster, RELEASE, None, name)
+def surveyed(cluster: Cluster, name: str) -> None:
+    state.survey(cast(Connection, None), cluster, RELEASE, name)
 
 
 def with_nat64(**fields: object) -> Cluster:
@@ -40,15 +39,15 @@ def with_nat64(**fields: object) -> Cluster:
 def test_the_support_node_is_where_a_doubtful_topology_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
     doubtful = with_nat64(prefix=IPv6Network("64:ff9b::/96"))
     with caplog.at_level(logging.WARNING, "kubev6.flows"):
-        planned(LAB, "kube-support")
-        planned(doubtful, "kube-worker-1")
+        surveyed(LAB, "kube-support")
+        surveyed(doubtful, "kube-worker-1")
         assert caplog.messages == []
-        planned(doubtful, "kube-support")
+        surveyed(doubtful, "kube-support")
     (message,) = caplog.messages
     assert PRIVATE in message
 
 
-def test_a_machine_whose_parts_do_not_fit_is_not_planned() -> None:
+def test_a_machine_whose_parts_do_not_fit_is_not_surveyed() -> None:
     with pytest.raises(NodeError, match="kube-support: preflight: Jool's command"):
-        planned(with_nat64(by="jool"), "kube-support")
-    planned(with_nat64(by="jool"), "kube-worker-1")
+        surveyed(with_nat64(by="jool"), "kube-support")
+    surveyed(with_nat64(by="jool"), "kube-worker-1")

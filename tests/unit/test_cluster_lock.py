@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -15,16 +16,18 @@ from contextlib import contextmanager
 import pytest
 
 from configs.errors import KubeV6Error
-from flows.run.lock import turn
+from flows.run.context import run_context
+from flows.run.lock import locked
 from kubev6.cli import main
 from tasks.paths import cluster_lock
+from tasks.scope import Threads
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("own_data")
 HOLDER = """
 import sys, time
-from flows.run.lock import turn
-with turn("lab", "flow run deploy-lab", "wait"):
+from flows.run.lock import locked
+with locked("lab", "flow run deploy-lab", "wait"):
     print("mine", flush=True)
     sys.stdin.read()
 """
@@ -46,7 +49,7 @@ def test_who_is_not_to_wait_is_told_who_works_on_the_cluster() -> None:
     with (
         held_by_another_process() as holder,
         pytest.raises(KubeV6Error) as refused,
-        turn("lab", "kubev6 deploy", "refuse"),
+        locked("lab", "kubev6 deploy", "refuse"),
     ):
         pytest.fail("it was let in")
     assert str(refused.value).startswith(
@@ -58,7 +61,7 @@ def test_who_waits_says_for_whom_and_goes_on_when_that_has_ended(caplog: pytest.
     entered = threading.Event()
 
     def wait() -> None:
-        with turn("lab", "kubev6 deploy", "wait"):
+        with locked("lab", "kubev6 deploy", "wait"):
             entered.set()
 
     with held_by_another_process() as holder, caplog.at_level(logging.WARNING):
@@ -77,22 +80,31 @@ def test_a_holder_that_died_holds_nobody_up() -> None:
     with held_by_another_process() as holder:
         holder.send_signal(signal.SIGKILL)
         holder.wait()
-        with turn("lab", "kubev6 deploy", "refuse"):
+        with locked("lab", "kubev6 deploy", "refuse"):
             assert json.loads(cluster_lock("lab").read_text())["pid"] == os.getpid()
 
 
 def test_a_run_that_failed_gives_the_cluster_back() -> None:
-    with pytest.raises(KubeV6Error), turn("lab", "kubev6 deploy", "refuse"):
+    with pytest.raises(KubeV6Error), locked("lab", "kubev6 deploy", "refuse"):
         raise KubeV6Error("the disk is full")
-    with turn("lab", "kubev6 deploy", "refuse"):
+    with locked("lab", "kubev6 deploy", "refuse"):
         pass
 
 
-def test_a_run_that_is_stopped_keeps_the_cluster_as_long_as_its_process_lives() -> None:
-    with pytest.raises(KeyboardInterrupt), turn("lab", "kubev6 deploy", "refuse"):
-        raise KeyboardInterrupt
-    with pytest.raises(KubeV6Error, match="is busy"), turn("lab", "kubev6 deploy", "refuse"):
-        pytest.fail("threads of the other run may still be at work")
+def test_a_run_that_is_stopped_keeps_the_cluster_as_long_as_anything_of_it_is_at_work() -> None:
+    go_on = threading.Event()
+    with run_context(), Threads(1) as pool:
+        at_work = pool.submit(go_on.wait)
+        with pytest.raises(KeyboardInterrupt), locked("lab", "kubev6 deploy", "refuse"):
+            raise KeyboardInterrupt
+        with pytest.raises(KubeV6Error, match="is busy"), locked("lab", "kubev6 deploy", "refuse"):
+            pytest.fail("threads of the other run may still be at work")
+        go_on.set()
+        at_work.result()
+    del at_work
+    gc.collect()
+    with locked("lab", "kubev6 deploy", "refuse"):
+        pass
 
 
 def test_a_cluster_that_a_run_works_on_is_not_proved_meanwhile(capsys: pytest.CaptureFixture[str]) -> None:

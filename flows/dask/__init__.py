@@ -1,1 +1,0 @@
-"""The work on machines on a Dask cluster, instead of in threads."""

@@ -1,0 +1,168 @@
+"""What became of the task runs of a flow: their results, or the errors that are causes and not consequences."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+from uuid import UUID
+
+import httpx
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.objects import State, StateType, TaskRun
+from prefect.exceptions import PrefectHTTPStatusError
+from prefect.futures import PrefectFuture, wait
+from prefect.runtime import flow_run
+
+from configs.errors import CombinedError, KubeV6Error
+from flows.run.context import this_run
+from flows.run.task import FromAfar
+
+log = logging.getLogger("kubev6.flows")
+R = TypeVar("R")
+NOT_READY = "NotReady"
+"""How Prefect names the state of a task run that did not begin because another one failed."""
+SECONDS_TO_RECORD = 5.0
+"""How long Prefect's server may take to write down the task runs of a flow run, which it hears of as events."""
+
+
+PAGE, MOST_TASK_RUNS = 200, 100_000
+"""How many task runs the server is asked for at once, and of how many at the most."""
+
+
+def result(future: PrefectFuture[R]) -> R:
+    """Wait for a task run, and give what it returned.
+
+    Raises:
+        KubeV6Error: It failed, or did not begin because others had failed: then these are the error's causes.
+    """
+    found: R = results([future])[0]
+    return found
+
+
+def results(futures: Iterable[PrefectFuture[Any]], *, also: KubeV6Error | None = None) -> list[Any]:
+    """Wait for all of some task runs, the failed and the good ones, and give what they returned.
+
+    Args:
+        futures: The task runs.
+        also: An error that has been seen already, to be raised together with theirs.
+
+    Raises:
+        KubeV6Error: Some failed. Those that did not begin, because what they depend on had failed, are not named.
+    """
+    pending = list(futures)
+    settled(pending)
+    errors: list[BaseException] = list(getattr(also, "errors", (also,))) if also else []
+    for future in pending:
+        error = error_of(future)
+        if error is not None and not any(error is each for each in errors):
+            errors.append(error)
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise CombinedError(tuple(errors))
+    return [_value(future) for future in pending]
+
+
+def settled(futures: Iterable[PrefectFuture[Any]]) -> None:
+    """Wait until all of some task runs have ended, well or not, and let the run hear what happened in those.
+
+    The states of those that did not begin then say in one sentence whose failure that was.
+    """
+    pending = list(futures)
+    wait(pending)
+    for future in pending:
+        _tell(future)
+    name_causes(future.task_run_id for future in pending if is_not_ready(future))
+
+
+def is_not_ready(future: PrefectFuture[Any]) -> bool:
+    """Whether a task run that has ended did not begin because another one had failed."""
+    return future.state.name == NOT_READY
+
+
+def error_of(future: PrefectFuture[Any]) -> BaseException | None:
+    """Why a task run that has ended failed or crashed; None for any other."""
+    if not (future.state.is_failed() or future.state.is_crashed()):
+        return None
+    error: BaseException = future.state.result(raise_on_failure=False)
+    return error
+
+
+def name_causes(not_ready: Iterable[UUID]) -> None:
+    """Let the states of task runs that did not begin say in a sentence which failure kept them from it.
+
+    Prefect's own sentence names the id of the task run that they waited for, which may not have begun itself. A run
+    does not fail because the server does not take that.
+
+    Args:
+        not_ready: Their ids.
+    """
+    run = this_run()
+    wanted, identity = set(not_ready) - run.named, flow_run.id
+    if not wanted or not identity or run.stop_signal.given:
+        return
+    run.named |= wanted
+    try:
+        with get_client(sync_client=True) as client:
+            known = _recorded(client, UUID(str(identity)), wanted)
+            for each in wanted & known.keys():
+                sentence = f"not begun, because {' and '.join(sorted(causes(each, known)))}"
+                log.info("%s: %s", known[each].name, sentence)
+                state: State[Any] = State(type=StateType.PENDING, name=NOT_READY, message=sentence)
+                client.set_task_run_state(each, state, force=True)
+    except (httpx.HTTPError, PrefectHTTPStatusError) as error:
+        log.debug("Prefect's server does not take why some tasks did not begin: %s", error)
+
+
+def causes(run: UUID, known: Mapping[UUID, TaskRun]) -> frozenset[str]:
+    """What kept a task run from beginning, in words: the failures at the beginning of every chain to it. Pure.
+
+    Args:
+        run: Its id.
+        known: All task runs of the flow run, by id.
+    """
+    found: set[str] = set()
+    for given in known[run].task_inputs.values():
+        for upstream in given:
+            other = known.get(getattr(upstream, "id", None))  # type: ignore[arg-type]
+            if other is None or other.state is None or other.state.is_completed():
+                continue
+            found |= causes(other.id, known) if other.state.name == NOT_READY else {f"{other.name} failed"}
+    return frozenset(found) or frozenset({"what it waits for did not end well"})
+
+
+def _recorded(client: Any, identity: UUID, wanted: set[UUID]) -> dict[UUID, TaskRun]:
+    """The task runs of a flow run as its server knows them, when it knows those that are wanted."""
+    deadline = time.monotonic() + SECONDS_TO_RECORD
+    runs = FlowRunFilter(id=FlowRunFilterId(any_=[identity]))
+    while True:
+        found: dict[UUID, TaskRun] = {}
+        for offset in range(0, MOST_TASK_RUNS, PAGE):
+            page = client.read_task_runs(flow_run_filter=runs, limit=PAGE, offset=offset)
+            found |= {run.id: run for run in page}
+            if len(page) < PAGE:
+                break
+        done = all(run in found and found[run].state_name == NOT_READY for run in wanted)
+        if done or time.monotonic() > deadline:
+            return found
+        time.sleep(0.1)
+
+
+def _value(future: PrefectFuture[Any]) -> Any:
+    value = future.result()
+    return value.value if isinstance(value, FromAfar) else value
+
+
+def _tell(future: PrefectFuture[Any]) -> None:
+    """Let the listeners of the run hear what happened where a task ran, if that was in another process."""
+    run = this_run()
+    if future.task_run_id in run.heard_of:
+        return
+    run.heard_of.add(future.task_run_id)
+    value = future.state.result(raise_on_failure=False) if future.state.is_final() else None
+    events = value.events if isinstance(value, FromAfar) else getattr(value, "carried", ())
+    for event in events:
+        run.events.send(event)

@@ -1,0 +1,80 @@
+"""Where the tasks of a flow run: in threads of its process, or wherever a task runner of Prefect's takes them."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any, cast
+
+from prefect.futures import PrefectFuture
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
+
+from configs.errors import KubeV6Error
+
+AnyTaskRunner = TaskRunner[PrefectFuture[Any]]
+THREADS = cast(AnyTaskRunner, ThreadPoolTaskRunner[Any](max_workers=sys.maxsize))
+"""Work on machines waits for them most of the time."""
+WORKERS, THREADS_OF_A_WORKER = 2, 8
+"""Of a Dask cluster that is started for one run."""
+
+
+def task_runner(named: str) -> AnyTaskRunner:
+    """A task runner of Prefect's.
+
+    Args:
+        named: ``threads``, ``dask`` or ``ray`` for worker processes of this run alone, or the address of a Dask
+            scheduler (``tcp://`` or ``tls://``) or a Ray cluster (``ray://``).
+
+    Raises:
+        KubeV6Error: What it needs is not installed here, or nobody answers at the address.
+    """
+    if named == "threads":
+        return THREADS
+    return _ray(named) if named.startswith("ray") else _dask(named)
+
+
+def _dask(named: str) -> AnyTaskRunner:
+    try:
+        from distributed import Client, LocalCluster, Security
+        from prefect_dask.task_runners import DaskTaskRunner
+    except ModuleNotFoundError as error:
+        raise _not_installed("Dask", error) from None
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what it has to say of an end in a hurry is no news
+    if named != "dask":
+        try:
+            with Client(named, timeout=5, set_as_default=False):
+                pass
+        except (OSError, ValueError, TimeoutError) as error:
+            raise KubeV6Error(
+                f"{named}: no Dask scheduler answers there within 5 s ({type(error).__name__})",
+                todo="start it with `dask scheduler`, or run without --task-runner",
+            ) from None
+        return cast(AnyTaskRunner, DaskTaskRunner(address=named))
+    # Who reaches the scheduler can run anything as this user, so only who has the key of this run does.
+    security = Security.temporary()
+    cluster = {
+        "n_workers": WORKERS,
+        "threads_per_worker": THREADS_OF_A_WORKER,
+        "host": "127.0.0.1",
+        "protocol": "tls://",
+        "security": security,
+        "dashboard_address": None,
+        "env": {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL"},  # the screen is the flow's
+    }
+    runner = DaskTaskRunner(cluster_class=LocalCluster, cluster_kwargs=cluster, client_kwargs={"security": security})
+    return cast(AnyTaskRunner, runner)
+
+
+def _ray(named: str) -> AnyTaskRunner:
+    try:
+        from prefect_ray.task_runners import RayTaskRunner  # type: ignore[import-not-found]
+    except ModuleNotFoundError as error:
+        raise _not_installed("Ray", error) from None
+    return cast(AnyTaskRunner, RayTaskRunner() if named == "ray" else RayTaskRunner(address=named))
+
+
+def _not_installed(engine: str, error: ModuleNotFoundError) -> KubeV6Error:
+    return KubeV6Error(
+        f"--task-runner: {engine} is not installed here ({error.name} is missing)",
+        todo=f"pip install 'kubev6[{engine.lower()}]'",
+    )

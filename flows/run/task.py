@@ -1,0 +1,99 @@
+"""The Prefect task around a verb of ``tasks``: its name, its retries, what its state says, and where its events go."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, ParamSpec, TypeVar, cast
+
+from prefect import Task, task
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.states import Completed
+from prefect.tasks import exponential_backoff
+
+from configs.errors import KubeV6Error
+from flows.run.context import current, run_context
+from tasks import scope, steps
+from tasks.events import Event
+from tasks.steps import StepLog
+
+log = logging.getLogger("kubev6.flows")
+P = ParamSpec("P")
+R = TypeVar("R")
+RETRIES = 3
+"""How often what is transient is tried again, after about 2, 4 and 8 seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class FromAfar(Generic[R]):
+    """What a task came to that ran in another process, with the events that nobody has heard yet."""
+
+    value: R
+    events: tuple[Event, ...]
+
+
+def run_task(run_name: str, *, cacheable: bool = False) -> Callable[[Callable[P, R]], Task[..., R]]:
+    """A Prefect task that is tried again only for what is transient.
+
+    Its state says what its steps came to. It may run in any process, by any task runner of Prefect's: where the run's
+    own context is not, it has one for itself, and takes its events home with its result.
+
+    Args:
+        run_name: What one run of it is called, with parameters in braces.
+        cacheable: Whether it may find that everything is there already, which its state is then named by: when none of
+            its steps had anything to do.
+    """
+
+    def made(work: Callable[P, R]) -> Task[..., R]:
+        @functools.wraps(work)
+        def body(*args: P.args, **kwargs: P.kwargs) -> Any:
+            given = {name: _here(value) for name, value in kwargs.items()}
+            called = functools.partial(work, *map(_here, args), **given)
+            steps_of_task = StepLog()
+            with scope.holding(steps_of_task):
+                value = called() if current() is not None else _from_afar(called)
+            ended = steps_of_task.ended
+            cached = cacheable and all(each.cached for each in ended)
+            words = ended[-1].text if ended else ""
+            return Completed(name="Cached" if cached else None, message=words or None, data=value)
+
+        decorate = task(
+            task_run_name=run_name,
+            retries=RETRIES,
+            retry_delay_seconds=exponential_backoff(2),
+            retry_jitter_factor=0.5,
+            retry_condition_fn=is_transient,
+            persist_result=False,
+        )
+        return cast(Task[..., R], decorate(body))
+
+    return made
+
+
+def is_transient(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:  # noqa: ARG001 - Prefect's signature
+    """Whether the same may succeed when simply tried again. What is wrong stays wrong and gets one attempt."""
+    error = state.result(raise_on_failure=False)
+    again = isinstance(error, KubeV6Error) and error.transient and not steps.stopped()
+    if again:
+        log.warning("%s; trying again", error)
+    return again
+
+
+def _here(value: Any) -> Any:
+    """What another task came to, wherever it ran."""
+    return value.value if isinstance(value, FromAfar) else value
+
+
+def _from_afar(work: Callable[[], R]) -> FromAfar[R]:
+    from flows.run.secret_blocks import provide
+
+    heard: list[Event] = []
+    with run_context() as run, run.events.heard_by(heard.append):
+        provide()
+        try:
+            return FromAfar(work(), tuple(heard))
+        except KubeV6Error as error:
+            error.carried = tuple(heard)
+            raise

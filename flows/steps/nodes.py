@@ -1,0 +1,179 @@
+"""Steps of machines: what each is, what it lacks, and every stage that brings it where it belongs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from configs.derived import for_registry, image_references, registry_url
+from configs.plan import plan_node
+from configs.schema.cluster import Cluster
+from configs.schema.release import Release
+from configs.stages.network import REPOSITORIES
+from configs.state import NodeState
+from configs.systems import Machine
+from configs.words import counted
+from flows.run.context import this_run
+from flows.run.task import run_task
+from flows.steps.job import Job
+from tasks import deployed, registry, removal
+from tasks.events import ChangeMade, ImagesPushed, emit
+from tasks.kubernetes import addons, kubeadm
+from tasks.kubernetes import cluster_dns as dns
+from tasks.lab import lab
+from tasks.node import engine, existing_servers
+from tasks.node.change import Change
+from tasks.node.reset import Reset
+from tasks.node.state import survey as survey_machine
+from tasks.ssh.pool import connection
+from tasks.steps import step
+from tasks.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What a machine lacks.
+
+    Attributes:
+        changes: How many changes all its stages need.
+        is_member: Whether it is a member of the cluster already.
+    """
+
+    changes: int
+    is_member: bool
+
+
+@run_task("machines of {cluster.name}")
+def machines(cluster: Cluster, release: Release) -> None:
+    """The machines: containers for a lab; those of a cluster of one's own are there already."""
+    if cluster.lab is not None:
+        running = {
+            machine.name
+            for each in lab.status_all()
+            for machine in each.machines
+            if each.name == cluster.name and machine.state == "running"
+        }
+        lab.up(cluster, release)
+        if not running.issuperset(node.name for node in cluster.nodes):
+            emit(ChangeMade(change=Change("machines", cluster.name, "start", node=cluster.name)))
+    deployed.remember_machines(cluster)
+
+
+@run_task("survey {name}")
+def survey(cluster: Cluster, release: Release, name: str) -> Machine:
+    """What a machine says of itself; one that cannot become what the topology says is refused. Changes nothing."""
+    with step(name, "survey"), connection(cluster, name) as ssh:
+        return survey_machine(ssh, cluster, release, name)
+
+
+@run_task("members of {cluster.name}")
+def find_unlisted(cluster: Cluster) -> tuple[str, ...]:
+    """The machines that belong to the cluster and that its file no longer names."""
+    return removal.unlisted(cluster)
+
+
+@run_task("compare {name}")
+def compare(job: Job, name: str, machine: Machine) -> Compared:
+    """What a machine lacks, and whether it is a member of the cluster already."""
+    node, state = job.cluster.node(name), _state(job, name, machine)
+    with step(name, "compare") as shown, connection(job.cluster, name) as ssh:
+        if ssh.provide_python(_repositories(state)):
+            emit(ChangeMade(change=Change("package", "python3", "install", node=name)))
+        changes = sum(map(len, engine.plan_changes(ssh, state.stages).values()))
+        shown.ended_as(f"{counted(changes, 'change')} to make" if changes else "no change")
+        member = node.in_kubernetes and kubeadm.is_member(ssh, job.cluster, job.manifest, node)
+        return Compared(changes, member)
+
+
+@run_task("{stage} {name}")
+def bring_to(job: Job, name: str, machine: Machine, stage: str) -> None:
+    """A machine to one of its stages."""
+    wanted = _state(job, name, machine).stage(stage)
+    if wanted is None:
+        return
+    with connection(job.cluster, name) as ssh:
+        engine.bring_to(ssh, wanted, made=lambda change: emit(ChangeMade(change=change)))
+
+
+@run_task("check existing servers")
+def check_existing_servers(cluster: Cluster) -> None:
+    """NAT64 and DNS64 that were there before do what the cluster needs, as the support node sees them."""
+    with connection(cluster, cluster.support.name) as ssh:
+        existing_servers.check(ssh, cluster)
+
+
+@run_task("push {job.manifest.version}")
+def push(job: Job) -> None:
+    """The release into the registry on the support node, through the SSH connection to it."""
+    with connection(job.cluster, job.cluster.support.name) as ssh:
+        registry.drop_damaged(ssh)
+        with ssh.forward(str(job.cluster.support.address), job.cluster.registry.port) as port:
+            content = for_registry(job.cluster, job.release, job.manifest)
+            pushed = registry.push(content, Store(), f"http://127.0.0.1:{port}")
+    emit(ImagesPushed(registry=registry_url(job.cluster), images=tuple(content.images)))
+    if pushed.sent:
+        sent = Change("registry", "blobs and manifests", "send", after=f"{pushed.sent} sent", node="registry")
+        emit(ChangeMade(change=sent))
+
+
+@run_task("kubeadm init {job.cluster.control_plane.name}")
+def init(job: Job) -> None:
+    """The control plane."""
+    node = job.cluster.control_plane
+    with connection(job.cluster, node.name) as ssh, step(node.name, "kubeadm init") as shown:
+        if kubeadm.is_member(ssh, job.cluster, job.manifest, node):
+            shown.ended_as("already done")
+            return
+        kubeadm.init(ssh, job.manifest)
+        made = Change("cluster", job.cluster.name, "init", after="by kubeadm", node=node.name)
+        emit(ChangeMade(change=made))
+        shown.ended_as(f"control plane at [{node.address}]:6443")
+
+
+@run_task("add-ons of {job.cluster.name}")
+def add_ons(job: Job) -> None:
+    """What kubeadm cannot be told, names for Services, and the administrator's kubeconfig to the user."""
+    cluster = job.cluster
+    with connection(cluster, cluster.control_plane.name) as ssh:
+        images = image_references(cluster, job.release, job.manifest)
+        for mended in addons.apply(ssh, cluster, job.manifest, images):
+            emit(ChangeMade(change=Change("add-on", mended, "change", node=cluster.name)))
+        kubeadm.fetch_kubeconfig(ssh, cluster)
+        deployed.remember(cluster, job.manifest)
+        if dns.apply(ssh, cluster, job.manifest):
+            emit(ChangeMade(change=Change("add-on", "cluster DNS", "apply", node=cluster.name)))
+
+
+@run_task("kubeadm join {name}")
+def join(job: Job, name: str) -> None:
+    """A worker into the cluster."""
+    node = job.cluster.node(name)
+    with connection(job.cluster, name) as ssh, step(name, "kubeadm join") as shown:
+        if kubeadm.is_member(ssh, job.cluster, job.manifest, node):
+            shown.ended_as("already done")
+            return
+        with this_run().join_tokens.credentials(job.cluster) as credentials:
+            kubeadm.join(ssh, job.cluster, job.release, job.manifest, node, credentials)
+        made = Change("cluster", job.cluster.name, "join", after="by kubeadm", node=name)
+        emit(ChangeMade(change=made))
+
+
+@run_task("remove {name}")
+def remove(cluster: Cluster, name: str) -> None:
+    """A machine that the cluster's file no longer names, out of the cluster."""
+    removal.remove(cluster, name)
+
+
+@run_task("reset {name}")
+def reset(leaving: removal.Leaving, name: str) -> Reset:
+    """One machine out of its cluster, and made what it was."""
+    return removal.reset(leaving, name)
+
+
+def _state(job: Job, name: str, machine: Machine) -> NodeState:
+    return plan_node(job.cluster, job.release, job.manifest, name, machine)
+
+
+def _repositories(state: NodeState) -> str:
+    """Where a machine finds packages besides the places that it names itself."""
+    files = (file.content for stage in state.stages for file in stage.files if file.path == REPOSITORIES)
+    return next(files, "")
