@@ -34,10 +34,31 @@ class StopSignal:
 
 
 class StepLog:
-    """The steps that have ended in one piece of work, for who wants to know what it came to."""
+    """What one piece of work came to.
+
+    Attributes:
+        ended: The steps of it that have ended.
+        words: All of it in a few words, where somebody has said so.
+    """
 
     def __init__(self) -> None:
         self.ended: list[StepEnded] = []
+        self.words = ""
+
+    @property
+    def outcome(self) -> str:
+        """In a few words; what the last step said, where nobody has said more."""
+        return self.words or (self.ended[-1].text if self.ended else "")
+
+
+def came_to(words: str) -> None:
+    """Say in a few words what the piece of work that the caller is part of came to.
+
+    Args:
+        words: The words, for Prefect's page for instance.
+    """
+    if log := scope.find(StepLog):
+        log.words = words
 
 
 def stopped() -> bool:

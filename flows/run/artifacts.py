@@ -48,18 +48,17 @@ def _publish(run: RunContext, error: BaseException | None) -> None:
         return
     path, record = run.recording.if_ended(*how_it_ends(error))
     identity, refused = UUID(str(flow_run.id)), list[Exception]()
+    artifacts = [
+        ArtifactCreate(
+            key=page.key, type="markdown", description=page.title, data=hide(page.text), flow_run_id=identity
+        )
+        for page in markdown.pages(path, record)
+    ]
 
     def send() -> None:
         try:
             with get_client(sync_client=True) as client:
-                for page in markdown.pages(path, record):
-                    artifact = ArtifactCreate(
-                        key=page.key,
-                        type="markdown",
-                        description=page.title,
-                        data=hide(page.text),
-                        flow_run_id=identity,
-                    )
+                for artifact in artifacts:
                     client.create_artifact(artifact)
         except Exception as error:
             refused.append(error)

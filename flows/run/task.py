@@ -17,6 +17,7 @@ from configs.errors import KubeV6Error
 from flows.run.context import current, run_context
 from tasks import scope, steps
 from tasks.events import Event
+from tasks.secrets import hide
 from tasks.steps import StepLog
 
 log = logging.getLogger("kubev6.flows")
@@ -51,13 +52,11 @@ def run_task(run_name: str, *, cacheable: bool = False) -> Callable[[Callable[P,
         def body(*args: P.args, **kwargs: P.kwargs) -> Any:
             given = {name: _here(value) for name, value in kwargs.items()}
             called = functools.partial(work, *map(_here, args), **given)
-            steps_of_task = StepLog()
-            with scope.holding(steps_of_task):
+            done = StepLog()
+            with scope.holding(done):
                 value = called() if current() is not None else _from_afar(called)
-            ended = steps_of_task.ended
-            cached = cacheable and all(each.cached for each in ended)
-            words = ended[-1].text if ended else ""
-            return Completed(name="Cached" if cached else None, message=words or None, data=value)
+            cached = cacheable and all(step.cached for step in done.ended)
+            return Completed(name="Cached" if cached else None, message=hide(done.outcome) or None, data=value)
 
         decorate = task(
             task_run_name=run_name,

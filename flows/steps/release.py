@@ -23,7 +23,7 @@ from tasks.release.refresh import Refresh
 from tasks.release.results import Compiled
 from tasks.series.series import Picked
 from tasks.series.source import Source
-from tasks.steps import step
+from tasks.steps import came_to, step
 from tasks.store import Store
 
 
@@ -31,14 +31,18 @@ from tasks.store import Store
 def source(release: Release, sources: Mapping[str, str], refresh: Refresh) -> Source:
     """The tree that the patches are picked onto."""
     with _cache():
-        return build.obtain_source(release, sources, refresh)
+        found = build.obtain_source(release, sources, refresh)
+    came_to(f"{found.name} {found.version}, base {found.base[:10]}")
+    return found
 
 
 @run_task("cherry-pick {release.name}", cacheable=True)
 def cherry_pick(release: Release, tree: Source, refresh: Refresh) -> Picked:
     """The series of patches on its base."""
     with _cache():
-        return build.pick_series(release, tree, refresh)
+        picked = build.pick_series(release, tree, refresh)
+    came_to("; ".join(f"{patch.fate}: {patch.title}" for patch in picked.patches) or "no patches")
+    return picked
 
 
 @run_task("{release.name} from the store", cacheable=True)
@@ -58,7 +62,9 @@ def toolchain(release: Release) -> Tools:
 def compile_programs(release: Release, tree: Source, picked: Picked, tools: Tools, refresh: Refresh) -> Compiled:
     """Everything that is compiled."""
     with _cache():
-        return build.compile_programs(release, tree, picked, tools, refresh)
+        compiled = build.compile_programs(release, tree, picked, tools, refresh)
+    came_to(f"{build.version_of(release, picked)}: {', '.join(sorted(compiled.programs))}")
+    return compiled
 
 
 @run_task("image {order.name}", cacheable=True)
@@ -73,7 +79,9 @@ def image(
 ) -> ImageEntry:
     """One image, in the store."""
     with _cache():
-        return build.make_image(release, order, picked, tools, compiled, Store(), mirror, refresh)
+        made = build.make_image(release, order, picked, tools, compiled, Store(), mirror, refresh)
+    came_to(f"{made.name}:{made.tag}, {made.digest}")
+    return made
 
 
 @run_task("CNI plugins of {release.name}", cacheable=True)

@@ -1,0 +1,146 @@
+"""What the graph costs: the same deploy as one task for each node, and as a task run for each of its stages.
+
+    kubev6 server up
+    python -m tests.bench.shape
+
+The machines are pretended and each stage takes half a second of sleep, so what differs is the shape alone: `nodes` is
+one Prefect task for each machine, whose stages are function calls that wait for one another by events of this process;
+`graph` is the flow as it is, futures all the way. Both run in turn (A B A B ...) on the kept server, or on one for this
+measurement; the first round of each is not counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+STAGE_SECONDS = 0.5
+SIZES = (4, 20, 100)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--nodes", type=int, nargs="*", default=SIZES, help="how many machines (4 20 100)")
+    parser.add_argument("--times", type=int, default=5, help="counted rounds of each (%(default)s)")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as data:
+        os.environ["KUBEV6_DATA"] = data  # the records of pretended runs are nobody's
+        measure(args.nodes, args.times)
+
+
+def measure(sizes: list[int], times: int) -> None:
+    """Run both shapes in turn for every size, and print medians and ratios of wall time and of this process's CPU."""
+    from kubev6.server import kept_server
+    from kubev6.server.orchestration import Orchestration
+    from tests.integration import pretended_machines
+
+    kept = kept_server.running()
+    if kept:
+        os.environ["PREFECT_API_URL"] = kept.url
+    Orchestration().start()
+    pretended_machines.behaviour = "new"
+    pretended_machines.pretend()
+    slow_down()
+    print("nodes  shape   wall s (median)  CPU s (median)  beside one task a node")
+    for size in sizes:
+        shapes: dict[str, Callable[[int], None]] = {"nodes": as_one_task_a_node, "graph": as_graph}
+        taken: dict[str, list[tuple[float, float]]] = {name: [] for name in shapes}
+        for round_number in range(times + 1):
+            for name, shape in shapes.items():
+                began, cpu = time.perf_counter(), time.process_time()
+                shape(size)
+                if round_number:
+                    taken[name].append((time.perf_counter() - began, time.process_time() - cpu))
+        base = median(wall for wall, _ in taken["nodes"])
+        for name, figures in taken.items():
+            wall, cpu = (median(each[index] for each in figures) for index in (0, 1))
+            print(f"{size:>5}  {name}  {wall:>15.2f}  {cpu:>14.2f}  {wall / base:>6.2f}x", flush=True)
+
+
+def slow_down() -> None:
+    """Let every stage take its time."""
+    from tasks.kubernetes import kubeadm
+    from tasks.node import engine
+
+    def taking(verb: Callable[..., object]) -> Callable[..., object]:
+        def slow(*args: object, **named: object) -> object:
+            time.sleep(STAGE_SECONDS)
+            return verb(*args, **named)
+
+        return slow
+
+    for owner, name in ((engine, "bring_to"), (kubeadm, "init"), (kubeadm, "join")):
+        setattr(owner, name, taking(vars(owner)[name]))
+
+
+def as_graph(size: int) -> None:
+    """The flow as it is."""
+    from flows.deploy import deploy
+
+    state = deploy(str(cluster_file(size)), prebuilt=True, return_state=True)
+    if not state.is_completed():
+        sys.exit(f"the run failed, so this is no measurement: {state.message}")
+
+
+def as_one_task_a_node(size: int) -> None:
+    """One task for each machine, which waits for the others by events."""
+    from prefect import flow, task
+
+    from configs.schema.loading import load_cluster
+    from flows.run.runner import THREADS
+
+    cluster = load_cluster(str(cluster_file(size)))
+    names = [node.name for node in cluster.nodes]
+    surveyed = threading.Barrier(len(names))
+    pushed, up = threading.Event(), threading.Event()
+    support, control_plane = cluster.support.name, cluster.control_plane.name
+
+    @task(task_run_name="{name}", persist_result=False)
+    def node(name: str) -> None:
+        surveyed.wait(60)
+        stages = ["network", "support"] if name == support else ["network", "runtime"]
+        for _ in stages:
+            time.sleep(STAGE_SECONDS)
+        if name == support:
+            pushed.set()
+            return
+        pushed.wait(60)
+        time.sleep(STAGE_SECONDS)  # kubernetes
+        if name != control_plane:
+            up.wait(60)
+        time.sleep(STAGE_SECONDS)  # init or join
+        up.set()
+
+    @flow(task_runner=THREADS)
+    def shape() -> None:
+        for each in [node.submit(name) for name in names]:
+            each.result()
+
+    shape()
+
+
+def cluster_file(size: int) -> str:
+    """A lab of so many machines."""
+    import yaml
+
+    import configs
+    from tasks.paths import data_dir
+
+    topology = yaml.safe_load((Path(configs.__file__).parent / "clusters" / "lab.yaml").read_text())
+    topology |= {"name": f"bench-{size}", "workers": size - 2}
+    file = data_dir() / f"bench-{size}.yaml"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(yaml.safe_dump(topology))
+    return str(file)
+
+
+if __name__ == "__main__":
+    main()
