@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from prefect import flow
@@ -17,15 +18,17 @@ from flows.parameters import SourcePlace
 from flows.run import names
 from flows.run.context import this_run
 from flows.run.lifecycle import called, failed, flow_run
-from flows.run.results import error_of, result, results, settled
+from flows.run.results import error_of, result, results, settled, value
 from flows.run.runner import THREADS
 from flows.steps import release as steps
 from tasks.events import ReleaseChosen, emit
 from tasks.fetch import mirror as mirrors
 from tasks.fetch.mirror import Mirror
 from tasks.in_use import in_use
-from tasks.release.build import building, image_orders, known_tools, recipe
+from tasks.release.build import ImageOrder, Tools, building, image_orders, known_tools, recipe
 from tasks.release.refresh import Refresh, again
+from tasks.release.results import Compiled
+from tasks.series.series import Picked
 
 
 @flow(name="kubev6-build", flow_run_name=names.of_release("build", "release"), task_runner=THREADS)
@@ -72,58 +75,56 @@ def built(
         KubeV6Error: A part of it failed; running it again goes on from what is done.
     """
     recipe(release)
-    source = steps.source.submit(release, sources, refresh)
-    tree = result(source)
-    picking = steps.cherry_pick.submit(release, tree, refresh, wait_for=[source])
-    picked = result(picking)
     anew = again(refresh, "compile", "images")
-    if (tools := known_tools(release)) and not anew:
-        kept = result(steps.kept.submit(release, picked, tools, wait_for=[picking]))
-        if kept is not None:
-            return kept
-    before_compiling()
+    source = steps.source.submit(release, sources, refresh)
+    tree = value(source)
+    picking = steps.cherry_pick.submit(release, tree, refresh, wait_for=[source])
+    picked = value(picking)
+    if picked and (kept := None if anew else kept_of(release, picked, known_tools(release), picking)):
+        return kept
+    if picked:
+        before_compiling()
     making_tools = steps.toolchain.submit(release, wait_for=[picking])
-    tools = result(making_tools)
-    with building(release):
+    tools = value(making_tools)
+    with building(release) if tools else nullcontext():
         # Another process may have made it while this one waited; or the toolchain came out as it was before.
-        if not anew:
-            kept = result(steps.kept.submit(release, picked, tools, wait_for=[making_tools]))
-            if kept is not None:
-                return kept
+        if picked and (kept := None if anew else kept_of(release, picked, tools, making_tools)):
+            return kept
         compiling = steps.compile_programs.submit(release, tree, picked, tools, refresh, wait_for=[making_tools])
+        orders = image_orders(release)
+        given = (picked, tools)
 
-        images = []
-        for order in image_orders(release):
-            compiled = compiling if order.how == "compiled" else None
-            images.append(
-                steps.image.submit(release, order, picked, tools, compiled, mirror, refresh, wait_for=[making_tools])
-            )
-        plugins = [steps.cni_plugins.submit(release, mirror)] if release.cni else []
-        _refuse_first_failure([compiling, *images, *plugins])
-        writing = steps.write_release.submit(
-            release,
-            tree,
-            picked,
-            tools,
-            result(compiling),
-            results(images),
-            result(plugins[0]) if plugins else (),
-            wait_for=[compiling, *images, *plugins],
-        )
+        def image(order: ImageOrder, compiled: Compiled | None, after: PrefectFuture[Any]) -> PrefectFuture[Any]:
+            return steps.image.submit(release, order, *given, compiled, mirror, refresh, wait_for=[after])
+
+        made = [image(order, None, making_tools) for order in orders if order.how != "compiled"]
+        plugins = [steps.cni_plugins.submit(release, mirror, wait_for=[making_tools])] if release.cni else []
+        end_at_first_failure([compiling, *made, *plugins])
+        compiled = value(compiling)
+        made += [image(order, compiled, compiling) for order in orders if order.how == "compiled"]
+        end_at_first_failure(made)
+        parts = (tree, picked, tools, compiled, [value(each) for each in made], value(plugins[0]) if plugins else ())
+        needed = [compiling, *made, *plugins]
+        writing = steps.write_release.submit(release, *parts, wait_for=needed)
+        results([source, picking, making_tools, *needed, writing])
         return result(writing)
 
 
-def _refuse_first_failure(futures: Sequence[PrefectFuture[Any]]) -> None:
-    """Wait for all, but end those that are still under way when one has failed: nobody needs them any more.
+def kept_of(release: Release, picked: Picked, tools: Tools | None, after: PrefectFuture[Any]) -> Manifest | None:
+    """The release as the store holds it, made from the same inputs; None when it does not, or they are not known."""
+    return result(steps.kept.submit(release, picked, tools, wait_for=[after])) if tools else None
 
-    Raises:
-        KubeV6Error: The first one that failed.
+
+def end_at_first_failure(futures: Sequence[PrefectFuture[Any]]) -> None:
+    """Wait for all of some task runs, but end those that are still under way when one has failed: nobody needs them.
+
+    Args:
+        futures: The task runs.
     """
     for future in as_completed(list(futures)):
         future.wait()
-        if (error := error_of(future)) is None:
+        if error_of(future) is None:
             continue
         while wait(list(futures), timeout=0.5).not_done:
             this_run().containers.stop()  # another one may be just about to start its container
-        settled(futures)
-        raise error
+    settled(futures)

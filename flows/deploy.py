@@ -33,7 +33,7 @@ from flows.run import names
 from flows.run.context import this_run
 from flows.run.lifecycle import called, failed, flow_run
 from flows.run.lock import locked
-from flows.run.results import error_of, result, results, settled
+from flows.run.results import error_of, result, results, settled, value
 from flows.run.runner import THREADS
 from flows.steps import nodes, proof
 from flows.steps import release as release_steps
@@ -139,16 +139,19 @@ def bring_up(
         settled(surveys.values())
         bad = [survey for survey in surveys.values() if not survey.state.is_completed()]
         # Prefect's page shows for every machine what kept it from being compared.
-        left = [nodes.compare.submit(None, name, survey, wait_for=bad) for name, survey in surveys.items() if bad]
+        left = [nodes.compare.submit(None, name, None, wait_for=bad) for name in surveys if bad]
         results([machines, *surveys.values(), *left], also=error)
         raise
 
     job = Job(cluster, chosen.release, chosen.manifest)
+    found = {name: value(survey) for name, survey in surveys.items()}
     unlisted = nodes.find_unlisted.submit(cluster)
     ahead = proof.make_pods_ahead.submit(job)
-    compared = {name: nodes.compare.submit(job, name, survey, wait_for=[survey]) for name, survey in surveys.items()}
+    compared = {
+        name: nodes.compare.submit(job, name, found[name], wait_for=[survey]) for name, survey in surveys.items()
+    }
     removed = [nodes.remove.submit(cluster, name, wait_for=[unlisted]) for name in result(unlisted)]
-    in_place = bring_nodes(job, surveys, compared, removed)
+    in_place = bring_nodes(job, found, compared, removed)
     return chosen, prove(job, [*removed, *in_place], ahead, made_before)
 
 
@@ -180,7 +183,7 @@ def refuse_unfit(asked: Mapping[str, PrefectFuture[Any]]) -> None:
 
 
 def bring_nodes(
-    job: Job, surveys: Surveys, compared: Comparisons, removed: list[PrefectFuture[None]]
+    job: Job, found: Mapping[str, Machine | None], compared: Comparisons, removed: list[PrefectFuture[None]]
 ) -> list[PrefectFuture[Any]]:
     """Every machine through its stages; of those that lack nothing no stage is begun. Returns what has to end well."""
     cluster, begun = job.cluster, list[PrefectFuture[Any]](compared.values())
@@ -195,7 +198,7 @@ def bring_nodes(
         return begun[-1]
 
     def stage(title: str, name: str, *after: PrefectFuture[Any]) -> None:
-        at[name] = begin(nodes.bring_to, job, name, surveys[name], title, after=[at[name], *after])
+        at[name] = begin(nodes.bring_to, job, name, found[name], title, after=[at[name], *after])
 
     others = [name for name in lacking if name != support]
     if support in lacking:

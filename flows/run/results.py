@@ -66,6 +66,13 @@ def results(futures: Iterable[PrefectFuture[Any]], *, also: KubeV6Error | None =
     return [_value(future) for future in pending]
 
 
+def value(future: PrefectFuture[R]) -> R | None:
+    """Wait for a task run, and give what it returned; None when it did not end well, which who waits for it shows."""
+    settled([future])
+    found: R | None = _value(future) if future.state.is_completed() else None
+    return found
+
+
 def settled(futures: Iterable[PrefectFuture[Any]]) -> None:
     """Wait until all of some task runs have ended, well or not, and let the run hear what happened in those.
 

@@ -85,7 +85,7 @@ def as_graph(size: int) -> None:
     """The flow as it is."""
     from flows.deploy import deploy
 
-    state = deploy(str(cluster_file(size)), prebuilt=True, return_state=True)
+    state = deploy(cluster_file(size), return_state=True)
     if not state.is_completed():
         sys.exit(f"the run failed, so this is no measurement: {state.message}")
 
@@ -97,7 +97,7 @@ def as_one_task_a_node(size: int) -> None:
     from configs.schema.loading import load_cluster
     from flows.run.runner import THREADS
 
-    cluster = load_cluster(str(cluster_file(size)))
+    cluster = load_cluster(cluster_file(size))
     names = [node.name for node in cluster.nodes]
     surveyed = threading.Barrier(len(names))
     pushed, up = threading.Event(), threading.Event()
