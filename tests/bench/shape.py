@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
+from typing import Any, cast
 
 STAGE_SECONDS = 0.5
 SIZES = (4, 20, 100)
@@ -91,38 +92,58 @@ def as_graph(size: int) -> None:
 
 
 def as_one_task_a_node(size: int) -> None:
-    """One task for each machine, which waits for the others by events."""
-    from prefect import flow, task
+    """The same steps with one task for each machine, whose stages are calls that wait for one another by events."""
+    from prefect import Task, flow, task
 
     from configs.schema.loading import load_cluster
+    from flows import deploy
+    from flows.run.lifecycle import flow_run
+    from flows.run.lock import locked
     from flows.run.runner import THREADS
+    from flows.steps import nodes, proof
+    from flows.steps.job import Job
 
     cluster = load_cluster(cluster_file(size))
     names = [node.name for node in cluster.nodes]
-    surveyed = threading.Barrier(len(names))
+    surveyed, done = threading.Barrier(len(names)), threading.Barrier(len(names) + 1)
     pushed, up = threading.Event(), threading.Event()
     support, control_plane = cluster.support.name, cluster.control_plane.name
 
-    @task(task_run_name="{name}", persist_result=False)
-    def node(name: str) -> None:
+    def one(job: Job, name: str) -> None:
+        machine = cast(Any, nodes.survey.fn(cluster, job.release, name)).data
         surveyed.wait(60)
-        stages = ["network", "support"] if name == support else ["network", "runtime"]
-        for _ in stages:
-            time.sleep(STAGE_SECONDS)
+        nodes.compare.fn(job, name, machine)
+        nodes.bring_to.fn(job, name, machine, "network")
         if name == support:
+            nodes.bring_to.fn(job, name, machine, "support")
+            nodes.push.fn(job)
             pushed.set()
-            return
-        pushed.wait(60)
-        time.sleep(STAGE_SECONDS)  # kubernetes
-        if name != control_plane:
-            up.wait(60)
-        time.sleep(STAGE_SECONDS)  # init or join
-        up.set()
+        else:
+            nodes.bring_to.fn(job, name, machine, "runtime")
+            pushed.wait(60)
+            nodes.bring_to.fn(job, name, machine, "kubernetes")
+            if name == control_plane:
+                nodes.init.fn(job)
+                up.set()
+                nodes.add_ons.fn(job)
+            else:
+                up.wait(60)
+                nodes.join.fn(job, name)
+        done.wait(60)
 
     @flow(task_runner=THREADS)
     def shape() -> None:
-        for each in [node.submit(name) for name in names]:
-            each.result()
+        with flow_run("deploy", cluster), locked(cluster.name, "bench", "wait"):
+            decision = deploy.decide(cluster, False, "")
+            nodes.machines.submit(cluster, decision.release).result()
+            chosen = vars(deploy)["provide"](decision)
+            job = Job(cluster, chosen.release, chosen.manifest)
+            node: Task[..., None] = task(one, name="node", task_run_name="{name}", persist_result=False)
+            begun = [node.submit(job, name) for name in names]
+            done.wait(120)
+            proof.prove.submit(job, "").result()
+            for each in begun:
+                each.result()
 
     shape()
 
