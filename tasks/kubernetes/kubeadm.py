@@ -15,7 +15,7 @@ from configs.versions import image_tag, kubeadm_starts_kubelet
 from tasks.disk import writing_data
 from tasks.kubernetes import kubeadm_commands
 from tasks.kubernetes.certificate import public_key_hash
-from tasks.on_node.kubeadm_lock import LOCK
+from tasks.node_agent.kubeadm_lock import LOCK
 from tasks.paths import cluster_dir
 from tasks.replace import write_whole
 from tasks.secrets import hide, remember

@@ -10,7 +10,7 @@ from ipaddress import IPv6Interface, IPv6Network, ip_address
 from configs.state import Address, File, Reload, Route, Service, StageState
 from tasks.node.change import Change
 from tasks.node.facts import Added, Facts, FileFact, ServiceFact, address_words, route_words
-from tasks.on_node.services import RUNNING, STARTS_AT_BOOT
+from tasks.node_agent.services import RUNNING, STARTS_AT_BOOT
 
 
 def diff(desired: StageState, facts: Facts) -> tuple[Change, ...]:

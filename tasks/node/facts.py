@@ -110,7 +110,7 @@ class Facts:
 
     @classmethod
     def parse(cls, answer: Mapping[str, Any]) -> Facts:
-        """Facts from the JSON that ``tasks/on_node/read_facts.py`` answers."""
+        """Facts from the JSON that ``tasks/node_agent/read_facts.py`` answers."""
         ipv4: dict[str, tuple[str, ...]] = {}
         good: set[Address] = set()
         failed: set[Address] = set()

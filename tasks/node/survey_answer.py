@@ -10,7 +10,7 @@ from posixpath import basename, dirname, join
 from configs.jool import jool_of
 from configs.kernel import Kernel
 from configs.systems import Claim, Machine, Networking, Unasked
-from tasks.on_node.ip import addresses_of, links_of
+from tasks.node_agent.ip import addresses_of, links_of
 
 RULES = ("active", "enabled", "enabled-runtime")
 """Words of systemctl(1) for a unit that runs now or at the next start."""

@@ -1,4 +1,4 @@
-"""Programs that run on a node, each made of the modules of :mod:`tasks.on_node` that it needs.
+"""Programs that run on a node, each made of the modules of :mod:`tasks.node_agent` that it needs.
 
 What is sent is one text. It begins by making modules, in memory, of those that the program imports, so that an import
 on the node is what it is here and nothing has to be copied there first.
@@ -11,10 +11,10 @@ import threading
 from functools import cache
 from pathlib import Path
 
-from tasks import on_node
+from tasks import node_agent
 
-DIRECTORY = Path(on_node.__file__).parent
-PACKAGE = f"{on_node.__name__}."
+DIRECTORY = Path(node_agent.__file__).parent
+PACKAGE = f"{node_agent.__name__}."
 
 _LOADER = """\
 import sys
@@ -32,7 +32,7 @@ def program(name: str) -> str:
     """The source of a program, for :meth:`tasks.ssh.connection.Connection.run_python`.
 
     Args:
-        name: The name of its module in :mod:`tasks.on_node`.
+        name: The name of its module in :mod:`tasks.node_agent`.
 
     Returns:
         The text: the modules that it imports from there, each after those that it imports itself, and then itself.
@@ -45,7 +45,7 @@ def modules(name: str) -> tuple[str, ...]:
     """The modules that make up a program, each after those that it imports.
 
     Args:
-        name: The name of its module in :mod:`tasks.on_node`.
+        name: The name of its module in :mod:`tasks.node_agent`.
     """
     found: dict[str, None] = {}
 
@@ -66,7 +66,7 @@ def source_of(name: str) -> str:
     """The source of a module without the annotations of its variables, which Python 3.5 cannot read.
 
     Args:
-        name: The name of the module in :mod:`tasks.on_node`.
+        name: The name of the module in :mod:`tasks.node_agent`.
     """
     text = (DIRECTORY / f"{name}.py").read_text()
     lines = text.splitlines(keepends=True)

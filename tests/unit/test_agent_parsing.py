@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.on_node import (
+from tasks.node_agent import (
     addresses,
     binaries,
     blocks,
@@ -31,7 +31,7 @@ def test_what_runs_on_a_node_is_read_by_python_3_5_and_needs_nothing_but_its_lib
     tree = ast.parse(source_of(module.stem), feature_version=(3, 5))
     imported = {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
     imported |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    others = {name for name in imported if not name.startswith("tasks.on_node.")}
+    others = {name for name in imported if not name.startswith("tasks.node_agent.")}
     assert {name.partition(".")[0] for name in others} <= sys.stdlib_module_names
     assert not any(isinstance(node, ast.JoinedStr) for node in ast.walk(tree))
     newer = (

@@ -16,7 +16,8 @@ from configs.errors import CombinedError, ConfigError, KubeV6Error, NodeError
 
 def modules(package: ModuleType) -> list[str]:
     found = pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
-    return [each.name for each in found if not each.name.startswith("tasks.on_node.") and "__main__" not in each.name]
+    names = (each.name for each in found)
+    return [name for name in names if not name.startswith("tasks.node_agent.") and "__main__" not in name]
 
 
 def all_errors() -> list[type[KubeV6Error]]:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tasks.on_node import record
-from tasks.on_node.apply_changes import make
-from tasks.on_node.protocol import Failed, Json
-from tasks.on_node.record import Record, read_record
-from tasks.on_node.undo import undo_all, undo_binary, undo_old_binary
+from tasks.node_agent import record
+from tasks.node_agent.apply_changes import make
+from tasks.node_agent.protocol import Failed, Json
+from tasks.node_agent.record import Record, read_record
+from tasks.node_agent.undo import undo_all, undo_binary, undo_old_binary
 
 
 @pytest.fixture(autouse=True)

@@ -12,8 +12,8 @@ from configs.schema.cluster import Cluster
 from configs.schema.loading import load_cluster
 from configs.translation import embed
 from tasks.node.existing_servers import Answer, dns64_problem, nat64_problem
-from tasks.on_node import existing_servers
-from tasks.on_node.existing_servers import addresses, after_name, tried
+from tasks.node_agent import existing_servers
+from tasks.node_agent.existing_servers import addresses, after_name, tried
 
 HOW_TO = load_cluster("kube-v6")
 NAME = "outside.example"

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tasks.on_node import leave_kubernetes
-from tasks.on_node.firewall import restore, without_kubernetes
-from tasks.on_node.protocol import Failed
+from tasks.node_agent import leave_kubernetes
+from tasks.node_agent.firewall import restore, without_kubernetes
+from tasks.node_agent.protocol import Failed
 from tasks.ssh.program import program
 
 SAVED = """\

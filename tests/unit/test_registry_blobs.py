@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.on_node import registry_blobs
+from tasks.node_agent import registry_blobs
 
 
 def kept(root: Path, content: bytes) -> Path:

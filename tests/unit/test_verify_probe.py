@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tasks.on_node.verify_probe import ask
+from tasks.node_agent.verify_probe import ask
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from tasks.on_node.commands import answer, ask, run, run_shown
-from tasks.on_node.protocol import Failed, progress
+from tasks.node_agent.commands import answer, ask, run, run_shown
+from tasks.node_agent.protocol import Failed, progress
 
 
 def told(capsys: pytest.CaptureFixture[str]) -> list[object]:

@@ -6,7 +6,7 @@ import os
 import stat
 from typing import List, Optional, Tuple
 
-from tasks.on_node.protocol import Json
+from tasks.node_agent.protocol import Json
 
 
 def text_of(path: str) -> str:

@@ -4,9 +4,9 @@ import shutil
 import subprocess
 from typing import Dict, List, Optional
 
-from tasks.on_node.commands import answer, ask, run
-from tasks.on_node.protocol import Failed, Json, progress
-from tasks.on_node.record import Record
+from tasks.node_agent.commands import answer, ask, run
+from tasks.node_agent.protocol import Failed, Json, progress
+from tasks.node_agent.record import Record
 
 SERVICE_SECONDS = 180
 RUNNING = ("active", "activating", "reloading")

@@ -2,7 +2,7 @@
 
 from typing import List, Tuple
 
-from tasks.on_node.protocol import Json
+from tasks.node_agent.protocol import Json
 
 KEYS = {"via": "gateway", "dev": "dev", "proto": "protocol", "metric": "metric"}
 TYPES = ("unicast", "local", "broadcast", "anycast", "multicast", "unreachable", "blackhole", "prohibit", "throw")

@@ -8,8 +8,8 @@ import os
 import shutil
 from typing import Any, Iterator, List, Tuple
 
-from tasks.on_node.files import make_directories, text_of, write_atomically
-from tasks.on_node.protocol import Failed, Json
+from tasks.node_agent.files import make_directories, text_of, write_atomically
+from tasks.node_agent.protocol import Failed, Json
 
 HOME = "/var/lib/kubev6"
 STAGES = ("network", "support", "runtime", "kubernetes")

@@ -4,7 +4,7 @@ import os
 import subprocess
 from typing import List, Optional
 
-from tasks.on_node.protocol import Failed, progress, ran
+from tasks.node_agent.protocol import Failed, progress, ran
 
 PACKAGE_SECONDS = 1200
 

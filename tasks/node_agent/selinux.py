@@ -4,8 +4,8 @@ import os
 import stat
 from typing import Dict
 
-from tasks.on_node.files import text_of, write_atomically
-from tasks.on_node.protocol import Failed, Json
+from tasks.node_agent.files import text_of, write_atomically
+from tasks.node_agent.protocol import Failed, Json
 
 ENFORCE = "/sys/fs/selinux/enforce"
 CONFIG = "/etc/selinux/config"

@@ -9,9 +9,9 @@ import time
 from contextlib import suppress
 from typing import List, Set
 
-from tasks.on_node.commands import run
-from tasks.on_node.files import text_of
-from tasks.on_node.protocol import Failed
+from tasks.node_agent.commands import run
+from tasks.node_agent.files import text_of
+from tasks.node_agent.protocol import Failed
 
 CGROUPS = "/sys/fs/cgroup"
 NETWORK_NAMESPACES = ("/run/netns", "/var/run/netns")

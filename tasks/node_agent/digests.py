@@ -3,9 +3,9 @@
 import os
 from typing import Dict, List, Optional
 
-from tasks.on_node.files import sha256_of
-from tasks.on_node.protocol import Json
-from tasks.on_node.record import read_json
+from tasks.node_agent.files import sha256_of
+from tasks.node_agent.protocol import Json
+from tasks.node_agent.record import read_json
 
 DIGESTS = "digests.json"
 

@@ -4,9 +4,9 @@ import os
 import platform
 from typing import Optional
 
-from tasks.on_node.commands import run
-from tasks.on_node.files import text_of
-from tasks.on_node.protocol import Failed, Json
+from tasks.node_agent.commands import run
+from tasks.node_agent.files import text_of
+from tasks.node_agent.protocol import Failed, Json
 
 EVIDENCE = {
     "br_netfilter": "/proc/sys/net/bridge",

@@ -15,8 +15,8 @@ import time
 import urllib.request
 from typing import Any, Dict, List
 
-from tasks.on_node.commands import text
-from tasks.on_node.files import text_of
+from tasks.node_agent.commands import text
+from tasks.node_agent.files import text_of
 
 CA = "/etc/kubernetes/pki/ca.crt"
 TIMEOUT = 5.0

@@ -3,12 +3,12 @@
 import os
 from typing import List
 
-from tasks.on_node.addresses import need_interface, own_connection
-from tasks.on_node.commands import run
-from tasks.on_node.files import text_of, write_atomically
-from tasks.on_node.ip import routes_of
-from tasks.on_node.protocol import Json
-from tasks.on_node.record import HOME, Record
+from tasks.node_agent.addresses import need_interface, own_connection
+from tasks.node_agent.commands import run
+from tasks.node_agent.files import text_of, write_atomically
+from tasks.node_agent.ip import routes_of
+from tasks.node_agent.protocol import Json
+from tasks.node_agent.record import HOME, Record
 
 
 def route_facts(routes: List[Json]) -> List[Json]:

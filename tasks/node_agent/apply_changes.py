@@ -9,19 +9,19 @@ import json
 import os
 from typing import Callable, Dict, List, Tuple
 
-from tasks.on_node.addresses import add_address, remove_address, remove_ipv4, set_link_up
-from tasks.on_node.binaries import fetch_binaries
-from tasks.on_node.commands import answer, prepare
-from tasks.on_node.files import missing_directories, text_of
-from tasks.on_node.hosts import HOSTS, remove_ipv4_name
-from tasks.on_node.kernel import load_module, module_present, set_sysctl, sysctl_value
-from tasks.on_node.lock import alone
-from tasks.on_node.packages import install_packages
-from tasks.on_node.protocol import Failed, Json, made, progress
-from tasks.on_node.record import Record, back_up, read_record
-from tasks.on_node.routes import add_route, remove_ipv4_default_route, remove_route
-from tasks.on_node.selinux import CONFIG, selinux_facts, set_permissive
-from tasks.on_node.services import (
+from tasks.node_agent.addresses import add_address, remove_address, remove_ipv4, set_link_up
+from tasks.node_agent.binaries import fetch_binaries
+from tasks.node_agent.commands import answer, prepare
+from tasks.node_agent.files import missing_directories, text_of
+from tasks.node_agent.hosts import HOSTS, remove_ipv4_name
+from tasks.node_agent.kernel import load_module, module_present, set_sysctl, sysctl_value
+from tasks.node_agent.lock import alone
+from tasks.node_agent.packages import install_packages
+from tasks.node_agent.protocol import Failed, Json, made, progress
+from tasks.node_agent.record import Record, back_up, read_record
+from tasks.node_agent.routes import add_route, remove_ipv4_default_route, remove_route
+from tasks.node_agent.selinux import CONFIG, selinux_facts, set_permissive
+from tasks.node_agent.services import (
     ask_services,
     change_service,
     reload_units,
@@ -30,8 +30,8 @@ from tasks.on_node.services import (
     take_back_service,
     triggers,
 )
-from tasks.on_node.stage_files import remove_file, undo_file, write_file
-from tasks.on_node.swap import fstab_swaps, swap_devices, swap_off
+from tasks.node_agent.stage_files import remove_file, undo_file, write_file
+from tasks.node_agent.swap import fstab_swaps, swap_devices, swap_off
 
 
 def note_services(changes: List[Json], record: Record) -> None:

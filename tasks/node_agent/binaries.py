@@ -6,10 +6,10 @@ import os
 import time
 from typing import IO, Any, Callable, Dict, Iterator, List
 
-from tasks.on_node.digests import DIGESTS, identity_of, installed_digest
-from tasks.on_node.files import make_directories
-from tasks.on_node.protocol import Failed, Json, progress
-from tasks.on_node.record import Record, read_json, write_json
+from tasks.node_agent.digests import DIGESTS, identity_of, installed_digest
+from tasks.node_agent.files import make_directories
+from tasks.node_agent.protocol import Failed, Json, progress
+from tasks.node_agent.record import Record, read_json, write_json
 
 SPARE = 16 * 1024 * 1024
 DOWNLOAD_SECONDS = 30

@@ -9,9 +9,9 @@ import subprocess
 import time
 from typing import Any, Dict, List
 
-from tasks.on_node.commands import text
-from tasks.on_node.files import text_of
-from tasks.on_node.kubeadm_lock import await_other_kubeadm
+from tasks.node_agent.commands import text
+from tasks.node_agent.files import text_of
+from tasks.node_agent.kubeadm_lock import await_other_kubeadm
 
 APISERVER = "/etc/kubernetes/manifests/kube-apiserver.yaml"
 START_SECONDS = 60

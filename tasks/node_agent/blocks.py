@@ -3,8 +3,8 @@
 import hashlib
 from typing import Optional
 
-from tasks.on_node.files import text_of
-from tasks.on_node.protocol import Failed
+from tasks.node_agent.files import text_of
+from tasks.node_agent.protocol import Failed
 
 BEGIN = "# BEGIN kubev6"
 END = "# END kubev6"

@@ -4,8 +4,8 @@ import os
 import stat
 from typing import Dict, List, Tuple
 
-from tasks.on_node.files import text_of, write_atomically
-from tasks.on_node.protocol import Json
+from tasks.node_agent.files import text_of, write_atomically
+from tasks.node_agent.protocol import Json
 
 HOSTS = "/etc/hosts"
 OFF = "# kubev6: "

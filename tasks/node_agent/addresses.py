@@ -4,9 +4,9 @@ import os
 import time
 from typing import List, Tuple
 
-from tasks.on_node.commands import run
-from tasks.on_node.ip import addresses_of
-from tasks.on_node.protocol import Failed, Json
+from tasks.node_agent.commands import run
+from tasks.node_agent.ip import addresses_of
+from tasks.node_agent.protocol import Failed, Json
 
 DAD_SECONDS = 10
 

@@ -5,8 +5,8 @@ import shutil
 import subprocess
 from typing import List, Optional
 
-from tasks.on_node.commands import ask, run, run_shown
-from tasks.on_node.protocol import Failed, Json
+from tasks.node_agent.commands import ask, run, run_shown
+from tasks.node_agent.protocol import Failed, Json
 
 
 def package_manager() -> str:

@@ -7,14 +7,14 @@ import shutil
 from contextlib import suppress
 from typing import Callable, Dict, List, Sequence
 
-from tasks.on_node.commands import run
-from tasks.on_node.files import text_of
-from tasks.on_node.firewall import remove_kubernetes_rules
-from tasks.on_node.ip import addresses_of, links_of
-from tasks.on_node.kubeadm_lock import LOCK, no_other_kubeadm
-from tasks.on_node.pods import end_pods, mount_points, names_in
-from tasks.on_node.protocol import Failed, progress
-from tasks.on_node.record import Record, back_up
+from tasks.node_agent.commands import run
+from tasks.node_agent.files import text_of
+from tasks.node_agent.firewall import remove_kubernetes_rules
+from tasks.node_agent.ip import addresses_of, links_of
+from tasks.node_agent.kubeadm_lock import LOCK, no_other_kubeadm
+from tasks.node_agent.pods import end_pods, mount_points, names_in
+from tasks.node_agent.protocol import Failed, progress
+from tasks.node_agent.record import Record, back_up
 
 CNI_CONFIGURATIONS = "/etc/cni/net.d"
 ETCD = "/var/lib/etcd"

@@ -7,7 +7,7 @@ import re
 import shutil
 from typing import List
 
-from tasks.on_node.commands import run
+from tasks.node_agent.commands import run
 
 PREFIXES = ("KUBE-", "CNI-")
 JUMP = re.compile(r" (?:-j|-g) ({})".format("|".join(PREFIXES)))

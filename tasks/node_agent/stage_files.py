@@ -3,10 +3,10 @@
 import os
 import stat
 
-from tasks.on_node.blocks import new_text
-from tasks.on_node.files import write_atomically
-from tasks.on_node.protocol import Failed, Json
-from tasks.on_node.record import Record, backup_path
+from tasks.node_agent.blocks import new_text
+from tasks.node_agent.files import write_atomically
+from tasks.node_agent.protocol import Failed, Json
+from tasks.node_agent.record import Record, backup_path
 
 
 def write_file(change: Json) -> None:

@@ -6,9 +6,9 @@ import time
 from contextlib import contextmanager
 from typing import IO, Iterator
 
-from tasks.on_node.files import make_directories
-from tasks.on_node.protocol import Failed, progress
-from tasks.on_node.record import HOME
+from tasks.node_agent.files import make_directories
+from tasks.node_agent.protocol import Failed, progress
+from tasks.node_agent.record import HOME
 
 LOCK_SECONDS = 120
 

@@ -2,9 +2,9 @@
 
 from typing import List
 
-from tasks.on_node.commands import run
-from tasks.on_node.files import text_of, write_atomically
-from tasks.on_node.protocol import Json
+from tasks.node_agent.commands import run
+from tasks.node_agent.files import text_of, write_atomically
+from tasks.node_agent.protocol import Json
 
 OFF = "# kubev6: "
 """Stands before each line of fstab(5) that was taken out of use."""

@@ -6,7 +6,7 @@ import time
 from contextlib import contextmanager
 from typing import IO, Iterator
 
-from tasks.on_node.protocol import Failed, progress
+from tasks.node_agent.protocol import Failed, progress
 
 LOCK = "/run/kubev6-kubeadm.lock"
 SECONDS = 420

@@ -10,12 +10,12 @@ import shutil
 import subprocess
 from typing import Callable, List
 
-from tasks.on_node.commands import prepare
-from tasks.on_node.leave_kubernetes import leave, remove_empty_directories, remove_whole, server
-from tasks.on_node.lock import alone
-from tasks.on_node.protocol import Failed, Json, progress
-from tasks.on_node.record import HOME, LostRecord, read_record
-from tasks.on_node.undo import Stays, undo
+from tasks.node_agent.commands import prepare
+from tasks.node_agent.leave_kubernetes import leave, remove_empty_directories, remove_whole, server
+from tasks.node_agent.lock import alone
+from tasks.node_agent.protocol import Failed, Json, progress
+from tasks.node_agent.record import HOME, LostRecord, read_record
+from tasks.node_agent.undo import Stays, undo
 
 RECORD = os.path.join(HOME, "record.json")
 BACKUP = os.path.join(HOME, "backup")

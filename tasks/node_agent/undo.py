@@ -8,20 +8,20 @@ import os
 from ipaddress import IPv6Address, IPv6Network
 from typing import Any, Callable, List, Tuple
 
-from tasks.on_node.addresses import addresses_on, own_connection, own_ipv6_connection
-from tasks.on_node.binaries import restore_binary
-from tasks.on_node.commands import run
-from tasks.on_node.files import text_of
-from tasks.on_node.hosts import HOSTS, OFF, with_ipv4, write_hosts
-from tasks.on_node.ip import routes_of
-from tasks.on_node.kernel import sysctl_value, write_sysctl
-from tasks.on_node.protocol import Failed
-from tasks.on_node.record import Record
-from tasks.on_node.routes import ipv4_route_words, route_facts
-from tasks.on_node.selinux import set_selinux
-from tasks.on_node.services import RUNNING, SERVICE_SECONDS, restore_service
-from tasks.on_node.stage_files import restore_file
-from tasks.on_node.swap import swap_on
+from tasks.node_agent.addresses import addresses_on, own_connection, own_ipv6_connection
+from tasks.node_agent.binaries import restore_binary
+from tasks.node_agent.commands import run
+from tasks.node_agent.files import text_of
+from tasks.node_agent.hosts import HOSTS, OFF, with_ipv4, write_hosts
+from tasks.node_agent.ip import routes_of
+from tasks.node_agent.kernel import sysctl_value, write_sysctl
+from tasks.node_agent.protocol import Failed
+from tasks.node_agent.record import Record
+from tasks.node_agent.routes import ipv4_route_words, route_facts
+from tasks.node_agent.selinux import set_selinux
+from tasks.node_agent.services import RUNNING, SERVICE_SECONDS, restore_service
+from tasks.node_agent.stage_files import restore_file
+from tasks.node_agent.swap import swap_on
 
 Undo = Callable[[str, Any], List[str]]
 """Undoes one note of the record, given its subject and what was there before; returns what was done."""

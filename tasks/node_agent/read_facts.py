@@ -3,20 +3,20 @@
 import json
 import shutil
 
-from tasks.on_node.blocks import block_fact
-from tasks.on_node.commands import answer, ask, prepare
-from tasks.on_node.digests import binary_facts
-from tasks.on_node.files import file_fact, files_in, text_of
-from tasks.on_node.hosts import HOSTS, ipv4_names
-from tasks.on_node.ip import addresses_of, links_of, routes_of
-from tasks.on_node.kernel import module_present, sysctl_value
-from tasks.on_node.packages import ask_packages, installed_packages
-from tasks.on_node.protocol import Failed, Json
-from tasks.on_node.record import read_json
-from tasks.on_node.routes import ipv4_route_words, route_facts
-from tasks.on_node.selinux import selinux_facts
-from tasks.on_node.services import ask_services, service_facts
-from tasks.on_node.swap import fstab_swaps, swap_devices
+from tasks.node_agent.blocks import block_fact
+from tasks.node_agent.commands import answer, ask, prepare
+from tasks.node_agent.digests import binary_facts
+from tasks.node_agent.files import file_fact, files_in, text_of
+from tasks.node_agent.hosts import HOSTS, ipv4_names
+from tasks.node_agent.ip import addresses_of, links_of, routes_of
+from tasks.node_agent.kernel import module_present, sysctl_value
+from tasks.node_agent.packages import ask_packages, installed_packages
+from tasks.node_agent.protocol import Failed, Json
+from tasks.node_agent.record import read_json
+from tasks.node_agent.routes import ipv4_route_words, route_facts
+from tasks.node_agent.selinux import selinux_facts
+from tasks.node_agent.services import ask_services, service_facts
+from tasks.node_agent.swap import fstab_swaps, swap_devices
 
 
 def facts(query: Json) -> Json:
