@@ -7,6 +7,7 @@ here knows how a thing is read or changed on a machine.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import IPv6Interface, IPv6Network, ip_address
 
 STAGES = ("network", "support", "runtime", "kubernetes")
 """The stages of a node, in the order in which they are applied. A node may lack some of them."""
@@ -39,20 +40,40 @@ class Sysctl:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """An IPv6 address with its prefix length on an interface, for example ``fd00::100/64`` on ``eth1``."""
+    """An IPv6 address with its prefix length on an interface, for example ``fd00::100/64`` on ``eth1``.
+
+    However it was written, it is kept as the kernel writes it (RFC 5952); and it reads as ``ip addr`` takes it.
+    """
 
     interface: str
     address: str
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "address", str(IPv6Interface(self.address)))
+
+    def __str__(self) -> str:
+        return f"{self.address} dev {self.interface}"
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """An IPv6 route in the main table, for example ``fd00:101::/64 via fd00::101 dev eth1 metric 1024``."""
+    """An IPv6 route in the main table, for example ``fd00:101::/64 via fd00::101 dev eth1 metric 1024``.
+
+    However it was written, it is kept as the kernel writes it (RFC 5952); and it reads as ``ip route`` takes it.
+    """
 
     destination: str
     via: str
     interface: str
     metric: int = 1024
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "destination", str(IPv6Network(self.destination)))
+        object.__setattr__(self, "via", self.via and str(ip_address(self.via)))
+
+    def __str__(self) -> str:
+        via = f"via {self.via} " * bool(self.via)
+        return f"{self.destination} {via}dev {self.interface} metric {self.metric}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from configs.errors import ConfigError
 from configs.jool import Jool
 from configs.kernel import Kernel
 from configs.schema.loading import CONFIGS
+from configs.versions import Runtime
 
 Networking = Literal["networkd", "ifupdown", "netplan", "network-scripts", "networkmanager"]
 """What configures the interfaces of a machine."""
@@ -137,6 +138,10 @@ class Machine:
         firewalld: Whether firewalld runs.
         jool: What it has of Jool.
         kernel: What its kernel says.
+        runtime: Version of the container runtime that it was asked about, such as ``20.10``; empty when it has none.
+        packages: Where it has none: the packages that would bring one, and the version of each.
+        runtime_in_use: What runs the containers of the cluster that it is a node of; empty when it is none of any.
+        iptables: How its iptables keeps its rules; empty without one.
     """
 
     os: str = "debian"
@@ -153,6 +158,10 @@ class Machine:
     firewalld: bool = False
     jool: Jool = field(default_factory=Jool)
     kernel: Kernel = field(default_factory=Kernel)
+    runtime: str = ""
+    packages: tuple[tuple[str, str], ...] = ()
+    runtime_in_use: Runtime | Unasked = ""
+    iptables: Literal["nft", "legacy"] | Unasked = ""
 
 
 @cache

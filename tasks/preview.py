@@ -13,7 +13,7 @@ from tasks.kubernetes import kubeadm
 from tasks.lab import lab
 from tasks.node import engine
 from tasks.node.change import Change
-from tasks.node.state import survey
+from tasks.node.survey import survey
 from tasks.scope import Threads
 from tasks.ssh.connection import connect
 from tasks.ssh.endpoint import Endpoint
@@ -59,7 +59,7 @@ def _changes(
     cluster: Cluster, release: Release, manifest: Manifest | None, name: str, endpoint: Endpoint
 ) -> dict[str, tuple[Change, ...]]:
     with step(name, "compare") as shown, connect(endpoint) as ssh:
-        machine = survey(ssh, cluster, release, name)
+        machine = survey(ssh, cluster, release, name, manifest)
         stages = plan_node(cluster, release, manifest, name, machine).stages
         node = cluster.node(name)
         changes = engine.plan_changes(ssh, stages)

@@ -23,7 +23,7 @@ from tasks.lab import lab
 from tasks.node import engine, existing_servers
 from tasks.node.change import Change
 from tasks.node.reset import Reset
-from tasks.node.state import survey as survey_machine
+from tasks.node.survey import survey as survey_machine
 from tasks.ssh.pool import connection
 from tasks.steps import step
 from tasks.store import Store

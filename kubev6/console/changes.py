@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 from configs.state import NodeState, StageState
 from configs.words import counted
+from tasks.node.resources import kinds
 from tasks.preview import Preview
 
 
@@ -47,27 +48,5 @@ def states_as_json(states: Mapping[str, NodeState]) -> str:
 def _stages_as_text(stages: Iterable[StageState]) -> Iterable[str]:
     for stage in stages:
         yield f"\n  stage {stage.name}"
-        yield from (f"    package {package}" for package in stage.packages)
-        yield from (f"    module {module}" for module in stage.modules)
-        for file in stage.files:
-            yield f"    {'block in' if file.block else 'file'} {file.path} ({file.mode:04o})"
-            yield from (f"      | {line}" for line in file.content.splitlines())
-        yield from (f"    no other file in {directory}" for directory in stage.only_files_in)
-        yield from ["    swap off"] * stage.swap_off
-        yield from ["    SELinux permissive"] * stage.selinux_permissive
-        yield from (f"    no IPv4 address of {name} in /etc/hosts" for name in stage.no_ipv4_names)
-        yield from (f"    sysctl {sysctl.key}={sysctl.value}" for sysctl in stage.sysctls)
-        yield from (f"    interface {interface} up" for interface in stage.links_up)
-        yield from (f"    address {each.address} dev {each.interface}" for each in stage.addresses)
-        yield from (f"    no IPv4 address on {interface}" for interface in stage.no_ipv4_on)
-        yield from ["    no IPv4 default route"] * stage.no_ipv4_default_route
-        for route in stage.routes:
-            via = f" via {route.via}" if route.via else ""
-            yield f"    route {route.destination}{via} dev {route.interface} metric {route.metric}"
-        yield from (f"    binary {each.path} sha256 {each.sha256} from {each.url}" for each in stage.binaries)
-        for reload in stage.reloads:
-            yield f"    {' '.join(reload.command)}, after a change of {', '.join(reload.when)}"
-        for service in stage.services:
-            after = f", restarted after a change of {', '.join(service.restart_on)}" if service.restart_on else ""
-            yield f"    service {service.unit}{after}"
+        yield from (f"    {line}" for line in kinds.lines(stage))
     yield ""

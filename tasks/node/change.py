@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field, fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,12 +15,14 @@ class Change:
             ``service``. Of the cluster: ``machine``, ``registry``, ``cluster`` or ``add-on``.
         subject: Which one: a package's name, a path, a setting's key, a route in the words of ``ip route``, a command,
             a unit.
-        action: What is done: ``install``, ``load``, ``create``, ``replace``, ``delete``, ``take back``, ``off``,
+        action: What is done: ``install``, ``load``, ``create``, ``replace``, ``delete``, ``undo``, ``off``,
             ``set``, ``set up``, ``add``, ``remove``, ``fetch``, ``run``, ``enable``, ``start`` or ``restart``.
         before: What is there now, in a few words; empty for nothing.
         after: What will be there, or why, in a few words.
         node: The machine; for what is done to no single one, the cluster or the registry.
         stage: The stage of the machine that it is part of; empty for what is part of none, as a join.
+        resource: What it is about, one of the values of :mod:`configs.state` where the subject does not say it all: as
+            it is wanted, or as it is removed. The node is sent it; people, records and comparisons know the rest.
     """
 
     kind: str
@@ -30,6 +32,7 @@ class Change:
     after: str = ""
     node: str = ""
     stage: str = ""
+    resource: object | None = field(default=None, compare=False, repr=False)
 
     def describe(self) -> str:
         """One line for a person, without the machine."""
@@ -37,7 +40,7 @@ class Change:
 
     def as_json(self) -> dict[str, str]:
         """The same for machines."""
-        return asdict(self)
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.compare}
 
 
 def described(action: str, kind: str, subject: str, before: str, after: str) -> str:

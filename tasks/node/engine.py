@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from configs.errors import NodeError
-from configs.state import Binary, File, StageState
+from configs.state import StageState
 from tasks.node.change import Change
-from tasks.node.diff import diff
-from tasks.node.facts import Facts, parse_address, parse_route
+from tasks.node.resources import kinds
 from tasks.secrets import hide
 from tasks.ssh.connection import Connection
 from tasks.ssh.program import program
@@ -23,7 +22,7 @@ ROUNDS = 3
 installed or restarted (a file that must not exist, a route that goes away) is only seen afterwards."""
 
 
-def read_facts(connection: Connection, stages: Sequence[StageState]) -> Facts:
+def read_facts(connection: Connection, stages: Sequence[StageState]) -> dict[str, kinds.Facts]:
     """Ask a node, in one round trip, everything that some stages speak of. Changes nothing there.
 
     Args:
@@ -31,27 +30,16 @@ def read_facts(connection: Connection, stages: Sequence[StageState]) -> Facts:
         stages: The stages.
 
     Returns:
-        Its facts.
+        Its facts, by stage.
 
     Raises:
         NodeError: The node could not be asked.
     """
-    query = {
-        "stages": [stage.name for stage in stages],
-        "packages": _all(name for stage in stages for name in stage.packages),
-        "modules": _all(name for stage in stages for name in stage.modules),
-        "files": _all(file.path for stage in stages for file in stage.files if not file.block),
-        "directories": _all(directory for stage in stages for directory in stage.only_files_in),
-        "blocks": _all(file.path for stage in stages for file in stage.files if file.block),
-        "names": _all(name for stage in stages for name in stage.no_ipv4_names),
-        "sysctls": _all(sysctl.key for stage in stages for sysctl in stage.sysctls),
-        "binaries": _all(binary.path for stage in stages for binary in stage.binaries),
-        "services": _all(service.unit for stage in stages for service in stage.services),
-    }
+    query = {"stages": {stage.name: kinds.query(stage) for stage in stages}}
     answer = connection.run_python(program("read_facts"), query, step="read facts", timeout=FACTS_SECONDS)
     if "seen" in answer:
         raise NodeError(connection.node, "read facts", answer["seen"], todo=answer["todo"])
-    return Facts.parse(answer)
+    return {stage: kinds.parse(told) for stage, told in answer["stages"].items()}
 
 
 def plan_changes(connection: Connection, stages: Sequence[StageState]) -> dict[str, tuple[Change, ...]]:
@@ -65,7 +53,12 @@ def plan_changes(connection: Connection, stages: Sequence[StageState]) -> dict[s
         NodeError: The node could not be asked.
     """
     facts = read_facts(connection, stages)
-    return {stage.name: _changes(connection, stage, facts) for stage in stages}
+    return {
+        stage.name: tuple(
+            replace(change, node=connection.node, stage=stage.name) for change in kinds.diff(stage, facts[stage.name])
+        )
+        for stage in stages
+    }
 
 
 def apply(
@@ -81,14 +74,14 @@ def apply(
     Args:
         connection: To the node.
         stage: The stage that the changes belong to.
-        changes: What :func:`tasks.node.diff.diff` found.
+        changes: What :func:`tasks.node.resources.kinds.diff` found.
         progress: Called with what is being done, and how much of how much where that is counted, from another thread.
         made: Called with each change that was made, also when a later one could not be.
 
     Raises:
         NodeError: A change could not be made; those before it stand, and running it again goes on from there.
     """
-    order = {"stage": stage.name, "changes": [_order(stage, change) for change in changes]}
+    order = {"stage": stage.name, "changes": [as_order(change) for change in changes]}
     count = 0
 
     def heard(number: int) -> None:
@@ -103,9 +96,11 @@ def apply(
         for change in changes[:count]:
             made(change)
     if failed:
-        at = (
-            f"{failed['change']}: " if "change" in failed and failed["change"].split()[-1] not in failed["seen"] else ""
-        )
+        at = ""
+        if "number" in failed:
+            change = changes[failed["number"]]
+            # Most say themselves what they are about.
+            at = f"{change.kind} {change.subject}: " * (change.subject.split()[-1] not in failed["seen"])
         raise NodeError(
             connection.node,
             stage.name,
@@ -135,14 +130,14 @@ def bring_to(
     with step(connection.node, stage.name) as shown:
         all_made: list[Change] = []
         for _ in range(ROUNDS):
-            changes = _changes(connection, stage, read_facts(connection, (stage,)))
+            changes = plan_changes(connection, (stage,))[stage.name]
             if not changes:
                 shown.ended_as(f"{len(all_made)} change{'s' if len(all_made) > 1 else ''}" if all_made else "no change")
                 return tuple(all_made)
             shown.progress(f"{len(changes)} to change")
             apply(connection, stage, changes, progress=shown.progress, made=made)
             all_made += changes
-        left = diff(stage, read_facts(connection, (stage,)))
+        left = plan_changes(connection, (stage,))[stage.name]
         if left:
             raise NodeError(
                 connection.node,
@@ -155,28 +150,12 @@ def bring_to(
         return tuple(all_made)
 
 
-def _changes(connection: Connection, stage: StageState, facts: Facts) -> tuple[Change, ...]:
-    return tuple(replace(change, node=connection.node, stage=stage.name) for change in diff(stage, facts))
-
-
-def _all(values: Any) -> list[str]:
-    return list(dict.fromkeys(values))
-
-
-def _order(stage: StageState, change: Change) -> dict[str, Any]:
-    """A change with what is needed to make it."""
-    more: dict[str, Any] = {}
-    if change.kind == "file" and change.action in ("create", "replace"):
-        file: File = next(file for file in stage.files if file.path == change.subject)
-        more = {"content": file.content, "mode": file.mode, "block": file.block}
-    elif change.kind == "binary":
-        binary: Binary = next(binary for binary in stage.binaries if binary.path == change.subject)
-        more = {"sha256": binary.sha256, "size": binary.size, "url": binary.url}
-    elif change.kind == "sysctl":
-        more = {"value": change.after}
-    elif change.kind == "address":
-        address = parse_address(change.subject)
-        more = {"interface": address.interface, "address": address.address}
-    elif change.kind == "route":
-        more = {"interface": parse_route(change.subject).interface}
-    return {**change.as_json(), **more}
+def as_order(change: Change) -> dict[str, Any]:
+    """A change as the node is sent it."""
+    resource: Any = change.resource
+    return {
+        "kind": change.kind,
+        "subject": change.subject,
+        "action": change.action,
+        "resource": None if resource is None else asdict(resource),
+    }

@@ -1,88 +1,57 @@
-"""What has to be asked of a machine before its state can be planned."""
+"""Whether a machine can become a node, asked before any machine is changed."""
 
 from __future__ import annotations
 
+import logging
+
+from configs.derived import container_runtime
+from configs.errors import NodeError
+from configs.manifest import Manifest
+from configs.schema.cluster import Cluster
+from configs.schema.release import Release
 from configs.systems import Machine
-from tasks.node import survey_answer
+from tasks.node import host_facts
+from tasks.node.compatibility import Candidate, kubernetes_version, problems, warnings
 from tasks.ssh.connection import Connection
 
-ASK = r"""
-PATH=$PATH:/usr/local/bin:/usr/sbin:/sbin
-section() { echo "=== $1"; }
-section release
-cat /etc/os-release 2>/dev/null || cat /usr/lib/os-release
-section resolvers
-grep -qs 'nameserver 127.0.0.53' /etc/resolv.conf && file=/run/systemd/resolve/resolv.conf
-cat "${file:-/etc/resolv.conf}"
-section units
-units="NetworkManager systemd-networkd systemd-resolved networking network firewalld"
-# One question for all, and a second one only for those that there are: each takes a while.
-systemctl show -p LoadState -p ActiveState $units 2>/dev/null | while IFS== read -r key value; do
-    case $key in
-    LoadState) there=$value ;;
-    ActiveState)
-        unit=${units%% *} units=${units#* }
-        [ "$there" = not-found ] || echo "$unit $value $(systemctl is-enabled "$unit" 2>/dev/null)"
-        ;;
-    esac
-done
-section netplan
-command -v netplan
-for file in /etc/netplan/*.yaml /run/netplan/*.yaml /usr/lib/netplan/*.yaml; do
-    [ -f "$file" ] || continue
-    echo "$file"
-    # Keys alone: there are passwords in some values.
-    sed -nE 's/^( +)"?([A-Za-z0-9._-]+)"?: *(\{.*|#.*)?$/\1\2/p; s/^( +)dhcp4: *"?(true|yes|on)"?.*/\1dhcp4/p' "$file"
-done
-section networkd
-cd / && grep -HsE '^[[:space:]]*(Name|DHCP)[[:space:]]*=' etc/systemd/network/*.network run/systemd/network/*.network \
-    usr/lib/systemd/network/*.network
-section ifupdown
-for file in /etc/network/interfaces /etc/network/interfaces.d/*; do
-    [ -f "$file" ] && sed '/^# BEGIN kubev6$/,/^# END kubev6$/d' "$file" |
-        sed -nE "s|^[[:space:]]*((iface\|source\|source-directory)[[:space:]].*)|$file \1|p"
-done
-section network-scripts
-grep -HsE '^[[:space:]]*DEVICE=' /etc/sysconfig/network-scripts/ifcfg-*
-section networkmanager
-for directory in /etc /run /usr/lib; do
-    grep -HsE '^interface-name=' "$directory"/NetworkManager/system-connections/*
-done
-section interfaces
-ip -o link
-section ssh
-echo "$SSH_CONNECTION"
-ip -o -4 addr
-section jool
-tool=$(command -v jool) && echo "JOOL_TOOL=$tool" && echo "JOOL_VERSION=$("$tool" --version </dev/null 2>/dev/null)"
-module=$(cat /sys/module/jool/version 2>/dev/null || modinfo -F version jool 2>/dev/null)
-echo "JOOL_MODULE=$module"
-section swaps
-cat /proc/swaps 2>/dev/null
-section kernel
-echo "PROCESSOR=$(uname -m)"
-sed -n 's/^MemTotal: */MEMORY=/p' /proc/meminfo
-[ -e /sys/fs/cgroup/cgroup.controllers ] && echo CGROUP=2
-[ -e /proc/sys/net/ipv6/conf/all/forwarding ] && echo IPV6=yes
-section lacking
-needs() {
-    # The second is where a module that is built in shows itself, when the machine has no list of those.
-    [ -e "/sys/module/$1" ] || [ -e "$2" ] || grep -qsw "$1" /proc/filesystems ||
-        grep -qs "/$1\.ko" "/lib/modules/$(uname -r)/modules.builtin" || modprobe -n -q "$1" 2>/dev/null || echo "$1"
-}
-needs br_netfilter /proc/sys/net/bridge
-needs overlay /sys/module/overlay
-# Where the module is and not the device, a container was not given it.
-[ -e /dev/net/tun ] || { [ ! -e /sys/module/tun ] && modprobe -n -q tun 2>/dev/null; } || echo tun
-"""
-"""systemd-resolved's stub answers on the node's own loopback only for itself, so where it is in use the list behind it
-is read instead."""
+STEP = "preflight"
+log = logging.getLogger("kubev6.survey")
 
 
-def machine(connection: Connection) -> Machine:
-    """What a machine says of itself before anything is planned for it, in one round trip.
+def survey(
+    connection: Connection, cluster: Cluster, release: Release, name: str, manifest: Manifest | None = None
+) -> Machine:
+    """Ask a machine for its host facts, in one round trip, and check them. Changes nothing there.
 
     Args:
         connection: To the machine.
+        cluster: The topology.
+        release: The release that is to run there.
+        name: The node that it is to become.
+        manifest: What the release holds, when that is known: the exact versions, and whether it was fetched.
+
+    Returns:
+        What the machine says of itself, for :func:`configs.plan.plan_node`.
+
+    Raises:
+        ConfigError: The release does not work with the container runtime that the topology names.
+        NodeError: The machine could not be asked, or cannot become that node; the one line names every reason.
     """
-    return survey_answer.parse(connection.run(ASK, step="survey").stdout)
+    node = cluster.node(name)
+    version = kubernetes_version(release, manifest)
+    machine = host_facts.ask(connection, container_runtime(cluster, release, version) if node.in_kubernetes else "")
+    candidate = Candidate(cluster, release, node, machine, manifest)
+    check(candidate)
+    for warning in warnings(candidate):
+        log.warning("%s: %s", name, warning)
+    return machine
+
+
+def check(candidate: Candidate) -> None:
+    """Refuse a machine that cannot become what the topology says.
+
+    Raises:
+        NodeError: It cannot; the one line names every reason.
+    """
+    if found := problems(candidate):
+        raise NodeError(candidate.node.name, STEP, "; ".join(found), todo="nothing was changed there")

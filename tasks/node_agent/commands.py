@@ -1,8 +1,9 @@
 """Commands of a node, and how far they are."""
 
 import os
+import shutil
 import subprocess
-from typing import List, Optional
+from typing import List, Optional, Sequence
 
 from tasks.node_agent.protocol import Failed, progress, ran
 
@@ -62,14 +63,22 @@ def run_shown(words: List[str]) -> None:
         raise Failed("{}: {}".format(name, said), detail=whole, transient=any(sign in whole for sign in temporary))
 
 
-def ask(words: List[str]) -> "subprocess.Popen[bytes]":
-    """Start a question; the answer is fetched by :func:`answer`, so several are worked on at once."""
+def ask(words: Sequence[str]) -> "Optional[subprocess.Popen[bytes]]":
+    """Start a question; the answer is fetched by :func:`answer`, so several are worked on at once.
+
+    A tool that this node lacks is not asked, and answers nothing.
+    """
     null = subprocess.DEVNULL
-    return subprocess.Popen(words, stdin=null, stdout=subprocess.PIPE, stderr=null)
+    return subprocess.Popen(words, stdin=null, stdout=subprocess.PIPE, stderr=null) if shutil.which(words[0]) else None
 
 
 def answer(question: "Optional[subprocess.Popen[bytes]]") -> str:
     return text(question.communicate(timeout=60)[0]) if question else ""
+
+
+def said(words: Sequence[str]) -> str:
+    """What a tool answers, whether or not it is content."""
+    return answer(ask(words))
 
 
 def prepare() -> None:

@@ -26,6 +26,12 @@ def sha256_of(path: str) -> str:
     return digest.hexdigest()
 
 
+def identity_of(path: str) -> List[int]:
+    """What changes when a file is written anew, or is another one."""
+    seen = os.stat(path)
+    return [seen.st_size, seen.st_mtime_ns, seen.st_ino]
+
+
 def file_fact(path: str) -> Optional[Json]:
     try:
         seen = os.lstat(path)

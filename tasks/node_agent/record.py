@@ -8,7 +8,7 @@ import os
 import shutil
 from typing import Any, Iterator, List, Tuple
 
-from tasks.node_agent.files import make_directories, text_of, write_atomically
+from tasks.node_agent.files import make_directories, missing_directories, text_of, write_atomically
 from tasks.node_agent.protocol import Failed, Json
 
 HOME = "/var/lib/kubev6"
@@ -57,6 +57,23 @@ class Record:
             if subject in subjects:
                 self.forget(kind, subject)
         self.save()
+
+    def note_directories(self, path: str) -> None:
+        """Remember which directories are made because of a file."""
+        for directory in missing_directories(path):
+            self.note("directories", directory, None)
+
+    def owed(self) -> List[str]:
+        """The units whose restart, and the commands whose run, is owed because files of theirs have changed."""
+        return list(self.all["pending_restarts"])
+
+    def owe(self, subject: str) -> None:
+        self.all["pending_restarts"] = sorted({subject, *self.owed()})
+
+    def paid(self, subject: str) -> None:
+        if subject in self.owed():
+            self.all["pending_restarts"].remove(subject)
+            self.save()
 
     def forget(self, kind: str, subject: str) -> None:
         self.stage.get(kind, {}).pop(subject, None)

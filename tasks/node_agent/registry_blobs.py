@@ -10,8 +10,7 @@ import os
 import shutil
 from typing import Any, Dict, List, Tuple
 
-from tasks.node_agent.digests import identity_of
-from tasks.node_agent.files import sha256_of, text_of, write_atomically
+from tasks.node_agent.files import identity_of, sha256_of, text_of, write_atomically
 
 
 def damaged_blobs(root: str, known: Dict[str, Any]) -> Tuple[List[str], Dict[str, Any]]:

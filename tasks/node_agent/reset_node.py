@@ -15,7 +15,8 @@ from tasks.node_agent.leave_kubernetes import leave, remove_empty_directories, r
 from tasks.node_agent.lock import alone
 from tasks.node_agent.protocol import Failed, Json, progress
 from tasks.node_agent.record import HOME, LostRecord, read_record
-from tasks.node_agent.undo import Stays, undo
+from tasks.node_agent.resources.kind import Stays
+from tasks.node_agent.undo import undo
 
 RECORD = os.path.join(HOME, "record.json")
 BACKUP = os.path.join(HOME, "backup")
@@ -28,7 +29,7 @@ OWN = ("/run/kubev6-registry-blobs.json", "/var/lib/kubev6-nat64")
 
 
 def reset(server_wanted: str) -> Json:
-    """Take everything back.
+    """Undo everything.
 
     Args:
         server_wanted: The API server of the cluster that this node may be taken out of without a record.

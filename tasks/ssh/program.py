@@ -66,9 +66,9 @@ def source_of(name: str) -> str:
     """The source of a module without the annotations of its variables, which Python 3.5 cannot read.
 
     Args:
-        name: The name of the module in :mod:`tasks.node_agent`.
+        name: The name of the module in :mod:`tasks.node_agent`, with a dot for each package below that.
     """
-    text = (DIRECTORY / f"{name}.py").read_text()
+    text = (DIRECTORY / f"{name.replace('.', '/')}.py").read_text()
     lines = text.splitlines(keepends=True)
     for node in ast.walk(_parse(text)):
         if isinstance(node, ast.AnnAssign) and node.target.lineno == node.annotation.end_lineno:

@@ -31,7 +31,7 @@ from tasks.kubernetes.checks import Check
 from tasks.kubernetes.kubeadm import JoinCredentials
 from tasks.lab import lab
 from tasks.lab.lab import LabStatus, MachineStatus
-from tasks.node import engine, fitting
+from tasks.node import engine, host_facts
 from tasks.node import reset as task_of_reset
 from tasks.node.change import Change
 from tasks.node.reset import Reset
@@ -84,7 +84,7 @@ class PretendedConnection:
 others_surveyed = threading.Semaphore(0)
 
 
-def surveyed(connection: PretendedConnection) -> Machine:
+def surveyed(connection: PretendedConnection, runtime: str = "") -> Machine:  # noqa: ARG001
     if behaviour in UNFIT and connection.node == "kube-worker-2":
         for _ in load_cluster("lab").nodes[1:]:  # when all others have been looked at
             assert others_surveyed.acquire(timeout=60)
@@ -144,7 +144,6 @@ def reset(connection: PretendedConnection, cluster: Cluster) -> Reset:  # noqa: 
 def pretend() -> None:
     deploy = importlib.import_module("flows.deploy")
     from flows.steps import proof
-    from tasks.node import state
     from tasks.release.choose import Chosen, Decision
     from tasks.ssh import pool
 
@@ -210,8 +209,7 @@ def pretend() -> None:
         (lab, "status_all"): lambda: (LabStatus("lab", tuple(machines)),),
         (lab, "remove_machine"): remove_machine,
         (deploy, "provide"): provide,
-        (fitting, "check"): lambda *_: None,
-        (state, "survey_machine"): surveyed,
+        (host_facts, "ask"): surveyed,
         (engine, "bring_to"): bring_to,
         (engine, "plan_changes"): plan_changes,
         (inventory, "endpoints"): lambda _: {},

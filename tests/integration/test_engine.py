@@ -19,7 +19,7 @@ from configs.errors import NodeError
 from configs.schema.loading import load_cluster
 from configs.state import Address, Binary, File, Route, Service, StageState, Sysctl
 from tasks.lab import lab
-from tasks.node import survey, survey_answer
+from tasks.node import host_facts
 from tasks.node.change import Change
 from tasks.node.engine import apply, bring_to, plan_changes
 from tasks.ssh.connection import Connection, connect
@@ -146,9 +146,9 @@ def test_what_is_no_longer_wanted_is_taken_back(machine: Connection) -> None:
         routes=(Route("fd00:8::/64", "fd00::9", "eth1"),),
     )
     assert kinds(bring_to(machine, after)) == [
-        ("file", "take back"),
-        ("file", "take back"),
-        ("file", "take back"),
+        ("file", "undo"),
+        ("file", "undo"),
+        ("file", "undo"),
         ("address", "remove"),
         ("route", "remove"),
         ("route", "replace"),
@@ -179,7 +179,7 @@ def test_a_service_that_is_no_longer_wanted_becomes_what_it_was(machine: Connect
     stage = service_stage("unwanted", "first")
     bring_to(machine, stage)
     made = bring_to(machine, StageState(name="unwanted"))
-    assert kinds(made) == [("service", "take back"), ("file", "take back"), ("file", "take back")]
+    assert kinds(made) == [("service", "undo"), ("file", "undo"), ("file", "undo")]
     assert said(
         machine, "systemctl is-active unwanted || :; ls /etc/systemd/system/*/unwanted.service 2>/dev/null || :"
     ) == ("inactive")
@@ -383,7 +383,7 @@ def test_what_was_not_begun_is_not_recorded(machine: Connection) -> None:
     kept = record(machine)["stages"]["half"]
     assert list(kept["files"]) == ["/etc/kubev6-test/begun"]
     assert list(kept["routes"]) == ["fd00:9::/64 via fd77::1 dev eth1 metric 1024"]
-    assert kinds(bring_to(machine, StageState("half"))) == [("file", "take back")]
+    assert kinds(bring_to(machine, StageState("half"))) == [("file", "undo")]
 
 
 def test_a_damaged_block_is_not_guessed_at(machine: Connection) -> None:
@@ -484,7 +484,7 @@ def test_login_by_password(machine: Connection, endpoint: Endpoint, monkeypatch:
 
 
 def test_a_survey_tells_what_the_machine_is_and_what_its_kernel_lacks(machine: Connection) -> None:
-    surveyed = survey.machine(machine)
+    surveyed = host_facts.ask(machine)
     assert (surveyed.os, surveyed.kernel.processor) == ("debian", said(machine, "uname -m"))
     assert {"lo", "eth0", "eth1"} <= set(surveyed.interfaces)
     assert surveyed.kernel.ipv6
@@ -493,5 +493,5 @@ def test_a_survey_tells_what_the_machine_is_and_what_its_kernel_lacks(machine: C
     total = said(machine, "free -b | awk '/^Mem:/ { print $2 }'")
     assert surveyed.kernel.memory == int(total)
     assert surveyed.kernel.lacking == ()
-    unknown = survey.ASK.replace("needs overlay /sys/module/overlay", "needs kubev6_none /nowhere")
-    assert survey_answer.parse(machine.run(unknown, step="test").stdout).kernel.lacking == ("kubev6_none",)
+    unknown = host_facts.SCRIPT.replace("needs overlay /sys/module/overlay", "needs kubev6_none /nowhere")
+    assert host_facts.parse(machine.run(unknown, step="test").stdout).kernel.lacking == ("kubev6_none",)

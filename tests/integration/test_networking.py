@@ -24,7 +24,7 @@ from tasks.lab import lab
 from tasks.lab import machine as lab_machine
 from tasks.lab import record as lab_record
 from tasks.lab.images import LabImages, lab_images
-from tasks.node import survey
+from tasks.node import host_facts
 from tasks.node.engine import bring_to, plan_changes
 from tasks.ssh.connection import Connection, connect
 from tasks.ssh.endpoint import Endpoint
@@ -145,7 +145,7 @@ def endpoints(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 def network_stage(cluster: Cluster, machine: Connection) -> StageState:
-    surveyed = survey.machine(machine)
+    surveyed = host_facts.ask(machine)
     assert surveyed.networking == MACHINES[machine.node]
     # Of the how-to's own release, which wants a default route on the fabric too.
     state = plan_node(cluster, load_release("v1.9.0-alpha.0.ipv6.0"), None, machine.node, surveyed).stage("network")
@@ -205,9 +205,9 @@ def test_another_file_that_configures_the_fabric_is_found_and_named(
     cluster: Cluster, endpoints: dict[str, Endpoint], node: str
 ) -> None:
     with connect(endpoints[node]) as machine:
-        assert tools.problems(cluster, survey.machine(machine)) == ()
+        assert tools.problems(cluster, host_facts.ask(machine)) == ()
         said(machine, ALSO_ETH1[MACHINES[node]])
-        (problem,) = tools.problems(cluster, survey.machine(machine))
+        (problem,) = tools.problems(cluster, host_facts.ask(machine))
         assert "other" in problem
         assert "configures eth1 already" in problem
         said(machine, f"rm {OTHER[MACHINES[node]]}")

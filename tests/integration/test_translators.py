@@ -16,8 +16,10 @@ from configs.schema.loading import load_cluster, load_release
 from configs.state import StageState
 from configs.systems import Machine
 from tasks.lab import lab
-from tasks.node import existing_servers, preflight, survey
+from tasks.node import existing_servers, host_facts
+from tasks.node.compatibility import Candidate
 from tasks.node.engine import bring_to, plan_changes
+from tasks.node.survey import check
 from tasks.ssh.connection import Connection, connect
 from tasks.ssh.program import program
 
@@ -76,7 +78,7 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Con
             lab.up(SMALL)
             endpoints = lab.endpoints(NAME)
             with connect(endpoints[SUPPORT]) as support, connect(endpoints[OTHER]) as other:
-                seen = survey.machine(support)
+                seen = host_facts.ask(support)
                 bring_to(support, stage(SMALL, SUPPORT, "network", seen))
                 bring_to(support, stage(SMALL, SUPPORT, "support", seen))
                 yield {SUPPORT: support, OTHER: other}
@@ -110,7 +112,7 @@ def found_there(**fields: dict[str, Any]) -> Cluster:
 
 def test_existing_servers_that_work_are_found_to(machines: dict[str, Connection]) -> None:
     other, topology = machines[OTHER], found_there()
-    bring_to(other, stage(topology, OTHER, "network", survey.machine(other)))
+    bring_to(other, stage(topology, OTHER, "network", host_facts.ask(other)))
     assert existing_servers.check(other, topology) == ("DNS64 fd00::64 answers", "NAT64 fd00::64 passes connections")
 
 
@@ -163,7 +165,7 @@ def test_a_nat64_that_passes_nothing_is_refused(machines: dict[str, Connection])
 def name_server(machines: dict[str, Connection]) -> Iterator[str]:
     """The resolver that DNS64 forwards to, on the second machine."""
     other, topology = machines[OTHER], found_there()
-    bring_to(other, stage(topology, OTHER, "network", survey.machine(other)))
+    bring_to(other, stage(topology, OTHER, "network", host_facts.ask(other)))
     other.run(["sh", "-c", "cat > /root/name-server.py"], step="test", stdin=NAME_SERVER.encode())
     said(
         other,
@@ -190,7 +192,7 @@ def test_dns64_synthesises_and_hides_real_addresses_when_told_to(
         nat64={"prefix": IPv6Network(prefix)},
         dns64={"by": by, "exclude_any": exclude_any, "forwarders": (name_server,)},
     )
-    wanted = stage(topology, SUPPORT, "support", survey.machine(support))
+    wanted = stage(topology, SUPPORT, "support", host_facts.ask(support))
     bring_to(support, wanted)
     assert bring_to(support, wanted) == ()
     assert plan_changes(support, (wanted,)) == {"support": ()}
@@ -228,7 +230,7 @@ def test_a_server_gives_way_to_the_one_that_is_wanted_instead(machines: dict[str
     support = machines[SUPPORT]
     state = "for unit in named unbound; do systemctl is-enabled $unit; systemctl is-active $unit; done 2>/dev/null || :"
     for by, wanted in (("unbound", "disabled inactive enabled active"), ("bind", "enabled active disabled inactive")):
-        bring_to(support, stage(variant(dns64={"by": by}), SUPPORT, "support", survey.machine(support)))
+        bring_to(support, stage(variant(dns64={"by": by}), SUPPORT, "support", host_facts.ask(support)))
         assert said(support, state).split() == wanted.split()
         # It has the port, and not only a unit that runs.
         error, (found,) = ask(support, kind="aaaa", server="fd00::64", name="ipv4-only.kubev6.test")
@@ -245,7 +247,7 @@ def jool_tool(machines: dict[str, Connection]) -> Connection:
 
 
 def test_jool_takes_our_commands_and_misses_only_its_module(jool_tool: Connection) -> None:
-    seen = survey.machine(jool_tool)
+    seen = host_facts.ask(jool_tool)
     assert seen.jool.tool == "/usr/bin/jool"
     assert seen.jool.version.startswith("4.")
     (unit,) = (
@@ -289,10 +291,10 @@ def test_jools_command_and_a_module_of_another_version_are_told_apart_before_any
     script = '#!/bin/sh\n[ "$*" = "-F version jool" ] && echo 4.0.1.0\n'
     jool_tool.run(["sh", "-c", f"cat > {fake}; chmod 755 {fake}"], step="test", stdin=script.encode())
     try:
-        seen = survey.machine(jool_tool)
+        seen = host_facts.ask(jool_tool)
     finally:
         said(jool_tool, f"rm {fake}")
     assert seen.jool == Jool("/usr/bin/jool", seen.jool.version, "4.0.1.0")
     topology = variant(nat64={"by": "jool"})
     with pytest.raises(NodeError, match=r"4\.1\..* and its kernel module 4\.0\.1\.0.*bring the kernel module to"):
-        preflight.check(topology, RELEASE, topology.support, seen)
+        check(Candidate(topology, RELEASE, topology.support, seen))

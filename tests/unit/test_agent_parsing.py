@@ -9,26 +9,30 @@ from pathlib import Path
 
 import pytest
 
-from tasks.node_agent import (
-    addresses,
-    binaries,
-    blocks,
-    files,
-    hosts,
-    ip,
-    kernel,
-    packages,
-    routes,
+from tasks.node_agent import blocks, files, ip, ssh_connection
+from tasks.node_agent.record import Record
+from tasks.node_agent.resources import (
+    binary,
+    ipv4_default_route,
+    ipv4_name,
+    package,
+    route,
     selinux,
-    services,
+    service,
     swap,
+    sysctl,
 )
-from tasks.ssh.program import DIRECTORY, source_of
+from tasks.node_agent.resources.kinds import KINDS
+from tasks.ssh.program import DIRECTORY, modules, source_of
+
+MODULES = sorted(".".join(path.relative_to(DIRECTORY).with_suffix("").parts) for path in DIRECTORY.rglob("*.py"))
+NOTHING = Record("network", {})
 
 
-@pytest.mark.parametrize("module", sorted(DIRECTORY.glob("*.py")), ids=lambda path: path.stem)
-def test_what_runs_on_a_node_is_read_by_python_3_5_and_needs_nothing_but_its_library(module: Path) -> None:
-    tree = ast.parse(source_of(module.stem), feature_version=(3, 5))
+@pytest.mark.parametrize("module", MODULES)
+def test_what_runs_on_a_node_is_read_by_python_3_5_and_needs_nothing_but_its_library(module: str) -> None:
+    text = (DIRECTORY / f"{module.replace('.', '/')}.py").read_text()
+    tree = ast.parse(source_of(module), feature_version=(3, 5))
     imported = {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
     imported |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     others = {name for name in imported if not name.startswith("tasks.node_agent.")}
@@ -42,9 +46,17 @@ def test_what_runs_on_a_node_is_read_by_python_3_5_and_needs_nothing_but_its_lib
         "ModuleNotFoundError",
         "from __future__ import annotations",
     )
-    assert not any(word in module.read_text() for word in newer)
+    assert not any(word in text for word in newer)
     # What it reads by itself of a command it takes for ASCII, under LC_ALL=C.
-    assert "universal_newlines" not in module.read_text()
+    assert "universal_newlines" not in text
+
+
+@pytest.mark.parametrize("program", ["read_facts", "apply_changes", "reset_node"])
+def test_a_program_holds_every_kind_of_resource_each_module_after_those_that_it_imports(program: str) -> None:
+    order = modules(program)
+    assert order[-1] == program
+    assert {type(kind).__module__.rpartition("node_agent.")[2] for kind in KINDS.values()} <= set(order)
+    assert order.index("resources.kind") < order.index("resources.swap") < order.index("resources.kinds")
 
 
 @pytest.mark.parametrize(
@@ -82,7 +94,7 @@ def test_marks_that_are_no_pair_are_refused(text: str) -> None:
     ],
 )
 def test_a_settings_key_names_a_file(key: str, path: str) -> None:
-    assert kernel.sysctl_path(key) == path
+    assert sysctl.sysctl_path(key) == path
 
 
 ROUTES = r"""fd00::/64 dev eth1 proto kernel metric 256 pref medium
@@ -97,7 +109,7 @@ fd00:8::/64 metric 1024 \	nexthop via fd00::8 dev eth1 weight 1 \	nexthop via fd
 
 
 def test_routes_are_told_without_the_kernels_own() -> None:
-    told = routes.route_facts(ip.routes_of(ROUTES))
+    told = route.route_facts(ip.routes_of(ROUTES))
     assert [(r["destination"], r["via"], r["interface"], r["metric"]) for r in told] == [
         ("fd00:101::/64", "fd00::101", "eth1", 1024),
         ("::/0", "fd00::64", "eth1", 1024),
@@ -118,7 +130,7 @@ def test_routes_are_told_without_the_kernels_own() -> None:
     ],
 )
 def test_an_ipv4_default_route_is_told_as_it_is_given(text: str, words: str) -> None:
-    assert [routes.ipv4_route_words(route) for route in ip.routes_of(text)] == [words]
+    assert [ipv4_default_route.route_arguments(each) for each in ip.routes_of(text)] == [words]
 
 
 ADDRESSES = r"""1: lo    inet 127.0.0.1/8 scope host lo\       valid_lft forever preferred_lft forever
@@ -158,13 +170,15 @@ def test_interfaces_are_told_and_whether_they_are_up() -> None:
     ],
 )
 def test_a_name_loses_its_ipv4_addresses_and_gets_them_back(before: str, after: str | None) -> None:
-    without = hosts.without_ipv4(before, "kube-1")
-    assert hosts.ipv4_names(without, ["kube-1"]) == {}
+    without = ipv4_name.without_ipv4(before, "kube-1")
+    assert ipv4_name.ipv4_names(without, ["kube-1"]) == {}
     if after is not None:
         assert without == (after or before)
-    kept = {name for line in before.splitlines() for name in hosts.entry_of(line)[1]} - {"kube-1", "KUBE-1"}
-    assert kept <= {name for line in without.splitlines() for name in hosts.entry_of(line)[1]} | {"kube-1.example.org"}
-    assert hosts.with_ipv4(without) == before
+    kept = {name for line in before.splitlines() for name in ipv4_name.entry_of(line)[1]} - {"kube-1", "KUBE-1"}
+    assert kept <= {name for line in without.splitlines() for name in ipv4_name.entry_of(line)[1]} | {
+        "kube-1.example.org"
+    }
+    assert ipv4_name.with_ipv4(without) == before
 
 
 def test_selinux_is_made_permissive_at_boot_and_the_rest_of_its_file_stays() -> None:
@@ -188,7 +202,7 @@ UnitFileState=enabled
 ConditionResult=no
 ConditionTimestampMonotonic=81034
 """
-    told = services.service_facts(["bind9.service", "none.service", "waits.service"], text)
+    told = service.service_facts(["bind9.service", "none.service", "waits.service"], text)
     assert [tuple(told[unit].values()) for unit in told] == [
         ("active", "alias", False),
         ("inactive", "", False),
@@ -207,7 +221,7 @@ def test_what_starts_a_unit_is_asked_of_a_systemd_that_knows_no_value_option(
     )
     systemctl.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    assert services.triggers("docker.service") == {"docker.socket": "active", "other.path": "inactive"}
+    assert service.triggers("docker.service") == {"docker.socket": "active", "other.path": "inactive"}
 
 
 def test_swap_lines_of_fstab() -> None:
@@ -228,20 +242,21 @@ def test_only_an_ipv4_connection_has_a_path_to_keep(
     connection: str, expected: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSH_CONNECTION", connection)
-    assert addresses.own_connection() == expected
+    assert ssh_connection.own_connection() == expected
 
 
 def test_packages_that_are_installed() -> None:
-    assert packages.installed_packages("installed bind9\nconfig-files tayga\nnot-installed socat\n") == ["bind9"]
+    told = "installed bind9\nconfig-files tayga\nnot-installed socat\n"
+    assert KINDS["package"].facts(["bind9", "tayga", "socat"], NOTHING, [told]) == ["bind9"]
 
 
 def test_an_old_executable_is_kept_by_the_next_free_number(tmp_path: Path) -> None:
     tool = tmp_path / "tool"
     for content in ("one", "two"):
         tool.write_text(content)
-        binaries.keep_numbered(str(tool))
+        binary.keep_numbered(str(tool))
         tool.unlink()
-    binaries.keep_numbered(str(tool))
+    binary.keep_numbered(str(tool))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["tool.~1~", "tool.~2~"]
     assert (tmp_path / "tool.~2~").read_text() == "two"
 
@@ -261,5 +276,5 @@ def test_yum_goes_on_where_a_repository_does_not_answer(tmp_path: Path, monkeypa
     yum.chmod(0o755)
     (tmp_path / "timeout").symlink_to(str(shutil.which("timeout")))
     monkeypatch.setenv("PATH", str(tmp_path))
-    packages.install_packages([{"subject": "socat"}, {"subject": "bind"}])
+    package.install(["socat", "bind"])
     assert (tmp_path / "asked").read_text() == "--setopt=*.skip_if_unavailable=1 install -y socat bind\n"

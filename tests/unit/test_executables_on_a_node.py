@@ -11,7 +11,8 @@ from tasks.node_agent import record
 from tasks.node_agent.apply_changes import make
 from tasks.node_agent.protocol import Failed, Json
 from tasks.node_agent.record import Record, read_record
-from tasks.node_agent.undo import undo_all, undo_binary, undo_old_binary
+from tasks.node_agent.resources.kinds import KINDS
+from tasks.node_agent.undo import undo_all
 
 
 @pytest.fixture(autouse=True)
@@ -33,14 +34,8 @@ def fetch(path: Path, content: str) -> Json:
     source.write_text(content)
     digest = hashlib.sha256(content.encode()).hexdigest()
     url = source.as_uri()
-    return {
-        "kind": "binary",
-        "subject": str(path),
-        "action": "fetch",
-        "sha256": digest,
-        "size": len(content),
-        "url": url,
-    }
+    wanted = {"path": str(path), "sha256": digest, "size": len(content), "url": url}
+    return {"kind": "binary", "subject": str(path), "action": "fetch", "resource": wanted}
 
 
 def apply(*changes: Json) -> Record:
@@ -52,15 +47,15 @@ def apply(*changes: Json) -> Record:
 def reset() -> list[str]:
     """Take the executables back; what was done."""
     node, done = read_record("reset"), []
-    for kind, one in (("binaries", undo_binary), ("old_binaries", undo_old_binary)):
-        undo_all(node, kind, one, lambda step: done.extend(step()))
+    undo_all([KINDS["binary"]], node, lambda step: done.extend(step()))
     assert not list(node.notes("binaries"))
     return done
 
 
 def test_a_first_fetch_that_fails_leaves_nothing_to_take_back(tool: Path) -> None:
     other = tool.with_name("other")
-    broken = dict(fetch(tool, "new"), sha256="0" * 64)
+    broken = fetch(tool, "new")
+    broken["resource"]["sha256"] = "0" * 64
     with pytest.raises(Failed, match="wrong checksum"):
         apply(broken, fetch(other, "new other"))
     notes = read_record("kubernetes")

@@ -8,7 +8,8 @@ from configs.errors import NodeError
 from configs.jool import Jool, jool_of, mismatch
 from configs.schema.loading import load_cluster, load_release
 from configs.systems import Machine
-from tasks.node.preflight import check
+from tasks.node.compatibility import Candidate
+from tasks.node.survey import check
 
 LAB = load_cluster("lab")
 RELEASE = load_release("debian-1.20")
@@ -62,7 +63,7 @@ def test_jools_command_and_module_must_be_of_one_version_to_the_last_number(
 def test_a_support_node_with_jools_parts_of_two_versions_is_refused_in_one_line() -> None:
     support = BY_JOOL.support
     with pytest.raises(NodeError) as raised:
-        check(BY_JOOL, RELEASE, support, Machine(jool=UNEQUAL))
+        check(Candidate(BY_JOOL, RELEASE, support, Machine(jool=UNEQUAL)))
     line = str(raised.value)
     assert line.startswith(
         "kube-support: preflight: Jool's command /usr/bin/jool is 4.1.9.0 and its kernel module 4.1.8.0"
@@ -71,8 +72,8 @@ def test_a_support_node_with_jools_parts_of_two_versions_is_refused_in_one_line(
 
 
 def test_jool_is_nobodys_business_where_it_does_not_translate() -> None:
-    check(LAB, RELEASE, LAB.support, Machine(jool=UNEQUAL))
-    check(BY_JOOL, RELEASE, BY_JOOL.control_plane, Machine(jool=UNEQUAL))
+    check(Candidate(LAB, RELEASE, LAB.support, Machine(jool=UNEQUAL)))
+    check(Candidate(BY_JOOL, RELEASE, BY_JOOL.control_plane, Machine(jool=UNEQUAL)))
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,9 @@ def as_text(state: NodeState) -> str:
             value = getattr(stage, field.name)
             if field.name in ("name", "files") or not value:
                 continue
-            lines += [f"{field.name}: {item}" for item in value] if isinstance(value, tuple) else [field.name]
+            items = value if isinstance(value, tuple) else ()
+            words = [item if isinstance(item, str) else repr(item) for item in items]
+            lines += [f"{field.name}: {item}" for item in words] or [field.name]
         for file in stage.files:
             lines += [f"--- {file.path} {file.mode:o}{' block' if file.block else ''}", file.content.rstrip("\n")]
     return "\n".join(lines) + "\n"

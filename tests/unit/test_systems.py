@@ -12,7 +12,7 @@ from typing import cast
 import pytest
 import yaml
 
-from configs.derived import derive, own_cni_version
+from configs.derived import derive
 from configs.errors import ConfigError, NodeError
 from configs.networking import tools
 from configs.plan import plan_node
@@ -25,7 +25,8 @@ from configs.state import NodeState, Reload, StageState
 from configs.systems import Claim, Machine, Networking, machine_running, networking_of, system_of, systems
 from flows import stages
 from kubev6.cli import main
-from tasks.node import fitting, preflight
+from tasks.node import survey
+from tasks.node.compatibility import Candidate, docker_and_cni_plugins
 from tasks.ssh.connection import Connection
 from tests.unit.test_plan import GOLDEN, as_text
 
@@ -156,12 +157,12 @@ def test_every_system_names_the_same_things() -> None:
 
 def test_a_machine_of_no_known_system_is_refused_by_name_before_it_is_touched() -> None:
     with pytest.raises(NodeError) as error:
-        preflight.check(HOW_TO, RELEASE, HOW_TO.node(WORKER), Machine("void", "", networking="ifupdown"))
+        survey.check(Candidate(HOW_TO, RELEASE, HOW_TO.node(WORKER), Machine("void", "", networking="ifupdown")))
     text = str(error.value)
     assert text.startswith("kube-minion-1: preflight: its operating system is void, and known here are almalinux")
     assert text.endswith("nothing was changed there")
     with pytest.raises(NodeError, match="its operating system is unknown"):
-        preflight.check(HOW_TO, RELEASE, HOW_TO.node(WORKER), Machine("", ""))
+        survey.check(Candidate(HOW_TO, RELEASE, HOW_TO.node(WORKER), Machine("", "")))
 
 
 @pytest.mark.parametrize(
@@ -231,7 +232,7 @@ def test_an_interface_that_is_not_there_is_told_with_those_that_are() -> None:
     with pytest.raises(
         NodeError, match=r"^kube-minion-1: preflight: it has no interface eth1.*nothing was changed there$"
     ):
-        preflight.check(HOW_TO, RELEASE, HOW_TO.node(WORKER), machine)
+        survey.check(Candidate(HOW_TO, RELEASE, HOW_TO.node(WORKER), machine))
 
 
 @pytest.mark.parametrize("tool", ETH1)
@@ -482,11 +483,11 @@ def test_where_no_plugins_are_packaged_a_copy_of_the_how_tos_release_with_newer_
     tmp_path: Path, system: str
 ) -> None:
     """Their Docker is newer than the how-to's plugins can work with, and each way out that is named has to be one."""
-    machine, docker = machine_running(system), fitting.Parts("18.09")
+    machine = replace(machine_running(system), runtime="18.09")
 
     def refused(cluster: Cluster, release: Release) -> str:
         plan_node(cluster, release, None, WORKER, machine)
-        return fitting.problem("docker", docker, release.kubernetes, own_cni_version(cluster, release, None))
+        return "".join(docker_and_cni_plugins(Candidate(cluster, release, cluster.node(WORKER), machine)))
 
     assert "deploy a copy of the release's file with newer ones" in refused(HOW_TO, RELEASE)
     with pytest.raises(

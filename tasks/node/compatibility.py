@@ -1,0 +1,261 @@
+"""Compatibility checks: whether a machine can become what the topology says. Pure, told from its host facts.
+
+Each rule is a function of a :class:`Candidate` and stands in one of two lists: those of :data:`PROBLEMS` refuse the
+machine before any is changed, those of :data:`WARNINGS` are only told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from configs import translation
+from configs.derived import container_runtime, own_cni_version
+from configs.errors import ConfigError
+from configs.jool import mismatch
+from configs.manifest import Manifest
+from configs.networking import tools
+from configs.schema.cluster import Cluster, Node
+from configs.schema.release import Release
+from configs.systems import Machine, system_of
+from configs.versions import (
+    Runtime,
+    cni_shows_ipv6,
+    containerd_versions,
+    docker_hides_ipv6,
+    kube_proxy_finds_iptables,
+    needs_cgroup_v2,
+    supports_cgroup_v2,
+)
+
+PROCESSOR = "x86_64"
+"""What the releases' binaries are compiled for."""
+CONTROL_PLANE_MEMORY = 1700 << 20
+"""Bytes; kubeadm's own figure (``ControlPlaneMem``), compared like there with what the kernel does not keep."""
+WITHOUT_MODULE = {
+    "br_netfilter": "without which packets between pods of one node pass by the rules of Services",
+    "overlay": "without which no image can be unpacked",
+}
+"""Modules that a node of Kubernetes cannot do without, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A machine that is to become a node.
+
+    Attributes:
+        cluster: The topology.
+        release: The release that is to run there.
+        node: The node.
+        machine: What its machine says of itself.
+        manifest: What the release holds; None when that is not known yet.
+    """
+
+    cluster: Cluster
+    release: Release
+    node: Node
+    machine: Machine
+    manifest: Manifest | None = None
+
+    @property
+    def version(self) -> str:
+        """The version of Kubernetes."""
+        return kubernetes_version(self.release, self.manifest)
+
+    @property
+    def runtime(self) -> Runtime:
+        """What is to run the containers there."""
+        return container_runtime(self.cluster, self.release, self.version)
+
+    @property
+    def runtime_version(self) -> str:
+        """Version of that runtime: what is installed, else what would be; empty when neither is known."""
+        if self.machine.runtime or not self.machine.packages:
+            return self.machine.runtime
+        package = system_of(self.machine).packages.get(self.runtime, self.runtime)
+        return dict(self.machine.packages).get(package, "")
+
+
+Rule = Callable[[Candidate], Iterable[str]]
+"""Gives one text for each reason, with what was seen and what would be right; none when all is well.
+
+It may raise a ConfigError, which is one more reason.
+"""
+
+
+def problems(candidate: Candidate) -> tuple[str, ...]:
+    """Why a machine cannot become what the topology says, every reason; none when it can."""
+    found: list[str] = []
+    for rule in PROBLEMS:
+        try:
+            found += rule(candidate)
+        except ConfigError as error:
+            found.append("; ".join(filter(None, (error.message, error.todo))))
+    return tuple(dict.fromkeys(found))
+
+
+def warnings(candidate: Candidate) -> tuple[str, ...]:
+    """What works, but perhaps not as its author thinks."""
+    return tuple(text for rule in WARNINGS for text in rule(candidate))
+
+
+def kubernetes_version(release: Release, manifest: Manifest | None) -> str:
+    """The version of Kubernetes: the release's exact one when that is known."""
+    return manifest.version if manifest else f"v{release.kubernetes.removeprefix('v')}"
+
+
+def operating_system(it: Candidate) -> Iterable[str]:
+    """Nothing can be planned for a system that nobody knows (``configs/systems``)."""
+    system_of(it.machine)
+    return ()
+
+
+def network_configuration(it: Candidate) -> Iterable[str]:
+    """Two files that configure one interface, or an interface that is not there (:mod:`configs.networking.tools`)."""
+    return tools.problems(it.cluster, it.machine)
+
+
+def jool_versions(it: Candidate) -> Iterator[str]:
+    """Jool's module answers only a command of its own version (:func:`configs.jool.mismatch`)."""
+    if "support" in it.node.roles and it.cluster.nat64.by == "jool" and (found := mismatch(it.machine.jool)):
+        yield found
+
+
+def tun_device(it: Candidate) -> Iterator[str]:
+    """tayga translates in user space, between what it reads from and writes to a TUN device (tayga(8))."""
+    if "support" in it.node.roles and it.cluster.nat64.by == "tayga" and "tun" in it.machine.kernel.lacking:
+        yield (
+            "it has no /dev/net/tun, by which tayga translates: install what its distribution packages of the kernel's "
+            "modules, or give it that device if this machine is a container"
+        )
+
+
+def kernel_ipv6(it: Candidate) -> Iterator[str]:
+    """``ipv6.disable=1`` keeps the kernel from having any IPv6 (Documentation/networking/ipv6.rst)."""
+    if not it.machine.kernel.ipv6:
+        yield "its kernel runs without IPv6: take ipv6.disable=1 from the kernel's command line"
+
+
+def processor(it: Candidate) -> Iterator[str]:
+    """The releases' binaries are compiled for one kind of processor."""
+    if it.node.in_kubernetes and it.machine.kernel.processor != PROCESSOR:
+        yield f"its processor is {it.machine.kernel.processor}, and the release's binaries are for {PROCESSOR}"
+
+
+def cgroup_version(it: Candidate) -> Iterator[str]:
+    """The kubelet knows v2 since 1.19 and refuses v1 since 1.35 (:mod:`configs.versions`)."""
+    wanted, cgroup = it.release.kubernetes, it.machine.kernel.cgroup
+    if not it.node.in_kubernetes:
+        return
+    if cgroup == 2 and not supports_cgroup_v2(wanted):
+        yield (
+            f"it runs cgroup v2, and Kubernetes {wanted} knows only v1: "
+            "boot it with systemd.unified_cgroup_hierarchy=0, or deploy a newer release"
+        )
+    if cgroup == 1 and needs_cgroup_v2(wanted):
+        yield (
+            f"it runs cgroup v1, and Kubernetes {wanted} knows only v2: "
+            "boot it with systemd.unified_cgroup_hierarchy=1, or deploy an older release"
+        )
+
+
+def kernel_modules(it: Candidate) -> Iterator[str]:
+    """Modules that kubeadm and the container runtimes ask for (Kubernetes' "Container Runtimes": prerequisites)."""
+    for module, why in WITHOUT_MODULE.items():
+        if it.node.in_kubernetes and module in it.machine.kernel.lacking:
+            yield (
+                f"its kernel has no module {module}, {why}: install what its distribution packages of the kernel's "
+                "modules, or load it on the host if this machine is a container"
+            )
+
+
+def swap_on_zram(it: Candidate) -> Iterator[str]:
+    """The kubelet refuses to run with swap (``failSwapOn``), and no line of fstab(5) makes a zram device."""
+    zram = [device for device in it.machine.kernel.swaps if "/zram" in device]
+    if it.node.in_kubernetes and it.cluster.lab is None and zram:
+        yield (
+            f"its swap on {', '.join(zram)} comes back at every start, and the kubelet refuses to run with it: "
+            "remove zram-generator or zram-tools there"
+        )
+
+
+def memory(it: Candidate) -> Iterator[str]:
+    """kubeadm's own check of a control plane (:data:`CONTROL_PLANE_MEMORY`)."""
+    if "control-plane" in it.node.roles and it.machine.kernel.memory < CONTROL_PLANE_MEMORY:
+        has, needs = it.machine.kernel.memory >> 20, CONTROL_PLANE_MEMORY >> 20
+        yield f"it has {has} MB of memory, and a control plane needs {needs} MB"
+
+
+def runtime_in_use(it: Candidate) -> Iterator[str]:
+    """What the kubelet of a member speaks to cannot be changed under its pods."""
+    there = it.machine.runtime_in_use
+    if it.node.in_kubernetes and there and there != it.runtime:
+        yield (
+            f"it is a node of a cluster whose containers {there} runs, not {it.runtime}: "
+            "write that as `runtime` into the cluster's file, or take it out of the cluster first (kubev6 reset)"
+        )
+
+
+def containerd_version(it: Candidate) -> Iterator[str]:
+    """Kubelet and containerd speak versions of the CRI that came and went (:func:`containerd_versions`)."""
+    if not it.node.in_kubernetes or not (has := it.runtime_version) or it.runtime != "containerd":
+        return
+    least, before = containerd_versions(it.version)
+    if not _reaches(has, least):
+        yield f"its containerd is {has}, and Kubernetes {it.version} works with {least} and newer: upgrade it"
+    elif before and _reaches(has, before):
+        docker = "write `runtime: docker` into the cluster's file, or choose a newer release"
+        yield f"its containerd is {has}, and Kubernetes {it.version} wants one before {before}: {docker}"
+
+
+def docker_and_cni_plugins(it: Candidate) -> Iterator[str]:
+    """Docker hides IPv6 since 17.06 from what the CNI plugins show since 0.7.0 (:mod:`configs.versions`)."""
+    if not it.node.in_kubernetes or not (has := it.runtime_version) or it.runtime != "docker":
+        return
+    cni = own_cni_version(it.cluster, it.release, it.manifest)
+    if cni and docker_hides_ipv6(has) and not cni_shows_ipv6(cni):
+        yield (
+            f"its Docker is {has} and the release's CNI plugins are {cni}: pods would get no IPv6 address "
+            '("permission denied"), because from 17.06 on Docker switches IPv6 off and only from 0.7.0 on the plugins '
+            "switch it on again: write `cni: system` into the cluster's file to take the distribution's plugins, or "
+            "where it has none deploy a copy of the release's file with newer ones under `cni:`"
+        )
+
+
+def translation_doubts(it: Candidate) -> Iterable[str]:
+    """What DNS64 may forward to and NAT64 must not carry (:func:`configs.translation.warnings`)."""
+    return translation.warnings(it.cluster, it.machine.resolvers) if "support" in it.node.roles else ()
+
+
+def iptables_of_kube_proxy(it: Candidate) -> Iterator[str]:
+    """A published kube-proxy before 1.17 brings the legacy iptables (:func:`kube_proxy_finds_iptables`)."""
+    published = it.manifest.source.kind == "fetched" if it.manifest else it.release.build is None
+    if not it.node.in_kubernetes or not published or it.machine.iptables != "nft":
+        return
+    if not kube_proxy_finds_iptables(it.version):
+        yield (
+            f"its iptables keeps rules in nftables, and kube-proxy of {it.version} in the older tables, where neither "
+            "sees the other's: `update-alternatives --set ip6tables /usr/sbin/ip6tables-legacy` if Services do not work"
+        )
+
+
+PROBLEMS: tuple[Rule, ...] = (
+    operating_system,
+    network_configuration,
+    jool_versions,
+    tun_device,
+    kernel_ipv6,
+    processor,
+    cgroup_version,
+    kernel_modules,
+    swap_on_zram,
+    memory,
+    runtime_in_use,
+    containerd_version,
+    docker_and_cni_plugins,
+)
+WARNINGS: tuple[Rule, ...] = (translation_doubts, iptables_of_kube_proxy)
+
+
+def _reaches(version: str, other: str) -> bool:
+    return [int(part) for part in version.split(".")] >= [int(part) for part in other.split(".")]

@@ -1,0 +1,254 @@
+"""Host facts: what a machine says of itself before anything is planned for it."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Iterator, Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from posixpath import basename, dirname, join
+from typing import Literal
+
+from configs.jool import jool_of
+from configs.kernel import Kernel
+from configs.systems import Claim, Machine, Networking, Unasked, systems
+from configs.versions import Runtime
+from tasks.node_agent.ip import addresses_of, links_of
+from tasks.ssh.connection import Connection
+
+SCRIPT = Path(__file__).with_suffix(".sh").read_text()
+
+RULES = ("active", "enabled", "enabled-runtime")
+"""Words of systemctl(1) for a unit that runs now or at the next start."""
+
+
+def ask(connection: Connection, runtime: Runtime | Unasked = "") -> Machine:
+    """What a machine says of itself, in one round trip. Changes nothing there.
+
+    Args:
+        connection: To the machine.
+        runtime: What is to run the containers of a node of Kubernetes.
+
+    Raises:
+        NodeError: The machine could not be asked.
+    """
+    # Which of them is its own package is only known when it has said which system it is.
+    packages = sorted({system.packages[runtime] for system in systems() if runtime in system.packages})
+    about = [runtime, *packages] if runtime else []
+    return parse(connection.run(["sh", "-c", SCRIPT, "host-facts", *about], step="host facts").stdout)
+
+
+def parse(text: str) -> Machine:
+    """The machine that gave an answer. Pure.
+
+    Args:
+        text: The answer: for each question a line ``=== NAME``, and lines below it.
+    """
+    said = _sections(text)
+    release = assignments(said.get("release", ""))
+    units = _units(said.get("units", ""))
+    netplan = _netplan(said.get("netplan", ""))
+    networking = _networking(units, netplan)
+    foreign = tuple(claim for claim in _claims(said, netplan) if "kubev6" not in basename(claim.path))
+    return Machine(
+        os=release.get("ID", ""),
+        version=release.get("VERSION_ID", ""),
+        networking=networking,
+        interfaces=tuple(name for name, _ in links_of(said.get("interfaces", ""))),
+        claims=foreign,
+        sources=tuple(_sources(said.get("ifupdown", ""))),
+        dhcp=_dhcp(networking, said, netplan),
+        ssh_ipv4=_ssh_ipv4(said.get("ssh", "")),
+        resolvers=resolvers(said.get("resolvers", "")),
+        resolved="active" in units.get("systemd-resolved", ()),
+        networkmanager=_rules(units, "NetworkManager"),
+        firewalld=_rules(units, "firewalld"),
+        jool=jool_of(assignments(said.get("jool", ""))),
+        kernel=_kernel(said),
+        runtime=_version(said.get("runtime", "")),
+        packages=_packages(said.get("packages", "")),
+        runtime_in_use=_runtime_in_use(said.get("kubelet", "")),
+        iptables=_iptables(said.get("iptables", "")),
+    )
+
+
+def assignments(text: str) -> dict[str, str]:
+    """The assignments of os-release(5), without their quotes; other lines are left out."""
+    lines = (line.partition("=") for line in text.splitlines())
+    return {key: value.strip().strip("\"'") for key, equals, value in lines if equals and key.isidentifier()}
+
+
+def resolvers(text: str) -> tuple[str, ...]:
+    """The addresses of the ``nameserver`` lines of a resolv.conf (resolv.conf(5)), without scopes, in order."""
+    found = []
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) >= 2 and words[0] == "nameserver":
+            try:
+                found.append(str(ip_address(words[1].split("%")[0])))
+            except ValueError:
+                continue
+    return tuple(dict.fromkeys(found))
+
+
+def _sections(text: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for part in ("\n" + text).split("\n=== ")[1:]:
+        name, _, lines = part.partition("\n")
+        found[name.strip()] = lines
+    return found
+
+
+def _units(text: str) -> dict[str, tuple[str, ...]]:
+    return {words[0]: tuple(words[1:]) for line in text.splitlines() if (words := line.split())}
+
+
+def _rules(units: Mapping[str, tuple[str, ...]], unit: str) -> bool:
+    return any(word in RULES for word in units.get(unit, ()))
+
+
+def _networking(
+    units: Mapping[str, tuple[str, ...]], netplan: Mapping[str, Mapping[str, bool]]
+) -> Networking | Unasked:
+    """What configures interfaces. What stands further up makes or overrules the configuration of what comes later.
+
+    netplan writes for networkd or NetworkManager; the network scripts tell NetworkManager to keep off; NetworkManager
+    and networkd run beside ifupdown where somebody chose them over it.
+    """
+    if netplan:
+        return "netplan"
+    if _rules(units, "network"):
+        return "network-scripts"
+    if _rules(units, "NetworkManager"):
+        return "networkmanager"
+    if _rules(units, "systemd-networkd"):
+        return "networkd"
+    return "ifupdown" if _rules(units, "networking") else ""
+
+
+def _netplan(text: str) -> dict[str, dict[str, bool]]:
+    """By file the names in it that have something below them, and whether that is ``dhcp4: true``.
+
+    The names are those of interfaces and of much else; who looks for one knows which. Empty without netplan.
+    """
+    lines = text.splitlines()
+    if not lines or not lines[0].endswith("/netplan"):
+        return {}
+    found: dict[str, dict[str, bool]] = {}
+    names: dict[str, bool] = {}
+    above: list[tuple[int, str]] = []
+    for line in lines[1:]:
+        if not line.startswith(" "):
+            names, above = found.setdefault(line, {}), []
+            continue
+        depth, name = len(line) - len(line.lstrip()), line.strip()
+        above = [each for each in above if each[0] < depth]
+        if name == "dhcp4" and above:
+            names[above[-1][1]] = True
+        else:
+            names.setdefault(name, False)
+            above.append((depth, name))
+    return found
+
+
+def _claims(said: Mapping[str, str], netplan: Mapping[str, Mapping[str, bool]]) -> Iterator[Claim]:
+    for path, names in netplan.items():
+        yield from (Claim(path, name) for name in names)
+    for path, key, value in _networkd(said):
+        if key == "Name":
+            yield from (Claim(path, pattern) for pattern in value.split())
+    for path, words in _ifupdown(said.get("ifupdown", "")):
+        if words[0] == "iface" and len(words) > 2:
+            yield Claim(path, words[1], words[2])
+    for section in ("network-scripts", "networkmanager"):
+        for line in said.get(section, "").splitlines():
+            path, _, assignment = line.partition(":")
+            yield Claim(path, assignment.partition("=")[2].strip().strip("\"'"))
+
+
+def _networkd(said: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    """Path, key and value of each line of networkd's files."""
+    for line in said.get("networkd", "").splitlines():
+        path, _, assignment = line.partition(":")
+        key, _, value = assignment.partition("=")
+        yield f"/{path}", key.strip(), value.strip()
+
+
+def _ifupdown(text: str) -> Iterator[tuple[str, list[str]]]:
+    for line in text.splitlines():
+        path, *words = line.split()
+        if words:
+            yield path, words
+
+
+def _sources(text: str) -> Iterator[str]:
+    """What ``/etc/network/interfaces`` reads besides itself, as :class:`configs.systems.Machine` says it."""
+    for path, words in _ifupdown(text):
+        if words[0] in ("source", "source-directory"):
+            end = "/" if words[0] == "source-directory" else ""
+            yield from (join(dirname(path), word.rstrip("/")) + end for word in words[1:])
+
+
+def _dhcp(
+    networking: Networking | Unasked, said: Mapping[str, str], netplan: Mapping[str, Mapping[str, bool]]
+) -> tuple[str, ...]:
+    if networking == "netplan":
+        found = [name for names in netplan.values() for name, dhcp in names.items() if dhcp]
+    else:
+        # What the system itself brings is for containers of its own.
+        found = [
+            basename(path)
+            for path, key, value in _networkd(said)
+            if key == "DHCP" and value in ("yes", "true", "ipv4", "both", "1") and not fnmatch.fnmatch(path, "/usr/*")
+        ]
+    return tuple(dict.fromkeys(found)) if networking in ("netplan", "networkd") else ()
+
+
+def _ssh_ipv4(text: str) -> str:
+    """The interface that has the IPv4 address by which SSH came in."""
+    connection, _, shown = text.partition("\n")
+    words = connection.replace("::ffff:", "").split()
+    here = words[2] if len(words) == 4 else ""
+    for interface, address, _ in addresses_of(shown):
+        if address.split("/")[0] == here:
+            return interface
+    return ""
+
+
+def _kernel(said: Mapping[str, str]) -> Kernel:
+    values = assignments(said.get("kernel", ""))
+    swaps = said.get("swaps", "").splitlines()[1:]
+    return Kernel(
+        processor=values.get("PROCESSOR", "unknown"),
+        memory=int(values.get("MEMORY", "0 kB").removesuffix(" kB")) * 1024,
+        cgroup=int(values.get("CGROUP", "1")),
+        ipv6="IPV6" in values,
+        lacking=tuple(said.get("lacking", "").split()),
+        swaps=tuple(line.split()[0] for line in swaps if line.strip()),
+    )
+
+
+def _version(text: str) -> str:
+    """The first two numbers of a runtime's version, of what it says itself."""
+    found = re.search(r"(?:version|containerd\S*) v?(\d+\.\d+)", text)
+    return found[1] if found else ""
+
+
+def _packages(text: str) -> tuple[tuple[str, str], ...]:
+    """Name and version of packages, from lines that alternate; without the epoch, and the first of each."""
+    found = re.findall(r"(?m)^(\S+)\n(?:\d+:)?(\d+\.\d+)", text)
+    return tuple(dict(reversed(found)).items())
+
+
+def _runtime_in_use(text: str) -> Runtime | Unasked:
+    """What kubeadm has told the kubelet to speak to."""
+    if "containerd.sock" in text:
+        return "containerd"
+    return "docker" if "network-plugin=cni" in text else ""
+
+
+def _iptables(text: str) -> Literal["nft", "legacy"] | Unasked:
+    if not text.startswith("iptables v"):
+        return ""
+    return "nft" if "nf_tables" in text else "legacy"

@@ -1,0 +1,60 @@
+"""One kind of resource, as the controller knows it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar, Generic, TypeVar
+
+from configs.state import StageState
+from tasks.node.change import Change
+
+Facts = TypeVar("Facts")
+"""What is known of a node's resources of a kind: those that a stage speaks of, and those that earlier runs added."""
+Changes = Iterable[Change]
+Earlier = Sequence[Change]
+"""The changes of the kinds before this one."""
+
+
+class Kind(ABC, Generic[Facts]):
+    """One kind of resource. Everything here is pure.
+
+    Attributes:
+        name: The kind of its changes, and of its other half in the agent.
+        field: The attribute of a stage that says what is wanted of it.
+        key: The attribute of what is wanted that names it; empty where it is a name by itself.
+        line: How what is wanted reads to a person.
+    """
+
+    name: ClassVar[str]
+    field: ClassVar[str]
+    key: ClassVar[str] = ""
+    line: ClassVar[str]
+
+    def wanted(self, stage: StageState) -> tuple[Any, ...]:
+        """What a stage wants of this kind, one by one; of what is only wanted or not, that it is."""
+        value = getattr(stage, self.field)
+        return value if isinstance(value, tuple) else (value,) * bool(value)
+
+    def query(self, stage: StageState) -> object:
+        """What is asked of a node for a stage, as JSON."""
+        return [getattr(each, self.key) if self.key else str(each) for each in self.wanted(stage)]
+
+    def parse(self, answer: Any) -> Facts:
+        """The facts of a stage from what the other half answered: that itself, where it is no more than names."""
+        facts: Facts = answer
+        return facts
+
+    @abstractmethod
+    def changes(self, stage: StageState, facts: Facts, earlier: Earlier) -> Changes:
+        """What is to be done to bring a node to a stage, in order."""
+
+    def lines(self, stage: StageState) -> Iterable[str]:
+        """What a stage wants of this kind, for a person."""
+        return (self.line.format(each) for each in self.wanted(stage))
+
+    def change(
+        self, subject: str, action: str, before: str = "", after: str = "", resource: object | None = None
+    ) -> Change:
+        """A change of this kind, see :class:`tasks.node.change.Change`."""
+        return Change(self.name, subject, action, before, after, resource=resource)

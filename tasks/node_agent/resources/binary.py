@@ -1,0 +1,204 @@
+"""Executables: fetched by the node itself, checked, and only then put in place of the old ones."""
+
+import errno
+import hashlib
+import os
+import time
+from typing import IO, Any, Callable, Dict, Iterator, List, Optional
+
+from tasks.node_agent.files import identity_of, make_directories, sha256_of
+from tasks.node_agent.protocol import Failed, Json, progress
+from tasks.node_agent.record import Record, read_json, write_json
+from tasks.node_agent.resources.kind import Kind
+
+SPARE = 16 * 1024 * 1024
+DOWNLOAD_SECONDS = 30
+DIGESTS = "digests.json"
+"""Digests of executables, remembered of those that were installed by us."""
+
+
+def undo_binary(path: str, kept: Any) -> List[str]:
+    """Put back the executable that was at ``path`` before us; ``kept`` is empty when there was none."""
+    if not kept:
+        if not os.path.lexists(path):
+            return []
+        os.unlink(path)
+    elif os.path.islink(kept):
+        os.symlink(os.readlink(kept), partial_path(path))
+        os.replace(partial_path(path), path)
+    elif os.path.lexists(kept):
+        if os.path.lexists(path):
+            os.unlink(path)
+        os.link(kept, path)
+    elif installed_digest(path, read_json(DIGESTS)):
+        raise Failed("{}: the executable that was there before is gone ({})".format(path, kept))
+    else:
+        return []  # the run that was about to replace it did not come to that
+    return ["binary {}".format(path)]
+
+
+def undo_kept_binary(kept: str, _: Any) -> List[str]:
+    if not os.path.lexists(kept):
+        return []
+    os.unlink(kept)
+    return ["file {}".format(kept)]
+
+
+class Binaries(Kind):
+    name = "binary"
+    at_once = True
+    undoes = (("binaries", undo_binary), ("old_binaries", undo_kept_binary))
+
+    def facts(self, query: List[str], record: Record, answers: List[str]) -> Dict[str, Optional[str]]:
+        """sha256 of each; one that is as it was when we installed it is not read again."""
+        known = read_json(DIGESTS)
+        return {path: digest_of(path, known) for path in query}
+
+    def note(self, change: Json, record: Record) -> None:
+        # The executable itself is noted once all have been fetched.
+        record.note_directories(change["subject"])
+
+    def make_all(self, changes: List[Json], record: Record) -> None:
+        fetch([change["resource"] for change in changes], record)
+
+
+def fetch(binaries: List[Json], record: Record) -> None:
+    """Download all at once, check each, and only then put them in place."""
+    import concurrent.futures  # here, because facts are asked for far more often than anything is fetched
+
+    need_space(binaries)
+    total = sum(binary["size"] for binary in binaries)
+    got = {binary["path"]: 0 for binary in binaries}
+    shown = [0.0]
+
+    def tell(path: str, count: int) -> None:
+        got[path] = count
+        if time.monotonic() - shown[0] > 0.5:
+            shown[0] = time.monotonic()
+            done = sum(got.values())
+            progress("{:.0f} of {:.0f} MB fetched".format(done / 1e6, total / 1e6), done, total)
+
+    try:
+        with concurrent.futures.ThreadPoolExecutor(max_workers=4) as pool:
+            jobs = [pool.submit(download, binary, partial_path(binary["path"]), tell) for binary in binaries]
+            for job in jobs:
+                job.result()
+        for binary in binaries:
+            note_replaced(binary["path"], record)
+        record.save()
+        known = read_json(DIGESTS)
+        for binary in binaries:
+            path = binary["path"]
+            keep_numbered(path)
+            os.replace(partial_path(path), path)
+            known[path] = {"identity": identity_of(path), "sha256": binary["sha256"]}
+        write_json(DIGESTS, known)
+    finally:
+        for binary in binaries:
+            if os.path.exists(partial_path(binary["path"])):
+                os.unlink(partial_path(binary["path"]))
+
+
+def partial_path(path: str) -> str:
+    return os.path.join(os.path.dirname(path), ".kubev6-{}.partial".format(os.path.basename(path)))
+
+
+def need_space(binaries: List[Json]) -> None:
+    needs: Dict[int, List[Any]] = {}
+    for binary in binaries:
+        directory = os.path.dirname(binary["path"])
+        make_directories(directory)
+        entry = needs.setdefault(os.stat(directory).st_dev, [directory, 0])
+        entry[1] += binary["size"]
+    for directory, size in needs.values():
+        seen = os.statvfs(directory)
+        free = seen.f_bavail * seen.f_frsize
+        if free < size + SPARE:
+            needed, there = (size + SPARE) / 1e6, free / 1e6
+            seen_there = "no space: {} needs {:.0f} MB free and has {:.0f} MB".format(directory, needed, there)
+            raise Failed(seen_there, "free some space there")
+
+
+def download(binary: Json, partial: str, tell: Callable[[str, int], None]) -> None:
+    """Fetch one executable beside its place. Nothing that has another size or digest is left behind."""
+    import http.client
+    import urllib.error
+    import urllib.request
+
+    url = binary["url"]
+    digest, count = hashlib.sha256(), 0
+    # The registry is on the cluster's own network, where no proxy reaches.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=DOWNLOAD_SECONDS) as source, open(partial, "wb") as file:
+            for piece in pieces(source):
+                file.write(piece)
+                digest.update(piece)
+                count += len(piece)
+                if count > binary["size"]:
+                    break
+                tell(binary["path"], count)
+            file.flush()
+            os.fsync(file.fileno())
+    except urllib.error.HTTPError as error:
+        raise Failed("{}: HTTP {} {}".format(url, error.code, error.reason), transient=error.code >= 500) from None
+    except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
+        reason = getattr(error, "reason", None) or error
+        todo = "check that the registry runs and that this node has a route to it"
+        raise Failed("{}: {}".format(url, reason), todo, transient=True) from None
+    except OSError as error:
+        if error.filename or error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            raise Failed("{}: {}".format(partial, error.strerror)) from None
+        raise Failed("{}: {}".format(url, error), transient=True) from None
+    if count < binary["size"]:
+        said = "{}: ended after {} of {} bytes".format(url, count, binary["size"])
+        raise Failed(said, transient=True)
+    if count > binary["size"] or digest.hexdigest() != binary["sha256"]:
+        said = "{}: wrong checksum: sha256 {} was expected, {} came; {} is as it was"
+        todo = "start the support node anew and run this again: what the registry has damaged is then sent anew"
+        raise Failed(said.format(url, binary["sha256"][:12], digest.hexdigest()[:12], binary["path"]), todo)
+    os.chmod(partial, 0o755)
+
+
+def pieces(source: IO[bytes]) -> Iterator[bytes]:
+    while True:
+        piece = source.read(1 << 18)
+        if not piece:
+            return
+        yield piece
+
+
+def note_replaced(path: str, record: Record) -> None:
+    kept = next_kept(path) if os.path.lexists(path) else ""
+    record.note("binaries", path, kept)
+    if kept:
+        record.note("old_binaries", kept, None)
+
+
+def keep_numbered(path: str) -> None:
+    """Keep the old executable as ``cp --backup=t`` does, by a second name, so there is never none."""
+    if os.path.islink(path):
+        os.symlink(os.readlink(path), next_kept(path))
+    elif os.path.lexists(path):
+        os.link(path, next_kept(path))
+
+
+def next_kept(path: str) -> str:
+    """The name under which the executable at ``path`` would be kept now."""
+    number = 1
+    while os.path.lexists("{}.~{}~".format(path, number)):
+        number += 1
+    return "{}.~{}~".format(path, number)
+
+
+def digest_of(path: str, known: Json) -> Optional[str]:
+    try:
+        return installed_digest(path, known) or sha256_of(path)
+    except OSError:
+        return None
+
+
+def installed_digest(path: str, known: Json) -> str:
+    """sha256 of an executable that is as we installed it, from what is known of those; empty for any other."""
+    entry = known.get(path)
+    return str(entry["sha256"]) if entry and os.path.exists(path) and entry["identity"] == identity_of(path) else ""

@@ -1,0 +1,26 @@
+"""Commands that make a program take over its changed files."""
+
+from typing import Any, List
+
+from tasks.node_agent.commands import run
+from tasks.node_agent.protocol import Json, progress
+from tasks.node_agent.record import Record
+from tasks.node_agent.resources.kind import Kind
+from tasks.node_agent.resources.service import SERVICE_SECONDS
+
+
+class Commands(Kind):
+    name = "command"
+    noted_first = True
+
+    def facts(self, query: Any, record: Record, answers: List[str]) -> List[str]:
+        """What an earlier run owes."""
+        return record.owed()
+
+    def note(self, change: Json, record: Record) -> None:
+        record.owe(change["subject"])
+
+    def make(self, change: Json, record: Record) -> None:
+        progress(change["subject"])
+        run(change["resource"]["command"], timeout=SERVICE_SECONDS)
+        record.paid(change["subject"])

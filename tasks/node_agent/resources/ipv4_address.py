@@ -1,0 +1,49 @@
+"""IPv4 addresses of interfaces that shall have none."""
+
+from typing import Any, Dict, List
+
+from tasks.node_agent.commands import run
+from tasks.node_agent.ip import addresses_of
+from tasks.node_agent.protocol import Failed, Json
+from tasks.node_agent.record import Record
+from tasks.node_agent.resources.address import addresses_on
+from tasks.node_agent.resources.kind import Kind
+from tasks.node_agent.resources.link import interface_there
+from tasks.node_agent.ssh_connection import own_connection
+
+
+def undo_ipv4_address(interface: str, before: Any) -> List[str]:
+    """The version before this one wrote the addresses as one text, with commas."""
+    if not interface_there(interface):
+        return []
+    for address in before.split(", ") if isinstance(before, str) else before:
+        run(["ip", "-4", "addr", "replace", address, "dev", interface])
+    return ["IPv4 addresses of {}".format(interface)]
+
+
+class Ipv4Addresses(Kind):
+    name = "ipv4-address"
+    undoes = (("ipv4_addresses", undo_ipv4_address),)
+
+    def questions(self, query: List[str]) -> List[List[str]]:
+        return [["ip", "-o", "addr"]]
+
+    def facts(self, query: List[str], record: Record, answers: List[str]) -> Dict[str, List[str]]:
+        """By interface, for those that have any."""
+        found: Dict[str, List[str]] = {}
+        for interface, address, _ in addresses_of(answers[0]):
+            if interface in query and ":" not in address:
+                found.setdefault(interface, []).append(address)
+        return found
+
+    def note(self, change: Json, record: Record) -> None:
+        interface = change["subject"]
+        record.note("ipv4_addresses", interface, [address for _, address, _ in addresses_on(interface, "-4")])
+
+    def make(self, change: Json, record: Record) -> None:
+        interface = change["subject"]
+        here = own_connection()[1]
+        if here and any(address.split("/")[0] == here for _, address, _ in addresses_on(interface, "-4")):
+            todo = "reach the node over another interface, or by IPv6"
+            raise Failed("{} on {} carries this very connection".format(here, interface), todo)
+        run(["ip", "-4", "addr", "flush", "dev", interface])

@@ -1,0 +1,78 @@
+"""IPv4 default routes where there shall be none. The path that the SSH connection takes is kept by a host route."""
+
+import os
+from typing import Any, List
+
+from tasks.node_agent.commands import run
+from tasks.node_agent.files import text_of, write_atomically
+from tasks.node_agent.ip import routes_of
+from tasks.node_agent.protocol import Json
+from tasks.node_agent.record import HOME, Record
+from tasks.node_agent.resources.kind import Kind, Stays
+from tasks.node_agent.ssh_connection import own_connection
+
+SHOW = ["ip", "-4", "-o", "route", "show", "default"]
+
+
+def undo_default_route(arguments: str, _: Any) -> List[str]:
+    if arguments in [route_arguments(route) for route in routes_of(run(SHOW))]:
+        return []
+    run(["ip", "-4", "route", "add"] + arguments.split())
+    return ["IPv4 route {}".format(arguments)]
+
+
+def undo_kept_route(arguments: str, _: Any) -> List[str]:
+    """Only when the default route is there again, which the connection may need from now on."""
+    destination = arguments.split()[0].split("/")[0]
+    if destination == own_connection()[0] and not run(SHOW).strip():
+        raise Stays("IPv4 route {}".format(arguments))
+    if not run(["ip", "-4", "route", "show", destination + "/32"]).strip():
+        return []
+    run(["ip", "-4", "route", "del"] + arguments.split())
+    return ["IPv4 route {}".format(arguments)]
+
+
+class Ipv4DefaultRoutes(Kind):
+    name = "ipv4-default-route"
+    undoes = (("ipv4_default_routes", undo_default_route), ("keep_routes", undo_kept_route))
+
+    def questions(self, query: Any) -> List[List[str]]:
+        return [SHOW]
+
+    def facts(self, query: Any, record: Record, answers: List[str]) -> List[str]:
+        """The arguments that ``ip route`` takes for each."""
+        return [route_arguments(route) for route in routes_of(answers[0])]
+
+    def note(self, change: Json, record: Record) -> None:
+        record.note("ipv4_default_routes", change["subject"], None)
+
+    def make(self, change: Json, record: Record) -> None:
+        arguments = change["subject"].split()
+        keep_own_path(arguments, record)
+        run(["ip", "-4", "route", "del"] + arguments)
+
+
+def keep_own_path(default: List[str], record: Record) -> None:
+    """Where only a default route leads to the controller, a route to it alone takes the default's place."""
+    peer = own_connection()[0]
+    if not peer:
+        return
+    matching = routes_of(run(["ip", "-4", "-o", "route", "show", "match", peer]))
+    if all(route["dst"] == "default" for route in matching):
+        keep = ["{}/32".format(peer)] + default[1:]
+        record.note("keep_routes", " ".join(keep), None)
+        record.save()
+        run(["ip", "-4", "route", "replace"] + keep)
+        # Read by the unit that removes the default route whenever it comes back.
+        kept = os.path.join(HOME, "keep-ipv4")
+        others = [line for line in text_of(kept).splitlines() if line.split()[0] != keep[0]]
+        write_atomically(kept, "".join(line + "\n" for line in others + [" ".join(keep)]).encode(), 0o644)
+
+
+def route_arguments(route: Json) -> str:
+    """An IPv4 route as ``ip route`` takes it."""
+    words = [route["dst"]]
+    for key, word in (("gateway", "via"), ("dev", "dev"), ("metric", "metric")):
+        if key in route:
+            words += [word, str(route[key])]
+    return " ".join(words)

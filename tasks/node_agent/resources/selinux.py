@@ -1,0 +1,67 @@
+"""SELinux, now and at boot."""
+
+import os
+import stat
+from typing import Any, Dict, List
+
+from tasks.node_agent.files import text_of, write_atomically
+from tasks.node_agent.protocol import Failed, Json
+from tasks.node_agent.record import Record, back_up
+from tasks.node_agent.resources.kind import Kind
+
+ENFORCE = "/sys/fs/selinux/enforce"
+CONFIG = "/etc/selinux/config"
+
+
+def undo_selinux(_: str, before: Any) -> List[str]:
+    set_selinux(before)
+    return ["SELinux"]
+
+
+class Selinux(Kind):
+    name = "selinux"
+    undoes = (("selinux", undo_selinux),)
+
+    def facts(self, query: Any, record: Record, answers: List[str]) -> Dict[str, str]:
+        return selinux_facts()
+
+    def note(self, change: Json, record: Record) -> None:
+        if os.path.lexists(CONFIG):
+            back_up(os.path.realpath(CONFIG))
+        record.note("selinux", change["subject"], selinux_facts())
+
+    def make(self, change: Json, record: Record) -> None:
+        set_selinux({"now": "permissive", "boot": "permissive"})
+
+
+def selinux_facts() -> Dict[str, str]:
+    """``now`` and ``boot``: ``enforcing``, ``permissive``, or empty where there is none."""
+    now = {"1": "enforcing", "0": "permissive"}.get(text_of(ENFORCE).strip(), "")
+    return {"now": now, "boot": mode_of(text_of(CONFIG))}
+
+
+def mode_of(text: str) -> str:
+    """What a configuration says of the next start; empty when it switches SELinux off or says nothing."""
+    modes = [line.split("=", 1)[1].strip() for line in text.splitlines() if line.startswith("SELINUX=")]
+    return modes[-1] if modes and modes[-1] in ("enforcing", "permissive") else ""
+
+
+def with_mode(text: str, mode: str) -> str:
+    """A configuration that says another mode."""
+    lines = ["SELINUX=" + mode if line.startswith("SELINUX=") else line for line in text.splitlines()]
+    return "".join(line + "\n" for line in lines)
+
+
+def set_selinux(wanted: Dict[str, str]) -> None:
+    """Bring SELinux to a mode now and at boot, where it is there at all."""
+    seen = selinux_facts()
+    if seen["now"] and wanted["now"] and seen["now"] != wanted["now"]:
+        try:
+            with open(ENFORCE, "w") as file:
+                file.write("1" if wanted["now"] == "enforcing" else "0")
+        except OSError as error:
+            raise Failed("SELinux cannot be made {}: {}".format(wanted["now"], error.strerror)) from None
+    if seen["boot"] and wanted["boot"] and seen["boot"] != wanted["boot"]:
+        real = os.path.realpath(CONFIG)
+        mode = stat.S_IMODE(os.stat(real).st_mode)
+        write_atomically(real, with_mode(text_of(real), wanted["boot"]).encode(), mode)

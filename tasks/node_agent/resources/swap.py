@@ -1,0 +1,63 @@
+"""Swap, in use and at boot."""
+
+from typing import Any, List
+
+from tasks.node_agent.commands import run
+from tasks.node_agent.files import text_of, write_atomically
+from tasks.node_agent.protocol import Json
+from tasks.node_agent.record import Record, back_up
+from tasks.node_agent.resources.kind import Kind
+
+FSTAB = "/etc/fstab"
+OFF = "# kubev6: "
+"""Stands before each line of fstab(5) that was taken out of use."""
+
+
+def undo_swap(_: str, devices: Any) -> List[str]:
+    """Turn swap on again as it was, now and at boot."""
+    text = text_of(FSTAB)
+    if OFF in text:
+        write_fstab([line[len(OFF) :] if line.startswith(OFF) else line for line in text.splitlines()])
+    for device in devices:
+        if device not in swap_devices():
+            run(["swapon", device])
+    return ["swap"]
+
+
+class Swap(Kind):
+    name = "swap"
+    undoes = (("swap", undo_swap),)
+
+    def facts(self, query: Any, record: Record, answers: List[str]) -> Json:
+        return {"devices": swap_devices(), "fstab": fstab_swaps(text_of(FSTAB))}
+
+    def note(self, change: Json, record: Record) -> None:
+        if fstab_swaps(text_of(FSTAB)):
+            back_up(FSTAB)
+        record.note("swap", "devices", swap_devices())
+
+    def make(self, change: Json, record: Record) -> None:
+        if swap_devices():
+            run(["swapoff", "-a"], timeout=300)
+        text = text_of(FSTAB)
+        turned_off = set(fstab_swaps(text))
+        if turned_off:
+            write_fstab([OFF + line if line in turned_off else line for line in text.splitlines()])
+
+
+def swap_devices() -> List[str]:
+    return [line.split()[0] for line in text_of("/proc/swaps").splitlines()[1:] if line.strip()]
+
+
+def fstab_swaps(text: str) -> List[str]:
+    """The lines of an fstab(5) that turn swap on at boot."""
+    found = []
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) >= 3 and not words[0].startswith("#") and words[2] == "swap":
+            found.append(line)
+    return found
+
+
+def write_fstab(lines: List[str]) -> None:
+    write_atomically(FSTAB, ("\n".join(lines) + "\n").encode(), 0o644)

@@ -1,0 +1,53 @@
+"""Settings of the kernel."""
+
+from typing import Any, Dict, List, Optional
+
+from tasks.node_agent.protocol import Failed, Json
+from tasks.node_agent.record import Record
+from tasks.node_agent.resources.kind import Kind
+
+
+def undo_sysctl(key: str, before: Any) -> List[str]:
+    if before is None or sysctl_value(key) in (None, before):
+        return []
+    write_sysctl(key, before)
+    return ["sysctl {}".format(key)]
+
+
+class Sysctls(Kind):
+    name = "sysctl"
+    undoes = (("sysctls", undo_sysctl),)
+
+    def facts(self, query: List[str], record: Record, answers: List[str]) -> Dict[str, Optional[str]]:
+        """Values by key; None where the kernel has no such setting."""
+        return {key: sysctl_value(key) for key in query}
+
+    def note(self, change: Json, record: Record) -> None:
+        record.note("sysctls", change["subject"], sysctl_value(change["subject"]))
+
+    def make(self, change: Json, record: Record) -> None:
+        write_sysctl(change["subject"], change["resource"]["value"])
+
+
+def sysctl_path(key: str) -> str:
+    """``a.b.c`` as a path; a slash in a key stands for a dot in an interface's name, as in sysctl.d(5)."""
+    return "/proc/sys/" + "/".join(part.replace("/", ".") for part in key.split("."))
+
+
+def sysctl_value(key: str) -> Optional[str]:
+    try:
+        with open(sysctl_path(key)) as file:
+            return " ".join(file.read().split())
+    except OSError:
+        return None
+
+
+def write_sysctl(key: str, value: str) -> None:
+    try:
+        with open(sysctl_path(key), "w") as file:
+            file.write(value + "\n")
+    except FileNotFoundError:
+        todo = "load the module or make the interface that brings it"
+        raise Failed("the kernel has no setting {}".format(key), todo) from None
+    except OSError as error:
+        raise Failed("{} = {}: {}".format(key, value, error.strerror)) from None

@@ -1,0 +1,296 @@
+"""What a machine says of itself, from answers as machines of each kind give them."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from configs.kernel import Kernel
+from configs.networking import tools
+from configs.schema.loading import load_cluster
+from configs.systems import Claim, Machine
+from tasks.node import host_facts
+from tasks.ssh.connection import Connection
+
+CLUSTER = load_cluster("kube-v6")
+
+
+def answer(**sections: str) -> Machine:
+    text = "".join(f"=== {name.replace('_', '-')}\n{lines.strip()}\n" for name, lines in sections.items())
+    return host_facts.parse("Last login: today\n" + text)
+
+
+CENTOS = 'NAME="CentOS Linux"\nVERSION="7 (Core)"\nID="centos"\nVERSION_ID="7"'
+
+
+@pytest.mark.parametrize(
+    ("units", "netplan", "networking"),
+    [
+        ("", "", ""),
+        ("systemd-networkd inactive disabled\nnetworking inactive", "", ""),
+        ("systemd-networkd active enabled", "", "networkd"),
+        ("systemd-networkd inactive enabled", "", "networkd"),
+        ("networking active enabled", "", "ifupdown"),
+        ("networking active enabled\nsystemd-networkd active enabled", "", "networkd"),
+        ("networking active enabled\nNetworkManager active enabled", "", "networkmanager"),
+        ("NetworkManager inactive masked\nnetworking active enabled", "", "ifupdown"),
+        ("NetworkManager active enabled", "", "networkmanager"),
+        ("NetworkManager active enabled\nnetwork active enabled", "", "network-scripts"),
+        ("systemd-networkd active enabled", "/usr/sbin/netplan\n/etc/netplan/50-a.yaml\n  ethernets\n", "netplan"),
+        ("systemd-networkd active enabled", "/usr/sbin/netplan\n", "networkd"),
+        ("systemd-networkd active enabled", "/etc/netplan/50-left-behind.yaml\n  ethernets\n", "networkd"),
+    ],
+)
+def test_what_configures_interfaces_is_told_by_what_runs(units: str, netplan: str, networking: str) -> None:
+    assert answer(units=units, netplan=netplan).networking == networking
+
+
+def test_a_machine_of_the_how_tos() -> None:
+    machine = answer(
+        release=CENTOS,
+        resolvers="search lan\nnameserver 10.0.2.3\nnameserver fe80::1%eth0\nnameserver none\n",
+        units="NetworkManager inactive disabled\nnetwork active enabled\nfirewalld active enabled",
+        network_scripts="/etc/sysconfig/network-scripts/ifcfg-eth0:DEVICE=eth0\n"
+        '/etc/sysconfig/network-scripts/ifcfg-eth1:DEVICE="eth1"\n',
+        interfaces="1: lo: <LOOPBACK,UP> mtu 1\n2: eth0: <UP> mtu 1\n3: eth1@if9: <BROADCAST> mtu 1",
+        ssh="10.0.2.2 50000 10.0.2.15 22\n2: eth0    inet 10.0.2.15/24 brd 10.0.2.255 scope global eth0\\   valid",
+    )
+    assert (machine.os, machine.version, machine.networking) == ("centos", "7", "network-scripts")
+    assert machine.resolvers == ("10.0.2.3", "fe80::1")
+    assert (machine.firewalld, machine.networkmanager, machine.resolved) == (True, False, False)
+    assert machine.claims[1] == Claim("/etc/sysconfig/network-scripts/ifcfg-eth1", "eth1")
+    assert machine.ssh_ipv4 == "eth0"
+    assert machine.interfaces == ("lo", "eth0", "eth1")
+    assert tools.problems(CLUSTER, machine) == ()
+
+
+NETPLAN = """
+/usr/sbin/netplan
+/etc/netplan/50-cloud-init.yaml
+  version
+  ethernets
+    eth0
+      dhcp4
+      match
+    eth1
+      addresses
+  wifis
+    wlan0
+      dhcp4
+/etc/netplan/90-kubev6.yaml
+  ethernets
+    eth1
+    eth0
+      dhcp4-overrides
+"""
+
+
+def test_netplans_interfaces_are_told_by_file_and_ours_is_left_out() -> None:
+    machine = answer(units="systemd-networkd active enabled\nsystemd-resolved active enabled", netplan=NETPLAN)
+    assert machine.dhcp == ("eth0", "wlan0")
+    assert machine.resolved
+    assert {claim.path for claim in machine.claims} == {"/etc/netplan/50-cloud-init.yaml"}
+    assert tools.problems(CLUSTER, machine) == (
+        "/etc/netplan/50-cloud-init.yaml configures eth1 already: take eth1 out of it, what it has set now stays",
+    )
+
+
+def test_networkds_files_are_told_with_their_patterns_and_which_ask_for_an_address() -> None:
+    machine = answer(
+        units="systemd-networkd active enabled",
+        networkd="etc/systemd/network/00-lan.network:Name=en* eth*\netc/systemd/network/00-lan.network:DHCP=ipv4\n"
+        "etc/systemd/network/10-kubev6-eth1.network:Name=eth1\netc/systemd/network/10-kubev6-eth1.network:DHCP=no\n"
+        "usr/lib/systemd/network/80-container-host0.network:Name = host0\n"
+        "usr/lib/systemd/network/80-container-host0.network:DHCP=yes\n",
+    )
+    assert machine.dhcp == ("00-lan.network",)
+    assert Claim("/etc/systemd/network/00-lan.network", "eth*") in machine.claims
+    assert len(tools.problems(CLUSTER, machine)) == 1
+
+
+def test_ifupdowns_stanzas_are_told_by_family_and_what_its_file_reads_too() -> None:
+    machine = answer(
+        units="networking active enabled",
+        ifupdown="/etc/network/interfaces source interfaces.d/*\n/etc/network/interfaces iface eth0 inet dhcp\n"
+        "/etc/network/interfaces source-directory /etc/network/more\n"
+        "/etc/network/interfaces.d/lan iface eth1 inet6 static\n"
+        "/etc/network/interfaces.d/kubev6-eth1 iface eth1 inet6 static\n",
+    )
+    assert machine.sources == ("/etc/network/interfaces.d/*", "/etc/network/more/")
+    assert machine.claims == (
+        Claim("/etc/network/interfaces", "eth0", "inet"),
+        Claim("/etc/network/interfaces.d/lan", "eth1", "inet6"),
+    )
+
+
+def test_networkmanagers_profiles_are_told() -> None:
+    where = "/etc/NetworkManager/system-connections"
+    machine = answer(
+        units="NetworkManager active enabled",
+        networkmanager=f"{where}/lan.nmconnection:interface-name=eth1\n{where}/kubev6-eth1.nmconnection:interface-name=eth1",
+    )
+    assert machine.claims == (Claim(f"{where}/lan.nmconnection", "eth1"),)
+    assert machine.networkmanager
+
+
+@pytest.mark.parametrize(
+    ("connection", "interface"),
+    [
+        ("192.0.2.1 50000 192.0.2.7 22", "eth1"),
+        ("::ffff:192.0.2.1 50000 ::ffff:192.0.2.7 22", "eth1"),
+        ("fd00::1 50000 fd00::101 22", ""),
+        ("", ""),
+    ],
+)
+def test_the_interface_that_ssh_came_in_by_is_told(connection: str, interface: str) -> None:
+    shown = "2: eth0    inet 10.0.2.15/24 scope global eth0\\ x\n3: eth1    inet 192.0.2.7/24 scope global eth1\\ x"
+    assert answer(ssh=f"{connection}\n{shown}").ssh_ipv4 == interface
+
+
+def test_the_kernel_is_told() -> None:
+    machine = answer(
+        kernel="PROCESSOR=aarch64\nMEMORY=2027264 kB\nCGROUP=2\nIPV6=yes",
+        lacking="br_netfilter\noverlay",
+        swaps="Filename\tType\tSize\tUsed\tPriority\n/dev/sda2 partition\t975868\t0\t-2\n/dev/zram0 partition\t9\t0\t9",
+    )
+    assert machine.kernel == Kernel(
+        "aarch64", 2027264 << 10, 2, True, ("br_netfilter", "overlay"), ("/dev/sda2", "/dev/zram0")
+    )
+
+
+def test_a_kernel_that_has_neither_ipv6_nor_swap_nor_cgroup_v2_is_told() -> None:
+    machine = answer(kernel="PROCESSOR=x86_64\nMEMORY=1 kB", lacking="", swaps="")
+    assert machine.kernel == Kernel("x86_64", 1024, 1, False, (), ())
+
+
+def test_an_answer_that_says_nothing_is_a_machine_that_nobody_knows() -> None:
+    machine = host_facts.parse("")
+    assert (machine.os, machine.version, machine.networking, machine.claims) == ("", "", "", ())
+
+
+DOCKER_OF_DEBIAN = "docker.io\n20.10.24+dfsg1-1+deb12u1\n"
+
+
+@pytest.mark.parametrize(
+    ("runtime", "version"),
+    [
+        ("Docker version 20.10.24+dfsg1, build 297e128", "20.10"),
+        ("Docker version 1.13.1, build 7d71120/1.13.1", "1.13"),
+        ("containerd github.com/containerd/containerd 1.6.20~ds1 1.6.20~ds1-1+b1", "1.6"),
+        ("containerd github.com/containerd/containerd/v2 v2.1.4 75cb2b7", "2.1"),
+        ("", ""),
+    ],
+)
+def test_a_runtimes_version_is_read_however_it_is_told(runtime: str, version: str) -> None:
+    assert answer(runtime=runtime).runtime == version
+
+
+@pytest.mark.parametrize(
+    ("packages", "versions"),
+    [
+        (DOCKER_OF_DEBIAN, {"docker.io": "20.10"}),
+        (
+            f"docker\n1.5-2\ndocker-ce\n5:24.0.7-1~debian.12~bookworm\n{DOCKER_OF_DEBIAN}",
+            {"docker": "1.5", "docker-ce": "24.0", "docker.io": "20.10"},
+        ),
+        ("docker.io\n(none)\ndocker-ce\n5:24.0.7-1\n", {"docker-ce": "24.0"}),
+        ("docker\n1.13.1\ndocker\n1.12.6\n", {"docker": "1.13"}),
+        ("docker.io\n(none)\n", {}),
+        ("", {}),
+    ],
+    ids=["one", "several", "one that has no candidate", "the newest comes first", "none that can be had", "none"],
+)
+def test_the_packages_of_a_runtime_are_told_with_their_versions(packages: str, versions: dict[str, str]) -> None:
+    assert dict(answer(packages=packages).packages) == versions
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        ("iptables v1.8.9 (nf_tables)", "nft"),
+        ("iptables v1.8.9 (legacy)", "legacy"),
+        ("iptables v1.4.21", "legacy"),
+        ("", ""),
+    ],
+)
+def test_how_iptables_keeps_its_rules_is_told(told: str, kept: str) -> None:
+    assert answer(iptables=told).iptables == kept
+
+
+@pytest.mark.parametrize(
+    ("kubelet", "runtime"),
+    [
+        ('KUBELET_KUBEADM_ARGS="--network-plugin=cni --node-ip=fd00::101"', "docker"),
+        (
+            'KUBELET_KUBEADM_ARGS="--container-runtime=remote '
+            '--container-runtime-endpoint=/run/containerd/containerd.sock"',
+            "containerd",
+        ),
+        ('KUBELET_KUBEADM_ARGS="--pod-infra-container-image=registry.k8s.io/pause:3.10"', ""),
+        ("", ""),
+    ],
+)
+def test_what_runs_the_containers_of_a_member_is_told(kubelet: str, runtime: str) -> None:
+    assert answer(kubelet=kubelet).runtime_in_use == runtime
+
+
+class Here:
+    """This machine in the place of a node, and how often it is asked."""
+
+    def __init__(self, programs: Path) -> None:
+        self.asked = 0
+        self.environment = {"PATH": f"{programs}:/usr/bin:/bin", "SSH_CONNECTION": ""}
+
+    def run(self, words: Sequence[str], *, step: str) -> SimpleNamespace:
+        self.asked += 1
+        assert step == "host facts"
+        done = subprocess.run(words, env=self.environment, capture_output=True, text=True, check=True, timeout=60)
+        return SimpleNamespace(stdout=done.stdout)
+
+
+def program(directory: Path, name: str, script: str) -> None:
+    (directory / name).write_text(f"#!/bin/sh\n{script}\n")
+    (directory / name).chmod(0o755)
+
+
+def test_all_is_asked_at_once_and_what_is_installed_goes_before_what_would_be(tmp_path: Path) -> None:
+    here = Here(tmp_path)
+    connection = cast(Connection, here)
+    program(
+        tmp_path,
+        "apt-cache",
+        'shift; for name in "$@"; do echo "$name:"; echo \'  Installed: (none)\';'
+        " echo '  Candidate: 5:19.03.9-1'; done",
+    )
+    program(tmp_path, "yum", "echo 'Name        : docker'; echo 'Version     : 1.13.1'; echo 'Release : 209'")
+    program(tmp_path, "docker", "exit 127")
+    program(tmp_path, "iptables", "echo 'iptables v1.8.9 (nf_tables)'")
+    machine = host_facts.ask(connection, "docker")
+    assert dict(machine.packages) == {"docker": "19.03", "docker-ce": "19.03", "docker.io": "19.03"}
+    assert (machine.runtime, machine.iptables) == ("", "nft")
+    program(tmp_path, "apt-cache", "exit 1")
+    assert dict(host_facts.ask(connection, "docker").packages) == {"docker": "1.13"}
+    program(tmp_path, "docker", "echo Docker version 20.10.24, build 1")
+    machine = host_facts.ask(connection, "docker")
+    assert (machine.runtime, machine.packages) == ("20.10", ())
+    assert "lo" in machine.interfaces
+    assert here.asked == 3
+
+
+def test_a_machine_that_runs_no_containers_is_not_asked_for_a_runtime(tmp_path: Path) -> None:
+    program(tmp_path, "docker", "echo Docker version 20.10.24, build 1")
+    machine = host_facts.ask(cast(Connection, Here(tmp_path)))
+    assert (machine.runtime, machine.packages, machine.iptables) == ("", (), "")
+    assert machine.kernel.memory > 0
+
+
+def test_host_facts_are_a_value_that_goes_from_process_to_process() -> None:
+    machine = answer(release=CENTOS, packages=DOCKER_OF_DEBIAN, netplan=NETPLAN)
+    assert pickle.loads(pickle.dumps(machine)) == machine
+    assert len({machine, answer(release=CENTOS, packages=DOCKER_OF_DEBIAN, netplan=NETPLAN)}) == 1
