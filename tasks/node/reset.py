@@ -20,7 +20,7 @@ class Reset:
 
     Attributes:
         node: Its name.
-        done: What was taken back, one line each; none when there was nothing.
+        done: What was undone, one line each; none when there was nothing.
         stays: What stays because the SSH connection needs it.
     """
 
@@ -30,14 +30,14 @@ class Reset:
 
 
 def reset(connection: Connection, cluster: Cluster) -> Reset:
-    """Take a machine out of Kubernetes, and all that was done to it back.
+    """Take a machine out of Kubernetes, and undo all that was done to it.
 
     Args:
         connection: To the machine.
         cluster: The cluster that it is taken out of.
 
     Raises:
-        NodeError: It belongs to another cluster, or something could not be taken back: the rest has been, and running
+        NodeError: It belongs to another cluster, or something could not be undone: the rest has been, and running
             it again tries that again.
     """
     node = connection.node
@@ -53,9 +53,9 @@ def reset(connection: Connection, cluster: Cluster) -> Reset:
                 node,
                 "reset",
                 "; ".join(left),
-                todo=f"{len(answer['done'])} things were taken back; reset again when that is mended",
+                todo=f"{len(answer['done'])} things were undone; reset again when that is mended",
                 detail="\n".join(answer["done"]),
             )
         done = tuple(answer["done"])
-        shown.ended_as(f"{len(done)} taken back" if done else "nothing to take back")
+        shown.ended_as(f"{len(done)} undone" if done else "nothing to undo")
         return Reset(node, done, tuple(answer["stays"]))

@@ -52,7 +52,7 @@ class Record:
             self.fresh.append((kind, subject))
 
     def drop_fresh(self, subjects: List[str]) -> None:
-        """Take back the notes of this run about changes that were not even begun."""
+        """Drop the notes of this run about changes that were not even begun."""
         for kind, subject in self.fresh:
             if subject in subjects:
                 self.forget(kind, subject)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -162,6 +163,45 @@ def test_all_that_was_done_is_taken_back_and_a_second_time_nothing_is(
     reset(machine)
     assert snapshot(machine) == before
     said(machine, "systemctl disable -q --now was-there; rm /etc/systemd/system/was-there.service /etc/was-there.conf")
+
+
+def as_the_version_before_wrote_it(record: dict[str, Any]) -> dict[str, Any]:
+    """Routes and addresses by their words alone, IPv4 addresses as one text, as in tests/unit/data."""
+    network = record["stages"]["network"]
+    for notes in ("routes", "addresses"):
+        network[notes] = dict.fromkeys(network[notes])
+    network["ipv4_addresses"] = {name: ", ".join(each) for name, each in network["ipv4_addresses"].items()}
+    return record
+
+
+def test_what_the_version_before_has_done_is_known_and_undone(machine: Connection) -> None:
+    put(machine, "/etc/a.conf", "original\n")
+    before = snapshot(machine)
+    stage = StageState(
+        name="network",
+        files=(File("/etc/a.conf", "ours\n"), File("/etc/kubev6-test/b.conf", "ours\n")),
+        sysctls=(Sysctl("net.ipv6.conf.all.forwarding", "1"),),
+        addresses=(Address("eth1", "fd00::64/64"), Address("eth1", "fd00::65/64")),
+        no_ipv4_on=("eth1",),
+        no_ipv4_default_route=True,
+        routes=(Route("fd00:101::/64", "fd00::101", "eth1"), Route("fd00:1234::/110", "", "eth1")),
+    )
+    bring_to(machine, stage)
+    record = as_the_version_before_wrote_it(json.loads(said(machine, "cat /var/lib/kubev6/record.json")))
+    put(machine, "/var/lib/kubev6/record.json", json.dumps(record, indent=1, sort_keys=True))
+    assert bring_to(machine, stage) == ()
+    fewer = replace(stage, addresses=stage.addresses[:1], routes=stage.routes[:1], files=stage.files[:1])
+    assert [(change.kind, change.action) for change in bring_to(machine, fewer)] == [
+        ("file", "undo"),
+        ("address", "remove"),
+        ("route", "remove"),
+    ]
+    done = reset(machine).done
+    assert "route fd00:101::/64 via fd00::101 dev eth1 metric 1024" in done
+    assert "address fd00::64/64 dev eth1" in done
+    assert "IPv4 addresses of eth1" in done
+    assert snapshot(machine) == before
+    said(machine, "rm /etc/a.conf")
 
 
 def test_the_ipv4_default_route_comes_back_and_the_path_that_was_kept_for_us_goes(
