@@ -22,15 +22,15 @@ ROUNDS = 3
 installed or restarted (a file that must not exist, a route that goes away) is only seen afterwards."""
 
 
-def read_facts(connection: Connection, stages: Sequence[StageState]) -> dict[str, kinds.Facts]:
-    """Ask a node, in one round trip, everything that some stages speak of. Changes nothing there.
+def plan_changes(connection: Connection, stages: Sequence[StageState]) -> dict[str, tuple[Change, ...]]:
+    """What would be done to a node, in one round trip in which it is asked what it is. Changes nothing there.
 
     Args:
         connection: To the node.
         stages: The stages.
 
     Returns:
-        Its facts, by stage.
+        The changes by stage, in the order in which they must be made.
 
     Raises:
         NodeError: The node could not be asked.
@@ -39,25 +39,10 @@ def read_facts(connection: Connection, stages: Sequence[StageState]) -> dict[str
     answer = connection.run_python(program("read_facts"), query, step="read facts", timeout=FACTS_SECONDS)
     if "seen" in answer:
         raise NodeError(connection.node, "read facts", answer["seen"], todo=answer["todo"])
-    return {stage: kinds.parse(told) for stage, told in answer["stages"].items()}
-
-
-def plan_changes(connection: Connection, stages: Sequence[StageState]) -> dict[str, tuple[Change, ...]]:
-    """What would be done to a node, by stage, in one round trip. Changes nothing there.
-
-    Args:
-        connection: To the node.
-        stages: The stages.
-
-    Raises:
-        NodeError: The node could not be asked.
-    """
-    facts = read_facts(connection, stages)
+    found = {stage.name: kinds.diff(stage, kinds.parse(answer["stages"][stage.name])) for stage in stages}
     return {
-        stage.name: tuple(
-            replace(change, node=connection.node, stage=stage.name) for change in kinds.diff(stage, facts[stage.name])
-        )
-        for stage in stages
+        stage: tuple(replace(change, node=connection.node, stage=stage) for change in changes)
+        for stage, changes in found.items()
     }
 
 

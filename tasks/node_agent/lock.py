@@ -15,24 +15,31 @@ LOCK_SECONDS = 120
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Hold the lock of this node, and with it the directory of what is known about it."""
+    """Hold the lock of this node, and with it the directory of what is known about it.
+
+    Another run that has it may be one whose controller went away.
+    """
     make_directories(HOME, 0o700)
     with open(os.path.join(HOME, "lock"), "w") as lock:
-        hold(lock)
+        failed = "another run has been changing this node for {} s".format(LOCK_SECONDS)
+        hold(lock, LOCK_SECONDS, "waiting for another run that changes this node", failed)
         yield
 
 
-def hold(lock: IO[str]) -> None:
-    """Wait until no other run, perhaps one whose controller went away, changes this node."""
-    deadline = time.monotonic() + LOCK_SECONDS
+def hold(lock: IO[str], seconds: int, waiting: str, failed: str) -> None:
+    """Wait until nobody else holds a lock, and hold it.
+
+    Raises:
+        Failed: Somebody else holds it after some seconds.
+    """
+    deadline = time.monotonic() + seconds
     while True:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() > deadline:
-                seen = "another run has been changing this node for {} s".format(LOCK_SECONDS)
-                raise Failed(seen, transient=True) from None
-            progress("waiting for another run that changes this node")
-            time.sleep(1)
+                raise Failed(failed, transient=True) from None
+            progress(waiting)
+            time.sleep(0.5)
         else:
             return
