@@ -35,11 +35,11 @@ def plan_changes(connection: Connection, stages: Sequence[StageState]) -> dict[s
     Raises:
         NodeError: The node could not be asked.
     """
-    query = {"stages": {stage.name: kinds.query(stage) for stage in stages}}
+    query = kinds.query(stages)
     answer = connection.run_python(program("read_facts"), query, step="read facts", timeout=FACTS_SECONDS)
     if "seen" in answer:
         raise NodeError(connection.node, "read facts", answer["seen"], todo=answer["todo"])
-    found = {stage.name: kinds.diff(stage, kinds.parse(answer["stages"][stage.name])) for stage in stages}
+    found = {stage.name: kinds.diff(stage, kinds.parse(answer, stage.name)) for stage in stages}
     return {
         stage: tuple(replace(change, node=connection.node, stage=stage) for change in changes)
         for stage, changes in found.items()

@@ -1,6 +1,7 @@
 """A program: says what a node looks like, in one answer to everything that some stages speak of. Changes nothing."""
 
 import json
+from typing import List
 
 from tasks.node_agent.commands import answer, ask, prepare
 from tasks.node_agent.protocol import Failed, Json
@@ -8,27 +9,28 @@ from tasks.node_agent.record import Record, read_json
 from tasks.node_agent.resources.kinds import KINDS
 
 
-def facts(stages: Json) -> Json:
-    """By stage and kind of resource: what each kind's other half asked."""
-    record = read_json("record.json")
-    asked = [(stage, kind, query) for stage, queries in stages.items() for kind, query in queries.items()]
+def facts(stages: List[str], query: Json) -> Json:
+    """By kind of resource what its other half asks, and by stage and kind what earlier runs did."""
+    known = read_json("record.json")
+    records = [Record(stage, known) for stage in stages]
     running = {}
-    for _, kind, query in asked:
-        for words in KINDS[kind].questions(query):
+    for kind in query:
+        for words in KINDS[kind].questions(query[kind]):
             if tuple(words) not in running:
                 running[tuple(words)] = ask(words)
     said = {words: answer(process) for words, process in running.items()}
-    found: Json = {stage: {} for stage in stages}
-    for stage, kind, query in asked:
-        answers = [said[tuple(words)] for words in KINDS[kind].questions(query)]
-        found[stage][kind] = KINDS[kind].facts(query, Record(stage, record), answers)
-    return found
+    there = {}
+    for kind in query:
+        answers = [said[tuple(words)] for words in KINDS[kind].questions(query[kind])]
+        there[kind] = KINDS[kind].facts(query[kind], records, answers)
+    added = {record.name: {kind: KINDS[kind].added(record) for kind in query} for record in records}
+    return {"there": there, "added": added}
 
 
-def main(stages: Json) -> None:
+def main(stages: List[str], query: Json) -> None:
     prepare()
     try:
-        print(json.dumps({"stages": facts(stages)}))
+        print(json.dumps(facts(stages, query)))
     except Failed as error:
         print(json.dumps({"seen": error.seen, "todo": error.todo}))
 

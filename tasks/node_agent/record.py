@@ -35,6 +35,7 @@ class Record:
     """What this node was before, and which restarts are still owed. Written before anything is changed."""
 
     def __init__(self, stage: str, known: Json) -> None:
+        self.name = stage
         self.all = known
         self.all.setdefault("version", 1)
         self.all.setdefault("pending_restarts", [])

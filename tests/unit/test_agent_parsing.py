@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from tasks.node_agent import blocks, files, ip, ssh_connection
-from tasks.node_agent.record import Record
 from tasks.node_agent.resources import (
     binary,
     ipv4_default_route,
@@ -26,7 +25,6 @@ from tasks.node_agent.resources.kinds import KINDS
 from tasks.ssh.program import DIRECTORY, modules, source_of
 
 MODULES = sorted(".".join(path.relative_to(DIRECTORY).with_suffix("").parts) for path in DIRECTORY.rglob("*.py"))
-NOTHING = Record("network", {})
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -247,7 +245,7 @@ def test_only_an_ipv4_connection_has_a_path_to_keep(
 
 def test_packages_that_are_installed() -> None:
     told = "installed bind9\nconfig-files tayga\nnot-installed socat\n"
-    assert KINDS["package"].facts(["bind9", "tayga", "socat"], NOTHING, [told]) == ["bind9"]
+    assert KINDS["package"].facts(["bind9", "tayga", "socat"], [], [told]) == ["bind9"]
 
 
 def test_an_old_executable_is_kept_by_the_next_free_number(tmp_path: Path) -> None:

@@ -139,9 +139,9 @@ def test_every_note_of_a_record_of_words_is_one_that_some_kind_undoes() -> None:
 
 def test_what_earlier_versions_added_is_known_by_its_words(tmp_path: Path, ran: list[str]) -> None:
     of_words(tmp_path)
-    asked = {"network": kinds.query(StageState("network")), "runtime": kinds.query(StageState("runtime"))}
-    answer: Any = json.loads(json.dumps(read_facts.facts(asked)))
-    network, runtime = (kinds.parse(answer[stage]) for stage in ("network", "runtime"))
+    asked: Any = kinds.query((StageState("network"), StageState("runtime")))
+    answer: Any = json.loads(json.dumps(read_facts.facts(**asked)))
+    network, runtime = (kinds.parse(answer, stage) for stage in ("network", "runtime"))
     assert network["route"].added == {Route("fd00:101::/64", "fd00::101", "eth1"), Route("fd00:1234::/110", "", "eth1")}
     assert network["address"].added == {Address("eth1", "fd00::64/64")}
     assert (network["file"].added["/etc/hosts"].block, network["file"].added["/etc/hosts"].original) == (True, True)

@@ -1,8 +1,8 @@
 """Each kind of resource by its table in ``resources/``: what is wanted, what the node answers, what must be done.
 
-A table has the answer of a node that has ``nothing``, and its cases. A case says what differs from that, and which
-changes must come of it (action, subject, before, after), none unless it says so; what of each is ``sent`` to the node;
-what came ``earlier``; and the ``lines`` in which a person reads what is wanted.
+A table has the answer of a node that has ``nothing``, and its cases. A case says what is ``there`` instead and what
+earlier runs ``added``, and which changes must come of it (action, subject, before, after), none unless it says so; what
+of each is ``sent`` to the node; what came ``earlier``; and the ``lines`` in which a person reads what is wanted.
 """
 
 from __future__ import annotations
@@ -59,29 +59,25 @@ def stage(wanted: Mapping[str, Any]) -> StageState:
     return StageState(name="network", **values)
 
 
-def merged(nothing: Any, answer: Any) -> Any:
-    return {**nothing, **answer} if isinstance(nothing, dict) else answer
+def there(kind: Kind[Any], case: Mapping[str, Any]) -> Any:
+    """What a node answers in a case."""
+    nothing = TABLES[table_of(kind)]["nothing"]
+    return {**nothing, **case.get("there", {})} if isinstance(nothing, dict) else case.get("there", nothing)
 
 
 CASES = [
-    pytest.param(
-        kind,
-        merged(TABLES[table_of(kind)]["nothing"], case.get("answer", TABLES[table_of(kind)]["nothing"])),
-        case,
-        id=f"{table_of(kind)}: {name}",
-    )
+    pytest.param(kind, case, id=f"{table_of(kind)}: {name}")
     for kind in KINDS
     for name, case in TABLES[table_of(kind)]["cases"].items()
 ]
 
 
-@pytest.mark.parametrize(("kind", "answer", "case"), CASES)
-def test_what_is_not_as_it_should_be_is_changed_and_nothing_else(
-    kind: Kind[Any], answer: Any, case: Mapping[str, Any]
-) -> None:
+@pytest.mark.parametrize(("kind", "case"), CASES)
+def test_what_is_not_as_it_should_be_is_changed_and_nothing_else(kind: Kind[Any], case: Mapping[str, Any]) -> None:
     wanted = stage(case.get("wanted", {}))
     earlier = tuple(Change(*words) for words in case.get("earlier", ()))
-    changes = tuple(kind.changes(wanted, kind.parse(answer), earlier))
+    facts = kind.parse(there(kind, case), case.get("added", {}))
+    changes = tuple(kind.changes(wanted, facts, earlier))
     assert changes == tuple(
         Change(kind.name, subject, action, *rest) for action, subject, *rest in case.get("changes", ())
     )
@@ -119,13 +115,14 @@ ALL = StageState(
     services=(Service("kubelet.service", restart_on=("/etc/x.conf", "/usr/bin/kubelet")),),
 )
 """Something of every kind."""
+OTHER = StageState("other", packages=("socat-none",), files=(File("/etc/other", "x\n"),))
 FILE = {"kind": "file", "sha256": "b" * 64, "mode": 0o644, "target": ""}
 
 
 def test_changes_come_in_the_order_in_which_they_must_be_made() -> None:
-    answers = {table_of(kind): TABLES[table_of(kind)]["nothing"] for kind in KINDS}
+    answers = {kind.name: TABLES[kind.name]["nothing"] for kind in KINDS}
     answers |= {
-        "file": {"files": {"/etc/only/y": FILE}, "blocks": {}, "added": {}},
+        "file": {"files": {"/etc/only/y": FILE}, "blocks": {}},
         "swap": {"devices": ["/dev/sda2"], "fstab": []},
         "selinux": {"now": "enforcing", "boot": "enforcing"},
         "ipv4-name": {"kube-1": ["127.0.1.1"]},
@@ -133,9 +130,9 @@ def test_changes_come_in_the_order_in_which_they_must_be_made() -> None:
         "binary": {"/usr/bin/kubelet": None},
         "ipv4-address": {"eth1": ["10.0.0.1/8"]},
         "ipv4-default-route": ["default dev eth0"],
-        "service": {"units": {}, "added": ["old.service"], "owed": []},
     }
-    changes = kinds.diff(ALL, kinds.parse(answers))
+    added: dict[str, Any] = {**{kind.name: {} for kind in KINDS}, "service": ["old.service"]}
+    changes = kinds.diff(ALL, kinds.parse({"there": answers, "added": {"all": added}}, "all"))
     assert [(change.kind, change.action) for change in changes] == [
         ("package", "install"),
         ("module", "load"),
@@ -170,9 +167,9 @@ def test_both_halves_of_every_kind_understand_each_other(tmp_path: Path, monkeyp
     noted.note("files", str(tmp_path / "gone"), {"before": "", "block": False})
     noted.note("services", "none.service", {})
     noted.save()
-    asked = json.loads(json.dumps({"all": kinds.query(ALL), "other": kinds.query(StageState("other"))}))
-    answer = json.loads(json.dumps(read_facts.facts(asked)))
-    facts = kinds.parse(answer["all"])
+    asked = json.loads(json.dumps(kinds.query((ALL, OTHER))))
+    answer = json.loads(json.dumps(read_facts.facts(**asked)))
+    facts, other = kinds.parse(answer, "all"), kinds.parse(answer, "other")
     assert facts["route"].added == frozenset(ALL.routes)
     assert facts["address"].added == frozenset(ALL.addresses)
     assert facts["file"].files[str(tmp_path / "gone")] is None
@@ -180,7 +177,9 @@ def test_both_halves_of_every_kind_understand_each_other(tmp_path: Path, monkeyp
     assert facts["command"] == ["netplan apply"]
     assert facts["service"].added == {"none.service"}
     assert facts["sysctl"] == {"a.b": None}
-    assert kinds.parse(answer["other"])["route"].added == frozenset()
+    assert other["route"].added == frozenset()
+    assert facts["file"].files["/etc/other"] is other["file"].files["/etc/other"] is None
+    assert [change.subject for change in kinds.diff(OTHER, other)] == ["socat-none", "/etc/other"]
     for change in kinds.diff(ALL, facts):
         assert json.dumps(engine.as_order(change))
 

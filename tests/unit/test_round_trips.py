@@ -48,15 +48,16 @@ class Node:
         assert timeout
         self.ran.append(PROGRAMS[script])
         if PROGRAMS[script] == "read_facts":
-            return {"stages": {name: self._facts(query) for name, query in payload["stages"].items()}}
+            return self._facts(**payload)
         assert progress is not None
         assert made is not None
         return self._apply(payload["changes"], made)
 
-    def _facts(self, query: dict[str, Any]) -> dict[str, Any]:
+    def _facts(self, stages: list[str], query: dict[str, Any]) -> dict[str, Any]:
         assert set(query) == {kind.name for kind in KINDS}
         nothing = {kind.name: TABLES[kind.name]["nothing"] for kind in KINDS}
-        return {**nothing, "package": sorted(self.installed.intersection(query["package"]))}
+        there = {**nothing, "package": sorted(self.installed.intersection(query["package"]))}
+        return {"there": there, "added": {stage: {key: {} for key in nothing} for stage in stages}}
 
     def _apply(self, changes: list[dict[str, Any]], made: Callable[[int], None]) -> dict[str, Any]:
         for number, change in enumerate(changes):

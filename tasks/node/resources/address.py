@@ -31,12 +31,12 @@ class Addresses(Kind[AddressFacts]):
     field = "addresses"
     line = "address {}"
 
-    def parse(self, answer: Any) -> AddressFacts:
-        found = {(Address(each["interface"], each["address"]), each["state"]) for each in answer["there"]}
+    def parse(self, there: Any, added: Any) -> AddressFacts:
+        found = {(Address(each["interface"], each["address"]), each["state"]) for each in there}
         return AddressFacts(
             frozenset(address for address, state in found if state != "failed"),
             frozenset(address for address, state in found if state == "failed"),
-            frozenset(Address(**each) for each in answer["added"]),
+            frozenset(Address(**each) for each in added),
         )
 
     def changes(self, stage: StageState, facts: AddressFacts, earlier: Earlier) -> Changes:

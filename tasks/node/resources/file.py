@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,18 +66,18 @@ class Files(Kind[FileFacts]):
     name = "file"
     field = "files"
 
-    def query(self, stage: StageState) -> object:
+    def query(self, stages: Sequence[StageState]) -> object:
         return {
-            "files": [file.path for file in stage.files if not file.block],
-            "blocks": [file.path for file in stage.files if file.block],
-            "directories": list(stage.only_files_in),
+            "files": [file.path for stage in stages for file in stage.files if not file.block],
+            "blocks": [file.path for stage in stages for file in stage.files if file.block],
+            "directories": [directory for stage in stages for directory in stage.only_files_in],
         }
 
-    def parse(self, answer: Any) -> FileFacts:
+    def parse(self, there: Any, added: Any) -> FileFacts:
         return FileFacts(
-            {path: FileFact(**fact) if fact else None for path, fact in answer["files"].items()},
-            answer["blocks"],
-            {path: AddedFile(**noted) for path, noted in answer["added"].items()},
+            {path: FileFact(**fact) if fact else None for path, fact in there["files"].items()},
+            there["blocks"],
+            {path: AddedFile(**noted) for path, noted in added.items()},
         )
 
     def changes(self, stage: StageState, facts: FileFacts, earlier: Earlier) -> Changes:

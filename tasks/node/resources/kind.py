@@ -36,13 +36,19 @@ class Kind(ABC, Generic[Facts]):
         value = getattr(stage, self.field)
         return value if isinstance(value, tuple) else (value,) * bool(value)
 
-    def query(self, stage: StageState) -> object:
-        """What is asked of a node for a stage, as JSON."""
-        return [getattr(each, self.key) if self.key else str(each) for each in self.wanted(stage)]
+    def query(self, stages: Sequence[StageState]) -> object:
+        """What is asked of a node for some stages, as JSON."""
+        wanted = [each for stage in stages for each in self.wanted(stage)]
+        return list(dict.fromkeys(getattr(each, self.key) if self.key else str(each) for each in wanted))
 
-    def parse(self, answer: Any) -> Facts:
-        """The facts of a stage from what the other half answered: that itself, where it is no more than names."""
-        facts: Facts = answer
+    def parse(self, there: Any, added: Any) -> Facts:
+        """The facts of a stage.
+
+        Args:
+            there: What the other half answered for all stages; the facts themselves, where it is no more than names.
+            added: What it answered that earlier runs did for this one.
+        """
+        facts: Facts = there
         return facts
 
     @abstractmethod

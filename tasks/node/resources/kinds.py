@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from configs.state import StageState
@@ -47,14 +47,15 @@ Facts = Mapping[str, Any]
 """What is known of a node for a stage: by the name of each kind, what that kind makes of the node's answer."""
 
 
-def query(stage: StageState) -> dict[str, object]:
-    """What is asked of a node for a stage, by kind."""
-    return {kind.name: kind.query(stage) for kind in KINDS}
+def query(stages: Sequence[StageState]) -> dict[str, object]:
+    """What is asked of a node: the names of the stages, and for all of them by kind what each kind asks."""
+    return {"stages": [stage.name for stage in stages], "query": {kind.name: kind.query(stages) for kind in KINDS}}
 
 
-def parse(answer: Mapping[str, Any]) -> Facts:
-    """The facts of a stage from what the node answered, by kind."""
-    return {kind.name: kind.parse(answer[kind.name]) for kind in KINDS}
+def parse(answer: Mapping[str, Any], stage: str) -> Facts:
+    """The facts of a stage from what the node answered."""
+    there, added = answer["there"], answer["added"][stage]
+    return {kind.name: kind.parse(there[kind.name], added[kind.name]) for kind in KINDS}
 
 
 def diff(stage: StageState, facts: Facts) -> tuple[Change, ...]:

@@ -29,9 +29,8 @@ class Routes(Kind[RouteFacts]):
     field = "routes"
     line = "route {}"
 
-    def parse(self, answer: Any) -> RouteFacts:
-        there, added = (frozenset(Route(**each) for each in answer[name]) for name in ("there", "added"))
-        return RouteFacts(there, added)
+    def parse(self, there: Any, added: Any) -> RouteFacts:
+        return RouteFacts(frozenset(Route(**each) for each in there), frozenset(Route(**each) for each in added))
 
     def changes(self, stage: StageState, facts: RouteFacts, earlier: Earlier) -> Changes:
         places = {_place(route) for route in stage.routes}

@@ -49,9 +49,9 @@ class Services(Kind[ServiceFacts]):
     field = "services"
     key = "unit"
 
-    def parse(self, answer: Any) -> ServiceFacts:
-        units = {unit: ServiceFact(**fact) for unit, fact in answer["units"].items()}
-        return ServiceFacts(units, frozenset(answer["added"]), frozenset(answer["owed"]))
+    def parse(self, there: Any, added: Any) -> ServiceFacts:
+        units = {unit: ServiceFact(**fact) for unit, fact in there["units"].items()}
+        return ServiceFacts(units, frozenset(added), frozenset(there["owed"]))
 
     def changes(self, stage: StageState, facts: ServiceFacts, earlier: Earlier) -> Changes:
         changed = changed_paths(earlier)

@@ -36,14 +36,16 @@ class Addresses(Kind):
     def questions(self, query: Any) -> List[List[str]]:
         return [["ip", "-o", "addr"]]
 
-    def facts(self, query: Any, record: Record, answers: List[str]) -> Json:
-        """All of them with what became of them (``failed``: another machine on the link has it too), and ours."""
-        there = [
+    def facts(self, query: Any, records: List[Record], answers: List[str]) -> List[Json]:
+        """With what became of them; ``failed``: another machine on the link has it too."""
+        return [
             {"interface": interface, "address": address, "state": state}
             for interface, address, state in addresses_of(answers[0])
             if ":" in address
         ]
-        return {"there": there, "added": [noted_address(*each) for each in record.stage.get("addresses", {}).items()]}
+
+    def added(self, record: Record) -> List[Json]:
+        return [noted_address(*each) for each in record.stage.get("addresses", {}).items()]
 
     def note(self, change: Json, record: Record) -> None:
         if change["action"] == "add":

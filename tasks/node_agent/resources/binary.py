@@ -49,7 +49,7 @@ class Binaries(Kind):
     at_once = True
     undoes = (("binaries", undo_binary), ("old_binaries", undo_kept_binary))
 
-    def facts(self, query: List[str], record: Record, answers: List[str]) -> Dict[str, Optional[str]]:
+    def facts(self, query: List[str], records: List[Record], answers: List[str]) -> Dict[str, Optional[str]]:
         """sha256 of each; one that is as it was when we installed it is not read again."""
         known = read_json(DIGESTS)
         return {path: digest_of(path, known) for path in query}

@@ -13,9 +13,9 @@ class Commands(Kind):
     name = "command"
     noted_first = True
 
-    def facts(self, query: Any, record: Record, answers: List[str]) -> List[str]:
+    def facts(self, query: Any, records: List[Record], answers: List[str]) -> List[str]:
         """What an earlier run owes."""
-        return record.owed()
+        return records[0].owed()
 
     def note(self, change: Json, record: Record) -> None:
         record.owe(change["subject"])

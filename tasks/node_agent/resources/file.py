@@ -33,17 +33,21 @@ class Files(Kind):
     name = "file"
     undoes = (("files", undo_file), ("deleted_files", undo_deleted_file), ("directories", undo_directory))
 
-    def facts(self, query: Json, record: Record, answers: List[str]) -> Json:
+    def facts(self, query: Json, records: List[Record], answers: List[str]) -> Json:
         """Files and blocks by path, those of the directories asked about and of earlier runs too."""
-        noted = record.stage.get("files", {})
         files = set(query["files"]).union(*(files_in(directory) for directory in query["directories"]))
-        files.update(path for path, entry in noted.items() if not entry["block"])
-        blocks = set(query["blocks"]).union(path for path, entry in noted.items() if entry["block"])
+        blocks = set(query["blocks"])
+        for record in records:
+            for path, added in self.added(record).items():
+                (blocks if added["block"] else files).add(path)
         return {
             "files": {path: file_fact(path) for path in files},
             "blocks": {path: block_fact(path) for path in blocks},
-            "added": {path: {"block": each["block"], "original": bool(each["before"])} for path, each in noted.items()},
         }
+
+    def added(self, record: Record) -> Json:
+        noted = record.stage.get("files", {})
+        return {path: {"block": each["block"], "original": bool(each["before"])} for path, each in noted.items()}
 
     def note(self, change: Json, record: Record) -> None:
         path = change["subject"]

@@ -28,7 +28,7 @@ class Ipv4Addresses(Kind):
     def questions(self, query: List[str]) -> List[List[str]]:
         return [["ip", "-o", "addr"]]
 
-    def facts(self, query: List[str], record: Record, answers: List[str]) -> Dict[str, List[str]]:
+    def facts(self, query: List[str], records: List[Record], answers: List[str]) -> Dict[str, List[str]]:
         """By interface, for those that have any."""
         found: Dict[str, List[str]] = {}
         for interface, address, _ in addresses_of(answers[0]):

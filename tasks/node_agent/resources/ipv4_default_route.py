@@ -39,7 +39,7 @@ class Ipv4DefaultRoutes(Kind):
     def questions(self, query: Any) -> List[List[str]]:
         return [SHOW]
 
-    def facts(self, query: Any, record: Record, answers: List[str]) -> List[str]:
+    def facts(self, query: Any, records: List[Record], answers: List[str]) -> List[str]:
         """The arguments that ``ip route`` takes for each."""
         return [route_arguments(route) for route in routes_of(answers[0])]
 

@@ -27,7 +27,7 @@ class Ipv4Names(Kind):
     name = "ipv4-name"
     undoes = (("ipv4_names", undo_ipv4_name),)
 
-    def facts(self, query: List[str], record: Record, answers: List[str]) -> Dict[str, List[str]]:
+    def facts(self, query: List[str], records: List[Record], answers: List[str]) -> Dict[str, List[str]]:
         return ipv4_names(text_of(HOSTS), query)
 
     def note(self, change: Json, record: Record) -> None:

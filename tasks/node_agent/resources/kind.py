@@ -35,14 +35,18 @@ class Kind:
         """The commands whose output :meth:`facts` needs. Those of all kinds run at once, and each of them once."""
         return []
 
-    def facts(self, query: Any, record: Record, answers: List[str]) -> Any:
-        """What there is on the node, and what the record says that earlier runs did for this stage.
+    def facts(self, query: Any, records: List[Record], answers: List[str]) -> Any:
+        """What there is on the node.
 
         Args:
-            query: What the kind's other half asks.
-            record: The record of the stage.
+            query: What the kind's other half asks for some stages.
+            records: What earlier runs did, for each of the stages.
             answers: The output of each command of :meth:`questions`.
         """
+        return None
+
+    def added(self, record: Record) -> Any:
+        """What earlier runs did for a stage."""
         return None
 
     def note(self, change: Json, record: Record) -> None:

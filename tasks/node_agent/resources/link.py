@@ -16,7 +16,7 @@ class Links(Kind):
     def questions(self, query: List[str]) -> List[List[str]]:
         return [["ip", "-o", "link"]]
 
-    def facts(self, query: List[str], record: Record, answers: List[str]) -> List[str]:
+    def facts(self, query: List[str], records: List[Record], answers: List[str]) -> List[str]:
         """Names of those that are switched on."""
         return [name for name, up in links_of(answers[0]) if up]
 

@@ -28,7 +28,7 @@ class Modules(Kind):
     name = "module"
     undoes = (("modules", leave_loaded),)
 
-    def facts(self, query: List[str], record: Record, answers: List[str]) -> List[str]:
+    def facts(self, query: List[str], records: List[Record], answers: List[str]) -> List[str]:
         """Those that are loaded or built in."""
         return [name for name in query if module_present(name)]
 

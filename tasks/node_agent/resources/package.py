@@ -28,7 +28,7 @@ class Packages(Kind):
             return [["dpkg-query", "-W", "-f", "${db:Status-Status} ${Package}\n"] + query]
         return [["rpm", "-q", "--qf", "installed %{NAME}\n"] + query]
 
-    def facts(self, query: List[str], record: Record, answers: List[str]) -> List[str]:
+    def facts(self, query: List[str], records: List[Record], answers: List[str]) -> List[str]:
         """Those that are installed."""
         return sorted({line.split()[1] for line in "".join(answers).splitlines() if line.startswith("installed ")})
 

@@ -34,10 +34,11 @@ class Routes(Kind):
     def questions(self, query: Any) -> List[List[str]]:
         return [SHOW]
 
-    def facts(self, query: Any, record: Record, answers: List[str]) -> Json:
-        """All of them but the kernel's own, and ours."""
-        added = [noted_route(*each) for each in record.stage.get("routes", {}).items()]
-        return {"there": route_facts(routes_of(answers[0])), "added": added}
+    def facts(self, query: Any, records: List[Record], answers: List[str]) -> List[Json]:
+        return route_facts(routes_of(answers[0]))
+
+    def added(self, record: Record) -> List[Json]:
+        return [noted_route(*each) for each in record.stage.get("routes", {}).items()]
 
     def note(self, change: Json, record: Record) -> None:
         if change["action"] != "remove":

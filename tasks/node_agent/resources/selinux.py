@@ -22,7 +22,7 @@ class Selinux(Kind):
     name = "selinux"
     undoes = (("selinux", undo_selinux),)
 
-    def facts(self, query: Any, record: Record, answers: List[str]) -> Dict[str, str]:
+    def facts(self, query: Any, records: List[Record], answers: List[str]) -> Dict[str, str]:
         return selinux_facts()
 
     def note(self, change: Json, record: Record) -> None:

@@ -43,13 +43,12 @@ class Services(Kind):
     def questions(self, query: List[str]) -> List[List[str]]:
         return [["systemctl", "show", "--property=" + PROPERTIES] + query] if query else []
 
-    def facts(self, query: List[str], record: Record, answers: List[str]) -> Json:
-        """The units, those that we enabled or started, and those whose restart an earlier run owes."""
-        return {
-            "units": service_facts(query, "".join(answers)),
-            "added": sorted(record.stage.get("services", {})),
-            "owed": record.owed(),
-        }
+    def facts(self, query: List[str], records: List[Record], answers: List[str]) -> Json:
+        """The units, and those whose restart an earlier run owes."""
+        return {"units": service_facts(query, "".join(answers)), "owed": records[0].owed()}
+
+    def added(self, record: Record) -> List[str]:
+        return sorted(record.stage.get("services", {}))
 
     def note_all(self, changes: List[Json], record: Record) -> None:
         units = [change["subject"] for change in changes]

@@ -28,7 +28,7 @@ class Swap(Kind):
     name = "swap"
     undoes = (("swap", undo_swap),)
 
-    def facts(self, query: Any, record: Record, answers: List[str]) -> Json:
+    def facts(self, query: Any, records: List[Record], answers: List[str]) -> Json:
         return {"devices": swap_devices(), "fstab": fstab_swaps(text_of(FSTAB))}
 
     def note(self, change: Json, record: Record) -> None:

@@ -18,7 +18,7 @@ class Sysctls(Kind):
     name = "sysctl"
     undoes = (("sysctls", undo_sysctl),)
 
-    def facts(self, query: List[str], record: Record, answers: List[str]) -> Dict[str, Optional[str]]:
+    def facts(self, query: List[str], records: List[Record], answers: List[str]) -> Dict[str, Optional[str]]:
         """Values by key; None where the kernel has no such setting."""
         return {key: sysctl_value(key) for key in query}
 
