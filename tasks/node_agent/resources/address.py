@@ -1,7 +1,6 @@
 """IPv6 addresses of interfaces."""
 
 import time
-from ipaddress import IPv6Address
 from typing import Any, List
 
 from tasks.node_agent.commands import run
@@ -16,6 +15,8 @@ DAD_SECONDS = 10
 
 
 def undo_address(words: str, before: Any) -> List[str]:
+    from ipaddress import IPv6Address  # here, because facts are asked for far more often
+
     noted = noted_address(words, before)
     interface, address = noted["interface"], noted["address"]
     if not interface_there(interface):

@@ -1,7 +1,6 @@
 """Modules of the kernel."""
 
 import os
-import platform
 from typing import Any, List
 
 from tasks.node_agent.commands import run
@@ -51,5 +50,5 @@ def module_present(name: str) -> bool:
         return True
     if plain in FILESYSTEMS and plain in text_of("/proc/filesystems").split():
         return True
-    built_in = text_of("/lib/modules/{}/modules.builtin".format(platform.release()))
+    built_in = text_of("/lib/modules/{}/modules.builtin".format(os.uname().release))
     return any(line.rsplit("/", 1)[-1].split(".ko")[0].replace("-", "_") == plain for line in built_in.splitlines())

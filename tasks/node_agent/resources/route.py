@@ -1,6 +1,5 @@
 """IPv6 routes of the main table."""
 
-from ipaddress import IPv6Address, IPv6Network
 from typing import Any, List
 
 from tasks.node_agent.commands import run
@@ -15,6 +14,8 @@ SHOW = ["ip", "-6", "-o", "route", "show", "table", "main"]
 
 
 def undo_route(words: str, before: Any) -> List[str]:
+    from ipaddress import IPv6Address, IPv6Network  # here, because facts are asked for far more often
+
     noted = noted_route(words, before)
     # The kernel keeps routes by destination and metric.
     place = (noted["destination"], noted["metric"])
