@@ -493,5 +493,12 @@ def test_a_survey_tells_what_the_machine_is_and_what_its_kernel_lacks(machine: C
     total = said(machine, "free -b | awk '/^Mem:/ { print $2 }'")
     assert surveyed.kernel.memory == int(total)
     assert surveyed.kernel.lacking == ()
+    assert (surveyed.runtime, surveyed.packages, surveyed.iptables) == ("", (), ""), "it is to run no containers"
+    of_kubernetes = host_facts.ask(machine, "containerd")
+    installed = said(machine, "containerd --version || :")
+    assert bool(of_kubernetes.runtime) is bool(installed)
+    assert of_kubernetes.runtime in installed
+    assert (of_kubernetes.iptables == "nft") is ("nf_tables" in said(machine, "iptables --version || :"))
+    assert of_kubernetes.runtime_in_use == ""
     unknown = host_facts.SCRIPT.replace("needs overlay /sys/module/overlay", "needs kubev6_none /nowhere")
     assert host_facts.parse(machine.run(unknown, step="test").stdout).kernel.lacking == ("kubev6_none",)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
@@ -18,10 +17,12 @@ import pytest
 from configs.errors import NodeError
 from configs.schema.loading import load_cluster
 from configs.state import Address, Binary, File, Route, Service, StageState, Sysctl
+from tasks.events import Bus, Event, StepProgressed
 from tasks.lab import lab
 from tasks.node.engine import bring_to
 from tasks.node.reset import Reset
 from tasks.node.reset import reset as reset_machine
+from tasks.scope import holding
 from tasks.ssh.connection import Connection, connect
 from tasks.ssh.endpoint import Endpoint
 
@@ -413,23 +414,15 @@ def test_a_reset_waits_for_a_kubeadm_whose_controller_has_gone_away(
     said(machine, "while flock -n /run/kubev6-kubeadm.lock true; do sleep 0.05; done")
     told: list[str] = []
 
-    class Listener(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            """Let the orphan end once the reset has said that it waits."""
-            if "waiting for a kubeadm" in record.getMessage() and not told:
-                told.append(record.getMessage())
-                said(other, "echo go >/run/held")
+    def let_go(event: Event) -> None:
+        """Let the orphan end once the reset has said that it waits."""
+        if isinstance(event, StepProgressed) and "waiting for a kubeadm" in event.text and not told:
+            told.append(event.text)
+            said(other, "echo go >/run/held")
 
-    log = logging.getLogger("kubev6.steps")
-    listener = Listener()
-    log.addHandler(listener)
-    log.setLevel(logging.DEBUG)
-    try:
-        with connect(endpoints[NODE]) as other:
-            reset(machine)
-    finally:
-        log.removeHandler(listener)
-        log.setLevel(logging.NOTSET)
+    bus = Bus()
+    with connect(endpoints[NODE]) as other, holding(bus), bus.heard_by(let_go):
+        reset(machine)
     assert told
     reset(machine)
     assert said(machine, "cat /run/kubeadm-log").splitlines() == ["join", "reset --help", "reset"]
