@@ -86,7 +86,7 @@ def remembered_machines(cluster: Cluster) -> dict[str, Endpoint]:
     """
     path = _machines(cluster)
     try:
-        return {name: Endpoint(**entry) for name, entry in json.loads(path.read_text()).items()}
+        return {name: Endpoint.read(entry) for name, entry in json.loads(path.read_text()).items()}
     except FileNotFoundError:
         return {}
     except (ValueError, TypeError, AttributeError) as error:

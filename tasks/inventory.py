@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from configs.errors import KubeV6Error
-from configs.schema.cluster import Cluster
+from configs.schema.cluster import Cluster, Node
 from tasks.lab import lab
+from tasks.ssh import resolve, ssh_config
 from tasks.ssh.endpoint import Endpoint
+from tasks.ssh.ssh_config import SshConfig
 
 
 def endpoints(cluster: Cluster) -> dict[str, Endpoint]:
     """Where each machine's SSH server is, by node name.
 
-    A lab knows its own machines; others are reached as the topology's ``ssh`` settings say, and where they say
-    nothing, at the node's fabric address as root.
+    A lab knows its own machines, and nothing else takes part there. Others are reached as the topology's ``ssh``
+    settings say, then as the user's SSH configuration says of the host that these name; and where both say nothing, at
+    the node's fabric address as root.
 
     Raises:
         KubeV6Error: The lab of this cluster is not up, or has not all of its machines.
+        ConfigError: The user's SSH configuration cannot be right.
     """
     known = known_endpoints(cluster)
     if missing := [node.name for node in cluster.nodes if node.name not in known]:
@@ -31,21 +36,18 @@ def known_endpoints(cluster: Cluster) -> dict[str, Endpoint]:
 
     Raises:
         KubeV6Error: The lab of this cluster is not up.
+        ConfigError: The user's SSH configuration cannot be right.
     """
     if cluster.lab is not None:
         return lab.endpoints(cluster.name)
-    found = {}
-    for node in cluster.nodes:
-        ssh = node.ssh.over(cluster.ssh)
-        found[node.name] = Endpoint(
-            node=node.name,
-            host=ssh.host or str(node.address),
-            port=ssh.port or 22,
-            user=ssh.user or "root",
-            key_file=_expanded(ssh.key_file),
-            known_hosts=_expanded(ssh.known_hosts),
-        )
-    return found
+    config = ssh_config.read()
+    return {node.name: _endpoint(cluster, node, config) for node in cluster.nodes}
+
+
+def _endpoint(cluster: Cluster, node: Node, config: SshConfig) -> Endpoint:
+    ssh = node.ssh.over(cluster.ssh)
+    found = resolve.endpoint(config, node.name, ssh.host or str(node.address), user=ssh.user, port=ssh.port)
+    return replace(found, key_file=_expanded(ssh.key_file), known_hosts=_expanded(ssh.known_hosts))
 
 
 def _expanded(path: str | None) -> str | None:

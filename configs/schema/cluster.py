@@ -15,6 +15,8 @@ from configs.schema.field_types import (
     Model,
     Network6,
     Resolver,
+    SshHost,
+    SshUser,
 )
 from configs.versions import Runtime
 
@@ -24,17 +26,19 @@ Role = Literal["support", "control-plane", "worker"]
 class Ssh(Model):
     """How the controller reaches a machine. Passwords come from the environment or a file, never from here.
 
+    What is absent is as the user's ``~/.ssh/config`` says of the host, and then as described here.
+
     Attributes:
-        host: Address or name; the node's own fabric address when absent.
-        port: TCP port.
-        user: Login; anyone but root needs sudo.
+        host: Address, name, or a ``Host`` of ``~/.ssh/config``; the node's own fabric address when absent.
+        port: TCP port; 22 when absent.
+        user: Login, root when absent; anyone but root needs sudo.
         key_file: Private key; the agent's and the user's own keys when absent.
         known_hosts: File of accepted host keys; the user's own when absent.
     """
 
-    host: str | None = None
+    host: SshHost | None = None
     port: int | None = Field(default=None, ge=1, le=65535)
-    user: str | None = None
+    user: SshUser | None = None
     key_file: str | None = None
     known_hosts: str | None = None
 

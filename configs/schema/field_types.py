@@ -66,6 +66,19 @@ def _image_reference(value: str) -> str:
     return value
 
 
+def _ssh_host(value: str) -> str:
+    # What ssh refuses too (its valid_hostname): it comes into command lines, such as that of a ProxyCommand.
+    if value.startswith("-") or not value or re.search(r"""[\s\x00-\x1f'"`$\\;&<>|(){}\[\]]""", value):
+        raise ValueError("is no host; a name, an address without brackets or a Host of ~/.ssh/config is wanted")
+    return value
+
+
+def _ssh_user(value: str) -> str:
+    if value.startswith("-") or not value or re.search(r"""[\s\x00-\x1f'"`;&<>|(){}]|\\$""", value):  # its valid_ruser
+        raise ValueError("is no login name")
+    return value
+
+
 def _resolver(value: str) -> str:
     try:
         return str(ip_address(value))
@@ -78,6 +91,8 @@ Address6 = Annotated[IPv6Address, BeforeValidator(_ipv6_address)]
 Network6 = Annotated[IPv6Network, BeforeValidator(_ipv6_network)]
 Resolver = Annotated[str, AfterValidator(_resolver)]
 Hostname = Annotated[str, AfterValidator(_hostname)]
+SshHost = Annotated[str, AfterValidator(_ssh_host)]
+SshUser = Annotated[str, AfterValidator(_ssh_user)]
 KubernetesVersion = Annotated[str, AfterValidator(_kubernetes_version)]
 Url = Annotated[str, AfterValidator(_url)]
 ImageReference = Annotated[str, AfterValidator(_image_reference)]

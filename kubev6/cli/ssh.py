@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     from configs.errors import KubeV6Error
     from configs.schema.loading import load_cluster
     from tasks import inventory
-    from tasks.ssh.connection import ssh_command
+    from tasks.ssh.openssh import ssh_command
 
     cluster = load_cluster(args.cluster)
     words = ssh_command(inventory.endpoints(cluster)[cluster.node(args.node).name], args.rest)

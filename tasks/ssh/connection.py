@@ -10,9 +10,10 @@ from __future__ import annotations
 import base64
 import json
 import math
+import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +35,9 @@ from tasks.steps import step as announced_step
 KEEPALIVE = 15
 GRACE = 10.0
 """Seconds given to a node to end a command by itself, at its deadline, before the connection stops waiting."""
+
+_JUMPS_AT_ONCE = threading.BoundedSemaphore(8)
+"""How many logins at jump hosts go on at once: an sshd drops some beyond ten (MaxStartups of sshd_config(5))."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +61,11 @@ class Connection:
     Commands are run from one thread at a time; a forwarded port may be used beside them.
     """
 
-    def __init__(self, endpoint: Endpoint, transport: paramiko.Transport) -> None:
+    def __init__(self, endpoint: Endpoint, transport: paramiko.Transport, way: ExitStack) -> None:
         self.endpoint = endpoint
         self.node = endpoint.node
         self._transport = transport
+        self._way = way
         self._sudo: tuple[str, bytes] | None = ("", b"") if endpoint.user == "root" else None
 
     def __enter__(self) -> Connection:
@@ -237,8 +242,8 @@ class Connection:
         return bool(self._transport.is_active())
 
     def close(self) -> None:
-        """Close the transport. A command that another thread waits for ends with a NodeError."""
-        self._transport.close()
+        """Close it, and what it goes through. A command that another thread waits for ends with a NodeError."""
+        self._way.close()
 
     def _as_root(self, step: str) -> tuple[str, bytes]:
         """What to put before a command, and before its input, to run it as root."""
@@ -248,7 +253,7 @@ class Connection:
 
 
 def connect(endpoint: Endpoint, *, timeout: float = 15) -> Connection:
-    """Open, verify and authenticate a connection.
+    """Open, verify and authenticate a connection, and before it one to each jump host on the way.
 
     A password, where one is needed, comes from the environment variable ``KUBEV6_SSH_PASSWORD`` or from the
     file named by ``KUBEV6_SSH_PASSWORD_FILE``; sudo's likewise from ``KUBEV6_SUDO_PASSWORD``, and the passphrase of a
@@ -256,49 +261,41 @@ def connect(endpoint: Endpoint, *, timeout: float = 15) -> Connection:
 
     Args:
         endpoint: The node.
-        timeout: Seconds for each of: TCP connection, banner, key exchange, authentication.
+        timeout: Seconds for each of: TCP connection, banner, key exchange, authentication; of every machine for which
+            the user's SSH configuration names no other.
 
     Returns:
         The connection; a context manager that closes it.
 
     Raises:
-        NodeError: Unreachable, host key unknown or changed, or login refused.
+        NodeError: Unreachable, host key unknown or changed, or login refused, there or at a jump host.
         ConfigError: The file of a password or a passphrase cannot be used.
     """
+    with ExitStack() as way:
+        transport = _opened(endpoint, timeout, way)
+        return Connection(endpoint, transport, way.pop_all())
+
+
+def _opened(endpoint: Endpoint, timeout: float, way: ExitStack) -> paramiko.Transport:
+    """A transport that is logged in; it and those that it goes through are closed with ``way``."""
+    through = _opened(endpoint.via, timeout, way) if endpoint.via else None
+    limit = endpoint.settings.connect_timeout or timeout
     try:
-        transport = opened_transport(endpoint, timeout)
-        try:
-            shake_hands(endpoint, transport, timeout)
+        with _JUMPS_AT_ONCE if endpoint.jump else nullcontext():
+            transport = opened_transport(endpoint, limit, through)
+            way.callback(transport.close)
+            shake_hands(endpoint, transport, limit)
             log_in(endpoint, transport)
-        except BaseException:
-            transport.close()
-            raise
     except NodeError as error:
+        if endpoint.jump:
+            seen = f"jump host {endpoint.jump}: {error.seen}"
+            raise NodeError(
+                error.node, error.step, seen, todo=error.todo, transient=error.transient, detail=error.detail
+            ) from error
         error.todo = endpoint.todo or error.todo
         raise
     transport.set_keepalive(KEEPALIVE)
-    return Connection(endpoint, transport)
-
-
-def ssh_command(endpoint: Endpoint, command: Sequence[str] = ()) -> list[str]:
-    """The words to start the system's own ``ssh`` with, for a person's shell on the node.
-
-    Args:
-        endpoint: The node.
-        command: What to run there; nothing for an interactive shell.
-
-    Returns:
-        Words for ``os.execvp`` or ``subprocess.run``, with the same key and host key check as :func:`connect`.
-    """
-    words = ["ssh", "-p", str(endpoint.port), "-l", endpoint.user, "-o", "StrictHostKeyChecking=yes"]
-    if endpoint.key_file:
-        words += ["-i", endpoint.key_file, "-o", "IdentitiesOnly=yes"]
-    if endpoint.known_hosts:
-        words += ["-o", f"UserKnownHostsFile={endpoint.known_hosts}", "-o", "GlobalKnownHostsFile=none"]
-    words.append(endpoint.host)
-    if command:
-        words += ["--", quote(command)]
-    return words
+    return transport
 
 
 def _name_of(command: Sequence[str] | str) -> str:

@@ -2,7 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSettings:
+    """What the user's SSH configuration says of a machine besides where it is, under the names of ssh_config(5).
+
+    Attributes:
+        identity_files: Private keys, in this order; the default ones when empty.
+        identities_only: Whether the agent is asked for these keys alone.
+        user_known_hosts_files: Files with host keys, in the place of ``~/.ssh/known_hosts``.
+        host_key_alias: The name under which those have the host's key, when it is another than the host's.
+        proxy_command: What to start on this machine in the place of a TCP connection.
+        connect_timeout: Seconds for each of: TCP connection, banner, key exchange, authentication.
+    """
+
+    identity_files: tuple[str, ...] = ()
+    identities_only: bool = False
+    user_known_hosts_files: tuple[str, ...] = ()
+    host_key_alias: str = ""
+    proxy_command: str = ""
+    connect_timeout: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,9 +37,12 @@ class Endpoint:
         host: Host name, IPv4 or IPv6 address (no brackets).
         port: TCP port of sshd.
         user: Login name. Anyone but root needs the right to use sudo.
-        key_file: Private key; None means agent and default keys.
-        known_hosts: File with the host's key; None means the user's and the system's own files.
+        key_file: The only private key that is tried; None means agent, the user's settings and default keys.
+        known_hosts: The only file with host keys; None means the user's and the system's own files.
         todo: What to do when no connection comes about, where whoever made the machine knows better than SSH.
+        via: The jump host through which it is reached, which may be reached through another.
+        jump: What the SSH configuration calls it, where it is itself a jump host on the way to ``node``.
+        settings: What else the user's SSH configuration says of it; there is nothing for the machines of a lab.
     """
 
     node: str
@@ -26,6 +52,23 @@ class Endpoint:
     key_file: str | None = None
     known_hosts: str | None = None
     todo: str = field(default="", compare=False)
+    via: Endpoint | None = None
+    jump: str = ""
+    settings: ClientSettings = ClientSettings()
+
+    @classmethod
+    def read(cls, told: Mapping[str, Any]) -> Endpoint:
+        """One that was written down as JSON (:func:`dataclasses.asdict`).
+
+        Raises:
+            TypeError: It is not of this form.
+        """
+        said = dict(told.get("settings", {}))
+        settings: dict[str, Any] = {
+            name: tuple(each) if isinstance(each, list) else each for name, each in said.items()
+        }
+        via = cls.read(told["via"]) if told.get("via") else None
+        return cls(**{**told, "via": via, "settings": ClientSettings(**settings)})
 
     @property
     def authority(self) -> str:

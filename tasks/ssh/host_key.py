@@ -11,6 +11,7 @@ from paramiko.hostkeys import HostKeyEntry, HostKeys
 from configs.errors import NodeError
 from tasks.shell import quote
 from tasks.ssh.endpoint import Endpoint
+from tasks.ssh.proxy_command import Piped
 from tasks.ssh.transport import STEP
 
 
@@ -26,7 +27,7 @@ def shake_hands(endpoint: Endpoint, transport: paramiko.Transport, timeout: floa
         NodeError: No SSH session came about, or the host key is unknown, changed or revoked, or its line of a
             known_hosts file is damaged.
     """
-    name = endpoint.host if endpoint.port == 22 else f"[{endpoint.host}]:{endpoint.port}"
+    name = _name(endpoint)
     files = _known_hosts_files(endpoint)
     known: dict[str, list[paramiko.PKey]] = {}
     revoked = []
@@ -47,6 +48,14 @@ def shake_hands(endpoint: Endpoint, transport: paramiko.Transport, timeout: floa
     except (paramiko.SSHException, OSError, EOFError) as error:
         incompatible = isinstance(error, paramiko.ssh_exception.IncompatiblePeer)
         seen = str(error) or "closed by the other side"
+        if isinstance(transport.sock, Piped):
+            raise NodeError(
+                endpoint.node,
+                STEP,
+                f"no SSH session with {endpoint.authority} came of its ProxyCommand: {transport.sock.said() or seen}",
+                todo=f"run it by hand: {endpoint.settings.proxy_command}",
+                transient=not incompatible,
+            ) from error
         raise NodeError(
             endpoint.node,
             STEP,
@@ -66,8 +75,7 @@ def shake_hands(endpoint: Endpoint, transport: paramiko.Transport, timeout: floa
     accepted = known.get(key.get_name(), [])
     if key in accepted:
         return
-    where = endpoint.known_hosts or "~/.ssh/known_hosts"
-    scan = quote(["ssh-keyscan", "-t", _short_kind(key), "-p", str(endpoint.port), endpoint.host])
+    where = endpoint.known_hosts or next(iter(endpoint.settings.user_known_hosts_files), "~/.ssh/known_hosts")
     if accepted:
         raise NodeError(
             endpoint.node,
@@ -82,15 +90,31 @@ def shake_hands(endpoint: Endpoint, transport: paramiko.Transport, timeout: floa
         endpoint.node,
         STEP,
         f"the host key of {endpoint.authority} is not known: {key.get_name()} {key.fingerprint} was seen",
-        todo=f"compare it with the machine's own, then `{scan} >> {where}`",
+        todo=f"compare it with the machine's own, then `{_told(endpoint, key)} >> {where}`",
     )
+
+
+def _name(endpoint: Endpoint) -> str:
+    """The name under which known_hosts files have the host's key (sshd(8))."""
+    if endpoint.settings.host_key_alias:
+        return endpoint.settings.host_key_alias
+    return endpoint.host if endpoint.port == 22 else f"[{endpoint.host}]:{endpoint.port}"
+
+
+def _told(endpoint: Endpoint, key: paramiko.PKey) -> str:
+    """The command that prints the line of a known_hosts file: from the machine itself where it is seen from here."""
+    settings = endpoint.settings
+    if endpoint.via or settings.proxy_command or settings.host_key_alias:
+        return quote(["echo", f"{_name(endpoint)} {key.get_name()} {key.get_base64()}"])
+    return quote(["ssh-keyscan", "-t", _short_kind(key), "-p", str(endpoint.port), endpoint.host])
 
 
 def _known_hosts_files(endpoint: Endpoint) -> list[Path]:
     if endpoint.known_hosts:
         files = [Path(endpoint.known_hosts)]
     else:
-        files = [Path.home() / ".ssh" / "known_hosts", Path("/etc/ssh/ssh_known_hosts")]
+        own = endpoint.settings.user_known_hosts_files or (Path.home() / ".ssh" / "known_hosts",)
+        files = [*map(Path, own), Path("/etc/ssh/ssh_known_hosts")]
     return [path for path in files if path.exists()]
 
 

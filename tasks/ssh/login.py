@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +21,10 @@ DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
 
 
 def log_in(endpoint: Endpoint, transport: paramiko.Transport) -> None:
-    """Log in with the key, else the agent's keys and the default ones, else the password.
+    """Log in with the key, else the agent's keys and those of the settings or the default ones, else the password.
+
+    As with ssh, keys of the agent that the settings name come first. Jump hosts never get the password: it is the
+    nodes'.
 
     Args:
         endpoint: The node.
@@ -59,8 +63,13 @@ def log_in(endpoint: Endpoint, transport: paramiko.Transport) -> None:
         STEP,
         f"{endpoint.authority} refused {endpoint.user}: tried {', '.join(tried) or 'nothing, there is no key'}"
         + (f" ({seen})" if seen else ""),
-        todo=f"put a public key of yours into {endpoint.user}'s authorized_keys there, name the private key in "
-        "the cluster file, or give a password in the file named by KUBEV6_SSH_PASSWORD_FILE",
+        todo=f"put a public key of yours into {endpoint.user}'s authorized_keys there, and "
+        + (
+            "name the private key by IdentityFile in ~/.ssh/config"
+            if endpoint.jump
+            else "name the private key in the cluster file or in ~/.ssh/config, or give a password in the file "
+            "named by KUBEV6_SSH_PASSWORD_FILE"
+        ),
     )
 
 
@@ -93,7 +102,7 @@ def _requests(
     """The ways to ask to be let in, each with its name, in the order in which they are tried."""
     for label, key in _keys(endpoint, tried):
         yield label, partial(transport.auth_publickey, endpoint.user, key)
-    password = secret(SSH_PASSWORD)
+    password = None if endpoint.jump else secret(SSH_PASSWORD)
     if password is not None:
         yield "password", partial(transport.auth_password, endpoint.user, password)
 
@@ -108,15 +117,19 @@ def _keys(endpoint: Endpoint, tried: list[str]) -> Iterator[tuple[str, paramiko.
             raise NodeError(endpoint.node, STEP, seen, todo=error.todo, detail=str(error.__cause__ or "")) from error
         yield f"key {path}", key
         return
+    files = [Path(each) for each in endpoint.settings.identity_files] or _default_keys()
+    named = {blob: path for path in files if (blob := _public(path))}
     agent = paramiko.Agent()
     try:
-        for agent_key in agent.get_keys():
-            yield f"agent key {agent_key.fingerprint[:15]}", agent_key
+        held = {each.blob: each for each in agent.get_keys()}
+        first = [blob for blob in named if blob in held]
+        others = [] if endpoint.settings.identities_only else [blob for blob in held if blob not in named]
+        for blob in (*first, *others):
+            yield f"agent key {held[blob].fingerprint[:15]}", held[blob]
     finally:
         agent.close()
-    for name in DEFAULT_KEYS:
-        path = Path.home() / ".ssh" / name
-        if not path.exists():
+    for path in files:
+        if path in [named[blob] for blob in first]:
             continue
         try:
             key = _read(path)
@@ -124,6 +137,18 @@ def _keys(endpoint: Endpoint, tried: list[str]) -> Iterator[tuple[str, paramiko.
             tried.append(f"key {path} ({error})")
             continue
         yield f"key {path}", key
+
+
+def _default_keys() -> list[Path]:
+    return [path for name in DEFAULT_KEYS if (path := Path.home() / ".ssh" / name).exists()]
+
+
+def _public(path: Path) -> bytes:
+    """The public part of a key, from the file beside it or from a file that holds nothing else; empty when unknown."""
+    for each in (path.with_name(f"{path.name}.pub"), path):
+        with contextlib.suppress(OSError, ValueError):
+            return bytes(paramiko.pkey.PublicBlob.from_file(str(each)).key_blob)
+    return b""
 
 
 def _read(path: Path) -> paramiko.PKey:

@@ -1,4 +1,4 @@
-"""The transport below a connection: TCP to the node's sshd, and what is offered for the key exchange."""
+"""The transport below a connection: the way to the node's sshd, and what is offered for the key exchange."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ import paramiko
 
 from configs.errors import NodeError
 from tasks.ssh.endpoint import Endpoint
+from tasks.ssh.proxy_command import started
 
 STEP = "connect"
 """The step that every failure to get a connection is told of."""
+FORBIDDEN = 1
+"""The reason of a channel that is not opened for want of a permission (RFC 4254, 5.1)."""
 CHANNEL_TIMEOUT = 15.0
 """Seconds for the other side to open a channel, or for a short question in one."""
 UNACKNOWLEDGED_MS = 30_000
@@ -31,12 +34,13 @@ WINDOW = 16 * 1024 * 1024
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 
-def opened_transport(endpoint: Endpoint, timeout: float) -> paramiko.Transport:
-    """Connect by TCP and set up a transport on it; nothing of SSH has been said yet.
+def opened_transport(endpoint: Endpoint, timeout: float, through: paramiko.Transport | None) -> paramiko.Transport:
+    """Connect and set up a transport on that; nothing of SSH has been said yet.
 
     Args:
-        endpoint: The node.
+        endpoint: The machine.
         timeout: Seconds for each of: TCP connection, banner, key exchange, authentication.
+        through: The transport of the jump host through which it is reached.
 
     Returns:
         The transport, for :func:`tasks.ssh.host_key.shake_hands`.
@@ -44,6 +48,14 @@ def opened_transport(endpoint: Endpoint, timeout: float) -> paramiko.Transport:
     Raises:
         NodeError: The host has no address or cannot be reached.
     """
+    if through is not None:
+        return _set_up(_forwarded(endpoint, through, timeout), timeout)
+    if endpoint.settings.proxy_command:
+        return _set_up(started(endpoint.settings.proxy_command), timeout)
+    return _set_up(_dialled(endpoint, timeout), timeout)
+
+
+def _dialled(endpoint: Endpoint, timeout: float) -> socket.socket:
     try:
         sock = socket.create_connection((endpoint.host, endpoint.port), timeout=timeout)
     except socket.gaierror as error:
@@ -51,7 +63,7 @@ def opened_transport(endpoint: Endpoint, timeout: float) -> paramiko.Transport:
             endpoint.node,
             STEP,
             f"the name {endpoint.host} has no address: {error.strerror}",
-            todo="correct the node's host in the cluster file, or the resolver",
+            todo="correct its host in the cluster file or in ~/.ssh/config, or the resolver",
         ) from error
     except OSError as error:
         seen = "no answer" if isinstance(error, TimeoutError) else (error.strerror or str(error))
@@ -65,6 +77,37 @@ def opened_transport(endpoint: Endpoint, timeout: float) -> paramiko.Transport:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS)
+    return sock
+
+
+def _forwarded(endpoint: Endpoint, through: paramiko.Transport, timeout: float) -> paramiko.Channel:
+    """A connection that the jump host makes (RFC 4254, 7.2)."""
+    jump = endpoint.via.jump if endpoint.via else ""
+    try:
+        return through.open_channel("direct-tcpip", (endpoint.host, endpoint.port), ("127.0.0.1", 0), timeout=timeout)
+    except paramiko.ChannelException as error:
+        forbidden = error.code == FORBIDDEN
+        raise NodeError(
+            endpoint.node,
+            STEP,
+            f"cannot reach {endpoint.authority} from the jump host {jump}: {error.text.lower()}",
+            todo=f"let the sshd of {jump} forward connections (AllowTcpForwarding, PermitOpen)"
+            if forbidden
+            else f"check that the machine is up, its address as {jump} sees it, and that sshd listens there",
+            transient=not forbidden,
+        ) from error
+    except (paramiko.SSHException, OSError, EOFError) as error:
+        seen = str(error).rstrip(".").lower() or "the connection to it broke"
+        raise NodeError(
+            endpoint.node,
+            STEP,
+            f"cannot reach {endpoint.authority} from the jump host {jump}: {seen}",
+            todo=f"check that the machine is up, and its address as {jump} sees it",
+            transient=True,
+        ) from error
+
+
+def _set_up(sock: socket.socket | paramiko.Channel, timeout: float) -> paramiko.Transport:
     transport = paramiko.Transport(sock, default_window_size=WINDOW)
     transport.banner_timeout = 2 * timeout  # longer than start_client waits, who can say that there was silence
     transport.handshake_timeout = timeout

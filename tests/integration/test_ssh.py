@@ -22,8 +22,9 @@ from paramiko.common import AUTH_FAILED
 
 from configs.errors import KubeV6Error, NodeError
 from tasks import secrets
-from tasks.ssh.connection import Connection, connect, ssh_command
+from tasks.ssh.connection import Connection, connect
 from tasks.ssh.endpoint import Endpoint
+from tasks.ssh.openssh import ssh_command
 from tests.integration.sshd import Sshd, free_port, make_key, running_sshd
 
 
