@@ -4,47 +4,42 @@ from __future__ import annotations
 
 import hashlib
 import ssl
-from collections.abc import Iterator
+from typing import Annotated
 
-VERSION = 0xA0
-"""Tag of the field of a certificate that may be left out (RFC 5280, 4.1)."""
-PUBLIC_KEY = 5
-"""Place of the public key behind it: serial number, signature, issuer, validity and subject are before."""
+from cryptography.hazmat import asn1
+
+
+@asn1.sequence
+class _Signed:
+    """``TBSCertificate`` (RFC 5280, 4.1)."""
+
+    version: Annotated[int | None, asn1.Explicit(0)]
+    serial_number: int
+    signature: asn1.TLV
+    issuer: asn1.TLV
+    validity: asn1.TLV
+    subject: asn1.TLV
+    public_key: asn1.TLV
+    extensions: Annotated[asn1.TLV, asn1.Explicit(3)]
+
+
+@asn1.sequence
+class _Certificate:
+    """``Certificate`` (RFC 5280, 4.1)."""
+
+    signed: _Signed
+    algorithm: asn1.TLV
+    signature: asn1.TLV
 
 
 def public_key_hash(certificate: str) -> str:
     """``sha256:...`` of a certificate's public key (RFC 7469, 2.4).
 
     kubeadm prints it too, but only since 1.9 whenever it is asked for. Libraries for certificates are about to refuse
-    kubeadm's, whose serial number is 0.
+    kubeadm's, whose serial number is 0; one that reads ASN.1 does not.
 
     Args:
         certificate: In PEM.
     """
-    (whole,) = _elements(ssl.PEM_cert_to_DER_cert(certificate))
-    signed, *_signature = _elements(_content(whole))
-    fields = list(_elements(_content(signed)))
-    if fields[0][0] == VERSION:
-        del fields[0]
-    return "sha256:" + hashlib.sha256(fields[PUBLIC_KEY]).hexdigest()
-
-
-def _elements(encoded: bytes) -> Iterator[bytes]:
-    """The elements of some DER (X.690, 8.1), each with its tag and length."""
-    while encoded:
-        end = sum(_header(encoded))
-        yield encoded[:end]
-        encoded = encoded[end:]
-
-
-def _content(element: bytes) -> bytes:
-    return element[_header(element)[0] :]
-
-
-def _header(encoded: bytes) -> tuple[int, int]:
-    """How many bytes tag and length of the first element take, and how many its content."""
-    length = encoded[1]
-    if length < 0x80:
-        return 2, length
-    long = length - 0x80
-    return 2 + long, int.from_bytes(encoded[2 : 2 + long], "big")
+    found = asn1.decode_der(_Certificate, ssl.PEM_cert_to_DER_cert(certificate))
+    return "sha256:" + hashlib.sha256(asn1.encode_der(found.signed.public_key)).hexdigest()
