@@ -7,21 +7,16 @@ here (proxies, credentials, ``insteadOf``): they cannot change an id.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import re
 import selectors
-import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
-
-import git
 
 from configs.errors import KubeV6Error
+from tasks.series.git_command import complaint, end, server_environment, start
 from tasks.series.git_remote import Place
 from tasks.steps import Step
 
@@ -170,26 +165,19 @@ def _fetch(repository: Path, place: Place, specs: Sequence[str], depth: int, sho
 
 
 def _watched(repository: Path, words: Sequence[str], place: Place, shown: Step) -> tuple[int, str]:
-    caller = git.Git(repository)
-    caller.update_environment(
-        GIT_DIR=str(repository / ".git"),
-        GIT_WORK_TREE=str(repository),
-        GIT_INDEX_FILE=str(repository / ".git" / "index"),
-        GIT_OBJECT_DIRECTORY=str(repository / ".git" / "objects"),
-        GIT_ALTERNATE_OBJECT_DIRECTORIES="",
-        GIT_TERMINAL_PROMPT="0",  # nobody can answer a question in the middle of a run
-    )
-    if "GIT_SSH_COMMAND" not in os.environ and not caller.config("--default", "", "--get", "core.sshCommand"):
-        caller.update_environment(GIT_SSH_COMMAND="ssh -oBatchMode=yes -oConnectTimeout=20")
-    # In a session of its own, so that the programs git starts for itself can be ended together with it.
-    running: Any = caller.execute(list(words), as_process=True, start_new_session=True)
-    process: subprocess.Popen[bytes] = running.proc
-    assert process.stderr is not None
+    directory = repository / ".git"
+    environment = server_environment() | {
+        "GIT_DIR": str(directory),
+        "GIT_WORK_TREE": str(repository),
+        "GIT_INDEX_FILE": str(directory / "index"),
+        "GIT_OBJECT_DIRECTORY": str(directory / "objects"),
+    }
     said = b""
     heard = time.monotonic()
-    try:
-        with selectors.DefaultSelector() as ready:
-            ready.register(process.stderr, selectors.EVENT_READ)
+    with start(words, environment) as process, selectors.DefaultSelector() as ready:
+        assert process.stderr is not None
+        ready.register(process.stderr, selectors.EVENT_READ)
+        try:
             while True:
                 if ready.select(timeout=min(1.0, STALL)):
                     chunk = os.read(process.stderr.fileno(), 1 << 16)
@@ -205,16 +193,9 @@ def _watched(repository: Path, words: Sequence[str], place: Place, shown: Step) 
                     )
                 last = _last_line(said)
                 shown.progress(last or f"asking {place.remote}", *_counted(last))
-        return process.wait(), said.decode(errors="replace")
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-        running.proc = None
-        for pipe in (process.stdout, process.stderr):
-            if pipe is not None:
-                pipe.close()
+            return process.wait(), said.decode(errors="replace")
+        finally:
+            end(process)
 
 
 def _last_line(said: bytes) -> str:
@@ -230,11 +211,7 @@ def _counted(line: str) -> tuple[int, int]:
 
 
 def _failed(place: Place, said: str) -> KubeV6Error:
-    lines = [line.strip() for line in re.split(r"[\r\n]", said) if line.strip()]
-    telling = [line for line in lines if line.startswith(("fatal:", "error:"))] or lines or ["git fetch failed"]
-    first = telling[0].split(": ", 1)[-1]
-    if first.endswith(":"):  # and then goes on in the next line
-        first += " " + " ".join(lines[lines.index(telling[0]) + 1 :][:1])
+    first = complaint(said) or "git fetch failed"
     if _NO_LOGIN.search(said):
         return KubeV6Error(
             f"{place}: lets nobody in without a login: {first}",

@@ -10,9 +10,9 @@ from urllib.parse import unquote, urlsplit
 
 from configs.errors import ConfigError, KubeV6Error
 from configs.logins import holds_secret, without_login
+from tasks.series.git_command import ask, complaint, objects_of, server_environment
 
 WANTS_NO_LOGIN = "git asks its credential helper for one; or name the place by ssh"
-_BUNDLE = re.compile(rb"^# v([23]) git bundle\n$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,21 +35,6 @@ class Place:
 
     def __str__(self) -> str:
         return f"remote {self.remote} ({self.address})"
-
-
-@dataclass(frozen=True, slots=True)
-class BundleHead:
-    """The beginning of a bundle.
-
-    Attributes:
-        needs: Ids of commits that have to be there before it is unpacked.
-        refs: What it brings, by ref.
-        size: Length of this head in bytes; the pack follows.
-    """
-
-    needs: tuple[str, ...]
-    refs: dict[str, str]
-    size: int
 
 
 def locate(remote: str, address: str, *, base: Path, refs: tuple[str, ...] = ()) -> Place:
@@ -75,15 +60,15 @@ def locate(remote: str, address: str, *, base: Path, refs: tuple[str, ...] = ())
             f"remote {remote}: there is no {path}", todo="give a URL, a repository's directory or a bundle"
         )
     if path.is_file():
-        if _is_bundle(path):
+        if ask(["bundle", "list-heads", str(path)]).returncode == 0:
             return Place(remote, str(path), "bundle", refs=refs)
         raise KubeV6Error(f"remote {remote}: {path} is a file and no git bundle", todo="git bundle create makes one")
-    directory = _git_directory(path)
-    if directory is None:
+    objects = objects_of(path)
+    if objects is None:
         raise KubeV6Error(
             f"remote {remote}: {path} is no git repository", todo="give the directory that holds .git, or a bare one"
         )
-    return Place(remote, str(path), "repository", directory / "objects", refs)
+    return Place(remote, str(path), "repository", objects, refs)
 
 
 def path_of(address: str, *, base: Path) -> Path | None:
@@ -101,50 +86,26 @@ def path_of(address: str, *, base: Path) -> Path | None:
     return path
 
 
-def read_bundle(path: Path) -> BundleHead:
-    """Read the head of a bundle.
+def head(place: Place, ref: str) -> str | None:
+    """The object that a ref of a place is at, a commit where the place says which; None when it has no such ref.
+
+    Args:
+        place: The place.
+        ref: A branch, a tag or a whole name.
 
     Raises:
-        KubeV6Error: It is damaged, or of a kind that is not known here.
+        KubeV6Error: Its refs cannot be read.
     """
-    needs: list[str] = []
-    refs: dict[str, str] = {}
-    size = 0
-    with path.open("rb") as file:
-        for number, line in enumerate(file):
-            size += len(line)
-            text = line.decode(errors="surrogateescape").rstrip("\n")
-            if not text:
-                return BundleHead(tuple(needs), refs, size)
-            if text.startswith("@") and not text.startswith(("@object-format=sha1", "@filter=")):
-                raise KubeV6Error(f"{path}: is a bundle with {text}, which is not known here")
-            if found := re.match(r"(-?)([0-9a-f]{40})(?: (.*))?$", text):
-                if found[1]:
-                    needs.append(found[2])
-                else:
-                    refs[str(found[3])] = found[2]
-            elif number and not text.startswith("@"):
-                break
-    raise KubeV6Error(f"{path}: the head of this bundle is damaged", todo="make it anew with git bundle create")
-
-
-def _is_bundle(path: Path) -> bool:
-    with path.open("rb") as file:
-        return _BUNDLE.match(file.readline(40)) is not None
-
-
-def _git_directory(path: Path) -> Path | None:
-    """Where a repository keeps its objects and refs, also of a linked working tree; None when it is none.
-
-    Git itself would look in all directories above too, and refuse one that is somebody else's.
-    """
-    for directory in (path / ".git", path):
-        if directory.is_file():
-            found = re.match(r"gitdir: (.+)", directory.read_text(errors="replace"))
-            directory = (path / found[1].strip()).resolve() if found else directory
-            common = directory / "commondir"
-            if common.is_file():
-                directory = (directory / common.read_text().strip()).resolve()
-        if (directory / "objects").is_dir() and (directory / "HEAD").exists():
-            return directory
-    return None
+    words = ["-c", "safe.directory=*", "ls-remote", "--quiet", "--", place.address, ref, f"{ref}^{{}}"]
+    answer = ask(words, server_environment())
+    if answer.returncode:
+        raise KubeV6Error(
+            f"{place}: its refs cannot be read: {complaint(answer.stderr) or f'status {answer.returncode}'}",
+            todo="check its address and the network, or name another place for it (sources)",
+            transient=True,
+            detail=answer.stderr,
+        )
+    found = {name: at for at, _, name in (line.partition("\t") for line in answer.stdout.splitlines())}
+    # What an annotated tag stands for comes before the tag itself.
+    names = (f"{each}{peeled}" for each in (ref, f"refs/tags/{ref}", f"refs/heads/{ref}") for peeled in ("^{}", ""))
+    return next((found[name] for name in names if name in found), None)

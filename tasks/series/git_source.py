@@ -21,7 +21,8 @@ from tasks.exclusive import exclusive
 from tasks.paths import cache_dir
 from tasks.replace import remove, replace_directory
 from tasks.series import git_fetch
-from tasks.series.git_remote import Place, locate, read_bundle
+from tasks.series.git_command import ask
+from tasks.series.git_remote import Place, head, locate
 from tasks.series.repository import (
     MissingObjectError,
     create_repository,
@@ -34,6 +35,9 @@ from tasks.series.repository import (
 from tasks.series.series_file import GitSeries, PatchCommit, PinnedCommit
 from tasks.series.source import Source
 from tasks.steps import Step, step
+
+_PREREQUISITE = re.compile(r"^error: ([0-9a-f]{40})\b", re.MULTILINE)
+"""How git bundle verify names a commit that the bundle builds upon and that it does not find."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,9 +226,7 @@ class _Gathering:
     def _unpack(self, place: Place) -> None:
         self._borrow_repositories()
         bundle = Path(place.address)
-        head = read_bundle(bundle)
-        absent = [commit for commit in head.needs if kind_of(self.repo, commit) != "commit"]
-        if absent:
+        if absent := self._prerequisites_absent(bundle):
             raise KubeV6Error(
                 f"{place}: builds upon commit {absent[0]}, which is not here"
                 + (f", nor are {len(absent) - 1} others" if len(absent) > 1 else ""),
@@ -240,8 +242,10 @@ class _Gathering:
             unfinished.mkdir(parents=True)
             readable = ":".join([str(self.repository / ".git" / "objects"), *map(str, self.borrowed)])
             try:
+                # Not by git bundle unbundle: what it builds upon may be read elsewhere, where no ref of ours leads to.
                 with bundle.open("rb", buffering=0) as pack:
-                    pack.seek(head.size)
+                    while pack.readline().strip():
+                        pass  # the pack follows the first empty line (gitformat-bundle(5))
                     self.repo.git.index_pack(
                         "--stdin",
                         "--fix-thin",
@@ -254,6 +258,11 @@ class _Gathering:
                 ) from None
             replace_directory(unfinished, objects)
         self._borrow([objects])
+
+    def _prerequisites_absent(self, bundle: Path) -> list[str]:
+        """The commits that a bundle builds upon and that are not here."""
+        _, _, said = self.repo.git.bundle("verify", str(bundle), with_extended_output=True, with_exceptions=False)
+        return [each for each in _PREREQUISITE.findall(said) if kind_of(self.repo, each) != "commit"]
 
     def _borrow_repositories(self) -> None:
         self._borrow([place.objects for place in self.places.values() if place.objects is not None])
@@ -296,20 +305,17 @@ class _Gathering:
             kept = git_fetch.head(self.repository, place, ref, depth, self.shown)
             return None if kept is None else str(self.repo.git.rev_parse("--verify", f"{kept}^{{commit}}"))
         if place.kind == "bundle":
-            refs = read_bundle(Path(place.address)).refs
-            found = next((refs[name] for name in (ref, f"refs/heads/{ref}", f"refs/tags/{ref}") if name in refs), None)
-            if found is None:
-                return None
-            self._unpack(place)
+            found = head(place, ref)
+            if found is not None:
+                self._unpack(place)
         else:
             assert place.objects is not None
             # Its owner may be somebody else: nothing of it is run here, refs are read.
-            there = ["git", "-c", "safe.directory=*", f"--git-dir={place.objects.parent}"]
-            try:
-                found = str(git.Git().execute([*there, "rev-parse", "--verify", "--quiet", ref]))
-            except git.GitCommandError:
-                return None
+            there = ["-c", "safe.directory=*", f"--git-dir={place.objects.parent}"]
+            found = ask([*there, "rev-parse", "--verify", "--quiet", ref]).stdout.strip() or None
             self._borrow([place.objects])
+        if found is None:
+            return None
         return str(self.repo.git.rev_parse("--verify", f"{found}^{{commit}}"))
 
     def _absent(self, wanted: _Wanted, place: Place, seen: str) -> KubeV6Error:

@@ -6,17 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
-import git
 import yaml
 
 from configs.errors import KubeV6Error
 from tasks.paths import cache_dir
 from tasks.replace import write_whole
-from tasks.series.git_remote import Place, locate
+from tasks.series.git_remote import head, locate
 from tasks.series.series_file import GitSeries, PinnedCommit, Remote
 from tasks.steps import step
 
-SECONDS = 120
 P = TypeVar("P", bound=PinnedCommit)
 
 
@@ -41,7 +39,10 @@ def follow(series: GitSeries, sources: Mapping[str, str]) -> GitSeries:
             return each
         address = sources.get(each.remote, series.remotes[each.remote].url)
         base = Path.cwd() if each.remote in sources else series.path.parent
-        now = _head(locate(each.remote, address, base=base), each.ref)
+        place = locate(each.remote, address, base=base)
+        now = head(place, each.ref)
+        if now is None:
+            raise KubeV6Error(f"{place} has no ref {each.ref}", todo="mend ref: in the series file")
         if not now.startswith(each.commit):
             moved.append(f"{each.ref} of {each.remote}: {each.commit[:10]} to {now[:10]}")
         refs[each.remote].append(each.ref)
@@ -63,33 +64,6 @@ def write(series: GitSeries) -> Path:
     path = cache_dir() / "followed" / f"{series.name}.yaml"
     write_whole(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
     return path
-
-
-def _head(place: Place, ref: str) -> str:
-    """The commit that a ref is at, which may be a branch, a tag or a whole name."""
-    words = ["git", "-c", "safe.directory=*", "ls-remote", "--quiet", "--", place.address, ref, f"{ref}^{{}}"]
-    try:
-        listed = str(
-            git.Git().execute(words, env={"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}, kill_after_timeout=SECONDS)
-        )
-    except git.GitCommandError as error:
-        said = [line for line in str(error.stderr).splitlines() if "fatal:" in line]
-        first = said[0].split("fatal:", 1)[1].strip(" '") if said else f"git ended with status {error.status}"
-        raise KubeV6Error(
-            f"{place}: its refs cannot be read: {first}",
-            todo="check its address and the network, or name another place for it (sources)",
-            transient=True,
-            detail=str(error.stderr),
-        ) from None
-    found: dict[str, str] = {}
-    for line in listed.splitlines():
-        commit, _, name = line.partition("\t")
-        found[name] = commit
-    for name in (ref, f"refs/tags/{ref}", f"refs/heads/{ref}"):
-        for at in (f"{name}^{{}}", name):  # what an annotated tag stands for comes before the tag itself
-            if at in found:
-                return found[at]
-    raise KubeV6Error(f"{place} has no ref {ref}", todo="mend ref: in the series file")
 
 
 def _whole(name: str, url: str, series: GitSeries) -> str:

@@ -15,11 +15,10 @@ from typing import IO, Any
 import git
 
 from configs.errors import KubeV6Error
+from tasks.series.git_command import NO_SETTINGS, complaint
 
 COMMITTER = "kubev6 <kubev6@localhost>"
 
-_PLAIN_GIT = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null", "LC_ALL": "C"}
-"""Environment in which git knows nothing of this machine's own settings."""
 _MISSING = re.compile(
     r"(?:unable to|could not|cannot|missing|bad|not a valid|corrupt)[^\n]*?\b([0-9a-f]{40})\b", re.IGNORECASE
 )
@@ -88,7 +87,7 @@ def open_repository(
         GIT_COMMITTER_NAME=name,
         GIT_COMMITTER_EMAIL=address,
         GIT_COMMITTER_DATE=f"{committed} +0000",
-        **_PLAIN_GIT,
+        **NO_SETTINGS,
     )
     return repo
 
@@ -101,7 +100,7 @@ def create_repository(path: Path, *, committed: int) -> git.Repo:
         "--quiet",
         "--initial-branch=base",
         "--template=",
-        env={**{name: str(place) for name, place in places.items()}, **_PLAIN_GIT},
+        env={**{name: str(place) for name, place in places.items()}, **NO_SETTINGS},
     )
     repo = open_repository(path, committed=committed)
     with repo.config_writer() as config:
@@ -234,9 +233,7 @@ def listed(output: str) -> list[str]:
 
 def first_words(error: git.GitCommandError) -> str:
     """What git complained of, in one line without its prefix."""
-    lines = [line.strip() for line in stderr_of(error).splitlines() if line.strip()]
-    telling = [line for line in lines if line.startswith(("fatal:", "error:"))] or lines
-    return telling[0].split(": ", 1)[-1] if telling else f"ended with status {error.status}"
+    return complaint(stderr_of(error)) or f"ended with status {error.status}"
 
 
 def stderr_of(error: git.GitCommandError) -> str:
