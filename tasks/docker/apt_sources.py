@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from configs.errors import KubeV6Error
+from configs.render import render
 from tasks.docker.root import by_root
 
 CODENAME = "bookworm"
@@ -72,19 +73,11 @@ class AptSources:
 
     def sources_list(self) -> str:
         """Text of ``/etc/apt/sources.list``."""
-        return "".join(
-            f"deb [signed-by={_DEBIAN_KEYRING}] {suite.uri} {suite.suite} {' '.join(suite.components)}\n"
-            for suite in self.suites
-        )
+        return render("apt-sources.list", keyring=_DEBIAN_KEYRING, suites=self.suites)
 
     def apt_conf(self) -> str:
         """Text of a file in ``/etc/apt/apt.conf.d``: what was carried over, and nothing that is not needed."""
-        small = (
-            'APT::Install-Recommends "false";',
-            'APT::Install-Suggests "false";',
-            'Acquire::Languages "none";',
-        )
-        return "".join(f"{line}\n" for line in (*small, *self.settings))
+        return render("apt.conf", settings=self.settings)
 
     def proxy(self, scheme: str) -> str:
         """Address of the proxy for ``http`` or ``https``; empty when there is none."""

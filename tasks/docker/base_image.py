@@ -25,6 +25,7 @@ import docker
 import docker.errors
 
 from configs.errors import KubeV6Error
+from configs.render import render
 from tasks.docker import apt_sources, container_engine
 from tasks.docker import build as docker_build
 from tasks.docker.apt_sources import CODENAME, AptSources
@@ -45,13 +46,6 @@ TIMED_OUT = (124, 137)
 """Exit statuses of timeout(1) when it has ended a command, the second when that had to be killed."""
 
 _ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "LANG": "C.UTF-8"}
-_DPKG_SMALL = """\
-path-exclude=/usr/share/doc/*
-path-include=/usr/share/doc/*/copyright
-path-exclude=/usr/share/info/*
-path-exclude=/usr/share/locale/*
-path-exclude=/usr/share/man/*
-"""
 _LEFT_OUT = (
     "var/cache/apt/*",
     "var/lib/apt/lists/*",
@@ -89,13 +83,16 @@ def base_image() -> str:
 
 
 def _inputs(sources: AptSources) -> str:
-    parts = (CODENAME, sources.digest(), _DPKG_SMALL, json.dumps(_ENVIRONMENT, sort_keys=True), *_LEFT_OUT)
+    parts = (CODENAME, sources.digest(), render("dpkg-small.cfg"), json.dumps(_ENVIRONMENT, sort_keys=True), *_LEFT_OUT)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
 def _files(sources: AptSources) -> dict[str, str]:
     """The files that make apt and dpkg in an image ours, by path without the leading slash."""
-    files = {"etc/apt/apt.conf.d/90kubev6": sources.apt_conf(), "etc/dpkg/dpkg.cfg.d/90kubev6": _DPKG_SMALL}
+    files = {
+        "etc/apt/apt.conf.d/90kubev6": sources.apt_conf(),
+        "etc/dpkg/dpkg.cfg.d/90kubev6": render("dpkg-small.cfg"),
+    }
     if sources.suites:
         files["etc/apt/sources.list"] = sources.sources_list()
     return files
@@ -103,20 +100,12 @@ def _files(sources: AptSources) -> dict[str, str]:
 
 def _derive(client: docker.DockerClient, sources: AptSources, inputs: str, shown: Step) -> None:
     """Make the base image from the pulled one."""
-    environment = "".join(f"ENV {key}={value}\n" for key, value in _ENVIRONMENT.items())
-    # The pulled image has no certificates, and this machine's archive may be one that needs them.
-    dockerfile = (
-        f"FROM {PUBLISHED}\n{environment}"
-        + ("RUN rm -f /etc/apt/sources.list.d/*\n" if sources.suites else "")
-        + "COPY files/ /\n"
-        + "RUN apt-get update && apt-get install -y ca-certificates && apt-get clean"
-        + " && rm -rf /var/lib/apt/lists/*\n"
-    )
+    values = {"published": PUBLISHED, "environment": _ENVIRONMENT, "own_sources": bool(sources.suites)}
     files = {f"files/{path}": text.encode() for path, text in _files(sources).items()}
     bundle = Path("/etc/ssl/certs/ca-certificates.crt")
     if bundle.exists():
         files["files/etc/ssl/certs/ca-certificates.crt"] = bundle.read_bytes()
-    files["Dockerfile"] = dockerfile.encode()
+    files["Dockerfile"] = render("base-image.Dockerfile", **values).encode()
     context = io.BytesIO()
     with tarfile.open(fileobj=context, mode="w") as archive:
         for name, content in files.items():

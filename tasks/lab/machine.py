@@ -21,6 +21,7 @@ from docker.models.containers import Container
 from docker.models.networks import Network
 
 from configs.errors import KubeV6Error, NodeError
+from configs.render import render
 from configs.schema.cluster import Node
 from tasks.docker import container_engine
 from tasks.lab import capabilities
@@ -288,12 +289,8 @@ def booted(node: str, container: Container, public_key: str) -> tuple[str, str]:
         NodeError: The machine has no host key.
         KubeV6Error: Nothing can be run in the container.
     """
-    wait = f"timeout {BOOT_DEADLINE:.0f} systemctl is-system-running --wait"
-    list_failed = "systemctl list-units --failed --plain --no-legend"
-    ask = (
-        f"state=$({wait} || {list_failed}); "
-        f'cat {_HOST_KEY} || exit; echo "$state"; echo; cat {_AUTHORIZED_KEYS} 2>/dev/null; true'
-    )
+    values = {"deadline": int(BOOT_DEADLINE), "host_key": _HOST_KEY, "authorized_keys": _AUTHORIZED_KEYS}
+    ask = render("lab-booted.sh", **values)
     for _ in range(_ATTEMPTS):
         host_key, _, answer = _exec(node, container, ["sh", "-c", ask]).partition("\n")
         if host_key:

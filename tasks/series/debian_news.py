@@ -3,28 +3,13 @@
 from __future__ import annotations
 
 from configs.errors import KubeV6Error
+from configs.render import render
 from tasks.docker import toolchain
 from tasks.steps import step
 
-ASK = """
-lists=/etc/apt/sources.list.d
-sed -n 's/^[[:space:]]*deb[[:space:]]/deb-src /p' /etc/apt/sources.list "$lists"/*.list 2>/dev/null >/tmp/sources || :
-for file in "$lists"/*.sources; do
-    if [ -f "$file" ]; then sed -i 's/^Types:.*/Types: deb deb-src/' "$file"; fi
-done
-mv /tmp/sources "$lists/kubev6-source.list"
-apt-get --quiet --option APT::Update::Error-Mode=any update >&2
-newest=
-for version in $(apt-cache showsrc --only-source "$1" | sed -n 's/^Version: //p'); do
-    if [ -z "$newest" ] || dpkg --compare-versions "$version" gt "$newest"; then newest=$version; fi
-done
-echo "newest=$newest"
-"""
-"""The archive is the one that the toolchain image is configured with, whose lists name binary packages only."""
-
 
 def newest(package: str) -> str:
-    """Ask the archive.
+    """Ask the archive that the toolchain image is configured with, whose lists name binary packages only.
 
     Args:
         package: Source package name.
@@ -46,7 +31,7 @@ def newest(package: str) -> str:
         try:
             toolchain.run(
                 tools.image,
-                ["sh", "-euc", ASK, "newest", package],
+                ["sh", "-euc", render("debian-newest.sh"), "newest", package],
                 name="look for news",
                 deadline=300,
                 network=True,

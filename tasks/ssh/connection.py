@@ -20,6 +20,7 @@ from typing import Any
 import paramiko
 
 from configs.errors import NodeError
+from configs.render import render
 from tasks.secrets import hide
 from tasks.shell import quote
 from tasks.ssh.channel import execute, last_line
@@ -210,18 +211,8 @@ class Connection:
         """
         if self.run(["python3", "-IS", "-c", ""], step="find python3", check=False).status not in (126, 127):
             return False
-        script = (
-            "if command -v apt-get >/dev/null; then export DEBIAN_FRONTEND=noninteractive; "
-            "apt-get -o DPkg::Lock::Timeout=300 update && "
-            "apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends python3; "
-            "elif command -v dnf >/dev/null; then dnf install -y python3; "
-            'elif command -v yum >/dev/null; then own=$(mktemp -d) && cat >"$own/own.repo" && '
-            "yum --setopt='*.skip_if_unavailable=1' --setopt=reposdir=/etc/yum.repos.d,\"$own\" install -y python3; "
-            'status=$?; rm -r "$own"; exit $status; '
-            "else echo 'no apt-get, dnf or yum here: install python3 (3.5 or newer) by hand' >&2; exit 1; fi"
-        )
         with announced_step(self.node, "install python3"):
-            self.run(script, step="install python3", stdin=repositories.encode(), timeout=600)
+            self.run(render("install-python.sh"), step="install python3", stdin=repositories.encode(), timeout=600)
         return True
 
     def forward(self, host: str, port: int) -> AbstractContextManager[int]:

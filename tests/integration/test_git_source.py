@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -358,6 +359,22 @@ def test_a_repository_on_this_machine_is_not_copied(upstream: Upstream, tmp_path
     place = check_out(result, source)
     assert (place / "net" / "proxy.go").read_text() == PROXY.replace("line 3\n", "LINE 3\nnew\n")
     assert (place / "docs" / "readme.md").read_text() == "documentation\n"
+
+
+def test_a_repository_of_somebody_else_is_read_whatever_the_user_has_configured(
+    upstream: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gitconfig").write_text("[no section that git can read\n")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "not-this-one"))
+    for path in (upstream.fork.path, *upstream.fork.path.rglob("*")):
+        os.chown(path, 12345, 12345, follow_symlinks=False)
+    remotes = {"up": str(upstream.project.path), "fork": str(upstream.fork.path)}
+    wanted = write_series(tmp_path, remotes, upstream.base, f"fork {upstream.patches[0]}")
+    pinned = write_series(tmp_path, remotes, upstream.base, f"fork {upstream.patches[1]} ref: master")
+
+    assert [entry.fate for entry in picked(wanted).patches] == ["applied"]
+    assert git_source.obtain(pinned).borrowed
 
 
 def test_another_place_takes_that_of_the_series_file(upstream: Upstream, tmp_path: Path) -> None:
