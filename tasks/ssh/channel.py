@@ -6,6 +6,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
+from contextvars import copy_context
 
 import paramiko
 
@@ -50,7 +51,8 @@ def execute(
         channel.exec_command(line)
         writer = threading.Thread(target=_feed, args=(channel, stdin), daemon=True)
         errors = _ErrorStream(channel, on_stderr)
-        reader = threading.Thread(target=errors.drain, daemon=True)
+        # Who listens to the lines finds the run that the caller is part of.
+        reader = threading.Thread(target=copy_context().run, args=(errors.drain,), daemon=True)
         writer.start()
         reader.start()
         out = bytearray()

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from configs.errors import ConfigError, KubeV6Error
+from tasks import scope
+from tasks.events import Bus, Event, StepProgressed
 from tasks.series import git_fetch, git_source, series, series_file
 from tasks.series.check_out import check_out
 from tasks.series.repository import open_repository, read_commit
@@ -157,16 +159,15 @@ def test_commits_of_several_servers_are_picked_in_order_with_author_and_date(
     assert result.tree == by_hand(upstream, upstream.base, upstream.patches[0], upstream.pull, upstream.patches[1])
 
 
-def test_only_the_commits_and_their_parents_are_fetched(
-    upstream: Upstream, server: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    with caplog.at_level("DEBUG", logger="kubev6.steps"):
+def test_only_the_commits_and_their_parents_are_fetched(upstream: Upstream, server: str, tmp_path: Path) -> None:
+    bus, told = Bus(), list[Event]()
+    with scope.holding(bus), bus.heard_by(told.append):
         source = git_source.obtain(both(upstream, server, tmp_path))
 
-    assert "demo: commits: progress: Receiving objects: 100%" in caplog.text
-    steps = [vars(record) for record in caplog.records if record.name == "kubev6.steps"]
-    counted = [step for step in steps if "Receiving objects: 100%" in step["text"]]
-    assert counted[0]["done"] == counted[0]["total"] > 0
+    progress = [event for event in told if isinstance(event, StepProgressed)]
+    counted = next(event for event in progress if event.text.startswith("Receiving objects: 100%"))
+    assert (counted.subject, counted.title) == ("demo", "commits")
+    assert counted.done == counted.total > 0
     fork_point = upstream.project.git("rev-parse", f"{upstream.base}^")
     assert commits_in(source.repository) == {upstream.base, *upstream.patches, fork_point}
 

@@ -21,7 +21,8 @@ import pytest
 from paramiko.common import AUTH_FAILED
 
 from configs.errors import KubeV6Error, NodeError
-from tasks import secrets
+from tasks import scope, secrets
+from tasks.events import Bus, CommandRun, Event
 from tasks.ssh.connection import Connection, connect
 from tasks.ssh.endpoint import Endpoint
 from tasks.ssh.openssh import ssh_command
@@ -382,24 +383,23 @@ print(json.dumps({"sum": sum(PAYLOAD["numbers"]), "text": PAYLOAD["text"]}))
     assert told == [("at 1",), ("at 2",), ("at 3",), ("counted", 3, 9)]
 
 
-def test_commands_are_told_with_their_node_and_step_and_what_they_are_given_is_not(
-    connection: Connection, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_commands_are_told_with_their_node_and_step_and_what_they_are_given_is_not(connection: Connection) -> None:
     script = """
 import sys
 sys.stderr.write(json.dumps({"command": "ip -6 route replace fd00::/64"}) + "\\n")
 print("null")
 """
-    with caplog.at_level("DEBUG", logger="kubev6.ran"):
+    bus, told = Bus(), list[Event]()
+    with scope.holding(bus), bus.heard_by(told.append):
         connection.run(["cat", "a file", "-"], step="read", stdin=b"hidden", check=False)
         connection.run_python(script, {"secret": "hidden"}, step="network", timeout=10)
-    told = [(vars(record)["subject"], vars(record)["title"], vars(record)["text"]) for record in caplog.records]
-    assert told == [
+    commands = [(event.subject, event.title, event.text) for event in told if isinstance(event, CommandRun)]
+    assert commands == [
         (connection.node, "read", "cat 'a file' -"),
         (connection.node, "network", "python3 -IS -"),
         (connection.node, "network", "ip -6 route replace fd00::/64"),
     ]
-    assert "hidden" not in caplog.text
+    assert "hidden" not in str(told)
 
 
 def test_a_python_program_that_fails_tells_its_last_line(connection: Connection) -> None:
