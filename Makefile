@@ -66,12 +66,13 @@ packages:
 	$$install || { $$sudo apt-get update -q && $$install; }
 
 # The tests talk to an sshd that they start themselves. One that Debian starts for this machine is not wanted.
-# Reports are looked at in a real browser.
+# Reports are looked at in a real browser, and the store with a tool that reads OCI image layouts.
 test-packages: | packages
 	@missing=''; \
 	[ -x /usr/sbin/sshd ] || missing="$$missing openssh-server"; \
 	command -v ip >/dev/null || missing="$$missing iproute2"; \
 	command -v chromium >/dev/null || missing="$$missing chromium"; \
+	command -v skopeo >/dev/null || missing="$$missing skopeo"; \
 	[ -n "$$missing" ] || exit 0; \
 	sudo=''; [ "$$(id -u)" = 0 ] || sudo='sudo'; \
 	echo "Installing for the tests:$$missing; no service of theirs is started"; \

@@ -17,10 +17,11 @@ import requests
 from configs.errors import KubeV6Error
 from configs.manifest import Manifest
 from tasks import registry
+from tasks.image_layout import MANIFEST_TYPE
 from tasks.registry import TIMEOUT, Pushed, session_with, speaking
 from tasks.registry_login import RefusedError, RegistryLogin
 from tasks.steps import step
-from tasks.store import MANIFEST_TYPE, Store
+from tasks.store import Store
 
 log = logging.getLogger("kubev6.registry")
 DATED = re.compile(r"[0-9]{8}")

@@ -1,9 +1,12 @@
-"""The release store: manifests by release, and the blobs they refer to by sha256.
+"""The release store: manifests by release, and the blobs they refer to by sha256, which are an OCI image layout.
 
     releases/<name>/<first 12 of the key>/manifest.json     every build of a release
     releases/<name>/current                                 link to the one to use
     blobs/sha256/<hex>                                      binaries, image layers, configs and manifests
-    blobs/verified.json                                     which of them were read and found right
+    oci-layout, index.json                                  the images of all builds as NAME:TAG, for other tools
+    verified.json                                           which blobs were read and found right
+
+Where builds differ in what they call NAME:TAG, the index names that of the build that was written last.
 
 Everything is written beside its place and renamed into it, so a run that dies leaves no half of anything.
 """
@@ -29,13 +32,14 @@ from pydantic import ValidationError
 
 from configs.errors import KubeV6Error
 from configs.manifest import Manifest
+from tasks import image_layout
 from tasks.disk import writing
+from tasks.exclusive import exclusive
+from tasks.image_layout import CONFIG_TYPE, LAYER_TYPE, MANIFEST_TYPE
 from tasks.paths import data_dir
+from tasks.replace import write_whole
 from tasks.verified import Verified
 
-MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
-CONFIG_TYPE = "application/vnd.docker.container.image.v1+json"
-LAYER_TYPE = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 CHUNK = 1 << 20
 ABANDONED = 24 * 3600
 """Seconds after which an unfinished file belongs to nobody any more."""
@@ -100,13 +104,18 @@ class ArchiveError(KubeV6Error):
 class Store:
     """The releases and blobs below one directory.
 
+    One that is no image layout, as before there were any here, becomes one.
+
     Args:
         root: The directory; made when something is written.
     """
 
     def __init__(self, root: Path | None = None) -> None:
         self.root = root or data_dir()
-        self._verified = Verified(self.root / "blobs" / "verified.json")
+        self._verified = Verified(self.root / "verified.json")
+        if (self.root / "blobs").is_dir() and not (self.root / "oci-layout").exists():
+            with suppress(KubeV6Error):  # one that may not be written is good to read from
+                self._become_layout()
 
     def list(self) -> tuple[Manifest, ...]:
         """The current build of every release, by name, without those whose manifest cannot be read."""
@@ -185,10 +194,31 @@ class Store:
         link.unlink(missing_ok=True)
         link.symlink_to(place.name)
         link.replace(place.with_name("current"))
+        self.update_index()
         for left_behind in (self.root / "blobs" / "unfinished").iterdir():
             with suppress(FileNotFoundError):  # another run has just finished it
                 if left_behind.stat().st_mtime < time.time() - ABANDONED:
                     left_behind.unlink()
+
+    def update_index(self) -> None:
+        """Name the images of all builds to other tools, in ``index.json``.
+
+        Raises:
+            KubeV6Error: The store cannot be written.
+        """
+        with self._writing(), exclusive(self.root / ".index.lock"):
+            named: dict[str, bytes] = {}
+            for build in sorted(self.builds(), key=_written):
+                for image in build.manifest.images if build.manifest else ():
+                    if manifest := self._oci_manifest(image.digest):
+                        named[f"{image.name}:{image.tag}"] = manifest
+            for manifest in named.values():
+                if self.fault(image_layout.digest_of(manifest)):
+                    self.add_stream([manifest])
+            # The second file says that there is a layout, so it comes last.
+            for file, text in {"index.json": image_layout.index(named), "oci-layout": image_layout.LAYOUT}.items():
+                if not (self.root / file).exists() or (self.root / file).read_bytes() != text.encode():
+                    write_whole(self.root / file, text)
 
     def blob(self, digest: str) -> Path:
         """Where the blob of a digest (``sha256:<hex>`` or the bare hexadecimal) is kept."""
@@ -294,6 +324,14 @@ class Store:
             for digest, size in self.image_blobs(image.digest):
                 yield image.name, digest, size
 
+    def digests(self, manifest: Manifest) -> frozenset[str]:
+        """The digest of every blob that is kept for a release: its own, and what names its images to other tools."""
+        named = (self._oci_manifest(image.digest) for image in manifest.images)
+        return frozenset(
+            [digest for _, digest, _ in self.blobs(manifest)]
+            + [image_layout.digest_of(manifest) for manifest in named if manifest]
+        )
+
     def image_blobs(self, digest: str) -> tuple[tuple[str, int], ...]:
         """Digest and size of the config and the layers of an image; none when its manifest is not there."""
         try:
@@ -359,6 +397,18 @@ class Store:
                 return f"has {there} bytes instead of {size}"
         return self._verified.fault(path, digest.removeprefix("sha256:"))
 
+    def _become_layout(self) -> None:
+        with self._writing(), suppress(FileNotFoundError):
+            (self.root / "blobs" / "verified.json").rename(self.root / "verified.json")
+        self.update_index()
+
+    def _oci_manifest(self, digest: str) -> bytes | None:
+        """The OCI manifest of an image; None when its own cannot be read."""
+        try:
+            return image_layout.oci_manifest(self.blob(digest).read_bytes())
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
     def _parse(self, path: Path) -> Manifest:
         try:
             return Manifest.model_validate_json(path.read_bytes())
@@ -400,3 +450,11 @@ def _member(tar: tarfile.TarFile, name: str) -> IO[bytes]:
     if file is None:
         raise ValueError(f"{name} is no file")
     return file
+
+
+def _written(build: StoredBuild) -> tuple[int, bool]:
+    """By what builds are in the order in which they were written; the file system's clock may give two one time."""
+    try:
+        return (build.place / "manifest.json").stat().st_mtime_ns, build.current
+    except OSError:
+        return 0, build.current

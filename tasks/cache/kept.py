@@ -14,6 +14,7 @@ from tasks.cache.prune import Pruned
 from tasks.deployed import deployed_on
 from tasks.in_use import unused
 from tasks.steps import step
+from tasks.store import Store
 
 log = logging.getLogger("kubev6.cache")
 
@@ -44,6 +45,10 @@ def prune(going: Sequence[Fate], older_than: int, *, everything: bool) -> Pruned
             shown.progress("looking")
             now = [fate for fate in fates(older_than, everything=everything) if fate.goes]
             chosen = [fate for fate in now if any(fate.kept.is_same(each.kept) for each in going)]
-            pruned = removing.prune(chosen, lambda fate: shown.progress(line(fate)))
+            try:
+                pruned = removing.prune(chosen, lambda fate: shown.progress(line(fate)))
+            finally:
+                if any(fate.kept.kind == "release" for fate in chosen):
+                    Store().update_index()
         shown.ended_as(f"{len(pruned.gone)} removed, {amount(pruned.gone)}")
     return pruned

@@ -116,7 +116,7 @@ def _blobs(store: Store, builds: Sequence[StoredBuild], deployed: Mapping[str, M
 
 
 def _digests(store: Store, manifest: Manifest) -> set[str]:
-    return {digest.removeprefix("sha256:") for _, digest, _ in store.blobs(manifest)}
+    return {digest.removeprefix("sha256:") for digest in store.digests(manifest)}
 
 
 def _build_of(manifest: Manifest) -> str:

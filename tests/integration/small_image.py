@@ -6,7 +6,8 @@ import hashlib
 import json
 
 from configs.manifest import ImageEntry
-from tasks.store import CONFIG_TYPE, LAYER_TYPE, MANIFEST_TYPE, Store
+from tasks.image_layout import CONFIG_TYPE, LAYER_TYPE, MANIFEST_TYPE
+from tasks.store import Store
 
 
 def small_image(store: Store, name: str, tag: str, content: str) -> ImageEntry:

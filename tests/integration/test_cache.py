@@ -95,7 +95,16 @@ def test_older_builds_go_with_what_only_they_have_and_those_that_are_deployed_st
     assert store.find("test", gone.key) is None
     left = {path.name for path in (store.root / "blobs" / "sha256").iterdir()}
     needed = {digest.removeprefix("sha256:") for each in (running, current) for _, digest, _ in store.blobs(each)}
-    assert left == needed
+    for_other_tools = left - needed
+    assert (
+        left
+        == needed | for_other_tools
+        == {digest.removeprefix("sha256:") for each in (running, current) for digest in store.digests(each)}
+    )
+    assert len(for_other_tools) == 2, "one manifest of each image"
+    (named,) = json.loads((store.root / "index.json").read_text())["manifests"]
+    assert named["digest"].removeprefix("sha256:") in for_other_tools
+    assert named["annotations"] == {"org.opencontainers.image.ref.name": "pause:3.2"}
     assert main(["cache", "prune", "--yes"]) == 0
     assert "Nothing is to go." in capsys.readouterr().out
 

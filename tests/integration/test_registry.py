@@ -20,8 +20,9 @@ from tasks import registry
 from tasks.docker import base_image, container_engine
 from tasks.docker import build as docker_build
 from tasks.docker.toolchain import context_of
+from tasks.image_layout import MANIFEST_TYPE
 from tasks.steps import Step
-from tasks.store import MANIFEST_TYPE, Store
+from tasks.store import Store
 
 LABEL = "kubev6.test"
 DOCKERFILE = """\

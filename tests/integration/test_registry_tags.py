@@ -34,9 +34,11 @@ def archive_of(name: str, content: bytes) -> bytes:
 
 
 @contextmanager
-def registry_running(image: str, *, deletion: bool, user: str = "", password: str = "") -> Iterator[str]:
+def registry_running(
+    image: str, *, deletion: bool, user: str = "", password: str = "", **settings: str
+) -> Iterator[str]:
     client = container_engine.client()
-    environment = {"REGISTRY_STORAGE_DELETE_ENABLED": str(deletion).lower()}
+    environment = {"REGISTRY_STORAGE_DELETE_ENABLED": str(deletion).lower(), **settings}
     if user:
         environment |= {
             "REGISTRY_AUTH": "htpasswd",

@@ -14,9 +14,10 @@ from tasks.docker import build as docker_build
 from tasks.docker import toolchain
 from tasks.fetch import mirror_directory
 from tasks.fetch.mirror import Mirror
+from tasks.image_layout import CONFIG_TYPE, MANIFEST_TYPE
 from tasks.release import images
 from tasks.release.probe_image import with_probe
-from tasks.store import CONFIG_TYPE, MANIFEST_TYPE, Store
+from tasks.store import Store
 from tests.unit.sample import manifest
 
 TAG = docker_build.directory_digest(images.IMAGES / "probe")[:12]

@@ -210,7 +210,7 @@ def changed(path: Path, content: bytes) -> int:
 def test_a_damaged_note_of_what_was_read_costs_nothing_but_time(store: Store, damage: str) -> None:
     manifest = release(store)
     store.write(manifest)
-    (store.root / "blobs" / "verified.json").write_text(damage)
+    (store.root / "verified.json").write_text(damage)
 
     assert Store(store.root).check(manifest) == ()
 
