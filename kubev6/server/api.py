@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import time
-import urllib.error
-import urllib.request
 from typing import Any
+
+import requests
 
 from configs.errors import KubeV6Error
 
 SECONDS, SECONDS_BETWEEN_TRIES = 10.0, 0.2
 BUSY = 503
-_NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # that is for the way out
+
+
+def session() -> requests.Session:
+    """One that uses no proxy: that of the user's is for the way out."""
+    made = requests.Session()
+    made.trust_env = False
+    return made
 
 
 def ask(api: str, path: str, body: object = None, *, method: str = "") -> Any:
@@ -30,34 +35,26 @@ def ask(api: str, path: str, body: object = None, *, method: str = "") -> Any:
     Raises:
         KubeV6Error: It does not answer, or refuses.
     """
-    request = urllib.request.Request(
-        f"{api}{path}",
-        data=None if body is None else json.dumps(body).encode(),
-        headers={"Content-Type": "application/json"},
-        method=method or None,
-    )
+    method = method or ("GET" if body is None else "POST")
     busy_until = time.monotonic() + SECONDS
     try:
-        while True:
-            try:
-                with _NO_PROXY.open(request, timeout=SECONDS) as response:
-                    text = response.read()
-                    return json.loads(text) if text else None
-            except urllib.error.HTTPError as error:
+        with session() as asking:
+            while True:
+                answer = asking.request(method, f"{api}{path}", json=body, timeout=SECONDS)
                 # Its database is in use by somebody else, who is soon done.
-                if error.code != BUSY or time.monotonic() > busy_until:
-                    raise
+                if answer.status_code != BUSY or time.monotonic() > busy_until:
+                    break
                 time.sleep(SECONDS_BETWEEN_TRIES)
-    except urllib.error.HTTPError as error:
-        if error.code == 404:
+        if answer.status_code == 404:
             return None
-        seen = f"answered {error.code} to {request.get_method()} {path}"
+        if not answer.ok:
+            seen = f"the Prefect server at {api} answered {answer.status_code} to {method} {path}"
+            raise KubeV6Error(seen, todo="see its log", detail=answer.text)
+        return answer.json() if answer.content else None
+    except requests.RequestException as error:
         raise KubeV6Error(
-            f"the Prefect server at {api} {seen}", todo="see its log", detail=error.read().decode(errors="replace")
-        ) from None
-    except (OSError, ValueError) as error:
-        raise KubeV6Error(
-            f"the Prefect server at {api} does not answer {path}: {getattr(error, 'reason', error)}",
+            f"the Prefect server at {api} does not answer {path} ({type(error).__name__})",
             todo="kubev6 server status",
             transient=True,
+            detail=str(error),
         ) from None

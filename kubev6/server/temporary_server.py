@@ -14,10 +14,11 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
+
+import requests
 
 from configs.errors import KubeV6Error
+from kubev6.server.api import session
 from tasks import steps
 
 START_SECONDS = 60.0
@@ -85,12 +86,10 @@ def answers(url: str, *, seconds: float = 1.0) -> bool:
         url: Its API, such as ``http://127.0.0.1:4266/api``.
         seconds: How long to wait for that.
     """
-    # A proxy of the user's is for the way out, not for this machine.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(f"{url}/health", timeout=seconds) as response:
-            return bool(response.status == 200)
-    except (OSError, urllib.error.URLError):
+        with session() as asking:
+            return asking.get(f"{url}/health", timeout=seconds).status_code == 200
+    except requests.RequestException:
         return False
 
 
