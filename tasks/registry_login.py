@@ -9,28 +9,25 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import threading
 import warnings
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import docker.auth
 import docker.errors
 import requests
 import requests.auth
 import requests.utils
+from urllib3.connection import port_by_scheme
 
 from configs.errors import ConfigError, KubeV6Error
 from tasks.secrets import REGISTRY_PASSWORD, hide, remember, secret
 
 USER = "KUBEV6_REGISTRY_USER"
 TIMEOUT = (10, 30)
-CLIENT = "kubev6"
-"""How we call ourselves to a service that gives tokens."""
-PORTS = {"http": 80, "https": 443}
-Origin = tuple[str, str, int]
-"""Scheme, host and port: what credentials are for."""
 
 
 class RefusedError(KubeV6Error):
@@ -184,18 +181,7 @@ class RegistryLogin(requests.auth.AuthBase):
             raise RefusedError(f"{seen}, where a login would not be private", 401)
         scopes = self._scopes.setdefault(repository, set())
         scopes.update(challenge.get("scope", "").split())
-        asked: dict[str, Any] = {"service": challenge.get("service", ""), "scope": sorted(scopes)}
-        with requests.Session() as session:
-            session.trust_env = not _is_loopback(realm.hostname)
-            # Of a redirect nobody knows who is behind it; and without a login of ours netrc's is none either.
-            how: dict[str, Any] = {"timeout": TIMEOUT, "allow_redirects": False}
-            if self._login and self._login.token:
-                grant = {"grant_type": "refresh_token", "refresh_token": self._login.token, "client_id": CLIENT}
-                grant |= {"service": asked["service"], "scope": " ".join(asked["scope"])}
-                answer = session.post(realm.geturl(), data=grant, auth=_nobody, **how)
-            else:
-                who = (self._login.user, self._login.password) if self._login else _nobody
-                answer = session.get(realm.geturl(), params=asked, auth=who, **how)
+        answer = _ask_for_token(realm, challenge.get("service", ""), sorted(scopes), self._login)
         if answer.status_code >= 500:
             seen = f"{realm.netloc}, which gives its tokens, answered {answer.status_code}"
             raise KubeV6Error(f"registry {self.host}: {seen}", transient=True)
@@ -225,9 +211,26 @@ class RegistryLogin(requests.auth.AuthBase):
         )
 
 
-def is_loopback(address: str) -> bool:
-    """Whether an address of a registry stays on this machine."""
-    return _is_loopback(urlsplit(address).hostname or "")
+def is_loopback(host: str) -> bool:
+    """Whether what is sent to a host stays on this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _ask_for_token(realm: SplitResult, service: str, scopes: list[str], login: Login | None) -> requests.Response:
+    """Ask a service for a token: with one that `docker login` was given, with a password, or as anybody."""
+    with requests.Session() as session:
+        session.trust_env = not is_loopback(realm.hostname or "")
+        session.auth = _nobody  # else requests would take a login from netrc
+        how: dict[str, Any] = {"timeout": TIMEOUT, "allow_redirects": False}  # nobody knows who is behind a redirect
+        if login and login.token:
+            grant = {"grant_type": "refresh_token", "refresh_token": login.token, "client_id": "kubev6"}
+            return session.post(realm.geturl(), {**grant, "service": service, "scope": " ".join(scopes)}, **how)
+        if login:
+            how["auth"] = (login.user, login.password)
+        return session.get(realm.geturl(), params={"service": service, "scope": scopes}, **how)
 
 
 def _nobody(request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -237,27 +240,18 @@ def _nobody(request: requests.PreparedRequest) -> requests.PreparedRequest:
 
 def _repository(request: requests.PreparedRequest) -> str:
     """What tokens are given for: ``/v2/NAME/blobs/...`` is about NAME."""
-    path = urlsplit(str(request.url)).path.removeprefix("/v2/")
-    for part in ("/blobs/", "/manifests/", "/tags/"):
-        path = path.partition(part)[0]
-    return path
+    return re.split("/(?:blobs|manifests|tags)/", urlsplit(str(request.url)).path.removeprefix("/v2/"))[0]
 
 
-def _origin(address: str) -> Origin:
+def _origin(address: str) -> tuple[str, str, int]:
+    """Scheme, host and port: what credentials are for."""
     parts = urlsplit(address)
-    return parts.scheme, parts.hostname or "", parts.port or PORTS.get(parts.scheme, 0)
+    return parts.scheme, parts.hostname or "", parts.port or port_by_scheme.get(parts.scheme, 0)
 
 
 def _is_private(scheme: str, host: str) -> bool:
     """Whether nobody on the way can read what is sent there."""
-    return scheme == "https" or (scheme == "http" and _is_loopback(host))
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return scheme == "https" or (scheme == "http" and is_loopback(host))
 
 
 def _docker_configuration() -> str:

@@ -10,16 +10,12 @@ import logging
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from urllib.parse import urljoin
 
-import requests
-
-from configs.errors import KubeV6Error
 from configs.manifest import Manifest
 from tasks import registry
-from tasks.image_layout import MANIFEST_TYPE
-from tasks.registry import TIMEOUT, Pushed, session_with, speaking
-from tasks.registry_login import RefusedError, RegistryLogin
+from tasks.registry import Pushed
+from tasks.registry_client import Registry, session_with
+from tasks.registry_login import RegistryLogin
 from tasks.steps import step
 from tasks.store import Store
 
@@ -27,7 +23,6 @@ log = logging.getLogger("kubev6.registry")
 DATED = re.compile(r"[0-9]{8}")
 OF_A_BUILD = re.compile(r"_kubev6\.")
 """In a tag that names the version of one build of ours; it goes with the build."""
-KINDS = f"{MANIFEST_TYPE}, application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +50,10 @@ def is_newest(manifest: Manifest, base_url: str, login: RegistryLogin | None = N
         KubeV6Error: The registry cannot be reached, or answers something unexpected.
     """
     with session_with(base_url, login) as session:
+        there = Registry(base_url, session)
         for image in manifest.images:
-            where = f"{base_url}/v2/{image.name}"
-            dated = [tag for tag in _tags(session, where) if DATED.fullmatch(tag)]
-            if not dated or _digest(session, where, max(dated)) != image.digest:
+            dated = [tag for tag in there.tags(image.name) if DATED.fullmatch(tag)]
+            if not dated or there.digest(image.name, max(dated)) != image.digest:
                 return False
     return True
 
@@ -106,10 +101,11 @@ def prune(
     """
     deleted = 0
     with step("registry", "prune") as shown, session_with(base_url, login) as session:
+        there = Registry(base_url, session)
         for repository in sorted(repositories):
-            for digest in _doomed(session, f"{base_url}/v2/{repository}", keep) - set(in_use):
+            for digest in _doomed(there, repository, keep) - set(in_use):
                 shown.progress(f"{repository} {digest[:19]}")
-                status = _delete(session, f"{base_url}/v2/{repository}/manifests/{digest}")
+                status = there.delete(repository, digest)
                 if status in (401, 403, 405):
                     why = f"it does not allow deletion (it answered {status})"
                     shown.ended_as(why)
@@ -120,48 +116,12 @@ def prune(
     return Pruned(deleted)
 
 
-def _doomed(session: requests.Session, where: str, keep: int) -> set[str]:
+def _doomed(there: Registry, repository: str, keep: int) -> set[str]:
     """Digests of one repository that nothing needs."""
-    tags = _tags(session, where)
-    dated = sorted(tag for tag in tags if DATED.fullmatch(tag))
-    old = set(dated[:-keep])
+    tags = there.tags(repository)
+    old = set(sorted(tag for tag in tags if DATED.fullmatch(tag))[:-keep])
     if not old:
         return set()
-    at = {tag: digest for tag in tags if (digest := _digest(session, where, tag))}
+    at = {tag: digest for tag in tags if (digest := there.digest(repository, tag))}
     needed = {at[tag] for tag in at if tag not in old and not OF_A_BUILD.search(tag)}
     return {at[tag] for tag in old if tag in at} - needed
-
-
-def _tags(session: requests.Session, where: str) -> list[str]:
-    tags: list[str] = []
-    url = f"{where}/tags/list"
-    while url:
-        answer = _ask(session, "GET", url)
-        if answer.status_code == 404:
-            return []
-        if answer.status_code != 200:
-            raise KubeV6Error(f"registry: GET {url}: answered {answer.status_code}", transient=True)
-        tags += answer.json().get("tags") or []
-        following = answer.links.get("next", {}).get("url", "")
-        url = urljoin(url, following) if following else ""
-    return tags
-
-
-def _digest(session: requests.Session, where: str, tag: str) -> str:
-    """The digest that a tag leads to; empty when its manifest was deleted already."""
-    answer = _ask(session, "HEAD", f"{where}/manifests/{tag}", headers={"Accept": KINDS})
-    return answer.headers.get("Docker-Content-Digest", "") if answer.status_code == 200 else ""
-
-
-def _delete(session: requests.Session, url: str) -> int:
-    """Returns the status that was answered."""
-    try:
-        return _ask(session, "DELETE", url).status_code
-    except RefusedError as error:  # one may be allowed to push and not to delete
-        return error.status
-
-
-def _ask(session: requests.Session, method: str, url: str, headers: dict[str, str] | None = None) -> requests.Response:
-    base_url, _, path = url.partition("/v2/")
-    with speaking(base_url, f"{method} /v2/{path}"):
-        return session.request(method, url, headers=headers, timeout=TIMEOUT)

@@ -21,7 +21,7 @@ from configs.errors import ConfigError, KubeV6Error
 from tasks import registry, registry_tags, secrets
 from tasks.docker.pull import pull
 from tasks.fetch.fetch_image import fetch_image
-from tasks.registry import session_with
+from tasks.registry_client import session_with
 from tasks.registry_login import RefusedError, RegistryLogin
 from tasks.registry_tags import Pruned
 from tasks.steps import Step
@@ -339,7 +339,7 @@ def test_a_login_goes_to_no_registry_without_encryption(
     as_ops(monkeypatch)
     outside = RegistryLogin("http://registry.example")
     outside.origin = ("http", "127.0.0.1", with_tokens.server_address[1])
-    monkeypatch.setattr("tasks.registry_login._is_loopback", lambda _: False)
+    monkeypatch.setattr("tasks.registry_login.is_loopback", lambda _: False)
     with session_with(with_tokens.address, outside) as session, pytest.raises(ConfigError, match="name it by https"):
         session.get(f"{with_tokens.address}/v2/a/blobs/x", timeout=10)
     assert not with_tokens.asked.tokens

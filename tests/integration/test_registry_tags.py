@@ -13,8 +13,9 @@ import requests
 
 from configs.errors import KubeV6Error
 from configs.manifest import Manifest, SourceEntry
-from tasks import registry, registry_tags
+from tasks import registry
 from tasks.docker import container_engine
+from tasks.registry_client import KINDS
 from tasks.registry_tags import Pruned, is_newest, prune, push_dated
 from tasks.store import Store
 from tests.integration.small_image import small_image
@@ -82,7 +83,7 @@ def release(store: Store, content: str) -> Manifest:
 
 
 def has(url: str, reference: str) -> bool:
-    headers = {"Accept": registry_tags.KINDS}
+    headers = {"Accept": KINDS}
     return requests.head(f"{url}/v2/kube-proxy/manifests/{reference}", headers=headers, timeout=10).ok
 
 
