@@ -14,33 +14,30 @@ Everything is written beside its place and renamed into it, so a run that dies l
 from __future__ import annotations
 
 import errno
-import gzip
 import hashlib
 import json
 import logging
 import os
-import tarfile
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from pydantic import ValidationError
 
 from configs.errors import KubeV6Error
 from configs.manifest import Manifest
-from tasks import image_layout
+from tasks import docker_archive, image_layout
 from tasks.disk import writing
+from tasks.docker_archive import CHUNK
 from tasks.exclusive import exclusive
-from tasks.image_layout import CONFIG_TYPE, LAYER_TYPE, MANIFEST_TYPE
 from tasks.paths import data_dir
 from tasks.replace import write_whole
 from tasks.verified import Verified
 
-CHUNK = 1 << 20
 ABANDONED = 24 * 3600
 """Seconds after which an unfinished file belongs to nobody any more."""
 log = logging.getLogger("kubev6.store")
@@ -95,10 +92,6 @@ class ChecksumError(KubeV6Error):
         self.seen = seen
         self.size = size
         self.wanted = wanted
-
-
-class ArchiveError(KubeV6Error):
-    """An image archive that holds no image, or a damaged one."""
 
 
 class Store:
@@ -287,11 +280,7 @@ class Store:
             for chunk in archive:
                 file.write(chunk)
             file.seek(0)
-            try:
-                with tarfile.open(fileobj=file, mode="r:") as tar:
-                    return self._add_image(tar)
-            except (tarfile.TarError, KeyError, ValueError, EOFError) as error:
-                raise ArchiveError(f"the image archive cannot be read: {error}") from None
+            return docker_archive.keep(file, self.add_stream)
 
     def check(self, manifest: Manifest) -> tuple[Damage, ...]:
         """What is wrong with the blobs of a release; nothing when it is whole.
@@ -345,43 +334,6 @@ class Store:
         """Whether an image is here whole."""
         parts = self.image_blobs(digest) if not self.fault(digest) else ()
         return bool(parts) and not any(self.fault(part, size) for part, size in parts)
-
-    def _add_image(self, tar: tarfile.TarFile) -> tuple[str, int]:
-        (listed,) = json.loads(_member(tar, "manifest.json").read())
-        config_bytes = _member(tar, listed["Config"]).read()
-        config = json.loads(config_bytes)
-        layers = []
-        for name, diff_id in zip(listed["Layers"], config["rootfs"]["diff_ids"], strict=True):
-            digest, size = self._add_layer(_member(tar, name), diff_id)
-            layers.append({"mediaType": LAYER_TYPE, "size": size, "digest": digest})
-        config_digest, config_size = self.add_stream([config_bytes])
-        described = {
-            "schemaVersion": 2,
-            "mediaType": MANIFEST_TYPE,
-            "config": {"mediaType": CONFIG_TYPE, "size": config_size, "digest": f"sha256:{config_digest}"},
-            "layers": layers,
-        }
-        digest, size = self.add_stream([json.dumps(described, indent=1).encode()])
-        return f"sha256:{digest}", size + config_size + sum(int(str(layer["size"])) for layer in layers)
-
-    def _add_layer(self, layer: IO[bytes], diff_id: str) -> tuple[str, int]:
-        """Compress one layer. Level 1: most of the gain for a tenth of the time of the default."""
-        opened: Any = gzip.open(layer) if layer.read(2) == b"\x1f\x8b" else layer  # noqa: SIM115
-        layer.seek(0)
-        plain = hashlib.sha256()
-        with self._unfinished(None) as file:
-            with gzip.GzipFile(filename="", mode="wb", compresslevel=1, fileobj=file, mtime=0) as packed:
-                while chunk := opened.read(CHUNK):
-                    plain.update(chunk)
-                    packed.write(chunk)
-            if f"sha256:{plain.hexdigest()}" != diff_id:
-                raise ValueError(f"a layer is sha256:{plain.hexdigest()}, its config says {diff_id}")
-            file.flush()
-            size = file.tell()
-            file.seek(0)
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            self._place(Path(file.name), digest)
-        return f"sha256:{digest}", size
 
     def fault(self, digest: str, size: int | None = None) -> str:
         """What is wrong with a blob; empty when it is as it should be.
@@ -443,13 +395,6 @@ class Store:
 
     def _writing(self) -> AbstractContextManager[None]:
         return writing(f"the store {self.root}", "KUBEV6_DATA")
-
-
-def _member(tar: tarfile.TarFile, name: str) -> IO[bytes]:
-    file = tar.extractfile(name)
-    if file is None:
-        raise ValueError(f"{name} is no file")
-    return file
 
 
 def _written(build: StoredBuild) -> tuple[int, bool]:

@@ -12,8 +12,9 @@ from typing import IO
 
 from configs.errors import KubeV6Error
 from configs.manifest import CNI_PLUGINS, BinaryEntry
+from tasks.docker_archive import CHUNK
 from tasks.fetch.program import HEAD, instead_of_a_program
-from tasks.store import CHUNK, Store
+from tasks.store import Store
 
 
 def keep_plugins(archive: Path, store: Store, *, name: str, checked: str) -> tuple[BinaryEntry, ...]:

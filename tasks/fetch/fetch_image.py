@@ -8,11 +8,12 @@ from configs.errors import KubeV6Error
 from configs.manifest import ImageEntry, name_of
 from tasks.docker.keep_image import keep_pulled
 from tasks.docker.pull import pull
+from tasks.docker_archive import CHUNK, ArchiveError
 from tasks.fetch import checksums
 from tasks.fetch.download import NotThereError, Say, alone, discard, obtain
 from tasks.fetch.mirror import Mirror, full_reference, path_of_image
 from tasks.steps import Step, step
-from tasks.store import CHUNK, ArchiveError, Store
+from tasks.store import Store
 
 WANTS_LOGIN = ("no basic auth credentials", "unauthorized", "denied")
 """What the engine says of a registry that wants a login, or another one. It is given those of `docker login`."""

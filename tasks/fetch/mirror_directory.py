@@ -18,12 +18,13 @@ from typing import IO
 from configs.errors import ConfigError, KubeV6Error
 from configs.manifest import Manifest
 from configs.schema.release import Release
+from tasks.docker_archive import CHUNK
 from tasks.fetch import image_archive
 from tasks.fetch.fetch_file import fetch_file
 from tasks.fetch.mirror import Mirror, full_reference, path_of_file, path_of_image, unpublished
 from tasks.replace import write_whole
 from tasks.steps import Step, step
-from tasks.store import CHUNK, Store
+from tasks.store import Store
 
 SUMS = "SHA256SUMS"
 

@@ -129,10 +129,21 @@ def test_layers_that_come_compressed_are_understood(store: Store) -> None:
     assert gzip.decompress(store.blob(packed).read_bytes()) == content
 
 
+PACKED = gzip.compress(layer(b"x"))
+
+
 @pytest.mark.parametrize(
     "archive",
-    [b"", b"no archive at all", b"".join(saved([layer(b"x")]))[:2000], b"".join(saved([b"x"], ["sha256:0"]))],
-    ids=["empty", "no tar", "cut off", "layer with another digest"],
+    [
+        b"",
+        b"no archive at all",
+        b"".join(saved([layer(b"x")]))[:2000],
+        b"".join(saved([b"x"], ["sha256:0"])),
+        b"".join(saved([PACKED[:-30]])),
+        b"".join(saved([PACKED[:20] + bytes([PACKED[20] ^ 255]) + PACKED[21:]])),
+        b"".join(saved([PACKED[:-8] + bytes(8)])),
+    ],
+    ids=["empty", "no tar", "cut off", "other layer", "cut layer", "damaged layer", "layer with another sum"],
 )
 def test_a_damaged_image_archive_is_refused_and_leaves_nothing(store: Store, archive: bytes) -> None:
     with pytest.raises(KubeV6Error, match="cannot be read"):
