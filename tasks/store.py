@@ -350,7 +350,7 @@ class Store:
         return self._verified.fault(path, digest.removeprefix("sha256:"))
 
     def _become_layout(self) -> None:
-        with self._writing(), suppress(FileNotFoundError):
+        with suppress(OSError):  # without it, all is read once more
             (self.root / "blobs" / "verified.json").rename(self.root / "verified.json")
         self.update_index()
 

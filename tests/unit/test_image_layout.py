@@ -7,6 +7,8 @@ import gzip
 import hashlib
 import json
 import os
+import shutil
+import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -245,6 +247,17 @@ def test_a_store_that_may_not_be_written_is_read_as_it_is(
     assert store.read("test") == manifest
     assert store.check(manifest) == ()
     assert not (root / "oci-layout").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="no second file system")
+def test_blobs_may_be_on_another_file_system(before: tuple[Path, Manifest]) -> None:
+    root, manifest = before
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as elsewhere:
+        shutil.move(root / "blobs", Path(elsewhere) / "blobs")
+        (root / "blobs").symlink_to(Path(elsewhere) / "blobs")
+
+        assert Store(root).check(manifest) == ()
+        assert list(named(root)) == ["pause:3.2"]
 
 
 def test_an_image_s_other_manifest_is_kept_with_it(tmp_path: Path) -> None:
