@@ -18,7 +18,7 @@ import pytest
 import requests
 
 from configs.errors import ConfigError, KubeV6Error
-from tasks import registry, registry_tags, secrets
+from tasks import registry, registry_tags, scope, secrets
 from tasks.docker.pull import pull
 from tasks.fetch.fetch_image import fetch_image
 from tasks.registry_client import session_with
@@ -41,8 +41,8 @@ def no_login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
     (tmp_path / "docker").mkdir()
-    yield tmp_path / "docker" / "config.json"
-    secrets.forget()
+    with scope.holding(secrets.Secrets()):
+        yield tmp_path / "docker" / "config.json"
 
 
 def as_ops(monkeypatch: pytest.MonkeyPatch, password: str = PASSWORD) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from configs.errors import KubeV6Error
-from tasks import secrets
+from tasks import scope, secrets
 from tasks.registry_client import Registry, session_with
 
 DIGEST = f"sha256:{hashlib.sha256(b'content').hexdigest()}"
@@ -127,13 +127,11 @@ def test_other_bytes_than_were_sent_are_an_error(registry: Registry, tmp_path: P
 def test_an_answer_that_is_none_is_one_line_without_secrets(
     server: _Server, registry: Registry, tmp_path: Path, status: int, transient: bool
 ) -> None:
-    secrets.remember("hunter2-the-token")
     server.status = status
-    try:
+    with scope.holding(secrets.Secrets()):
+        secrets.remember("hunter2-the-token")
         with pytest.raises(KubeV6Error) as caught:
             registry.upload("x", DIGEST, tmp_path / "blob")
-    finally:
-        secrets.forget()
     assert caught.value.transient == transient
     said = f"POST /v2/x/blobs/uploads/: answered {status}: of {secrets.HIDDEN} and more"
     assert caught.value.message.endswith(said)
