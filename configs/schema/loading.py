@@ -89,7 +89,7 @@ def _parse(path: Path, model: type[M]) -> M:
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: is not YAML: {error}".replace("\n", " "), todo="mend the file") from None
     if data is None:
-        raise ConfigError(f"{path}: is empty", todo="start from configs/clusters/bare-metal.yaml")
+        raise ConfigError(f"{path}: is empty", todo=f"start from a copy of {CONFIGS}/clusters/bare-metal.yaml")
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: holds a {type(data).__name__}", todo="a mapping with keys such as name: is wanted")
     try:

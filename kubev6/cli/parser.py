@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from kubev6.cli import (
     build,
@@ -41,6 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=f"{START}\nEach command has its own help: kubev6 deploy --help\n\n{EXIT_STATUSES}",
         formatter_class=Help,
     )
+    parser.add_argument("--version", action=_Version, help="print kubev6's version, and exit")
     # Not listed by argparse, which knows no groups of commands.
     commands = parser.add_subparsers(prog="kubev6", metavar="COMMAND", required=True, help=argparse.SUPPRESS)
     lists = []
@@ -54,3 +56,15 @@ def build_parser() -> argparse.ArgumentParser:
         ["Bring up IPv6-only Kubernetes clusters, from patched source or a release, and prove it.", *lists]
     )
     return parser
+
+
+class _Version(argparse.Action):
+    """``--version``: looked up when it is asked for, since that takes longer than to parse a command line."""
+
+    def __init__(self, option_strings: list[str], dest: str, **given: Any) -> None:
+        super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, **given)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        parser.exit(message=f"kubev6 {version('kubev6')}\n")

@@ -29,13 +29,15 @@ from kubev6.server import lost_runs, worker_runs
 from kubev6.server.api import ask
 from kubev6.server.temporary_server import answers
 from tasks.exclusive import exclusive
-from tasks.paths import REPO, data_dir
+from tasks.paths import CHECKOUT, cache_dir, data_dir, working_dir
 from tasks.process import Process, start_time
 from tasks.replace import write_whole
 from tasks.steps import step
 
 PORT = 4266
 """Where pyproject.toml says that the `prefect` command finds it."""
+DEPLOYMENTS = Path(__file__).with_name("prefect.yaml").resolve()
+"""In a checkout a link to the one there."""
 POOL = "kubev6"
 START_SECONDS = 90.0
 STOP_SECONDS = 15.0
@@ -134,7 +136,7 @@ def up(port: int) -> Kept:
             schedules = _schedules(kept)
             if ask(kept.url, f"/work_pools/{POOL}") is None:  # one that is there may have a limit that a person gave it
                 _prefect(kept, "work-pool", "create", POOL, "--type", "process")
-            _prefect(kept, "deploy", "--all")
+            _prefect(kept, "deploy", "--all", "--prefect-file", str(DEPLOYMENTS))
             # One that is new is off: nobody has said yet what it is to run for.
             for schedule, deployment in _schedules(kept).items():
                 if schedule not in schedules:
@@ -232,11 +234,12 @@ def watch(kept: Kept) -> None:
 
 
 def how_to_use(kept: Kept) -> str:
-    """What a person can do next."""
-    lines = [f"Prefect is at {kept.page}. Next:", "", "  prefect deployment run kubev6/build-and-deploy --watch", ""]
-    if kept.port != PORT:
-        lines.insert(1, f"Elsewhere than in pyproject.toml: export PREFECT_API_URL={kept.url}")
-    return "\n".join(lines)
+    """What a person can do next, in any directory."""
+    # pipx puts our own program alone on the PATH, and not those of the packages that we use.
+    prefect = "prefect" if shutil.which("prefect") else Path(sys.executable).with_name("prefect")
+    address = [f"  export PREFECT_API_URL={kept.url}"] * (kept.port != PORT or CHECKOUT is None)
+    run = f"  {prefect} deployment run kubev6/build-and-deploy --watch"
+    return "\n".join([f"Prefect is at {kept.page}. Next:", "", *address, run, ""])
 
 
 def log_of(name: str) -> Path:
@@ -281,7 +284,7 @@ def _begin(name: str, words: list[str], port: int) -> Process:
     with log_of(name).open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "prefect", "--no-prompt", *words],
-            cwd=REPO,
+            cwd=working_dir(),
             env=_environment(port),
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -295,7 +298,7 @@ def _prefect(kept: Kept, *words: str) -> None:
     """Run a command of Prefect's own against the server."""
     done = subprocess.run(
         [sys.executable, "-m", "prefect", "--no-prompt", *words],
-        cwd=REPO,
+        cwd=working_dir(),
         env=_environment(kept.port),
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -305,7 +308,7 @@ def _prefect(kept: Kept, *words: str) -> None:
     if done.returncode:
         said = done.stdout + done.stderr
         seen = f"`prefect {' '.join(words[:2])}` failed: {last_words(said) or f'status {done.returncode}'}"
-        raise KubeV6Error(seen, todo="mend prefect.yaml" if words[0] == "deploy" else "", detail=said)
+        raise KubeV6Error(seen, todo=f"mend {DEPLOYMENTS}" if words[0] == "deploy" else "", detail=said)
 
 
 def last_words(said: str) -> str:
@@ -317,7 +320,9 @@ def last_words(said: str) -> str:
 
 def _environment(port: int) -> dict[str, str]:
     quiet = {"NO_COLOR": "1", "COLUMNS": "200", "PREFECT_LOGGING_ROOT_LEVEL": "WARNING"}
-    ours = {**os.environ, **quiet, "PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
+    # By their whole paths: what is started works in another directory than this process.
+    kept_in = {"KUBEV6_DATA": str(data_dir()), "KUBEV6_CACHE": str(cache_dir())}
+    ours = {**os.environ, **quiet, **kept_in, "PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
     ours["PREFECT_WORKER_QUERY_SECONDS"] = os.environ.get("PREFECT_WORKER_QUERY_SECONDS", "2")
     ours["PREFECT_LOGGING_SERVER_LEVEL"] = ours["PREFECT_SERVER_LOGGING_LEVEL"] = "WARNING"
     return ours
@@ -361,11 +366,12 @@ def _taken(port: int) -> str:
 def _outside_the_pool(kept: Kept) -> tuple[str, ...]:
     """The deployments of prefect.yaml whose runs no worker of the pool would get."""
     found = {each["name"]: each["work_pool_name"] for each in ask(kept.url, "/deployments/filter", {})}
-    file = REPO / "prefect.yaml"
     try:
-        wanted = [each["name"] for each in yaml.safe_load(file.read_text())["deployments"]]
+        wanted = [each["name"] for each in yaml.safe_load(DEPLOYMENTS.read_text())["deployments"]]
     except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
-        raise KubeV6Error(f"{file}: cannot be read: {str(error).partition(chr(10))[0]}", todo="mend it") from None
+        raise KubeV6Error(
+            f"{DEPLOYMENTS}: cannot be read: {str(error).partition(chr(10))[0]}", todo="mend it"
+        ) from None
     return tuple(name for name in wanted if found.get(name) != POOL)
 
 

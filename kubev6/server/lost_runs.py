@@ -98,4 +98,4 @@ def _why(run: dict[str, Any]) -> str:
 def _is_unattended(api: str, lost: Lost) -> bool:
     """Whether it is one of those whose flow tells somebody when they end badly: the nightly ones."""
     deployment = ask(api, f"/deployments/{lost.deployment}") if lost.deployment else None
-    return deployment is not None and (deployment["entrypoint"] or "").endswith(":nightly")
+    return deployment is not None and (deployment["entrypoint"] or "").endswith((".nightly", ":nightly"))

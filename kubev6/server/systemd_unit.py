@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from tasks.paths import REPO, cache_dir, data_dir
+from tasks.paths import cache_dir, data_dir, working_dir
 
 
 def unit(port: int) -> str:
@@ -24,8 +24,8 @@ def unit(port: int) -> str:
         "[Service]",
         *(f"Environment={_quoted(f'{name}={value}')}" for name, value in settings.items()),
         f"EnvironmentFile=-{str(data_dir() / 'server.env').replace('%', '%%')}",
-        f"WorkingDirectory={str(REPO).replace('%', '%%')}",
-        f"ExecStart={_quoted(sys.executable).replace('$', '$$')} -m kubev6.cli server stay --no-progress --port {port}",
+        f"WorkingDirectory=-{str(working_dir()).replace('%', '%%')}",
+        f"ExecStart={_quoted(sys.executable).replace('$', '$$')} -m kubev6 server stay --no-progress --port {port}",
         # The others are told to end by the first, one after the other.
         "KillMode=mixed",
         "TimeoutStopSec=60",

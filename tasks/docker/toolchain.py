@@ -30,12 +30,12 @@ from tasks import scope
 from tasks.docker import base_image, container_engine
 from tasks.docker import build as docker_build
 from tasks.exclusive import exclusive
-from tasks.paths import REPO, cache_dir
+from tasks.paths import RECIPES, cache_dir
 from tasks.replace import write_whole
 from tasks.ssh.command_log import ran
 from tasks.steps import step
 
-RECIPE = REPO / "build" / "toolchain"
+RECIPE = RECIPES / "toolchain"
 LABEL = "kubev6.toolchain"
 KEPT_LINES = 60
 """How many of a command's last lines go with its error."""

@@ -12,10 +12,10 @@ from tasks.docker import base_image, container_engine
 from tasks.docker import build as docker_build
 from tasks.docker.apt_sources import CODENAME
 from tasks.exclusive import exclusive
-from tasks.paths import REPO, cache_dir
+from tasks.paths import RECIPES, cache_dir
 from tasks.steps import step
 
-RECIPE = REPO / "build" / "lab"
+RECIPE = RECIPES / "lab"
 """The Dockerfile, and the directories that it copies onto the machines as they are."""
 NODES: dict[Runtime, str] = {"containerd": "node", "docker": "docker-node"}
 """Which image a node of Kubernetes is made from, by its container runtime."""

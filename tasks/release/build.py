@@ -26,7 +26,7 @@ from tasks.exclusive import exclusive, holder
 from tasks.fetch.fetch import fetch_cni
 from tasks.fetch.fetch_image import fetch_image
 from tasks.fetch.mirror import Mirror
-from tasks.paths import REPO, cache_dir
+from tasks.paths import RECIPES, cache_dir
 from tasks.release import compile, compiler, images, results
 from tasks.release.compile import Reported
 from tasks.release.compiler import Compiler
@@ -358,7 +358,7 @@ def release_key(release: Release, picked: Picked, tools: Toolchain, go: Compiler
         "tree": picked.tree,
         "toolchain": tools.identity,
         "platform": tools.platform,
-        "recipes": {name: docker_build.directory_digest(REPO / "build" / name) for name in ("toolchain", "images")},
+        "recipes": {name: docker_build.directory_digest(RECIPES / name) for name in ("toolchain", "images")},
         "targets": compile.TARGETS,
         "commands": [compile.COMPILE, compile.COMPILE_PROGRAM, compile.ENVIRONMENT],
     }

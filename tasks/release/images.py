@@ -22,13 +22,13 @@ from tasks.docker.toolchain import RECIPE, Toolchain, context_of
 from tasks.exclusive import exclusive
 from tasks.fetch.fetch_image import NotPulledError, fetch_in_step
 from tasks.fetch.mirror import LackingError, Mirror
-from tasks.paths import REPO, cache_dir
+from tasks.paths import RECIPES, cache_dir
 from tasks.release import compile, results
 from tasks.replace import write_whole
 from tasks.steps import step
 from tasks.store import Store
 
-IMAGES = REPO / "build" / "images"
+IMAGES = RECIPES / "images"
 COREDNS = "coredns/coredns"
 STAND_IN = "cluster-dns-stand-in"
 _BUILT = TypeAdapter(dict[str, ImageEntry])

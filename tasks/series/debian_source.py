@@ -27,7 +27,7 @@ from configs.errors import ConfigError, KubeV6Error
 from tasks.docker import toolchain
 from tasks.docker.toolchain import Toolchain
 from tasks.exclusive import exclusive
-from tasks.paths import REPO, cache_dir
+from tasks.paths import RECIPES, cache_dir
 from tasks.replace import replace_directory
 from tasks.series.build_file import describe
 from tasks.series.patch_header import read_header
@@ -36,7 +36,7 @@ from tasks.series.source import Source
 from tasks.steps import Step, step
 
 log = logging.getLogger("kubev6.series")
-OVERLAY = REPO / "build" / "overlay"
+OVERLAY = RECIPES / "overlay"
 PATCH_BRANCH = "patches"
 TRAILER = "Patch-Name"
 """Trailer of a commit on the patch branch that holds the patch's name."""

@@ -10,11 +10,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from configs.errors import ConfigError
 from configs.logins import holds_secret, without_login
-from tasks.paths import REPO
+from tasks.paths import RECIPES
 from tasks.series.build_file import describe
 from tasks.series.git_remote import WANTS_NO_LOGIN
 
-SERIES = REPO / "build" / "series"
+SERIES = RECIPES / "series"
 
 
 def _address(value: str) -> str:

@@ -25,8 +25,8 @@ from configs.errors import KubeV6Error
 from flows.run import record as run_record
 from flows.run.record import RunRecord
 from kubev6.server import kept_server
-from tasks.paths import REPO
 from tests.bench.rerun import covered
+from tests.checkout import REPO
 
 PRETENDED = str(REPO / "tests" / "integration" / "pretended_machines.py")
 IMPORTED = "import kubev6.cli.do_clusters, tasks.release.build, tasks.kubernetes.verify, tasks.lab.lab"

@@ -21,7 +21,7 @@ from statistics import median
 from flows.run import record as run_record
 from flows.run.record import RunRecord, StepOfRun
 from tasks.kubernetes.probe_pods import LABEL
-from tasks.paths import REPO
+from tests.checkout import REPO
 from tests.waiting import eventually
 
 PROOFS = ("namespaces", "-l", LABEL, "-o", "name")

@@ -12,7 +12,7 @@ import pytest
 
 from configs.schema.loading import CONFIGS
 from tasks.lab import lab
-from tasks.paths import REPO
+from tests.checkout import REPO
 
 NAME = "kubev6-docker-test"
 WORKER = "kube-worker-1"

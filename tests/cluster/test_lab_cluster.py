@@ -25,8 +25,9 @@ from tasks.docker import container_engine
 from tasks.lab import lab
 from tasks.lab import machine as lab_machine
 from tasks.lab import record as lab_record
-from tasks.paths import REPO, cluster_dir, cluster_lock, data_dir
+from tasks.paths import cluster_dir, cluster_lock, data_dir
 from tasks.ssh.connection import connect
+from tests.checkout import REPO
 
 NAME = "kubev6-cluster-test"
 WORKER = "kube-worker-1"

@@ -24,7 +24,8 @@ from flows.run import record as run_record
 from flows.run.record import RunRecord
 from kubev6.server import kept_server, lost_runs, worker_runs
 from kubev6.server.api import ask
-from tasks.paths import REPO, cluster_dir
+from tasks.paths import cluster_dir
+from tests.checkout import REPO
 from tests.integration import chromium, pretended_machines
 from tests.integration.git_project import BEN, GitOverHttp, Project
 from tests.waiting import eventually
@@ -116,7 +117,7 @@ def deploy_pretended(data: Path) -> None:
     """The same deployments with the pretended entrypoints."""
     described = yaml.safe_load((REPO / "prefect.yaml").read_text())
     for deployment in described["deployments"]:
-        deployment["entrypoint"] = f"{PRETENDED}:{deployment['entrypoint'].partition(':')[2]}"
+        deployment["entrypoint"] = f"{PRETENDED}:{deployment['entrypoint'].rpartition('.')[2]}"
     (data / "prefect.yaml").write_text(yaml.safe_dump(described))
     status, out, err = run(*PREFECT, "deploy", "--all", "--prefect-file", data / "prefect.yaml")
     assert status == 0, out + err

@@ -27,9 +27,9 @@ import requests
 from configs.schema.loading import load_cluster
 from kubev6.server.temporary_server import TemporaryServer
 from tasks.lab import lab
-from tasks.paths import REPO
 from tasks.ssh.connection import Connection, connect
 from tasks.ssh.endpoint import Endpoint
+from tests.checkout import REPO
 from tests.integration import machines_with_logins
 from tests.integration.git_project import Project
 from tests.integration.test_kept_server import moving_release

@@ -116,7 +116,8 @@ def test_a_run_is_lost_when_its_process_or_its_queue_is_gone(
 
 
 @pytest.mark.parametrize(
-    ("entrypoint", "told"), [("flows/nightly.py:nightly", True), ("flows/deploy.py:deploy", False)]
+    ("entrypoint", "told"),
+    [("flows.nightly.nightly", True), ("flows/nightly.py:nightly", True), ("flows.deploy.deploy", False)],
 )
 def test_a_lost_run_has_crashed_and_somebody_is_told_of_an_unattended_one(
     server: PrefectServer, entrypoint: str, told: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

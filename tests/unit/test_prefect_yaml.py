@@ -16,7 +16,7 @@ from configs.schema.loading import shipped
 from flows import parameters
 from flows.build import build
 from kubev6.server import kept_server
-from tasks.paths import REPO
+from tests.checkout import REPO
 
 FILE = yaml.safe_load((REPO / "prefect.yaml").read_text())
 DEPLOYMENTS: list[dict[str, Any]] = FILE["deployments"]
@@ -24,8 +24,8 @@ each_deployment = pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=lambda 
 
 
 def flow_of(deployment: dict[str, Any]) -> Any:
-    path, name = deployment["entrypoint"].split(":")
-    return getattr(importlib.import_module(path.removesuffix(".py").replace("/", ".")), name)
+    module, _, name = deployment["entrypoint"].rpartition(".")
+    return getattr(importlib.import_module(module), name)
 
 
 def validated(name: str, **parameters: Any) -> Any:

@@ -105,8 +105,8 @@ def test_a_changed_recipe_or_command_gives_another_key(
     with monkeypatch.context() as patched:
         patched.setattr(compile, "COMPILE", compile.COMPILE + "\n")
         assert key_of(wanted) != key
-    (tmp_path / "build" / "images" / "pause").mkdir(parents=True)
-    (tmp_path / "build" / "images" / "pause" / "Dockerfile").write_text("FROM scratch\n")
+    (tmp_path / "images" / "pause").mkdir(parents=True)
+    (tmp_path / "images" / "pause" / "Dockerfile").write_text("FROM scratch\n")
     with monkeypatch.context() as patched:
-        patched.setattr(release_build, "REPO", tmp_path)
+        patched.setattr(release_build, "RECIPES", tmp_path)
         assert key_of(wanted) != key

@@ -25,8 +25,8 @@ from flows.run.record import RunRecord, runs
 from flows.run.recording import note_checks, note_images, note_release
 from tasks import changes
 from tasks.kubernetes.checks import Check
-from tasks.paths import REPO
 from tasks.steps import step
+from tests.checkout import REPO
 from tests.unit import sample, sample_run
 
 pytestmark = pytest.mark.usefixtures("own_data")

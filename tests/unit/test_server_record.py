@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import socket
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -96,7 +98,10 @@ def test_a_unit_holds_no_sign_that_systemd_reads_otherwise(monkeypatch: pytest.M
     monkeypatch.setenv("KUBEV6_DATA", '/home/a "b" 100%/data')
     lines = systemd_unit.unit(4300).splitlines()
     assert 'Environment="KUBEV6_DATA=/home/a \\"b\\" 100%%/data"' in lines
-    assert any(line.endswith(" -m kubev6.cli server stay --no-progress --port 4300") for line in lines)
+    (start,) = (line.removeprefix("ExecStart=") for line in lines if line.startswith("ExecStart="))
+    assert start.endswith(" -m kubev6 server stay --no-progress --port 4300")
+    done = subprocess.run([*shlex.split(start), "--help"], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.startswith("usage: kubev6 server ")
 
 
 @pytest.mark.parametrize(
