@@ -36,11 +36,11 @@ class Ssh(Model):
         known_hosts: File of accepted host keys; the user's own when absent.
     """
 
-    host: SshHost | None = None
-    port: int | None = Field(default=None, ge=1, le=65535)
-    user: SshUser | None = None
-    key_file: str | None = None
-    known_hosts: str | None = None
+    host: SshHost | None = Field(default=None, examples=["rack-1-worker-1.example.org"])
+    port: int | None = Field(default=None, ge=1, le=65535, examples=[2222])
+    user: SshUser | None = Field(default=None, examples=["admin"])
+    key_file: str | None = Field(default=None, examples=["~/.ssh/id_ed25519"])
+    known_hosts: str | None = Field(default=None, examples=["~/.ssh/known_hosts"])
 
     def over(self, base: Ssh) -> Ssh:
         """These settings, with ``base`` where one is absent here."""
@@ -52,18 +52,19 @@ class Node(Model):
 
     Attributes:
         name: Host name; also its name in Kubernetes.
-        roles: What it does.
-        address: Its address on the fabric.
-        pod_subnet: Subnet of its pods; derived from ``pods.prefix`` and the address when absent.
+        roles: What it does. One machine is ``support`` (NAT64, DNS64 and the registry, outside Kubernetes), one is the
+            ``control-plane``, the others are ``worker``.
+        address: Its address on the fabric, inside ``fabric.subnet``.
+        pod_subnet: Subnet of its pods, at least a /112; derived from ``pods.prefix`` and the address when absent.
         uplink_address: Its address on the uplink, where these are static.
         ssh: What differs from the cluster's own ssh settings.
     """
 
     name: Hostname
-    roles: tuple[Role, ...] = Field(min_length=1)
+    roles: tuple[Role, ...] = Field(min_length=1, examples=[["worker"]])
     address: Address6
-    pod_subnet: Network6 | None = None
-    uplink_address: Address6 | None = None
+    pod_subnet: Network6 | None = Field(default=None, examples=["fd00:100::/64"])
+    uplink_address: Address6 | None = Field(default=None, examples=["2001:db8:1::100"])
     ssh: Ssh = Ssh()
 
     @property
@@ -73,7 +74,12 @@ class Node(Model):
 
 
 class Fabric(Model):
-    """The cluster's IPv6 network (the how-to's eth1)."""
+    """The cluster's IPv6 network (the how-to's eth1), on which kubev6 gives the machines their addresses.
+
+    Attributes:
+        interface: Its interface, of the same name on every machine.
+        subnet: Its prefix, in which every node has its address.
+    """
 
     interface: Interface = "eth1"
     subnet: Network6
@@ -85,14 +91,14 @@ class Uplink(Model):
     Attributes:
         interface: Its interface.
         addressing: ``slaac`` when addresses and default route come from router advertisements (RFC 4862).
-        subnet: Where the nodes' static addresses are.
+        subnet: Where the nodes' static addresses are; absent with ``slaac``.
         gateway: Next hop of the default route that goes with static addresses; none when absent.
     """
 
-    interface: Interface = "eth2"
+    interface: Interface = Field(default="eth2", examples=["eth2"])
     addressing: Literal["slaac", "static"] = "slaac"
-    subnet: Network6 | None = None
-    gateway: Address6 | None = None
+    subnet: Network6 | None = Field(default=None, examples=["2001:db8:1::/64"])
+    gateway: Address6 | None = Field(default=None, examples=["fe80::1"])
 
 
 class Pods(Model):
@@ -104,22 +110,31 @@ class Pods(Model):
         masquerade: Whether pods leave their node under its address (CNI ``ipMasq``).
     """
 
-    prefix: Network6
+    prefix: Network6 = Field(examples=["fd00::/16"])
     masquerade: bool = False
 
 
 class Services(Model):
-    """Addresses and names of Services."""
+    """Addresses and names of Services.
 
-    subnet: Network6
-    domain: str = Field(default="cluster.local", pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
+    Attributes:
+        subnet: Their addresses: /108 to /120, since API servers refuse more than 20 host bits. It is apart from every
+            other prefix.
+        domain: The domain of their names.
+    """
+
+    subnet: Network6 = Field(examples=["fd00:1234::/110"])
+    domain: str = Field(
+        default="cluster.local", examples=["cluster.local"], pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
+    )
 
 
 class Nat64(Model):
     """The translator that carries the cluster to IPv4 destinations.
 
     Attributes:
-        prefix: Prefix that embeds IPv4 addresses (RFC 6052).
+        prefix: Prefix that embeds IPv4 addresses: a /32, /40, /48, /56, /64 or /96 (RFC 6052). The well-known
+            ``64:ff9b::/96`` must not carry private IPv4 addresses (RFC 6052, 3.1); a prefix of ULA may.
         by: What translates on the support node; ``existing`` for a translator that is there already and only checked.
         pool: IPv4 addresses that stand for IPv6 sources, for tayga; at least as many as there are sources within two
             hours, so long does it keep one after its source was last heard. They never leave the node. The default is
@@ -127,10 +142,10 @@ class Nat64(Model):
         address: Address on the fabric of an existing translator, which must route the pod subnets back.
     """
 
-    prefix: Network6
+    prefix: Network6 = Field(examples=["64:ff9b::/96"])
     by: Literal["tayga", "jool", "existing"] = "tayga"
     pool: IPv4Network = IPv4Network("198.18.0.0/16")
-    address: Address6 | None = None
+    address: Address6 | None = Field(default=None, examples=["fd00::64"])
 
 
 class Dns64(Model):
@@ -138,37 +153,61 @@ class Dns64(Model):
 
     Attributes:
         by: What answers on the support node; ``existing`` for a server that is there already and only checked.
-        address: Address of an existing server.
+        address: Address of an existing server, which must answer nodes and pods.
         exclude_any: Synthesise also for names that have real IPv6 addresses (``exclude { any; }``).
         forwarders: Resolvers to ask, IPv4 or IPv6; the support node's own when empty.
     """
 
     by: Literal["bind", "unbound", "existing"] = "bind"
-    address: Address6 | None = None
+    address: Address6 | None = Field(default=None, examples=["fd00::53"])
     exclude_any: bool = True
-    forwarders: tuple[Resolver, ...] = ()
+    forwarders: tuple[Resolver, ...] = Field(default=(), examples=[["2620:fe::fe", "9.9.9.9"]])
 
 
 class Registry(Model):
-    """The registry on the support node."""
+    """The registry on the support node, from which the nodes get executables and images.
+
+    Attributes:
+        port: Where it listens.
+    """
 
     port: int = Field(default=5000, ge=1, le=65535)
 
 
 class Verify(Model):
-    """What the proof fetches from outside: a URL whose name has an IPv4 address only."""
+    """How the finished cluster is proved.
 
-    outside: str = Field(pattern=r"^http://[^/\s]+(/\S*)?$")
+    Attributes:
+        outside: What the proof fetches from outside: a URL whose name has an IPv4 address only, or any with
+            ``dns64.exclude_any``.
+    """
+
+    outside: str = Field(examples=["http://example.com/"], pattern=r"^http://[^/\s]+(/\S*)?$")
 
 
 class Lab(Model):
-    """Present when the cluster's machines are containers on this machine."""
+    """Present, though empty, when the cluster's machines are containers on this machine."""
 
 
 class Cluster(Model):
-    """A cluster. ``nodes`` holds those generated for ``workers`` too once the file has been read.
+    """A cluster: its machines, its networks, and what is to run there.
 
     Attributes:
+        name: Its name, which labels, locks and the kubeconfig carry.
+        description: For a person.
+        release: What it runs: the name of a shipped release, or the path of a release file.
+        fabric: Its own IPv6 network.
+        uplink: A second network, by whose addresses its nodes are reached from outside.
+        pods: Addresses of its pods.
+        services: Addresses and names of its Services.
+        nat64: What carries it to IPv4 destinations.
+        dns64: What resolves names for it.
+        registry: Where its nodes get executables and images.
+        verify: How it is proved.
+        ssh: How its machines are reached; any of it can stand under a node too.
+        nodes: Its machines. Once the file has been read, those generated for ``workers`` too.
+        workers: How many more workers there are, called ``kube-worker-1`` and so on, at ``::101`` and following.
+        lab: Present, though empty (``{}``), when its machines are containers on this machine.
         runtime: What runs the containers on its nodes; what its release is used to when absent.
         images: Where its nodes take the images of Kubernetes from: the cluster's own registry, which is filled with
             them, or their publishers through NAT64. Executables come from the registry in any case.
@@ -177,8 +216,8 @@ class Cluster(Model):
     """
 
     name: Hostname
-    description: str = ""
-    release: str
+    description: str = Field(default="", examples=["A rack in the lab"])
+    release: str = Field(examples=["debian-1.20"])
     fabric: Fabric
     uplink: Uplink | None = None
     pods: Pods
@@ -187,12 +226,12 @@ class Cluster(Model):
     dns64: Dns64 = Dns64()
     registry: Registry = Registry()
     verify: Verify
-    runtime: Runtime | None = None
+    runtime: Runtime | None = Field(default=None, examples=["docker"])
     images: Literal["registry", "upstream"] = "registry"
-    cni: Literal["release", "system"] | None = None
+    cni: Literal["release", "system"] | None = Field(default=None, examples=["system"])
     ssh: Ssh = Ssh()
     nodes: tuple[Node, ...]
-    workers: int = Field(default=0, ge=0, le=200)
+    workers: int = Field(default=0, ge=0, le=200, examples=[2])
     lab: Lab | None = None
 
     @property

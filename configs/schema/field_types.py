@@ -7,9 +7,17 @@ from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
+from configs.schema.docstrings import described
 from configs.versions import parse_version
+
+_ADDRESS = r"[0-9a-fA-F:.]*:[0-9a-fA-F:.]*"
+_HOSTNAME = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+_IMAGE_NAME = r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*"
+_IMAGE = rf"{_IMAGE_NAME}(?::[0-9]+)?(?:/{_IMAGE_NAME})*:[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}}"
 
 
 def _ipv6_address(value: object) -> object:
@@ -37,7 +45,7 @@ def _ipv6_network(value: object) -> object:
 
 
 def _hostname(value: str) -> str:
-    if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", value):
+    if not re.fullmatch(_HOSTNAME, value):
         raise ValueError("is no host name; lower-case letters, digits and inner dashes are wanted, at most 63")
     return value
 
@@ -60,8 +68,7 @@ def _url(value: str) -> str:
 
 
 def _image_reference(value: str) -> str:
-    name = r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*"
-    if not re.fullmatch(rf"{name}(?::[0-9]+)?(?:/{name})*:[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}}", value):
+    if not re.fullmatch(_IMAGE, value):
         raise ValueError("is no image with its tag; such as registry.k8s.io/pause:3.10.1 is wanted")
     return value
 
@@ -86,19 +93,39 @@ def _resolver(value: str) -> str:
         raise ValueError("is no address; a resolver's IPv4 or IPv6 address is wanted") from None
 
 
-Interface = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,14}$")]
-Address6 = Annotated[IPv6Address, BeforeValidator(_ipv6_address)]
-Network6 = Annotated[IPv6Network, BeforeValidator(_ipv6_network)]
-Resolver = Annotated[str, AfterValidator(_resolver)]
-Hostname = Annotated[str, AfterValidator(_hostname)]
+def _shown(pattern: str, example: str) -> object:
+    """What a type's JSON Schema says besides; the validators above say more, in words."""
+    return Field(json_schema_extra={"pattern": f"^{pattern}$"}, examples=[example])
+
+
+Interface = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,14}$", examples=["eth1"])]
+Address6 = Annotated[IPv6Address, BeforeValidator(_ipv6_address), _shown(_ADDRESS, "fd00::100")]
+Network6 = Annotated[IPv6Network, BeforeValidator(_ipv6_network), _shown(_ADDRESS + "/[0-9]{1,3}", "fd00::/64")]
+Resolver = Annotated[str, AfterValidator(_resolver), _shown("[0-9a-fA-F:.]+", "9.9.9.9")]
+Hostname = Annotated[str, AfterValidator(_hostname), _shown(_HOSTNAME, "kube-1")]
 SshHost = Annotated[str, AfterValidator(_ssh_host)]
 SshUser = Annotated[str, AfterValidator(_ssh_user)]
-KubernetesVersion = Annotated[str, AfterValidator(_kubernetes_version)]
-Url = Annotated[str, AfterValidator(_url)]
-ImageReference = Annotated[str, AfterValidator(_image_reference)]
+KubernetesVersion = Annotated[
+    str, AfterValidator(_kubernetes_version), _shown("v?[0-9]+\\.[0-9]+\\.[0-9]+.*", "1.34.2")
+]
+Url = Annotated[
+    str, AfterValidator(_url), _shown("https?://\\S+/\\S+", "https://dl.k8s.io/release/v1.34.2/bin/kubeadm")
+]
+ImageReference = Annotated[str, AfterValidator(_image_reference), _shown(_IMAGE, "registry.k8s.io/pause:3.10.1")]
 
 
 class Model(BaseModel):
     """What is read from a file: frozen, and with no key that is not known."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Its JSON Schema, with what its docstring says; asked by pydantic."""
+        schema = handler(core_schema)
+        own = handler.resolve_ref_schema(schema)
+        own["description"], fields = described(cls)
+        for name, about in own["properties"].items():
+            about.pop("title", None)
+            about["description"] = fields[name]
+        return schema

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from configs.manifest import SHA256
 from configs.schema.field_types import (
@@ -15,6 +15,8 @@ from configs.schema.field_types import (
 )
 from configs.versions import Runtime
 
+_SHA256 = "f04339a21b8edf76d415e7f17b620e63b8f37a76b2f706671587ab6464411f2d"
+
 
 class DebianSource(Model):
     """A source package of the machine's own Debian archive.
@@ -24,12 +26,16 @@ class DebianSource(Model):
         version: Exact version; the newest that the archive offers when absent.
     """
 
-    package: str
-    version: str | None = None
+    package: str = Field(examples=["kubernetes"])
+    version: str | None = Field(default=None, examples=["1.20.2-1"])
 
 
 class Source(Model):
-    """Where the source tree comes from, for a series that does not name remotes of its own."""
+    """Where the source tree comes from, for a series that does not name remotes of its own.
+
+    Attributes:
+        debian: A source package of the machine's own Debian archive.
+    """
 
     debian: DebianSource
 
@@ -41,7 +47,7 @@ class GoImage(Model):
         image: Its name and tag, such as ``golang:1.8.3``; pulled when the engine does not hold it.
     """
 
-    image: ImageReference
+    image: ImageReference = Field(examples=["golang:1.8.3"])
 
 
 class Build(Model):
@@ -54,7 +60,7 @@ class Build(Model):
         toolchain: What compiles; absent for Debian's Go.
     """
 
-    series: str
+    series: str = Field(examples=["debian-1.20"])
     source: Source | None = None
     toolchain: GoImage | None = None
 
@@ -72,8 +78,10 @@ class Download(Model):
     """
 
     url: Url
-    sha256: str | None = Field(default=None, pattern=SHA256)
-    sha256_url: Url | None = None
+    sha256: str | None = Field(default=None, pattern=SHA256, examples=[_SHA256])
+    sha256_url: Url | None = Field(
+        default=None, examples=["https://dl.k8s.io/release/v1.34.2/bin/linux/amd64/kubeadm.sha256"]
+    )
 
     @model_validator(mode="after")
     def _one_checksum(self) -> Self:
@@ -89,7 +97,7 @@ class CniPlugins(Download):
         version: Their version, on which depends what they can do.
     """
 
-    version: str = Field(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+$")
+    version: str = Field(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+$", examples=["1.8.0"])
 
 
 class Fetch(Model):
@@ -109,15 +117,16 @@ class ReleaseImages(Model):
     """Images that are not part of Kubernetes itself.
 
     Attributes:
-        coredns: Tag of CoreDNS's own image, where a build needs it; None where the release brings kube-dns, or CoreDNS
-            among the images that it is fetched with.
+        coredns: Tag of CoreDNS's own image, where a build needs it; absent where the release brings kube-dns, or has
+            CoreDNS among the images that it is fetched with.
     """
 
-    coredns: str | None = None
+    coredns: str | None = Field(default=None, examples=["1.7.0"])
 
 
 class Release(Model):
-    """A Kubernetes release: what to build it from or where to fetch it, and how it wants to be configured.
+    """A Kubernetes release: what to build it from or where to fetch it (one of the two at least), and how it wants to
+    be configured.
 
     Attributes:
         name: Name of the file and of the release in the store.
@@ -130,8 +139,10 @@ class Release(Model):
         images: Images that are not part of Kubernetes itself.
     """
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
-    description: str = ""
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["build"]}, {"required": ["fetch"]}]})
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$", examples=["debian-1.20"])
+    description: str = Field(default="", examples=["Kubernetes 1.20 compiled from Debian's source package"])
     kubernetes: KubernetesVersion
     runtime: Runtime = "containerd"
     build: Build | None = None

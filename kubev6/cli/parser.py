@@ -17,6 +17,7 @@ from kubev6.cli import (
     render,
     report,
     reset,
+    schema,
     series,
     server,
     ssh,
@@ -28,7 +29,7 @@ GROUPS = (
     ("Bring a cluster up, and take it down again", (deploy, reset, lab)),
     ("Look at a cluster, and use it", (verify, report, render, kubectl, ssh)),
     ("Releases and their patches", (build, fetch, releases, series)),
-    ("This machine, Prefect, and your shell", (cache, server, completion)),
+    ("This machine, Prefect, your shell and your editor", (cache, server, completion, schema)),
 )
 """Each command is a module: ``add`` says what it takes, ``run`` does it."""
 START = "Start with `kubev6 deploy`: it brings up the lab, four machines as containers of this one."
@@ -67,4 +68,5 @@ class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         from importlib.metadata import version
 
-        parser.exit(message=f"kubev6 {version('kubev6')}\n")
+        print(f"kubev6 {version('kubev6')}")
+        parser.exit()

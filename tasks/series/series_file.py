@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Annotated
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic.json_schema import SkipJsonSchema
 
 from configs.errors import ConfigError
 from configs.logins import holds_secret, without_login
+from configs.schema.field_types import Model
 from tasks.paths import RECIPES
 from tasks.series.build_file import describe
 from tasks.series.git_remote import WANTS_NO_LOGIN
@@ -23,27 +25,27 @@ def _address(value: str) -> str:
     return value
 
 
-RemoteName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
-Address = Annotated[str, Field(pattern=r"^[^-\s]\S*$"), AfterValidator(_address)]
-CommitId = Annotated[str, Field(pattern=r"^[0-9a-f]{7,40}$")]
-Ref = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][^\s~^:?*\[\\]*$")]
+RemoteName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", examples=["upstream"])]
+Address = Annotated[
+    str,
+    Field(pattern=r"^[^-\s]\S*$", examples=["https://github.com/kubernetes/kubernetes"]),
+    AfterValidator(_address),
+]
+CommitId = Annotated[str, Field(pattern=r"^[0-9a-f]{7,40}$", examples=["98ed5dd8a26929245e4aa30f110242ac7bb7cbbd"])]
+Ref = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][^\s~^:?*\[\\]*$", examples=["refs/pull/48551/head"])]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class NamedPatch(_Model):
+class NamedPatch(Model):
     """A patch of a Debian source package, or of our overlay for it.
 
     Attributes:
         patch: Its name on the patch branch (``CVE-2021-25743.patch``, ``reflect2``), or its title.
     """
 
-    patch: str = Field(min_length=1)
+    patch: str = Field(min_length=1, examples=["CVE-2021-25743.patch"])
 
 
-class Remote(_Model):
+class Remote(Model):
     """A git repository somewhere.
 
     Attributes:
@@ -55,7 +57,15 @@ class Remote(_Model):
     refs: tuple[Ref, ...] = ()
 
 
-class PinnedCommit(_Model):
+def _whole(given: object) -> object:
+    """A remote written out, where only its address is given."""
+    return {"url": given} if isinstance(given, str) else given
+
+
+WrittenRemote = Annotated[Remote, BeforeValidator(_whole, json_schema_input_type=Address | Remote)]
+
+
+class PinnedCommit(Model):
     """A commit of a remote.
 
     Attributes:
@@ -79,13 +89,13 @@ class PatchCommit(PinnedCommit):
         fate: What became of it there, for example ``merged 2017-10-13``.
     """
 
-    title: str = ""
-    author: str = ""
-    pull_request: int | None = Field(default=None, ge=1)
-    fate: str = ""
+    title: str = Field(default="", examples=["Add IPv6 support to iptables proxier"])
+    author: str = Field(default="", examples=["Dane LeBlanc"])
+    pull_request: int | None = Field(default=None, ge=1, examples=[48551])
+    fate: str = Field(default="", examples=["merged 2017-09-23"])
 
 
-class Rewrite(_Model):
+class Rewrite(Model):
     """A commit of our own on top of the picked ones: one text becomes another.
 
     Attributes:
@@ -96,14 +106,14 @@ class Rewrite(_Model):
         by: What takes its place.
     """
 
-    title: str = Field(min_length=1)
-    reason: str = ""
-    paths: tuple[str, ...] = Field(min_length=1)
-    replace: str = Field(min_length=1)
-    by: str
+    title: str = Field(min_length=1, examples=["Take the DNS images from their own project"])
+    reason: str = Field(default="", examples=["Nobody else can push to the registry that is named there."])
+    paths: tuple[str, ...] = Field(min_length=1, examples=[["cmd/kubeadm/app/phases/addons/dns"]])
+    replace: str = Field(min_length=1, examples=["diverdane/"])
+    by: str = Field(examples=["gcr.io/google_containers/"])
 
 
-class _Series(_Model):
+class _Series(Model):
     """What every series has.
 
     Attributes:
@@ -113,9 +123,9 @@ class _Series(_Model):
         rewrites: Commits of our own that follow the patches.
     """
 
-    name: str = Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,22}[a-z0-9])?$")
-    path: Path
-    description: str = ""
+    name: SkipJsonSchema[Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,22}[a-z0-9])?$")]]
+    path: SkipJsonSchema[Path]
+    description: str = Field(default="", examples=["Debian's fixes for kubectl"])
     rewrites: tuple[Rewrite, ...] = ()
 
 
@@ -127,7 +137,7 @@ class DebianSeries(_Series):
         patches: The patches in order.
     """
 
-    base: str
+    base: str = Field(examples=["kubernetes"])
     patches: tuple[NamedPatch, ...]
 
 
@@ -135,12 +145,12 @@ class GitSeries(_Series):
     """A series of commits of git repositories.
 
     Attributes:
-        remotes: The repositories by name.
+        remotes: The repositories by name, each whole or by its address alone.
         base: The commit that it is picked onto.
         patches: The commits in order.
     """
 
-    remotes: dict[RemoteName, Remote] = Field(min_length=1)
+    remotes: dict[RemoteName, WrittenRemote] = Field(min_length=1)
     base: PinnedCommit
     patches: tuple[PatchCommit, ...]
 
@@ -171,21 +181,12 @@ def load(where: str | Path) -> Series:
         raise ConfigError(f"{path}: holds no mapping", todo="keys wanted: description, base, patches")
     kind = GitSeries if "remotes" in data or isinstance(data.get("base"), dict) else DebianSeries
     try:
-        series = kind.model_validate({**_with_urls(data), "name": path.stem, "path": path})
+        series = kind.model_validate({**data, "name": path.stem, "path": path})
     except ValidationError as error:
         raise ConfigError(f"{path}: {describe(error)}") from None
     if isinstance(series, GitSeries):
         _check(series)
     return series
-
-
-def _with_urls(data: dict[str, object]) -> dict[str, object]:
-    """The data with every remote that is an address alone written out."""
-    remotes = data.get("remotes")
-    if not isinstance(remotes, dict):
-        return data
-    whole = {name: {"url": given} if isinstance(given, str) else given for name, given in remotes.items()}
-    return {**data, "remotes": whole}
 
 
 def _check(series: GitSeries) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
 import json
 import os
 import subprocess
@@ -29,6 +30,12 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     text = printed_help(capsys)
     for command in COMMANDS:
         assert f"\n    {command} " in text
+
+
+def test_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"])
+    assert capsys.readouterr() == (f"kubev6 {importlib.metadata.version('kubev6')}\n", "")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -86,6 +86,6 @@ def test_the_version_is_that_of_git_s_newest_tag(commands: tuple[str, ...], vers
     for command in commands:
         git = ["git", "-c", "user.name=A", "-c", "user.email=a@example.org", *command.split()]
         subprocess.run(git, cwd=source, check=True)
-    name = built(tmp_path / "dist", source).filename
-    assert name is not None
-    assert re.fullmatch(rf"kubev6-{version}-py3-none-any\.whl", Path(name).name)
+    wheel = built(tmp_path / "dist", source).filename
+    assert wheel is not None
+    assert re.fullmatch(rf"kubev6-{version}-py3-none-any\.whl", Path(wheel).name)

@@ -1,0 +1,59 @@
+"""``kubev6 schema``: print the JSON Schema of the files that a person writes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from kubev6.cli.command import Commands, command
+
+KINDS = ("cluster", "release", "series")
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def add(commands: Commands[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    """Add the command."""
+    parser = command(
+        commands,
+        "schema",
+        "print the JSON Schema of a cluster, release or series file",
+        "An editor that knows JSON Schema completes the keys of such a file, explains them, and marks what is wrong.\n"
+        "One that has yaml-language-server finds the schema by the first line of the file:\n"
+        "  # yaml-language-server: $schema=cluster.schema.json\n"
+        "Not all that is refused is told by a schema: `kubev6 render FILE` checks a whole cluster file.",
+        ["kubev6 schema cluster > cluster.schema.json", "kubev6 schema release > release.schema.json"],
+        run=run,
+    )
+    parser.add_argument("kind", metavar="KIND", choices=KINDS, help=", ".join(KINDS))
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print a JSON Schema."""
+    print(json.dumps(schema(args.kind), indent=2, ensure_ascii=False))
+    return 0
+
+
+def schema(kind: str) -> dict[str, Any]:
+    """The JSON Schema of a kind of file.
+
+    Args:
+        kind: One of :data:`KINDS`.
+    """
+    from pydantic import TypeAdapter
+
+    wanted: TypeAdapter[Any]
+    if kind == "cluster":
+        from configs.schema.cluster import Cluster
+
+        wanted = TypeAdapter(Cluster)
+    elif kind == "release":
+        from configs.schema.release import Release
+
+        wanted = TypeAdapter(Release)
+    else:
+        from tasks.series.series_file import Series
+
+        wanted = TypeAdapter(Series)
+    return {"$schema": DIALECT, **wanted.json_schema(), "title": f"kubev6 {kind} file"}
