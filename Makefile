@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help lab down test test-unit check packages test-packages docker-group lock clean
+.PHONY: help lab down test test-unit check docs packages test-packages docker-group lock clean
 
 PYTHON ?= /usr/bin/python3
 VENV ?= .venv
@@ -40,6 +40,9 @@ check: $(READY) ## style and types only
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+docs: $(READY) ## write the reference pages anew from the code
+	@$(BIN)/python -m docs.generator
 
 # What a bare Debian 12 lacks. Looked for by what is needed and not by package name, so that an engine installed
 # from elsewhere is left as it is.

@@ -215,7 +215,7 @@ class Cluster(Model):
             own distribution. Absent, it is the release's, but for plugins that cannot work with a lab's Docker.
     """
 
-    name: Hostname
+    name: Hostname = Field(examples=["rack-1"])
     description: str = Field(default="", examples=["A rack in the lab"])
     release: str = Field(examples=["debian-1.20"])
     fabric: Fabric

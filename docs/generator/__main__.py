@@ -1,0 +1,9 @@
+"""``python -m docs.generator``: write the reference pages anew."""
+
+from __future__ import annotations
+
+from docs.generator import DIRECTORY, pages
+
+DIRECTORY.mkdir(exist_ok=True)
+for name, text in pages().items():
+    (DIRECTORY / name).write_text(text, encoding="utf-8")
