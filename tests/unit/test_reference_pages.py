@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections import Counter
 from pathlib import Path
 
@@ -75,3 +76,24 @@ def test_the_page_about_the_command_line_tells_every_option_of_every_command() -
         section = text.partition(f"\n### kubev6 {name}\n")[2].partition("\n### ")[0] + text.partition("\n## While")[2]
         for action in parser._actions:
             assert all(word in section for word in action.option_strings if action.dest != "help"), (name, action)
+
+
+def command_lines(page: Path) -> list[str]:
+    """The lines of a page that are to be typed as they are and call kubev6."""
+    text = page.read_text()
+    fenced = [
+        lines
+        for language, lines in re.findall(r"^```(\w*)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+        if language != "text"
+    ]
+    shown = "\n".join([*fenced, *re.findall(r"^ {4}(.*)$", text, re.MULTILINE)])
+    lines = (line.strip().removeprefix("$ ").removeprefix(".venv/bin/") for line in shown.splitlines())
+    return [line for line in lines if line.startswith("kubev6 ")]
+
+
+@pytest.mark.parametrize("page", [REPO / "README.md", REPO / "CONTRIBUTING.md", *PAGES], ids=lambda page: page.name)
+def test_every_command_line_that_is_shown_is_one(page: Path) -> None:
+    for line in command_lines(page):
+        words = shlex.split(re.split(r"\s(?:>|&&|\|)\s", line)[0], comments=True)[1:]
+        own = words[: words.index("--")] if "--" in words else words
+        assert build_parser().parse_args(own).run, line
