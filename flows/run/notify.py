@@ -13,13 +13,15 @@ import logging
 import os
 import shlex
 import subprocess
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import requests
 
 from configs.errors import KubeV6Error
-from tasks.secrets import NOTIFY_URL, hide, remember, secret
+from tasks import scope
+from tasks.secrets import KINDS, NOTIFY_URL, Secrets, hide, remember, secret
 
 if TYPE_CHECKING:
     from prefect import Flow
@@ -54,6 +56,14 @@ def tell(flow: str, run: str, identity: str, state: str, message: str, api: str)
         message: What the state says.
         api: The API of the server that shows it; empty for none.
     """
+    with scope.holding(scope.find(Secrets) or Secrets()):  # the run's own are gone when it has ended
+        for variable in KINDS:
+            with suppress(KubeV6Error):
+                secret(variable)
+        _tell(flow, run, identity, state, message, api)
+
+
+def _tell(flow: str, run: str, identity: str, state: str, message: str, api: str) -> None:
     told = {
         "flow": flow,
         "run": run,

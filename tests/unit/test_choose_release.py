@@ -223,7 +223,6 @@ def test_which_release_it_is_to_be_is_known_before_any_of_it_is_here(
         return decision.release.name, decision.release.runtime, decision.why
 
     monkeypatch.setattr(choose_release, "fetch_release", None)
-    monkeypatch.setattr(choose_release, "build_release", None)
     how_to = "v1.9.0-alpha.0.ipv6.0"
     assert decided(False) == ("debian-1.20", "containerd", "this cluster's release")
     assert decided(True) == (how_to, "docker", "the how-to's release, since the store has no debian-1.20")

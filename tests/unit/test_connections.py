@@ -26,6 +26,12 @@ class Pretended:
     def close(self) -> None:
         self.is_open = False
 
+    def __enter__(self) -> Pretended:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
 
 @pytest.fixture(autouse=True)
 def made(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Pretended]]:

@@ -9,28 +9,32 @@ import os
 import re
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 
 import pytest
 from rich.console import Console
 
+from flows.run.context import RunContext
 from kubev6.console import step_screen
 from kubev6.console.display import Showing, showing_steps
 from kubev6.console.json_lines import JsonLines
 from kubev6.console.listener import Ended, Listener
 from kubev6.console.step_screen import StepScreen
 from kubev6.console.tables import show_times
+from tasks.events import ChangeMade, emit
+from tasks.node.change import Change
+from tasks.scope import Threads
 from tasks.ssh.command_log import hear_local_commands, ran
 from tasks.steps import step
 
 
-def listening(listener: Listener) -> Iterator[Listener]:
+def listening(run: RunContext, listener: Listener) -> Iterator[Listener]:
     root = logging.getLogger()
     before = root.level
     root.setLevel(logging.DEBUG)
     root.addHandler(listener)
-    yield listener
+    with run.events.heard_by(listener.hear):
+        yield listener
     root.removeHandler(listener)
     root.setLevel(before)
 
@@ -40,18 +44,18 @@ def new_screen(*, verbose: bool = False) -> StepScreen:
 
 
 @pytest.fixture
-def screen() -> Iterator[Listener]:
-    yield from listening(new_screen())
+def screen(run: RunContext) -> Iterator[Listener]:
+    yield from listening(run, new_screen())
 
 
 @pytest.fixture
-def verbose_screen() -> Iterator[Listener]:
-    yield from listening(new_screen(verbose=True))
+def verbose_screen(run: RunContext) -> Iterator[Listener]:
+    yield from listening(run, new_screen(verbose=True))
 
 
 @pytest.fixture
-def machine() -> Iterator[Listener]:
-    yield from listening(JsonLines(io.StringIO(), nodes=("kube-worker-1",)))
+def machine(run: RunContext) -> Iterator[Listener]:
+    yield from listening(run, JsonLines(io.StringIO(), nodes=("kube-worker-1",)))
 
 
 def lines(screen: StepScreen) -> list[str]:
@@ -92,10 +96,10 @@ def test_what_a_node_says_cannot_steer_the_terminal(screen: StepScreen) -> None:
     assert lines(screen)[-1] == "kube-worker-1 network N.N s [2J ]0;title a b c"
 
 
-def test_a_screen_that_knows_no_other_signs_shows_question_marks() -> None:
+def test_a_screen_that_knows_no_other_signs_shows_question_marks(run: RunContext) -> None:
     content = io.BytesIO()
     shown = StepScreen(Console(file=io.TextIOWrapper(content, "ascii"), width=120))
-    for _ in listening(shown):
+    for _ in listening(run, shown):
         with step("build", "patch") as current:
             current.ended_as("André")
     shown.console.file.flush()
@@ -126,11 +130,9 @@ def test_many_threads_at_once_lose_nothing(screen: StepScreen) -> None:
             with step(f"node-{number}", "stage") as current:
                 current.progress("x")
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with Threads(max_workers=8) as threads:
+        for done in [threads.submit(work, number) for number in range(8)]:
+            done.result()
     assert len(screen.ended) == 160
     assert len(lines(screen)) == 320
 
@@ -161,12 +163,12 @@ def test_commands_of_this_machine_are_heard_whoever_starts_them_and_logins_are_n
 
 
 @pytest.mark.parametrize("how", [Showing(), Showing(verbose=True), Showing(as_json=True)])
-def test_a_reader_that_is_gone_ends_no_step(monkeypatch: pytest.MonkeyPatch, how: Showing) -> None:
+def test_a_reader_that_is_gone_ends_no_step(run: RunContext, monkeypatch: pytest.MonkeyPatch, how: Showing) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     monkeypatch.setattr(sys, "stderr", os.fdopen(writing, "w", buffering=1))
     monkeypatch.setattr(logging.getLogger(), "level", logging.DEBUG)
-    with showing_steps(how) as shown, step("build", "compile") as current:
+    with showing_steps(run.events, how) as shown, step("build", "compile") as current:
         current.progress("kubelet")
     assert [ended.ok for ended in shown.ended] == [True]
     sys.stderr.close()  # nothing is left that could not be written
@@ -185,8 +187,8 @@ def test_machines_get_every_event_as_a_line(machine: JsonLines) -> None:
     with step("kube-worker-1", "kubernetes") as current:
         current.progress("30 of 90 MB fetched", 30, 90)
         current.progress("asking")
-        extra = {"change": "kube-worker-1: create file /etc/hosts", "stage": "kubernetes"}
-        logging.getLogger("kubev6.flows").info("changed", extra=extra)
+        made = Change("file", "/etc/hosts", "replace", "one", "two", node="kube-worker-1", stage="kubernetes")
+        emit(ChangeMade(change=made))
         ran("kube-worker-1", "true")
         logging.getLogger("kubev6.fetch").warning("damaged")
         current.ended_as("1 change")
@@ -198,11 +200,12 @@ def test_machines_get_every_event_as_a_line(machine: JsonLines) -> None:
         elapsed = event.pop("elapsed", 0.0)
         assert isinstance(elapsed, float)
     at = {"subject": "kube-worker-1", "title": "kubernetes", "node": "kube-worker-1"}
+    change = {"kind": "file", "subject": "/etc/hosts", "action": "replace", "before": "one", "after": "two"}
     assert told == [
         {"level": "info", "event": "started", "text": "", **at},
         {"level": "debug", "event": "progress", "text": "30 of 90 MB fetched", "done": 30, "total": 90, **at},
         {"level": "debug", "event": "progress", "text": "asking", **at},
-        {"level": "info", "event": "change", "text": "create file /etc/hosts", **at},
+        {"level": "info", "event": "change", "text": "replace file /etc/hosts (one -> two)", "change": change, **at},
         {"level": "warning", "event": "message", "subject": "kubev6.fetch", "title": "", "text": "damaged"},
         {"level": "info", "event": "ended", "text": "1 change", **at},
         {"level": "info", "event": "started", "subject": "build", "title": "compile", "text": ""},

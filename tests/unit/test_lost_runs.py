@@ -146,7 +146,7 @@ def test_a_named_server_of_another_major_version_is_refused(
     with pytest.raises(
         KubeV6Error, match=r"PREFECT_API_URL names \S+, which is Prefect 2\.20\.1, and installed here is 3"
     ):
-        orchestration.start()
+        orchestration.Orchestration().start()
 
 
 @pytest.mark.parametrize("theirs", ["3.0.0", None])

@@ -52,12 +52,10 @@ class _Taking(BaseHTTPRequestHandler):
 
 
 @pytest.fixture(autouse=True)
-def nobody_to_tell(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def nobody_to_tell(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (URL, f"{URL}_FILE", COMMAND):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:4266/api")
-    yield
-    secrets.forget()
 
 
 @pytest.fixture
@@ -79,8 +77,20 @@ def test_a_webhook_is_posted_what_happened_and_where_to_look(webhook: Webhook) -
     assert webhook.taken == [TOLD]
 
 
+@pytest.mark.usefixtures("run")
 def test_no_secret_goes_out_with_what_happened(webhook: Webhook) -> None:
     secrets.remember("s3same")
+    crashed: Any = SimpleNamespace(name="Crashed", message="Flow run encountered an exception: s3same was refused")
+    notify(FLOW, RUN, crashed)
+    assert webhook.taken[0]["message"] == "Flow run encountered an exception: ••• was refused"
+
+
+def test_when_the_run_is_over_no_secret_that_the_environment_names_goes_out_either(
+    webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Prefect calls after the flow has ended, and its context with it."""
+    monkeypatch.setenv(secrets.SUDO_PASSWORD, "s3same")
+    monkeypatch.setenv(f"{secrets.SSH_PASSWORD}_FILE", "/nowhere")
     crashed: Any = SimpleNamespace(name="Crashed", message="Flow run encountered an exception: s3same was refused")
     notify(FLOW, RUN, crashed)
     assert webhook.taken[0]["message"] == "Flow run encountered an exception: ••• was refused"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import signal
 import stat
@@ -21,10 +20,13 @@ from configs.schema.cluster import Cluster
 from configs.schema.loading import load_cluster
 from flows.run import record as run_record
 from flows.run import recording
+from flows.run.context import RunContext, run_context
+from flows.run.lifecycle import flow_run
 from flows.run.record import RunRecord, runs
-from flows.run.recording import note_checks, note_images, note_release
-from tasks import changes
+from flows.run.recording import how_it_ends
+from tasks.events import ChangeMade, ChecksJudged, ImagesPushed, ReleaseChosen, emit
 from tasks.kubernetes.checks import Check
+from tasks.node.change import Change
 from tasks.steps import step
 from tests.checkout import REPO
 from tests.unit import sample, sample_run
@@ -33,20 +35,10 @@ pytestmark = pytest.mark.usefixtures("own_data")
 LOG = Path("/var/log/run.log")
 
 
-@pytest.fixture(autouse=True)
-def everything_is_heard() -> Iterator[None]:
-    """The level that a run's log sets."""
-    logger = logging.getLogger("kubev6")
-    before = logger.level
-    logger.setLevel(logging.DEBUG)
-    yield
-    logger.setLevel(before)
-
-
 @contextmanager
-def recorded(about: Cluster | str = "debian-1.20", command: str = "build") -> Iterator[None]:
-    with recording.recording(command, about, LOG), changes.noted_changes():
-        yield
+def recorded(about: Cluster | str = "debian-1.20", command: str = "build") -> Iterator[RunContext]:
+    with run_context() as run, recording.recorded(run.events, command, about, LOG) as run.recording:
+        yield run
 
 
 def the_record() -> RunRecord:
@@ -57,10 +49,11 @@ def the_record() -> RunRecord:
 def test_a_run_is_recorded_with_all_that_it_did() -> None:
     with recorded(load_cluster("lab"), "deploy"):
         with step("kube-worker-1", "network") as shown:
-            changes.note("kube-worker-1: create file /etc/x (-> y: z)", stage="network")
+            made = Change("file", "/etc/x", "create", after="y: z", node="kube-worker-1", stage="network")
+            emit(ChangeMade(change=made))
             shown.ended_as("1 change")
-        note_release(sample.manifest(), "from the store")
-        note_checks([Check("API", "kube-worker-1", "[fd00:1234::1]:443", True, "v1.20.2", 0.01234567)])
+        emit(ReleaseChosen(manifest=sample.manifest(), why="from the store"))
+        emit(ChecksJudged(checks=(Check("API", "kube-worker-1", "[fd00:1234::1]:443", True, "v1.20.2", 0.01234567),)))
     record = the_record()
     assert (record.command, record.subject, record.status) == ("deploy", "lab", "succeeded")
     assert record.log == str(LOG)
@@ -69,7 +62,9 @@ def test_a_run_is_recorded_with_all_that_it_did() -> None:
         ("kube-worker-1", "network", "ended", "1 change")
     ]
     (change,) = record.changes
-    assert (change.node, change.stage, change.text) == ("kube-worker-1", "network", "create file /etc/x (-> y: z)")
+    assert (change.node, change.stage, change.words) == ("kube-worker-1", "network", "create file /etc/x (y: z)")
+    assert (change.kind, change.subject, change.action) == ("file", "/etc/x", "create")
+    assert (change.before, change.after, change.text) == ("", "y: z", "")
     assert record.release is not None
     assert (record.release.version, record.release.why) == (sample.VERSION, "from the store")
     assert record.release.stand_ins == {"cluster-dns-stand-in": "CoreDNS"}
@@ -81,9 +76,8 @@ def test_a_run_is_recorded_with_all_that_it_did() -> None:
 
 def test_a_proof_that_failed_is_no_success() -> None:
     with recorded(load_cluster("lab"), "deploy"):
-        note_checks(
-            [Check("API", "kube-worker-1", "x", True, ""), Check("API", "kube-worker-2", "x", False, "timeout")]
-        )
+        checks = (Check("API", "kube-worker-1", "x", True, ""), Check("API", "kube-worker-2", "x", False, "timeout"))
+        emit(ChecksJudged(checks=checks))
     assert the_record().status == "proof failed"
 
 
@@ -144,10 +138,10 @@ def test_steps_of_one_name_at_once_are_told_apart() -> None:
 
 def test_a_run_that_is_killed_leaves_what_was_known_by_then(own_data: Path) -> None:
     program = (
-        "import os, signal\nfrom pathlib import Path\nfrom flows.run import recording\nfrom tasks.steps import step\n"
-        "import logging\nlogging.getLogger('kubev6').setLevel('DEBUG')\n"
+        "import os, signal\nfrom flows.run import recording\nfrom flows.run.context import run_context\n"
+        "from tasks.steps import step\n"
         "recording.SECONDS_BETWEEN_WRITES = 0\n"
-        "with recording.recording('build', 'x', Path('log')), step('build', 'compile'):\n"
+        "with run_context() as run, recording.recorded(run.events, 'build', 'x', 'log'), step('build', 'compile'):\n"
         "    with step('build', 'source'):\n        pass\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
@@ -160,8 +154,9 @@ def test_a_run_that_is_killed_leaves_what_was_known_by_then(own_data: Path) -> N
 
 
 def test_a_process_that_ends_without_another_word_is_recorded_as_stopped() -> None:
-    with recorded():
-        recording.end_now()
+    with recorded() as run:
+        assert run.recording is not None
+        run.recording.end("stopped")
         assert the_record().status == "stopped"
 
 
@@ -188,16 +183,30 @@ def test_a_record_does_not_say_how_to_log_in(tmp_path: Path) -> None:
         assert word not in text
 
 
-def test_a_recording_inside_another_adds_nothing() -> None:
-    with recorded(command="outer"), recorded(command="inner"):
-        pass
-    assert the_record().command == "outer"
+def test_a_flow_that_a_command_or_another_flow_began_shares_its_record() -> None:
+    with recorded(command="nightly") as run, flow_run("deploy", "lab") as inner, step("kube-worker-1", "network"):
+        assert inner is run
+    assert (the_record().command, [each.title for each in the_record().steps]) == ("nightly", ["network"])
 
 
-def test_what_is_noted_when_nothing_is_recorded_is_nobodys_business() -> None:
-    note_checks([Check("API", "a", "b", True, "")])
-    note_release(sample.manifest(), "")
-    recording.end_now()
+def test_a_flow_that_nobody_else_records_has_a_record_and_a_log_of_its_own(own_data: Path) -> None:
+    with flow_run("build", "debian-1.20") as run, step("build", "compile"):
+        assert run.recording is not None
+    assert (the_record().command, the_record().subject) == ("build", "debian-1.20")
+    (log,) = (own_data / "logs").iterdir()
+    assert the_record().log == str(log)
+    assert "build: compile: started" in log.read_text()
+
+
+def test_what_happens_when_nothing_is_recorded_is_nobodys_business() -> None:
+    def all_of_it() -> None:
+        emit(ChecksJudged(checks=(Check("API", "a", "b", True, ""),)))
+        emit(ReleaseChosen(manifest=sample.manifest(), why=""))
+
+    all_of_it()
+    with run_context() as run:
+        all_of_it()
+        assert run.recording is None
     assert runs() == ()
 
 
@@ -305,11 +314,10 @@ def test_a_damaged_record_is_passed_over_in_lists_and_refused_by_name(content: s
 
 def test_what_a_run_would_end_as_can_be_asked_before_it_ends() -> None:
     seen = []
-    with recorded(load_cluster("lab"), "deploy"):
+    with recorded(load_cluster("lab"), "deploy") as run:
         for error in (None, KeyboardInterrupt(), NodeError("kube-worker-1", "runtime", "the disk is full")):
-            asked = recording.if_ended(error)
-            assert asked is not None
-            path, record = asked
+            assert run.recording is not None
+            path, record = run.recording.if_ended(*how_it_ends(error))
             assert path.parent == run_record.runs_dir()
             seen.append((record.status, [each.message for each in record.errors]))
     assert seen == [
@@ -318,14 +326,13 @@ def test_what_a_run_would_end_as_can_be_asked_before_it_ends() -> None:
         ("failed", ["kube-worker-1: runtime: the disk is full"]),
     ]
     assert the_record().status == "succeeded"
-    assert recording.if_ended(None) is None
 
 
 def test_images_of_several_registries_are_recorded_once_each() -> None:
     image = sample.manifest().images[0]
     with recorded():
         for registry, tag in (("http://a", ""), ("http://b", "20260301"), ("http://a", "")):
-            note_images(registry, (image,), tag)
+            emit(ImagesPushed(registry=registry, images=(image,), tag=tag))
     assert [(each.registry, each.tag) for each in the_record().images] == [
         ("http://a", image.tag),
         ("http://b", "20260301"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Iterator
+from contextvars import Context
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from configs.errors import ConfigError, KubeV6Error
 from flows.run import secret_blocks
 from flows.run.redaction import hide_in, hide_in_all
 from kubev6.console import standard_error
-from tasks import secrets
-from tasks.secrets import SUDO_PASSWORD, hide, secret
+from tasks import scope, secrets
+from tasks.events import Bus, Event, StepEvent
+from tasks.secrets import SUDO_PASSWORD, Secrets, hide, secret
+from tasks.steps import step
 
 FILE, BLOCK = f"{SUDO_PASSWORD}_FILE", f"{SUDO_PASSWORD}_BLOCK"
 
@@ -24,9 +27,8 @@ FILE, BLOCK = f"{SUDO_PASSWORD}_FILE", f"{SUDO_PASSWORD}_BLOCK"
 def nothing_known(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in (SUDO_PASSWORD, FILE, BLOCK):
         monkeypatch.delenv(name, raising=False)
-    secrets.forget()
-    yield
-    secrets.forget()
+    with scope.holding(Secrets()):
+        yield
 
 
 @pytest.fixture
@@ -62,8 +64,8 @@ def test_a_block_is_wanted_only_where_nothing_else_is_given(monkeypatch: pytest.
     secrets.hold(SUDO_PASSWORD, "of a block", "the block")
     assert secrets.block_of(SUDO_PASSWORD) == ""
     monkeypatch.setenv(SUDO_PASSWORD, "of the environment")
-    secrets.forget()
-    assert secrets.block_of(SUDO_PASSWORD) == ""
+    with scope.holding(Secrets()):
+        assert secrets.block_of(SUDO_PASSWORD) == ""
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o610])
@@ -156,21 +158,46 @@ def test_a_log_gets_no_secret_however_it_is_said(told: io.StringIO) -> None:
 
 def test_who_reads_the_words_of_a_step_gets_no_secret_either() -> None:
     secrets.remember("hunter2")
-    heard: list[logging.LogRecord] = []
+    bus, heard = Bus(), list[Event]()
+    with scope.holding(bus), bus.heard_by(heard.append), step("node", "network") as shown:
+        shown.progress("it is hunter2")
+        shown.ended_as("hunter2")
+    assert [getattr(each, "text", "") for each in heard] == ["", "it is •••", "•••"]
+    assert {(each.subject, each.title) for each in heard if isinstance(each, StepEvent)} == {("node", "network")}
 
-    class Hearing(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            heard.append(record)
 
-    handler = Hearing()
+def test_a_handler_that_was_there_before_gets_no_secret_either(told: io.StringIO) -> None:
     logger = logging.getLogger("kubev6.test-of-words")
+    handler = logging.StreamHandler(told)
     logger.addHandler(handler)
+    secrets.remember("hunter2")
     try:
         hide_in_all()
-        logger.error("x", extra={"text": "it is hunter2", "change": "node: hunter2", "title": "network"})
+        logger.error("it is hunter2")
     finally:
         logger.removeHandler(handler)
-    assert [vars(heard[0])[name] for name in ("text", "change", "title")] == ["it is •••", "node: •••", "network"]
+    assert told.getvalue() == "it is •••\n"
+
+
+def test_one_run_does_not_know_the_secrets_of_another() -> None:
+    secrets.remember("hunter2")
+    with scope.holding(Secrets()):
+        secrets.hold(SUDO_PASSWORD, "of the other", "a block")
+        assert hide("hunter2 of the other") == "hunter2 •••"
+    assert hide("hunter2 of the other") == "••• of the other"
+    assert secret(SUDO_PASSWORD) is None
+
+
+def test_outside_a_run_no_secret_can_be_held_but_those_that_the_environment_has_are_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def outside() -> None:
+        with pytest.raises(RuntimeError, match="a secret is held by a run, and here is none"):
+            secrets.hold(SUDO_PASSWORD, "right", "a block")
+        monkeypatch.setenv(SUDO_PASSWORD, "right")
+        assert secret(SUDO_PASSWORD) == "right"
+
+    Context().run(outside)
 
 
 def test_standard_error_gets_no_secret(capsys: pytest.CaptureFixture[str]) -> None:

@@ -61,15 +61,12 @@ def test_a_record_that_cannot_be_read_counts_as_none(own_data: Path) -> None:
 
 def test_a_server_that_another_process_uses_is_ended_only_by_who_does_not_ask(own_data: Path) -> None:
     recorded(own_data, Process(os.getpid(), 1))
-    kept_server.use()
-    try:
+    with kept_server.use():
         with pytest.raises(KubeV6Error, match="another kubev6 runs on this machine and uses the kept server"):
             kept_server.down()
         assert (own_data / "server.json").exists()
         kept_server.end()  # as a machine that is shut down does
         assert not (own_data / "server.json").exists()
-    finally:
-        kept_server._in_use.pop().close()
 
 
 def test_a_port_that_is_taken_is_one_line_and_nothing_is_left(own_data: Path) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import configparser
 import os
+from contextlib import nullcontext
 from dataclasses import replace
 from ipaddress import IPv6Address
 from pathlib import Path
-from typing import cast
 
 import pytest
 import yaml
@@ -23,11 +23,15 @@ from configs.stages.network import REPOSITORIES
 from configs.stages.network import network as stage_of
 from configs.state import NodeState, Reload, StageState
 from configs.systems import Claim, Machine, Networking, machine_running, networking_of, system_of, systems
-from flows import stages
+from flows.run.context import RunContext
+from flows.steps import nodes
+from flows.steps.job import Job
 from kubev6.cli import main
-from tasks.node import survey
+from tasks.node import engine, survey
+from tasks.node.change import Change
 from tasks.node.compatibility import Candidate, docker_and_cni_plugins
 from tasks.ssh.connection import Connection
+from tests.unit import sample
 from tests.unit.test_plan import GOLDEN, as_text
 
 HOW_TO = load_cluster("kube-v6")
@@ -461,21 +465,25 @@ def test_yum_is_told_where_packages_are_that_the_system_does_not_bring() -> None
     assert not any("yum" in file.path for file in network(WORKER, machine_running("debian-12")).files)
 
 
+@pytest.mark.parametrize("lacking", [True, False])
 @pytest.mark.parametrize(("system", "told"), [("centos-7", "[kubev6-os]\n"), ("debian-12", "")])
-def test_python_comes_from_where_the_packages_of_its_system_are(system: str, told: str) -> None:
+def test_python_comes_from_where_the_packages_of_its_system_are(
+    system: str, told: str, lacking: bool, run: RunContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
     repositories = []
 
-    class WithoutPython:
+    class Machine:
         def provide_python(self, found: str) -> bool:
             repositories.append(found)
-            return False
+            return lacking
 
-    stages.provide_python(
-        cast(Connection, WithoutPython()), plan_node(HOW_TO, BUILT, None, SUPPORT, machine_running(system))
-    )
+    monkeypatch.setattr(nodes, "connection", lambda *_: nullcontext(Machine()))
+    monkeypatch.setattr(engine, "plan_changes", lambda *_: {})
+    nodes.compare.fn(Job(HOW_TO, BUILT, sample.manifest()), SUPPORT, machine_running(system))
     assert len(repositories) == 1
     assert told in repositories[0]
     assert bool(repositories[0]) is bool(told)
+    assert run.changes == [Change("package", "python3", "install", node=SUPPORT)] * lacking
 
 
 @pytest.mark.parametrize("system", ["ubuntu-16.04", "ubuntu-18.04"])

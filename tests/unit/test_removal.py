@@ -12,11 +12,11 @@ import pytest
 from configs.errors import ConfigError, KubeV6Error, NodeError
 from configs.schema.cluster import Cluster
 from configs.schema.loading import load_cluster
-from tasks import deployed, inventory
-from tasks import removal as leaving
-from tasks.changes import noted_changes
+from flows.run.context import RunContext
+from tasks import deployed, inventory, removal
 from tasks.kubernetes import members
 from tasks.node import reset as task
+from tasks.node.change import Change
 from tasks.node.reset import Reset
 from tasks.paths import cluster_dir
 from tasks.ssh.endpoint import Endpoint
@@ -50,7 +50,7 @@ def rack(own_data: object, monkeypatch: pytest.MonkeyPatch) -> list[str]:  # noq
         done.append(f"reset {connection.node}")
         return Reset(connection.node, ("all",), ())
 
-    monkeypatch.setattr(leaving, "connection", connection)
+    monkeypatch.setattr(removal, "connection", connection)
     monkeypatch.setattr(members, "members", lambda _: (CONTROL_PLANE, *WORKERS))
     monkeypatch.setattr(members, "take_out", take_out)
     monkeypatch.setattr(task, "reset", reset)
@@ -62,78 +62,80 @@ def rack(own_data: object, monkeypatch: pytest.MonkeyPatch) -> list[str]:  # noq
 
 
 def test_all_go_workers_first_and_the_support_node_last_and_nobody_is_drained() -> None:
-    going = leaving.chosen(RACK, ())
+    going = removal.chosen(RACK, ())
     assert [set(group) for group in going.groups] == [{*WORKERS, GONE.node}, {CONTROL_PLANE}, {SUPPORT}]
     assert going.drained == frozenset()
 
 
 def test_a_worker_that_goes_alone_is_drained() -> None:
-    going = leaving.chosen(RACK, WORKERS[:1])
+    going = removal.chosen(RACK, WORKERS[:1])
     assert going.groups == (WORKERS[:1],)
     assert going.drained == {WORKERS[0]}
 
 
 def test_a_machine_that_the_file_no_longer_names_can_still_be_reset() -> None:
-    assert leaving.chosen(RACK, [GONE.node]).names == (GONE.node,)
+    assert removal.chosen(RACK, [GONE.node]).names == (GONE.node,)
 
 
 def test_a_machine_that_nobody_knows_is_refused() -> None:
     with pytest.raises(ConfigError, match=rf"has no machine 'nobody'; there are .*{WORKERS[0]}"):
-        leaving.chosen(RACK, ["nobody"])
+        removal.chosen(RACK, ["nobody"])
 
 
 def test_the_control_plane_does_not_go_from_under_its_workers() -> None:
     with pytest.raises(ConfigError, match=f"{CONTROL_PLANE} cannot be reset while its workers stay: {WORKERS[0]}"):
-        leaving.chosen(RACK, [CONTROL_PLANE, SUPPORT])
-    assert leaving.chosen(RACK, [CONTROL_PLANE, *WORKERS]).drained == frozenset()
+        removal.chosen(RACK, [CONTROL_PLANE, SUPPORT])
+    assert removal.chosen(RACK, [CONTROL_PLANE, *WORKERS]).drained == frozenset()
 
 
-def test_strangers_are_members_and_remembered_machines_that_the_file_does_not_name(
+def test_unlisted_are_members_and_remembered_machines_that_the_file_does_not_name(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(members, "members", lambda _: (CONTROL_PLANE, "elsewhere", WORKERS[0]))
-    assert leaving.strangers(RACK) == ("elsewhere", GONE.node)
+    assert removal.unlisted(RACK) == ("elsewhere", GONE.node)
 
 
 @pytest.mark.parametrize("answer", [(), ("another-control-plane", GONE.node)])
-def test_nobody_is_a_stranger_to_a_cluster_that_is_not_there_or_has_another_control_plane(
+def test_nobody_is_unlisted_of_a_cluster_that_is_not_there_or_has_another_control_plane(
     answer: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(members, "members", lambda _: answer)
-    assert leaving.strangers(RACK) == ()
+    assert removal.unlisted(RACK) == ()
 
 
-def test_nobody_is_a_stranger_while_the_control_plane_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_is_unlisted_while_the_control_plane_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
     def unreachable(_: Cluster, node: str) -> None:
         raise NodeError(node, "connect", "refused", transient=True)
 
-    monkeypatch.setattr(leaving, "connection", unreachable)
-    assert leaving.strangers(RACK) == ()
+    monkeypatch.setattr(removal, "connection", unreachable)
+    assert removal.unlisted(RACK) == ()
 
 
-def test_a_machine_that_leaves_is_drained_and_then_reset_and_forgotten(rack: list[str]) -> None:
-    with noted_changes() as changes:
-        leaving.remove(RACK, GONE.node)
+LEFT = Change("cluster", RACK.name, "leave", after="drained and deleted", node=GONE.node)
+
+
+def test_a_machine_that_leaves_is_drained_and_then_reset_and_forgotten(rack: list[str], run: RunContext) -> None:
+    removal.remove(RACK, GONE.node)
     assert rack == [f"take out {GONE.node}", f"reset {GONE.node}"]
-    assert changes == [f"{GONE.node}: drained and deleted from the cluster", f"{GONE.node}: reset"]
-    assert leaving.strangers(RACK) == ()
+    assert run.changes == [LEFT, Change("machine", GONE.node, "reset", node=GONE.node)]
+    assert removal.unlisted(RACK) == ()
 
 
 def test_one_that_cannot_be_reached_is_taken_out_and_said_and_remembered(
-    rack: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    rack: list[str], run: RunContext, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def unreachable(connection: Pretended, cluster: Cluster) -> Reset:  # noqa: ARG001
         raise NodeError(connection.node, "connect", "192.0.2.9 does not answer", transient=True)
 
     monkeypatch.setattr(task, "reset", unreachable)
-    with noted_changes() as changes, caplog.at_level(logging.WARNING):
-        leaving.remove(RACK, GONE.node)
+    with caplog.at_level(logging.WARNING):
+        removal.remove(RACK, GONE.node)
     assert rack == [f"take out {GONE.node}"]
-    assert changes == [f"{GONE.node}: drained and deleted from the cluster"]
+    assert run.changes == [LEFT]
     assert "its machine was not reset" in caplog.text
     assert "192.0.2.9 does not answer" in caplog.text
     assert f"run `kubev6 reset {GONE.node}`" in caplog.text
-    assert leaving.chosen(RACK, [GONE.node]).names == (GONE.node,)
+    assert removal.chosen(RACK, [GONE.node]).names == (GONE.node,)
 
 
 def test_what_is_remembered_of_a_machine_is_how_it_is_reached() -> None:
