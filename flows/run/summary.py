@@ -146,7 +146,7 @@ def changes_by_node(record: RunRecord) -> tuple[NodeChanges, ...]:
             name=name,
             count=len(changes),
             stages=tuple(
-                StageChanges(stage, tuple(change.text for change in changes if change.stage == stage))
+                StageChanges(stage, tuple(change.words for change in changes if change.stage == stage))
                 for stage in dict.fromkeys(change.stage for change in changes)
             ),
         )

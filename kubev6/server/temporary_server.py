@@ -19,7 +19,8 @@ import requests
 
 from configs.errors import KubeV6Error
 from kubev6.server.api import session
-from tasks import steps
+from tasks import scope
+from tasks.steps import StopSignal
 
 START_SECONDS = 60.0
 STOP_SECONDS, STOP_SECONDS_IF_STOPPED = 30.0, 3.0
@@ -36,6 +37,7 @@ class TemporaryServer:
     """
 
     def __init__(self) -> None:
+        self._stop_signal = scope.find(StopSignal) or StopSignal()  # it ends when the run has ended, and its context
         port = _free_port()
         self.url = f"http://127.0.0.1:{port}/api"
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - the server writes into it as long as it runs
@@ -73,7 +75,7 @@ class TemporaryServer:
         if self._process.poll() is None:
             self._process.terminate()
             try:
-                self._process.wait(STOP_SECONDS_IF_STOPPED if steps.stopped() else STOP_SECONDS)
+                self._process.wait(STOP_SECONDS_IF_STOPPED if self._stop_signal.given else STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()

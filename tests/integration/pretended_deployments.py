@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from configs.errors import KubeV6Error
 from configs.manifest import BinaryEntry, Manifest, SourceEntry
@@ -71,9 +71,9 @@ pretended_machines.behaviour = os.environ.get("KUBEV6_TEST_MACHINES", "new")
 inventory.known_endpoints = lambda cluster: {node.name: Endpoint(node.name, "::1") for node in cluster.nodes}
 pretended_machines.pretend()
 pretended_up, up_now = lab.up, set[str]()
-pretended = vars(pool)["machines"]
+pretended: Callable[[Cluster], dict[str, Endpoint]] = vars(pool)["machines"]
 for flow in ("flows.deploy", "flows.nightly"):
     setattr(importlib.import_module(flow), "built", built)  # noqa: B010 - it is not its own
-pool.machines = machines
+setattr(pool, "machines", machines)  # noqa: B010 - it is not its own
 lab.up = lab_up
 registry_tags.is_newest = lambda *_: True  # there is no support node

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from configs.errors import KubeV6Error
-from tasks import steps
+from tasks import scope, steps
 from tasks.docker import base_image
+from tasks.scope import Threads
+from tasks.steps import StopSignal
 from tests.waiting import eventually
-
-
-@pytest.fixture(autouse=True)
-def going_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(steps, "_stopping", threading.Event())
 
 
 def run(script: str) -> None:
@@ -38,11 +33,11 @@ def gone(place: Path) -> bool:
 
 
 def test_a_stop_ends_a_silent_command_and_its_children(tmp_path: Path) -> None:
-    place = tmp_path / "pid"
-    with ThreadPoolExecutor(1) as pool:
+    place, signal = tmp_path / "pid", StopSignal()
+    with scope.holding(signal), Threads(1) as pool:
         running = pool.submit(run, silent(place))
         eventually(lambda: place.exists() and place.read_text().strip() != "")
-        steps.stop()
+        signal.give()
         assert str(running.exception(60)) == "stopped; running it again goes on from here"
     eventually(lambda: gone(place))
 

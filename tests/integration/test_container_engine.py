@@ -22,6 +22,7 @@ from configs.errors import KubeV6Error
 from tasks.docker import container_engine, toolchain
 from tasks.docker.build import labels
 from tasks.docker.container_engine import EnginePaths
+from tasks.docker.toolchain import Containers
 from tasks.lab import lab
 from tasks.lab import network as lab_network
 from tests.waiting import eventually
@@ -139,8 +140,9 @@ def test_a_command_whose_engine_is_killed_is_one_line(
     assert "could not be removed" in caplog.text
     with pytest.raises(KubeV6Error):
         toolchain.run("sleep:1", ["/bin/sleep", "600"], name="test", deadline=600)
-    monkeypatch.setattr(toolchain, "_running", {"one"})
-    toolchain.stop_running()
+    containers = Containers()
+    with containers.having("one"):
+        containers.stop()
     engine.start()
     for left_behind in client.containers.list(all=True):
         left_behind.remove(force=True)

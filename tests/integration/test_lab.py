@@ -14,7 +14,8 @@ import pytest
 from configs.errors import ConfigError, KubeV6Error, NodeError
 from configs.schema.cluster import Cluster, Lab
 from configs.schema.loading import load_cluster, load_release
-from flows.run.lock import turn
+from flows.run.context import run_context
+from flows.run.lock import locked
 from tasks.docker import container_engine
 from tasks.lab import lab
 from tasks.lab import machine as lab_machine
@@ -238,7 +239,7 @@ def test_a_cluster_of_real_machines_is_no_lab(small: Small) -> None:
 
 
 def test_down_leaves_nothing_but_the_lock_that_others_may_wait_for(small: Small) -> None:
-    with turn(NAME, "kubev6 lab down", "refuse"):
+    with run_context(), locked(NAME, "kubev6 lab down", "refuse"):
         (cluster_dir(NAME) / "kubeconfig").touch()
         lab.down(NAME)
     assert small.leftovers() == []

@@ -18,12 +18,13 @@ import pytest
 import requests
 
 from configs.errors import ConfigError, KubeV6Error
-from tasks import registry, registry_tags, scope, secrets
+from tasks import registry, registry_tags, scope
 from tasks.docker.pull import pull
 from tasks.fetch.fetch_image import fetch_image
 from tasks.registry_client import session_with
 from tasks.registry_login import RefusedError, RegistryLogin
 from tasks.registry_tags import Pruned
+from tasks.secrets import Secrets
 from tasks.steps import Step
 from tasks.store import Store
 from tests.integration.test_registry import registry_image
@@ -41,7 +42,7 @@ def no_login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
     (tmp_path / "docker").mkdir()
-    with scope.holding(secrets.Secrets()):
+    with scope.holding(Secrets()):
         yield tmp_path / "docker" / "config.json"
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from configs.errors import KubeV6Error
+from tasks import scope
 from tasks.docker import container_engine, toolchain
-from tasks.docker.toolchain import LABEL, Toolchain
+from tasks.docker.toolchain import LABEL, Containers, Toolchain
 from tasks.series import debian_source
 from tasks.series.debian_source import PATCH_BRANCH
 from tasks.series.repository import open_repository
@@ -132,10 +133,12 @@ def test_whoever_stops_listening_stops_the_command(tools: Toolchain) -> None:
 
 @pytest.mark.usefixtures("no_leftovers")
 def test_running_commands_are_stopped_from_another_thread(tools: Toolchain) -> None:
-    def stop(_: str) -> None:
-        threading.Thread(target=toolchain.stop_running).start()
+    containers = Containers()
 
-    with pytest.raises(KubeV6Error, match="test: "):
+    def stop(_: str) -> None:
+        threading.Thread(target=containers.stop).start()
+
+    with scope.holding(containers), pytest.raises(KubeV6Error, match="test: "):
         toolchain.run(tools.image, ["sh", "-c", "echo; sleep 600"], name="test", deadline=60, on_line=stop)
 
 

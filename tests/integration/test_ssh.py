@@ -23,6 +23,7 @@ from paramiko.common import AUTH_FAILED
 from configs.errors import KubeV6Error, NodeError
 from tasks import scope, secrets
 from tasks.events import Bus, CommandRun, Event
+from tasks.secrets import Secrets
 from tasks.ssh.connection import Connection, connect
 from tasks.ssh.endpoint import Endpoint
 from tasks.ssh.openssh import ssh_command
@@ -154,13 +155,11 @@ def test_a_key_that_is_no_key_is_named(sshd: Sshd) -> None:
 
 def test_what_a_node_prints_of_a_secret_is_not_told_on(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBEV6_SUDO_PASSWORD", "hunter2 & Co")
-    secrets.secret("KUBEV6_SUDO_PASSWORD")
-    try:
+    with scope.holding(Secrets()):
+        secrets.secret("KUBEV6_SUDO_PASSWORD")
         with pytest.raises(NodeError) as caught:
             connection.run(["sh", "-c", "cat >&2; exit 3"], step="test", stdin=b"given: hunter2 & Co")
         said = connection.run("echo 'hunter2 & Co'", step="test").stdout
-    finally:
-        secrets.forget()
     assert caught.value.seen == "sh ended with status 3: given: •••"
     assert "hunter2" not in caught.value.detail
     assert said == "hunter2 & Co\n", "what is worked with stays as it is"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -12,32 +11,38 @@ import pytest
 
 from kubev6.server import temporary_server
 from kubev6.server.temporary_server import TemporaryServer
-from tasks import steps
+from tasks import scope
+from tasks.steps import StopSignal
 from tests.waiting import eventually
 
 
 @pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TemporaryServer:
+def signal_to_stop() -> StopSignal:
+    return StopSignal()
+
+
+@pytest.fixture
+def server(tmp_path: Path, signal_to_stop: StopSignal, monkeypatch: pytest.MonkeyPatch) -> TemporaryServer:
     """One that does not end when it is asked to."""
     program, there = tmp_path / "python", tmp_path / "there"
     program.write_text(f"#!/bin/sh\ntrap '' TERM\ntouch '{there}'\nexec sleep 600\n")
     program.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(program))
-    started = TemporaryServer()
+    with scope.holding(signal_to_stop):
+        started = TemporaryServer()
     eventually(there.exists)
     return started
 
 
 @pytest.mark.parametrize("stopped", [False, True], ids=["at the end", "being stopped"])
 def test_it_is_given_more_time_at_the_end_of_a_run_than_when_that_is_stopped(
-    server: TemporaryServer, monkeypatch: pytest.MonkeyPatch, stopped: bool
+    server: TemporaryServer, signal_to_stop: StopSignal, monkeypatch: pytest.MonkeyPatch, stopped: bool
 ) -> None:
-    monkeypatch.setattr(steps, "_stopping", threading.Event())
     monkeypatch.setattr(temporary_server, "STOP_SECONDS", 60.0 if stopped else 0.2)
     monkeypatch.setattr(temporary_server, "STOP_SECONDS_IF_STOPPED", 0.2 if stopped else 60.0)
     if stopped:
-        steps.stop()
+        signal_to_stop.give()
     began = time.monotonic()
-    server.stop()
+    server.stop()  # outside the run: the interpreter calls it at its end
     assert time.monotonic() - began < 30
     assert server._process.returncode == -signal.SIGKILL

@@ -22,6 +22,7 @@ from flows.run.record import (
     StepOfRun,
     Topology,
 )
+from tasks.node.change import Change
 
 VERSION = "v1.20.2+kubev6.debian-1.20.e4f6458"
 STAGES = {"network": 3.1, "runtime": 9.4, "kubernetes": 4.2}
@@ -59,7 +60,10 @@ def finished(nodes: int = 4) -> RunRecord:
         step("release", "choose", 4.3, 0.2, f"{VERSION}: this cluster's release, from the store"),
         step("lab", "lab", 4.3, 6.9, "brought up"),
     ]
-    changes = [ChangeOfRun(node="lab", text="machines brought up"), ChangeOfRun(node="registry", text="29 blobs sent")]
+    changes = [
+        ChangeOfRun(node="lab", text="machines brought up"),  # as records of before have it
+        change("registry", "registry", "blobs and manifests", "send", after="29 sent"),
+    ]
     for number, node in enumerate(drawn.nodes):
         steps.append(step(node.name, "machine", 4.5, 6.0 + number % 3 * 0.3, "new"))
         at = 11.3
@@ -70,15 +74,17 @@ def finished(nodes: int = 4) -> RunRecord:
             steps.append(step(node.name, stage, start, took, f"{12 if stage == 'kubernetes' else 9} changes"))
             at = start + took
             for path in range(12 if stage == "kubernetes" else 9):
-                text = f"create file /etc/kubev6/{stage}-{path}.conf (-> sha256 3f2a1b7, mode 0644)"
-                changes.append(ChangeOfRun(node=node.name, stage=stage, text=text))
+                file = f"/etc/kubev6/{stage}-{path}.conf"
+                changes.append(
+                    change(node.name, "file", file, "create", after="sha256 3f2a1b7, mode 0644", stage=stage)
+                )
         if "control-plane" in node.roles:
             steps.append(step(node.name, "kubeadm init", 32.0, 21.4, ""))
             steps.append(step("lab", "cluster DNS", 53.5, 2.1, "stand-in for CoreDNS, 5 changes"))
-            changes.append(ChangeOfRun(node=node.name, text="kubeadm init"))
+            changes.append(change(node.name, "cluster", "lab", "init", after="by kubeadm"))
         elif "worker" in node.roles:
             steps.append(step(node.name, "kubeadm join", 53.5, 5.5 + number % 4, ""))
-            changes.append(ChangeOfRun(node=node.name, text="kubeadm join"))
+            changes.append(change(node.name, "cluster", "lab", "join", after="by kubeadm"))
     steps.append(step("registry", "push", 21.0, 3.8, "29 sent (271 MB)"))
     checks = proof(drawn)
     steps.append(step("lab", "proof", 64.0, 6.3, f"{len(checks)} checks, all ok"))
@@ -144,6 +150,11 @@ def badly_proved(nodes: int = 4) -> RunRecord:
         for check in good.checks
     )
     return good.model_copy(update={"status": "proof failed", "checks": checks})
+
+
+def change(node: str, kind: str, subject: str, action: str, *, after: str, stage: str = "") -> ChangeOfRun:
+    """One that was made."""
+    return ChangeOfRun.of(Change(kind, subject, action, after=after, node=node, stage=stage))
 
 
 def step(subject: str, title: str, start: float, seconds: float, text: str = "") -> StepOfRun:

@@ -479,7 +479,8 @@ def test_a_page_says_all_that_the_record_holds() -> None:
         record.release.version,  # type: ignore[union-attr]
         "fd00:102::/64",
         "fabric fd00::/64 on eth1",
-        "create file /etc/kubev6/kubernetes-11.conf (-> sha256 3f2a1b7, mode 0644)",
+        "create file /etc/kubev6/kubernetes-11.conf (sha256 3f2a1b7, mode 0644)",
+        "machines brought up",
         "already upstream",
         "André Martins",
         "#52033",
@@ -522,7 +523,11 @@ def test_hostile_words_stay_words() -> None:
             ),
             "errors": (ErrorOfRun(message=HOSTILE, todo=f"`{HOSTILE}`"),),
             "steps": (StepOfRun(subject=HOSTILE, title=HOSTILE, start=0, seconds=1, outcome="failed", text=HOSTILE),),
-            "changes": tuple(change.model_copy(update={"stage": HOSTILE, "text": HOSTILE}) for change in good.changes),
+            "changes": tuple(
+                change.model_copy(update={"stage": HOSTILE, **dict.fromkeys(told, HOSTILE)})
+                for told in (("text",), ("kind", "subject", "action", "before", "after"))
+                for change in good.changes
+            ),
             "checks": tuple(check.model_copy(update={"name": HOSTILE, "seen": HOSTILE}) for check in good.checks),
             "release": good.release.model_copy(update={"version": HOSTILE, "stand_ins": {HOSTILE: HOSTILE}}),  # type: ignore[union-attr]
             "series": good.series.model_copy(update={"name": HOSTILE}),  # type: ignore[union-attr]

@@ -30,7 +30,6 @@ from kubev6.cli import main
 from tasks.node import engine, survey
 from tasks.node.change import Change
 from tasks.node.compatibility import Candidate, docker_and_cni_plugins
-from tasks.ssh.connection import Connection
 from tests.unit import sample
 from tests.unit.test_plan import GOLDEN, as_text
 
