@@ -19,7 +19,7 @@ from tasks.kubernetes.checks import Check
 from tasks.node.change import Change
 from tasks.secrets import any_known, hide
 
-T = TypeVar("T", "Event", Change)
+T = TypeVar("T", "Event", Change, Check)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +186,8 @@ def _redacted(event: Event) -> Event:
         return event
     if isinstance(event, ChangeMade):
         return replace(event, change=_without_secrets(event.change))
+    if isinstance(event, ChecksJudged):
+        return replace(event, checks=tuple(map(_without_secrets, event.checks)))
     return _without_secrets(event)
 
 

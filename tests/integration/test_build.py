@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
-import logging
 import os
 import re
 import shutil
@@ -25,12 +24,13 @@ from configs.schema.loading import load_release
 from configs.schema.release import Release
 from tasks.docker import base_image, container_engine, toolchain
 from tasks.docker import build as docker_build
+from tasks.events import Event, StepProgressed
 from tasks.fetch.mirror import Mirror, path_of_file, path_of_image
 from tasks.paths import cache_dir
 from tasks.release import compile, compiler
-from tasks.release.build import build_release
 from tasks.release.refresh import Refresh
 from tasks.store import Store
+from tests.integration.flow_of_build import build_release
 from tests.integration.git_project import Project
 from tests.integration.test_fetch import archive_of_plugins
 from tests.unit.test_store import layer, saved
@@ -127,7 +127,7 @@ def go() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def built(go: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
+def built(go: str, prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:  # noqa: ARG001
     root = tmp_path_factory.mktemp("build")
     kept = cache_dir()
     with pytest.MonkeyPatch.context() as patched:
@@ -293,11 +293,10 @@ def test_what_failed_to_be_made_anew_leaves_what_there_was(built: Built, monkeyp
 
 BUILDING = """
 import logging, sys
-from configs.schema.loading import load_release
-from tasks.release.build import build_release
-from tasks.fetch.mirror import Mirror
-from tasks.store import Store
 logging.basicConfig(level=logging.INFO)
+from configs.schema.loading import load_release
+from tasks.fetch.mirror import Mirror
+from tests.integration.flow_of_build import build_release, prefect
 
 
 class Hold(logging.Handler):  # whoever compiles waits until it is told to go on
@@ -308,7 +307,8 @@ class Hold(logging.Handler):  # whoever compiles waits until it is told to go on
 
 logging.getLogger().addHandler(Hold())
 release, source, mirror = sys.argv[1:]
-manifest = build_release(load_release(release), store=Store(), sources={"upstream": source}, mirror=Mirror(mirror))
+with prefect():
+    manifest = build_release(load_release(release), sources={"upstream": source}, mirror=Mirror(mirror))
 print(manifest.model_dump_json())
 """
 
@@ -390,24 +390,21 @@ def test_one_change_compiles_what_depends_on_it_and_nothing_else(built: Built) -
     only.write_text(words)
 
 
-def test_where_everything_is_compiled_the_progress_says_out_of_how_much(
-    built: Built, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_where_everything_is_compiled_the_progress_says_out_of_how_much(built: Built, heard: list[Event]) -> None:
     place = cache_dir() / "worktree" / "small-2017"
     shutil.rmtree(place / "_output" / "local" / "go" / "bin")  # the linker leaves as it is what would come out the same
     reported = compile.Reported(built.manifest.version, "0" * 40, 0)
-    with caplog.at_level(logging.DEBUG, "kubev6.steps"):
-        compile.compile_tree(
-            place,
-            series="small-2017",
-            key="0",
-            reported=reported,
-            compiler=compiler.named(GO),
-            anew=True,
-        )
-    counted = [vars(each) for each in caplog.records if vars(each)["event"] == "progress" and vars(each)["done"]]
-    packages, total = counted[-1]["done"], counted[-1]["total"]
-    assert counted[-1]["text"] == f"{packages} of {total} packages"
+    compile.compile_tree(
+        place,
+        series="small-2017",
+        key="0",
+        reported=reported,
+        compiler=compiler.named(GO),
+        anew=True,
+    )
+    counted = [each for each in heard if isinstance(each, StepProgressed) and each.done]
+    packages, total = counted[-1].done, counted[-1].total
+    assert counted[-1].text == f"{packages} of {total} packages"
     assert packages == total == len(compile.TARGETS) + 1
 
 

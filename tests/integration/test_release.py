@@ -15,14 +15,16 @@ from configs.schema.release import Release
 from tasks.docker import container_engine, toolchain
 from tasks.docker.toolchain import Toolchain
 from tasks.release import compiler
-from tasks.release.build import build_release, release_key
+from tasks.release.build import release_key
 from tasks.release.refresh import Refresh
 from tasks.series import debian_source, series, series_file
 from tasks.series.debian_source import PATCH_BRANCH
 from tasks.series.repository import commit_all, create_repository
 from tasks.series.source import Source
 from tasks.store import Store
+from tests.integration.flow_of_build import build_release
 
+pytestmark = pytest.mark.usefixtures("prefect_server")
 TOOLS = Toolchain("kubev6/toolchain:x", "go1.19.8 linux/amd64", ("golang-go=2:1.19~1",))
 AUTHOR, DATE = "Ann Example <ann@example.org>", "1700000000 +0000"
 

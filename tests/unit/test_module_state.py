@@ -1,0 +1,150 @@
+"""A run's state is its own: what modules keep for the whole process is listed here, each with its reason."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from tasks.paths import REPO
+
+PACKAGES = ("configs", "tasks", "flows", "kubev6")
+MAKERS = frozenset(
+    (
+        *("list", "dict", "set", "bytearray", "deque", "defaultdict", "OrderedDict", "Counter", "ChainMap"),
+        *("Lock", "RLock", "Event", "Condition", "Semaphore", "BoundedSemaphore", "Barrier", "Queue", "SimpleQueue"),
+        *("ContextVar", "local", "ThreadPoolExecutor", "Threads", "ExitStack", "WeakKeyDictionary", "WeakSet", "count"),
+    )
+)
+"""What is called to make something that changes."""
+MUTABLE = (ast.List, ast.Dict, ast.Set, ast.ListComp, ast.DictComp, ast.SetComp)
+KEEPING = frozenset(("cache", "lru_cache", "cached_property"))
+"""Decorators that keep what a function returned."""
+
+CONSTANT = "a table that is written down and never changed"
+PURE = "a cache of a pure value: it comes from files of the program, which do not change while the process lives"
+DEFAULT = "what a pydantic model has where nothing is given; pydantic makes a copy for each"
+ALLOWED: dict[str, str] = {
+    "configs.networking.tools.TOOLS": CONSTANT,
+    "configs.render._environment()": PURE,
+    "configs.systems.System.lacking": DEFAULT,
+    "configs.systems.System.repositories": DEFAULT,
+    "configs.systems.systems()": PURE,
+    "flows.run.markdown.TITLES": CONSTANT,
+    "flows.run.record.ReleaseOfRun.stand_ins": DEFAULT,
+    "flows.run.summary.ROLE_WORDS": CONSTANT,
+    "flows.run.summary.TONE_SYMBOLS": CONSTANT,
+    "kubev6.cli.__all__": CONSTANT,
+    "kubev6.console.series.COLOURS": CONSTANT,
+    "kubev6.report.page._environment()": PURE,
+    "kubev6.report.topology.SYMBOLS": CONSTANT,
+    "tasks.cache.look.YOURS": CONSTANT,
+    "tasks.disk.DISK_ERRORS": CONSTANT,
+    "tasks.docker.base_image._ENVIRONMENT": CONSTANT,
+    "tasks.fetch.program._BITS": CONSTANT,
+    "tasks.fetch.program._MACHINES": CONSTANT,
+    "tasks.lab.images.NODES": CONSTANT,
+    "tasks.lab.machine._REUSABLE": CONSTANT,
+    "tasks.node.preflight.WITHOUT_MODULE": CONSTANT,
+    "tasks.on_node.apply_changes.RECORDED": CONSTANT,
+    "tasks.on_node.apply_changes.SIMPLE": CONSTANT,
+    "tasks.on_node.existing_servers.RESPONSE_CODES": CONSTANT,
+    "tasks.on_node.ip.KEYS": CONSTANT,
+    "tasks.on_node.kernel.EVIDENCE": CONSTANT,
+    "tasks.on_node.kernel.FILESYSTEMS": CONSTANT,
+    "tasks.registry_login.PORTS": CONSTANT,
+    "tasks.release.compile.ENVIRONMENT": CONSTANT,
+    "tasks.scope._held": "holds each run's own parts apart: by it a run finds its context",
+    "tasks.series.repository._PLAIN_GIT": CONSTANT,
+    "tasks.ssh.command_log.hear_local_commands()": "an audit hook of the interpreter, which can be set once for good",
+    "tasks.ssh.program._parsing": "the parser of Python itself is not safe in several threads; nothing is kept by it",
+    "tasks.ssh.program.program()": PURE,
+    "tasks.ssh.program.source_of()": PURE,
+}
+
+
+def found_in(source: str, module: str) -> set[str]:
+    """The names that hold what may change, in a module's own scope and in the bodies of its classes."""
+    tree = ast.parse(source)
+    found = {
+        f"{module}: global {name}" for each in ast.walk(tree) if isinstance(each, ast.Global) for name in each.names
+    }
+    bodies: list[tuple[str, list[ast.stmt]]] = [(module, tree.body)]
+    while bodies:
+        where, body = bodies.pop()
+        for statement in body:
+            match statement:
+                case ast.ClassDef():
+                    bodies.append((f"{where}.{statement.name}", statement.body))
+                case ast.If() | ast.Try() | ast.With() | ast.For() | ast.While():
+                    inner = [each for each in ast.iter_child_nodes(statement) if isinstance(each, ast.stmt)]
+                    inner += [each for handler in getattr(statement, "handlers", ()) for each in handler.body]
+                    bodies.append((where, inner))
+                case ast.FunctionDef():
+                    if any(_called(each) in KEEPING for each in statement.decorator_list):
+                        found.add(f"{where}.{statement.name}()")
+                case ast.Assign() | ast.AnnAssign() if statement.value is not None and _changes(statement.value):
+                    targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+                    found |= {f"{where}.{ast.unparse(target)}" for target in targets}
+    return found
+
+
+def _changes(value: ast.expr) -> bool:
+    """Whether a value may change, or one that it is chosen from or grouped with."""
+    if isinstance(value, ast.Tuple | ast.BoolOp | ast.IfExp | ast.NamedExpr):
+        return any(_changes(each) for each in ast.iter_child_nodes(value) if isinstance(each, ast.expr))
+    return isinstance(value, MUTABLE) or (isinstance(value, ast.Call) and _called(value) in MAKERS)
+
+
+def _called(value: ast.expr) -> str:
+    function = value.func if isinstance(value, ast.Call) else value
+    function = function.value if isinstance(function, ast.Subscript) else function
+    return getattr(function, "attr", getattr(function, "id", ""))
+
+
+def all_found() -> set[str]:
+    found: set[str] = set()
+    for package in PACKAGES:
+        for path in sorted((REPO / package).rglob("*.py")):
+            module = ".".join(path.relative_to(REPO).with_suffix("").parts).removesuffix(".__init__")
+            found |= found_in(path.read_text(), module)
+    return found
+
+
+def test_no_module_keeps_what_changes_but_with_a_reason() -> None:
+    assert sorted(all_found() - ALLOWED.keys()) == [], "a run's state hangs on its context (flows/run/context.py)"
+
+
+def test_every_reason_is_still_needed() -> None:
+    assert sorted(ALLOWED.keys() - all_found()) == []
+    assert all(ALLOWED.values())
+
+
+@pytest.mark.parametrize(
+    ("source", "seen"),
+    [
+        ("a = []", {"m.a"}),
+        ("a: dict[str, int] = {}", {"m.a"}),
+        ("a = b = set()", {"m.a", "m.b"}),
+        ("a = threading.Lock()", {"m.a"}),
+        ("a = Counter[str]()", {"m.a"}),
+        ("a = (1, [])", {"m.a"}),
+        ("a = {'b': 1}", {"m.a"}),
+        ("if x:\n    a = ContextVar('a')", {"m.a"}),
+        ("try:\n    pass\nexcept OSError:\n    a = []", {"m.a"}),
+        ("class C:\n    a: list[int] = []", {"m.C.a"}),
+        ("def f():\n    global a\n    a = 1", {"m: global a"}),
+        ("@functools.cache\ndef f(): ...", {"m.f()"}),
+        ("class C:\n    @lru_cache(maxsize=1)\n    def f(self): ...", {"m.C.f()"}),
+        ("a = 1\nb = (1, 2)\nc = frozenset({1})\nd = re.compile('x')\ne = MappingProxyType({})", set()),
+        ("def f():\n    a = []", set()),
+        ("a: list[int]", set()),
+    ],
+)
+def test_it_would_be_seen(source: str, seen: set[str]) -> None:
+    assert found_in(source, "m") == seen
+
+
+def test_what_is_looked_through_is_there() -> None:
+    assert all(any(Path(REPO, package).rglob("*.py")) for package in PACKAGES)
