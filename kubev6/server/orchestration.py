@@ -59,6 +59,8 @@ class Orchestration:
         """
         with step("prefect", "start") as shown:
             environment.prepare()
+            # What Prefect's threads still say when the run has ended, and its log with it, is for nobody.
+            logging.getLogger().addHandler(logging.NullHandler())
             named, kept = os.environ.get("PREFECT_API_URL"), kept_server.running()
             if named and not (kept and kept.url == named):
                 if not answers(named, seconds=5):

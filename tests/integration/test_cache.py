@@ -17,16 +17,18 @@ import pytest
 import flows.fetch
 from configs.errors import KubeV6Error
 from configs.manifest import Manifest
+from flows.steps import release as steps
 from kubev6.cli import main
 from tasks.cache import prune as pruning
 from tasks.docker import container_engine, toolchain
 from tasks.exclusive import exclusive
-from tasks.fetch import checksums
+from tasks.fetch import checksums, mirror_directory
 from tasks.in_use import in_use, unused, users
 from tasks.paths import cache_dir, data_dir
 from tasks.replace import remove
 from tasks.store import Store
 from tests.integration.git_project import Project
+from tests.unit import sample
 from tests.unit.test_store import layer, release, saved
 from tests.waiting import eventually
 
@@ -320,12 +322,23 @@ def test_a_series_is_not_picked_while_a_prune_is_at_work(tmp_path: Path) -> None
     assert applying.returncode == 0, rest
 
 
+@pytest.mark.usefixtures("prefect_server")
 def test_a_mirror_is_written_while_nothing_may_be_removed(monkeypatch: pytest.MonkeyPatch) -> None:
     said = []
-    monkeypatch.setattr(flows.fetch, "fetched", lambda *_: said.append(users()))
-    monkeypatch.setattr(flows.fetch, "mirrored", lambda *_: said.append(users()))
-    flows.fetch.fetch.fn("v1.34.2", to="/nowhere")
-    assert said == [f"fetch of v1.34.2 (process {os.getpid()})"] * 2
+
+    def fetched(*_: object, **__: object) -> Manifest:
+        said.append(users())
+        return sample.manifest()
+
+    def mirrored(*_: object) -> int:
+        said.append(users())
+        return 0
+
+    monkeypatch.setattr(steps, "fetch_release", fetched)
+    monkeypatch.setattr(steps, "with_probe", lambda manifest, *_: manifest)
+    monkeypatch.setattr(mirror_directory, "write", mirrored)
+    assert flows.fetch.fetch("v1.34.2", to="/nowhere") == sample.manifest()
+    assert said == [f"kubev6 fetch (process {os.getpid()})"] * 2
 
 
 def test_a_lock_that_was_removed_while_somebody_waited_for_it_is_taken_anew(own_data: Path) -> None:

@@ -221,6 +221,7 @@ def test_the_stand_in_is_taken_where_coredns_cannot_be_had_and_says_so(
     assert (entry.name, entry.stand_in_for) == ("cluster-dns-stand-in", "CoreDNS")
 
 
+@pytest.mark.usefixtures("run")
 def test_a_mirror_without_coredns_is_not_passed_over(
     tools: Toolchain, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -231,6 +232,7 @@ def test_a_mirror_without_coredns_is_not_passed_over(
     assert entry.stand_in_for == "CoreDNS"
     assert f"the mirror {tmp_path} has no docker.io/coredns/coredns/1.7.0.tar; " in caplog.text
     assert "coredns: image: failed" not in caplog.text
+    assert "image: ended" in caplog.text
 
 
 @pytest.mark.usefixtures("own_data")

@@ -21,11 +21,13 @@ from rich.cells import cell_len
 REPO = Path(__file__).parents[2]
 PROGRAM = """
 import logging, pathlib, sys, time
+from flows.run.context import run_context
 from kubev6.console.display import Showing, showing_steps
 from tasks.steps import step
 logging.getLogger().setLevel(logging.DEBUG)
 go = pathlib.Path(sys.argv[1])
-with showing_steps(Showing(moving="--no-progress" not in sys.argv)):
+how = Showing(moving="--no-progress" not in sys.argv)
+with run_context() as run, showing_steps(run.events, how):
     with step("kube-worker-1", "kubernetes") as current:
         current.progress("50 of 100 MB fetched, and more " + 40 * "words ", 50, 100)
         print("the result")
