@@ -6,8 +6,9 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 
 from configs.errors import KubeV6Error
@@ -56,10 +57,9 @@ def run_log(command: str) -> Iterator[Path]:
         KubeV6Error: It cannot be written.
     """
     directory = data_dir() / "logs"
-    path = directory / f"{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}-{command}.log"
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
+        path = _new_file(directory, command)
         handler = RunLog(path)
     except OSError as error:
         raise KubeV6Error(
@@ -81,6 +81,17 @@ def run_log(command: str) -> Iterator[Path]:
     finally:
         root.removeHandler(handler)
         handler.close()
+
+
+def _new_file(directory: Path, command: str) -> Path:
+    """A file that no other run has, also when one of this process began in the same second."""
+    name = f"{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}"
+    for number in count(1):
+        path = directory / f"{name}{f'.{number}' if number > 1 else ''}-{command}.log"
+        with suppress(FileExistsError):
+            path.touch(mode=0o600, exist_ok=False)
+            break
+    return path
 
 
 def log_event(event: Event) -> None:
