@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 from prefect import Task, task
 from prefect.client.schemas.objects import State, TaskRun
+from prefect.runtime import task_run
 from prefect.states import Completed
 from prefect.tasks import exponential_backoff
 
@@ -25,6 +27,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 RETRIES = 3
 """How often what is transient is tried again, after about 2, 4 and 8 seconds."""
+
+
+_failed_attempts: ContextVar[tuple[str, tuple[Event, ...]]] = ContextVar("failed_attempts", default=("", ()))
+"""The task run whose attempts have failed in this thread, and what nobody has heard of them yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +94,13 @@ def _here(value: Any) -> Any:
 def _from_afar(work: Callable[[], R]) -> FromAfar[R]:
     from flows.run.secret_blocks import provide
 
-    heard: list[Event] = []
+    identity, before = str(task_run.id), _failed_attempts.get()
+    heard = list(before[1] if before[0] == identity else ())
     with run_context() as run, run.events.heard_by(heard.append):
         provide()
         try:
             return FromAfar(work(), tuple(heard))
         except KubeV6Error as error:
-            error.carried = tuple(heard)
+            error.carried = unheard = tuple(heard)
+            _failed_attempts.set((identity, unheard))
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from contextvars import Context
 from typing import Any, cast
 
@@ -149,6 +150,25 @@ def test_from_afar_an_error_brings_the_events_along() -> None:
     came = pickle.loads(pickle.dumps(Context().run(failed_there)))
     assert str(came) == "kube-worker-1: runtime: the disk is full; make room"
     assert kinds(came.carried) == [StepBegan, ChangeMade, StepEnded]
+
+
+def test_what_an_attempt_came_to_elsewhere_comes_with_that_of_the_next_and_with_no_other_task_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def one_after_the_other() -> list[tuple[Event, ...]]:
+        came: list[Any] = []
+        attempts: list[tuple[str, Callable[[], object]]]
+        attempts = [("a", failing), ("a", failing), ("a", changing), ("b", failing), ("c", changing)]
+        for identity, task in attempts:
+            monkeypatch.setenv("PREFECT__RUNTIME__TASK_RUN__ID", identity)
+            try:
+                came.append(state_of(run_task("work")(task)).data.events)
+            except NodeError as error:
+                came.append(error.carried)
+        return came
+
+    once = [StepBegan, ChangeMade, StepEnded]
+    assert list(map(kinds, Context().run(one_after_the_other))) == [once, once * 2, once * 3, once, once]
 
 
 def test_a_process_elsewhere_asks_for_the_secrets_itself(monkeypatch: pytest.MonkeyPatch) -> None:
