@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
@@ -12,6 +13,8 @@ from configs.errors import KubeV6Error
 from configs.manifest import BinaryEntry, Manifest, SourceEntry
 from configs.schema.cluster import Cluster
 from configs.schema.loading import load_cluster, load_release, shipped
+from flows import deploy
+from tasks.events import Event, ReleaseChosen
 from tasks.fetch.mirror import Mirror
 from tasks.release import choose as choose_release
 from tasks.release.choose import Chosen, choices, decide, for_plan, provide
@@ -288,3 +291,22 @@ def test_what_is_published_nowhere_is_not_fetched_again(store: Store, cluster: C
     kept(store, "debian-1.20")
     with pytest.raises(KubeV6Error, match=r"^release debian-1\.20 cannot be fetched again: .*; leave out --refresh"):
         provide(decide(cluster, True, "", store), store, refresh="all")
+
+
+def test_what_is_to_be_built_is_made_in_the_order_of_builds_and_not_compiled_for_machines_that_are_unfit(
+    store: Store, cluster: Cluster, heard: list[Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decision, manifest, seen = decide(cluster, False, "", store), kept(store, "debian-1.20"), list[object]()
+
+    def built(*given: object, before_compiling: Callable[[], object]) -> Manifest:
+        seen.append(given)
+        before_compiling()
+        return manifest
+
+    monkeypatch.setattr(deploy, "built", built)
+    monkeypatch.setattr(deploy, "refuse_unfit", seen.append)
+    surveys: deploy.Surveys = {}
+    chosen = deploy.provide(decision, None, "compile", surveys)
+    assert chosen == Chosen(decision.release, manifest, "this cluster's release, built from source")
+    assert seen == [(decision.release, {}, None, "compile"), surveys]
+    assert [(each.manifest, each.why) for each in heard if isinstance(each, ReleaseChosen)] == [(manifest, chosen.why)]

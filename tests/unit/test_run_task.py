@@ -162,7 +162,8 @@ def test_what_an_attempt_came_to_elsewhere_comes_with_that_of_the_next_and_with_
         for identity, task in attempts:
             monkeypatch.setenv("PREFECT__RUNTIME__TASK_RUN__ID", identity)
             try:
-                came.append(state_of(run_task("work")(task)).data.events)
+                data: Any = state_of(run_task("work")(task)).data
+                came.append(data.events)
             except NodeError as error:
                 came.append(error.carried)
         return came
