@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import logging
 import socket
+from contextlib import nullcontext
 from uuid import uuid4
 
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.actions import ArtifactCreate
 
+from configs.schema.loading import load_cluster
 from flows.run import artifacts
 from flows.run.context import run_context
 from flows.run.recording import recorded
+from tasks import secrets
 
 
 @pytest.mark.usefixtures("own_data")
@@ -29,3 +33,21 @@ def test_a_run_that_is_stopped_waits_less_for_a_server_that_does_not_answer(
             if stopped:
                 run.stop()
     assert caplog.messages == [f"Prefect does not show what came of this run: no answer in {seconds} s"]
+
+
+@pytest.mark.usefixtures("own_data")
+def test_what_is_shown_holds_no_secret_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+
+    class Client:
+        def create_artifact(self, artifact: ArtifactCreate) -> None:
+            shown.append(str(artifact.data))
+
+    monkeypatch.setenv("PREFECT__RUNTIME__FLOW_RUN__ID", str(uuid4()))
+    monkeypatch.setattr(artifacts, "get_client", lambda **_: nullcontext(Client()))
+    cluster = load_cluster("lab").model_copy(update={"name": "hunter2"})
+    with run_context() as run, recorded(run.events, "deploy", cluster) as run.recording, artifacts.published(run):
+        secrets.remember("hunter2")
+    assert shown
+    assert "deploy •••" in "".join(shown)
+    assert "hunter2" not in "".join(shown)
