@@ -138,7 +138,7 @@ def as_one_task_a_node(size: int) -> None:
             nodes.machines.submit(cluster, decision.release).result()
             chosen = vars(deploy)["provide"](decision)
             job = Job(cluster, chosen.release, chosen.manifest)
-            node: Task[..., None] = task(one, name="node", task_run_name="{name}", persist_result=False)
+            node: Task[..., None] = cast(Any, task)(one, name="node", task_run_name="{name}", persist_result=False)
             begun = [node.submit(job, name) for name in names]
             done.wait(120)
             proof.prove.submit(job, "").result()

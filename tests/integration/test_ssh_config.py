@@ -19,11 +19,11 @@ import pytest
 import yaml
 
 from configs.errors import NodeError
-from tasks.paths import REPO
 from tasks.ssh import resolve, ssh_config
 from tasks.ssh.connection import connect
 from tasks.ssh.endpoint import Endpoint
 from tasks.ssh.openssh import ssh_command
+from tests.checkout import REPO
 from tests.integration.sshd import Sshd, free_port, make_key, running_sshd
 
 

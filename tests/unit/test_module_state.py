@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.paths import REPO
+from tests.checkout import REPO
 
 PACKAGES = ("configs", "tasks", "flows", "kubev6")
 MAKERS = frozenset(
@@ -18,47 +18,28 @@ MAKERS = frozenset(
     )
 )
 """What is called to make something that changes."""
+CHANGERS = frozenset(("add", "append", "clear", "discard", "extend", "insert", "pop", "popitem", "remove", "update"))
+"""Methods by which something changes."""
 MUTABLE = (ast.List, ast.Dict, ast.Set, ast.ListComp, ast.DictComp, ast.SetComp)
 KEEPING = frozenset(("cache", "lru_cache", "cached_property"))
 """Decorators that keep what a function returned."""
 
-CONSTANT = "a table that is written down and never changed"
 PURE = "a cache of a pure value: it comes from files of the program, which do not change while the process lives"
 DEFAULT = "what a pydantic model has where nothing is given; pydantic makes a copy for each"
 ALLOWED: dict[str, str] = {
-    "configs.networking.tools.TOOLS": CONSTANT,
     "configs.render._environment()": PURE,
     "configs.systems.System.lacking": DEFAULT,
     "configs.systems.System.repositories": DEFAULT,
     "configs.systems.systems()": PURE,
-    "flows.run.markdown.TITLES": CONSTANT,
     "flows.run.record.ReleaseOfRun.stand_ins": DEFAULT,
     "flows.run.task._failed_attempts": "what one task run came to before it is tried again, where its flow is not",
-    "flows.run.summary.ROLE_WORDS": CONSTANT,
-    "flows.run.summary.TONE_SYMBOLS": CONSTANT,
-    "kubev6.cli.__all__": CONSTANT,
-    "kubev6.console.series.COLOURS": CONSTANT,
     "kubev6.report.page._environment()": PURE,
-    "kubev6.report.topology.SYMBOLS": CONSTANT,
-    "tasks.cache.look.YOURS": CONSTANT,
-    "tasks.disk.DISK_ERRORS": CONSTANT,
-    "tasks.docker.base_image._ENVIRONMENT": CONSTANT,
-    "tasks.fetch.program._BITS": CONSTANT,
-    "tasks.fetch.program._MACHINES": CONSTANT,
-    "tasks.lab.images.NODES": CONSTANT,
-    "tasks.lab.machine._REUSABLE": CONSTANT,
-    "tasks.node.preflight.WITHOUT_MODULE": CONSTANT,
-    "tasks.on_node.apply_changes.RECORDED": CONSTANT,
-    "tasks.on_node.apply_changes.SIMPLE": CONSTANT,
-    "tasks.on_node.existing_servers.RESPONSE_CODES": CONSTANT,
-    "tasks.on_node.ip.KEYS": CONSTANT,
-    "tasks.on_node.kernel.EVIDENCE": CONSTANT,
-    "tasks.on_node.kernel.FILESYSTEMS": CONSTANT,
-    "tasks.registry_login.PORTS": CONSTANT,
-    "tasks.release.compile.ENVIRONMENT": CONSTANT,
     "tasks.scope._held": "holds each run's own parts apart: by it a run finds its context",
-    "tasks.series.repository._PLAIN_GIT": CONSTANT,
     "tasks.ssh.command_log.hear_local_commands()": "an audit hook of the interpreter, which can be set once for good",
+    "tasks.ssh.connection._JUMPS_AT_ONCE": "what a jump host bears counts for all runs of the process together",
+    "tasks.ssh.ssh_config._options()": "a cache of a pure value: what a text of ssh_config(5) says",
+    "tasks.ssh.ssh_config._parsed()": "the same",
+    "tasks.ssh.ssh_config._passed_over()": "says a warning once for a process; nothing is told by it otherwise",
     "tasks.ssh.program._parsing": "the parser of Python itself is not safe in several threads; nothing is kept by it",
     "tasks.ssh.program.program()": PURE,
     "tasks.ssh.program.source_of()": PURE,
@@ -87,8 +68,22 @@ def found_in(source: str, module: str) -> set[str]:
                         found.add(f"{where}.{statement.name}()")
                 case ast.Assign() | ast.AnnAssign() if statement.value is not None and _changes(statement.value):
                     targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
-                    found |= {f"{where}.{ast.unparse(target)}" for target in targets}
+                    names = {ast.unparse(target) for target in targets}
+                    if not (isinstance(statement.value, MUTABLE) and all(_is_constant(name, tree) for name in names)):
+                        found |= {f"{where}.{name}" for name in names}
     return found
+
+
+def _is_constant(name: str, tree: ast.Module) -> bool:
+    """Whether a table is a named constant: written in capitals, and changed by nothing in its module."""
+    for each in ast.walk(tree):
+        changed = each.func if isinstance(each, ast.Call) else each
+        if isinstance(changed, ast.Attribute) and changed.attr in CHANGERS and ast.unparse(changed.value) == name:
+            return False
+        written = isinstance(each, ast.Subscript) and isinstance(each.ctx, ast.Store | ast.Del)
+        if written and ast.unparse(each.value) == name:
+            return False
+    return name.isupper() or name == "__all__"
 
 
 def _changes(value: ast.expr) -> bool:
@@ -140,6 +135,10 @@ def test_every_reason_is_still_needed() -> None:
         ("class C:\n    @lru_cache(maxsize=1)\n    def f(self): ...", {"m.C.f()"}),
         ("a = 1\nb = (1, 2)\nc = frozenset({1})\nd = re.compile('x')\ne = MappingProxyType({})", set()),
         ("def f():\n    a = []", set()),
+        ("TABLE = {'b': 1}", set()),
+        ("TABLE = {'b': 1}\ndef f():\n    TABLE['c'] = 2", {"m.TABLE"}),
+        ("KNOWN = []\ndef f():\n    KNOWN.append(1)", {"m.KNOWN"}),
+        ("LOCK = threading.Lock()", {"m.LOCK"}),
         ("a: list[int]", set()),
     ],
 )
