@@ -7,24 +7,26 @@ import importlib
 import io
 import re
 import shlex
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from functools import cache
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 
 import pytest
 import yaml
 
 from kubev6.cli.parser import build_parser
-from tasks.paths import REPO
 from tasks.secrets import KINDS
+from tests.checkout import REPO
 
 DOCS = REPO / "docs"
 README = REPO / "README.md"
 PAGES = (README, *sorted(DOCS.rglob("*.md")))
 SOURCES = ("configs", "flows", "kubev6", "tasks")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+OPERATORS = "<>|&;()"
 CODE = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPO)))
@@ -35,32 +37,45 @@ def prose(page: Path) -> str:
     return re.sub(r"^ {4,}.*$", "", FENCE.sub("", page.read_text()), flags=re.MULTILINE)
 
 
-def shown(page: Path) -> list[str]:
-    """What a page shows as code: the lines of its blocks, but not those of output, and what stands in backticks."""
+def lines_of_code(page: Path) -> list[str]:
+    """The lines of a page's blocks of code, but not those of output."""
     text = page.read_text()
     blocks = [lines for language, lines in FENCE.findall(text) if language != "text"]
     blocks += re.findall(r"^ {4}(.*)$", FENCE.sub("", text), re.MULTILINE)
-    lines = [line.strip() for block in blocks for line in block.replace("\\\n", " ").splitlines()]
-    return [*lines, *CODE.findall(prose(page))]
+    return [line.strip() for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+
+
+def in_backticks(page: Path) -> list[str]:
+    """What stands in backticks in a page, but for the names of commands without anything behind them."""
+    names = {f"kubev6 {name}" for name in every_command()}
+    return [code for code in CODE.findall(prose(page)) if code not in names]
+
+
+def every_command() -> tuple[str, ...]:
+    """The names of all commands."""
+    (choices,) = (each.choices for each in build_parser()._actions if isinstance(each.choices, dict))
+    return tuple(choices)
+
+
+def commands(line: str) -> Iterator[list[str]]:
+    """The words of every command in a line of shell. A comment is none; where an output goes to is one by itself."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=OPERATORS)
+    lexer.commenters = "#"
+    lexer.whitespace_split = True
+    try:
+        words = list(lexer)
+    except ValueError:  # no shell reads it: a quotation of something else
+        assert not line.startswith(("kubev6 ", "make ")), line
+        return
+    for is_operator, some in groupby(words, key=lambda word: bool(word) and set(word) <= set(OPERATORS)):
+        if not is_operator:
+            yield list(some)
 
 
 def typed(page: Path) -> Iterator[list[str]]:
-    """The words of every command that a page shows. A comment is none, and neither is where the output goes."""
-    for line in shown(page):
-        lexer = shlex.shlex(line, posix=True, punctuation_chars="<>|&;()")
-        lexer.commenters = "#"
-        lexer.whitespace_split = True
-        words: list[str] = []
-        try:
-            for word in [*lexer, ";"]:
-                if set(word) <= set("<>|&;()"):
-                    if words:
-                        yield words
-                    words = []
-                else:
-                    words.append(word)
-        except ValueError:  # not what a shell reads, such as a quotation of an output
-            continue
+    """The words of every command that a page shows."""
+    for line in (*lines_of_code(page), *in_backticks(page)):
+        yield from commands(line)
 
 
 def of_kubev6(page: Path) -> Iterator[list[str]]:
@@ -73,9 +88,14 @@ def of_kubev6(page: Path) -> Iterator[list[str]]:
 
 
 def anchors(page: Path) -> set[str]:
-    """What the headings of a page can be linked by, as GitHub makes it."""
-    heads = re.findall(r"^#+ (.+)$", FENCE.sub("", page.read_text()), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+    """What the headings of a page can be linked by, as GitHub makes it: one that is there already gets a number."""
+    seen: Counter[str] = Counter()
+    found = set()
+    for head in re.findall(r"^#+ (.+)$", FENCE.sub("", page.read_text()), re.MULTILINE):
+        name = re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-")
+        found.add(f"{name}-{seen[name]}" if seen[name] else name)
+        seen[name] += 1
+    return found
 
 
 def refused(words: Sequence[str]) -> str:
@@ -98,14 +118,9 @@ def test_every_command_line_is_one_that_the_program_takes(page: Path) -> None:
     assert not {" ".join(words): why for words in of_kubev6(page) if (why := refused(words))}
 
 
-def test_many_command_lines_were_looked_at() -> None:
-    commands = {words[0] for page in PAGES for words in of_kubev6(page)}
-    assert commands >= set(every_command()), "each command is shown somewhere"
-
-
-def every_command() -> tuple[str, ...]:
-    (choices,) = (each.choices for each in build_parser()._actions if isinstance(each.choices, dict))
-    return tuple(choices)
+def test_every_command_is_shown_somewhere() -> None:
+    shown = {words[0] for page in PAGES for words in of_kubev6(page)}
+    assert shown >= set(every_command())
 
 
 @each_page
@@ -120,8 +135,8 @@ def test_every_deployment_and_its_parameters_exist(page: Path) -> None:
     deployments = {each["name"]: each for each in yaml.safe_load((REPO / "prefect.yaml").read_text())["deployments"]}
     for words in typed(page):
         if words[:3] == ["prefect", "deployment", "run"]:
-            path, name = deployments[words[3].removeprefix("kubev6/")]["entrypoint"].split(":")
-            flow = getattr(importlib.import_module(path.removesuffix(".py").replace("/", ".")), name)
+            module, _, name = deployments[words[3].removeprefix("kubev6/")]["entrypoint"].rpartition(".")
+            flow = getattr(importlib.import_module(module), name)
             given = {after.partition("=")[0] for word, after in pairwise(words) if word == "--param"}
             assert given <= set(flow.parameters.properties), words
 
