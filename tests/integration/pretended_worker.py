@@ -15,15 +15,15 @@ from tests.integration import pretended_machines
 
 def dask_setup(worker: Any) -> None:  # noqa: ARG001 - Dask's signature
     """Called by Dask when the worker begins."""
-    behave(os.environ.get("KUBEV6_TEST_MACHINES", "new"))
     inventory.known_endpoints = lambda cluster: {node.name: Endpoint(node.name, "::1") for node in cluster.nodes}
-    pretended_machines.pretend()
+    behave(os.environ.get("KUBEV6_TEST_MACHINES", "new"))
 
 
 def behave(behaviour: str) -> None:
     """How the machines behave from now on, for every run that uses this worker."""
     pretended_machines.behaviour = behaviour
     pretended_machines.tried.clear()
+    pretended_machines.pretend()
 
 
 def at_work() -> int:

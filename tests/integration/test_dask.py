@@ -123,8 +123,8 @@ def test_one_node_fails_there_and_the_others_go_on(dask: Dask, data: Path) -> No
     status, out, lines = run("new", "--task-runner", dask.address)
     assert (status, out) == (1, "")
     told = [line for line in lines if line.startswith("kubev6: ")]
-    assert told[0] == "kubev6: kube-worker-1: runtime: the disk is full; make room"
-    assert told[1].startswith("kubev6: kube-worker-2: network: sudo wants a password (log: ")
+    assert told[0] == "kubev6: kube-worker-2: network: sudo wants a password"
+    assert told[1].startswith("kubev6: kube-worker-1: runtime: the disk is full; make room (log: ")
     assert len(told) == 2
     assert position(lines, r"kube-control-plane kubeadm init \d")
     log = max((data / "logs").iterdir()).read_text()
@@ -152,7 +152,7 @@ def test_what_is_transient_is_tried_again_there(dask: Dask) -> None:
     dask.behave("reset-once")
     status, out, lines = run("new", "--task-runner", dask.address)
     assert status == 0, lines
-    assert "19 changes.\n" in out
+    assert "18 changes.\n" in out  # the 17 of a run in one go, and the one that the first attempt came to
     assert "kube-worker-1: runtime: connection reset; trying again" in lines
 
 
