@@ -80,8 +80,11 @@ def _is_constant(name: str, tree: ast.Module) -> bool:
         changed = each.func if isinstance(each, ast.Call) else each
         if isinstance(changed, ast.Attribute) and changed.attr in CHANGERS and ast.unparse(changed.value) == name:
             return False
-        written = isinstance(each, ast.Subscript) and isinstance(each.ctx, ast.Store | ast.Del)
-        if written and ast.unparse(each.value) == name:
+        if (
+            isinstance(each, ast.Subscript)
+            and isinstance(each.ctx, ast.Store | ast.Del)
+            and ast.unparse(each.value) == name
+        ):
             return False
     return name.isupper() or name == "__all__"
 
