@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable
-from contextvars import ContextVar
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
 from typing import Any, Generic, ParamSpec, TypeVar, cast
+from uuid import UUID
 
+import httpx
 from prefect import Task, task
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State, TaskRun
-from prefect.runtime import task_run
+from prefect.exceptions import PrefectHTTPStatusError
+from prefect.runtime import flow_run, task_run
 from prefect.states import Completed
 from prefect.tasks import exponential_backoff
 
 from configs.errors import KubeV6Error
-from flows.run.context import current, run_context
+from flows.run.context import RunContext, current, run_context
 from tasks import scope, steps
 from tasks.events import Event
 from tasks.secrets import hide
@@ -27,6 +33,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 RETRIES = 3
 """How often what is transient is tried again, after about 2, 4 and 8 seconds."""
+SECONDS_BETWEEN_LOOKS = 2.0
+"""How often work in another process asks whether its flow still goes on."""
 
 
 _failed_attempts: ContextVar[tuple[str, tuple[Event, ...]]] = ContextVar("failed_attempts", default=("", ()))
@@ -96,7 +104,7 @@ def _from_afar(work: Callable[[], R]) -> FromAfar[R]:
 
     identity, before = str(task_run.id), _failed_attempts.get()
     heard = list(before[1] if before[0] == identity else ())
-    with run_context() as run, run.events.heard_by(heard.append):
+    with run_context() as run, run.events.heard_by(heard.append), _ending_with_its_flow(run):
         provide()
         try:
             return FromAfar(work(), tuple(heard))
@@ -104,3 +112,28 @@ def _from_afar(work: Callable[[], R]) -> FromAfar[R]:
             error.carried = unheard = tuple(heard)
             _failed_attempts.set((identity, unheard))
             raise
+
+
+@contextmanager
+def _ending_with_its_flow(run: RunContext) -> Iterator[None]:
+    """Stop what goes on here when its flow run has ended or is being cancelled, elsewhere: nobody waits for it then."""
+    done, identity = threading.Event(), flow_run.id
+
+    def watch() -> None:
+        while not done.wait(SECONDS_BETWEEN_LOOKS):
+            try:
+                with get_client(sync_client=True) as client:
+                    state = client.read_flow_run(UUID(str(identity))).state
+            except (httpx.HTTPError, PrefectHTTPStatusError) as error:
+                log.debug("Prefect's server does not say whether the flow goes on: %s", error)
+                continue
+            if state is not None and (state.is_final() or state.is_cancelling()):
+                run.stop()
+                return
+
+    if identity:
+        threading.Thread(target=copy_context().run, args=(watch,), daemon=True).start()
+    try:
+        yield
+    finally:
+        done.set()

@@ -153,7 +153,9 @@ def test_what_is_transient_is_tried_again_there(dask: Dask) -> None:
     status, out, lines = run("new", "--task-runner", dask.address)
     assert status == 0, lines
     assert "18 changes.\n" in out  # the 17 of a run in one go, and the one that the first attempt came to
-    assert "kube-worker-1: runtime: connection reset; trying again" in lines
+    assert position(lines, r"kube-worker-1 runtime \d.* FAILED: connection reset") < position(
+        lines, r"kube-worker-1 runtime \d+\.\d s$"
+    )
 
 
 def interrupted(process: subprocess.Popen[str], before: Callable[[], object] = lambda: None) -> tuple[int, str, float]:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import pickle
+import threading
+import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from contextvars import Context
+from types import SimpleNamespace
 from typing import Any, cast
+from uuid import UUID
 
 import pytest
 from prefect.client.schemas.objects import State, TaskRun
-from prefect.states import Crashed, Failed
+from prefect.states import Cancelled, Cancelling, Crashed, Failed, Running
 
 from configs.errors import ConfigError, KubeV6Error, NodeError
-from flows.run import secret_blocks
+from flows.run import secret_blocks, task
 from flows.run.context import RunContext, current
 from flows.run.task import RETRIES, FromAfar, is_transient, run_task
 from tasks.events import ChangeMade, Event, StepBegan, StepEnded, emit
@@ -58,8 +63,8 @@ def test_a_state_is_cached_when_nothing_had_to_be_done_and_says_what_came_of_the
 
 @pytest.mark.usefixtures("run")
 def test_steps_of_one_task_say_nothing_of_the_next() -> None:
-    task = run_task("work", cacheable=True)(work)
-    assert [state_of(task, each).name for each in (False, True, False)] == ["Completed", "Cached", "Completed"]
+    made = run_task("work", cacheable=True)(work)
+    assert [state_of(made, each).name for each in (False, True, False)] == ["Completed", "Cached", "Completed"]
 
 
 def failed(error: BaseException) -> State[Any]:
@@ -91,10 +96,10 @@ def test_a_run_that_is_stopped_tries_nothing_again(run: RunContext) -> None:
 
 
 def test_a_task_says_to_prefect_how_often_and_under_which_condition() -> None:
-    task = run_task("work of {cached}")(work)
-    assert (task.retries, task.retry_condition_fn, task.persist_result) == (RETRIES, is_transient, False)
-    assert task.task_run_name == "work of {cached}"
-    assert task.retry_delay_seconds == [2, 4, 8]
+    made = run_task("work of {cached}")(work)
+    assert (made.retries, made.retry_condition_fn, made.persist_result) == (RETRIES, is_transient, False)
+    assert made.task_run_name == "work of {cached}"
+    assert made.retry_delay_seconds == [2, 4, 8]
 
 
 def changing(*given: object) -> tuple[object, ...]:
@@ -159,10 +164,10 @@ def test_what_an_attempt_came_to_elsewhere_comes_with_that_of_the_next_and_with_
         came: list[Any] = []
         attempts: list[tuple[str, Callable[[], object]]]
         attempts = [("a", failing), ("a", failing), ("a", changing), ("b", failing), ("c", changing)]
-        for identity, task in attempts:
+        for identity, each in attempts:
             monkeypatch.setenv("PREFECT__RUNTIME__TASK_RUN__ID", identity)
             try:
-                data: Any = state_of(run_task("work")(task)).data
+                data: Any = state_of(run_task("work")(each)).data
                 came.append(data.events)
             except NodeError as error:
                 came.append(error.carried)
@@ -177,3 +182,37 @@ def test_a_process_elsewhere_asks_for_the_secrets_itself(monkeypatch: pytest.Mon
     monkeypatch.setattr(secret_blocks, "provide", lambda: asked.append(current() is not None))
     elsewhere(run_task("change")(changing))
     assert asked == [True]
+
+
+@pytest.mark.parametrize(
+    ("state", "stopped"), [(Running(), False), (Cancelling(), True), (Cancelled(), True), (Failed(), True)]
+)
+def test_work_elsewhere_is_stopped_when_its_flow_has_ended(
+    state: State[Any], stopped: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = threading.Event()
+
+    class Client:
+        def read_flow_run(self, identity: UUID) -> SimpleNamespace:
+            assert identity == UUID(int=7)
+            looked.set()
+            return SimpleNamespace(state=state)
+
+    monkeypatch.setenv("PREFECT__RUNTIME__FLOW_RUN__ID", str(UUID(int=7)))
+    monkeypatch.setattr(task, "SECONDS_BETWEEN_LOOKS", 0.01)
+    monkeypatch.setattr(task, "get_client", lambda **_: nullcontext(Client()))
+
+    def endless() -> str:
+        with step("kube-worker-1", "runtime") as shown:
+            while True:
+                again = looked.is_set() and not stopped
+                shown.progress("still at it")
+                if again:
+                    return "went on"
+                time.sleep(0.01)
+
+    if stopped:
+        with pytest.raises(KubeV6Error, match=r"^stopped; running it again"):
+            elsewhere(run_task("work")(endless))
+    else:
+        assert elsewhere(run_task("work")(endless)).value == "went on"
