@@ -41,7 +41,7 @@ check: $(READY) ## style and types only
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-docs: $(READY) ## write the reference pages anew from the code
+docs: $(READY) ## write the reference pages again from the code
 	@$(BIN)/python -m docs.generator
 
 # What a bare Debian 12 lacks. Looked for by what is needed and not by package name, so that an engine installed
@@ -97,7 +97,7 @@ $(READY): requirements.lock pyproject.toml | packages
 	@touch $@
 
 # The lock holds hashes and no address, so that it is as good with any index; hence without this machine's settings.
-lock: | packages ## choose the newest allowed versions of all packages anew
+lock: | packages ## choose the newest allowed versions of all packages again
 	@$(PYTHON) -m venv $(VENV)/lock
 	@$(VENV)/lock/bin/python -m pip install --quiet --disable-pip-version-check pip-tools
 	@env -u PIP_FIND_LINKS PIP_CONFIG_FILE=/dev/null $(VENV)/lock/bin/pip-compile --quiet --upgrade --generate-hashes \

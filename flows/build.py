@@ -31,9 +31,13 @@ from tasks.release.results import Compiled
 from tasks.series.series import Picked
 
 
-@flow(name="kubev6-build", flow_run_name=names.of_release("build", "release"), task_runner=THREADS)
+@flow(name="kubev6-build", flow_run_name=names.of_release("build", "named", "release"), task_runner=THREADS)
 def build(
-    release: str = "debian-1.20", sources: dict[str, SourcePlace] | None = None, mirror: str = "", refresh: Refresh = ""
+    release: str = "debian-1.20",
+    sources: dict[str, SourcePlace] | None = None,
+    mirror: str = "",
+    refresh: Refresh = "",
+    named: str = "",
 ) -> Manifest | State[Any]:
     """Build a release and keep it in the store; what has been built already is taken as it is.
 
@@ -43,9 +47,10 @@ def build(
         mirror: Where other projects' images are read from; empty for what ``KUBEV6_MIRROR`` names, else for their
             publishers.
         refresh: Which stage is made again although the cache has what it came to, or all of them.
+        named: The former name of ``release``, taken until version 0.3.
     """
     try:
-        wanted = load_release(release)
+        wanted = load_release(named or release)
         with flow_run("build", wanted.name), in_use(called("build")):
             manifest = built(wanted, sources or {}, mirrors.chosen(mirror), refresh)
             emit(ReleaseChosen(manifest=manifest, why="built from source"))
@@ -75,12 +80,12 @@ def built(
         KubeV6Error: A part of it failed; running it again goes on from what is done.
     """
     recipe(release)
-    anew = again(refresh, "compile", "images")
+    force = again(refresh, "compile", "images")
     source = steps.source.submit(release, sources, refresh)
     tree = value(source)
     picking = steps.cherry_pick.submit(release, tree, refresh, wait_for=[source])
     picked = value(picking)
-    if picked and (kept := None if anew else kept_of(release, picked, known_tools(release), picking)):
+    if picked and (kept := None if force else kept_of(release, picked, known_tools(release), picking)):
         return kept
     if picked:
         before_compiling()
@@ -88,7 +93,7 @@ def built(
     tools = value(making_tools)
     with building(release) if tools else nullcontext():
         # Another process may have made it while this one waited; or the toolchain came out as it was before.
-        if picked and (kept := None if anew else kept_of(release, picked, tools, making_tools)):
+        if picked and (kept := None if force else kept_of(release, picked, tools, making_tools)):
             return kept
         compiling = steps.compile_programs.submit(release, tree, picked, tools, refresh, wait_for=[making_tools])
         orders = image_orders(release)

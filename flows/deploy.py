@@ -145,12 +145,12 @@ def bring_up(
 
     job = Job(cluster, chosen.release, chosen.manifest)
     found = {name: value(survey) for name, survey in surveys.items()}
-    unlisted = nodes.find_unlisted.submit(cluster)
+    orphaned = nodes.find_orphaned.submit(cluster)
     ahead = proof.make_pods_ahead.submit(job)
     compared = {
         name: nodes.compare.submit(job, name, found[name], wait_for=[survey]) for name, survey in surveys.items()
     }
-    removed = [nodes.remove.submit(cluster, name, wait_for=[unlisted]) for name in result(unlisted)]
+    removed = [nodes.remove.submit(cluster, name, wait_for=[orphaned]) for name in result(orphaned)]
     in_place = bring_nodes(job, found, compared, removed)
     return chosen, prove(job, [*removed, *in_place], ahead, made_before)
 

@@ -20,8 +20,10 @@ from tasks.fetch import mirror as mirrors
 from tasks.in_use import in_use
 
 
-@flow(name="kubev6-fetch", flow_run_name=names.of_release("fetch", "release"), task_runner=THREADS)
-def fetch(release: str, mirror: str = "", to: str = "", refresh: bool = False) -> Manifest | State[Any]:
+@flow(name="kubev6-fetch", flow_run_name=names.of_release("fetch", "named", "release"), task_runner=THREADS)
+def fetch(
+    release: str = "", mirror: str = "", to: str = "", refresh: bool = False, named: str = ""
+) -> Manifest | State[Any]:
     """Fetch a release and keep it in the store; what is there already is taken as it is.
 
     Args:
@@ -29,9 +31,10 @@ def fetch(release: str, mirror: str = "", to: str = "", refresh: bool = False) -
         mirror: Where it is fetched from; empty for what ``KUBEV6_MIRROR`` names, else for its publishers.
         to: A directory that is made a mirror of it; empty for none.
         refresh: Fetch also what is there; it has to come as it was.
+        named: The former name of ``release``, taken until version 0.3.
     """
     try:
-        wanted, place = load_release(release), mirrors.chosen(mirror)
+        wanted, place = load_release(named or release), mirrors.chosen(mirror)
         with flow_run("fetch", wanted.name), in_use(called("fetch")):
             fetching = steps.fetch.submit(wanted, place, refresh)
             manifest = result(fetching)

@@ -1,4 +1,4 @@
-"""The order in which a release is made anew when its sources have changed: deployment `kubev6/nightly-rebuild`."""
+"""The order in which a release is made again when its sources have changed: deployment `kubev6/nightly-rebuild`."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from prefect.futures import PrefectFuture
 from configs.errors import KubeV6Error
 from configs.schema.loading import load_cluster
 from flows.parameters import IfBusy
-from flows.run import names
+from flows.run import names as run_names
 from flows.run.lifecycle import called, failed, flow_run
 from flows.run.lock import locked
 from flows.run.results import results, settled
@@ -21,9 +21,13 @@ from tasks import removal
 from tasks.node.reset import Reset
 
 
-@flow(name="kubev6-reset", flow_run_name=names.of_cluster("reset", "cluster"), task_runner=THREADS)
+@flow(name="kubev6-reset", flow_run_name=run_names.of_cluster("reset", "where", "cluster"), task_runner=THREADS)
 def reset(
-    cluster: str = "lab", nodes: tuple[str, ...] = (), if_busy: IfBusy = "wait"
+    cluster: str = "lab",
+    nodes: tuple[str, ...] = (),
+    if_busy: IfBusy = "wait",
+    where: str = "",
+    names: tuple[str, ...] = (),
 ) -> tuple[Reset, ...] | State[Any]:
     """Take machines out of their cluster and make them what they were before.
 
@@ -31,11 +35,13 @@ def reset(
         cluster: A cluster file, or the name of a shipped one.
         nodes: The machines; none for all.
         if_busy: Wait for another run on this cluster to end, or refuse to begin.
+        where: The former name of ``cluster``, taken until version 0.3.
+        names: The former name of ``nodes``, taken until version 0.3.
     """
-    topology = load_cluster(cluster)
+    topology = load_cluster(where or cluster)
     try:
         with flow_run("reset", topology), locked(topology.name, called("reset"), if_busy):
-            leaving = removal.chosen(topology, nodes)
+            leaving = removal.chosen(topology, nodes or names)
             begun: list[PrefectFuture[Reset]] = []
             for group in leaving.groups:
                 settled(begun)  # one that fails keeps nobody from being reset

@@ -45,7 +45,7 @@ def preview(cluster: Cluster, release: Release, manifest: Manifest | None) -> Pr
         asked = {node.name: pool.submit(of, node.name) for node in cluster.nodes}
     if errors := tuple(error for future in asked.values() if (error := future.exception())):
         raise errors[0] if len(errors) == 1 else CombinedError(errors)
-    found: Preview = {name: {"kubeadm": (_removal(cluster, name),)} for name in removal.unlisted(cluster)}
+    found: Preview = {name: {"kubeadm": (_removal(cluster, name),)} for name in removal.orphaned(cluster)}
     return {**found, **{name: future.result() for name, future in asked.items()}}
 
 

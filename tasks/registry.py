@@ -102,7 +102,7 @@ def push(
 
 
 def drop_damaged(connection: Connection) -> tuple[str, ...]:
-    """Take out of the registry's storage what is not what its digest says, so that the next push sends it anew.
+    """Take out of the registry's storage what is not what its digest says, so that the next push sends it again.
 
     Args:
         connection: To the support node.
@@ -116,7 +116,7 @@ def drop_damaged(connection: Connection) -> tuple[str, ...]:
     where = {"root": STORAGE, "memory": READ}
     dropped = connection.run_python(program("registry_blobs"), where, step="check the registry", timeout=BLOBS_SECONDS)
     for digest in dropped:
-        log.warning("%s: the registry's %s was damaged on the disk there; it is sent anew", connection.node, digest)
+        log.warning("%s: the registry's %s was damaged on the disk there; it is sent again", connection.node, digest)
     return tuple(dropped)
 
 

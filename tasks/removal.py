@@ -59,21 +59,21 @@ def chosen(cluster: Cluster, names: Sequence[str]) -> Leaving:
         if name not in known:
             raise ConfigError(f"cluster {cluster.name} has no machine {name!r}", todo=f"there are {', '.join(known)}")
     control_plane = cluster.control_plane.name
-    going = [name for name in known if name in names or not names]
-    left = [each.name for each in cluster.worker_nodes if each.name in known and each.name not in going]
-    if control_plane in going and left:
+    leaving = [name for name in known if name in names or not names]
+    left = [each.name for each in cluster.worker_nodes if each.name in known and each.name not in leaving]
+    if control_plane in leaving and left:
         raise ConfigError(
             f"{control_plane} cannot be reset while its workers stay: {', '.join(left)}",
             todo="name them too, or nobody for the whole cluster",
         )
-    support = [node.name for node in cluster.nodes if node.name in going and not node.in_kubernetes]
-    workers = [name for name in going if name not in (control_plane, *support)]
-    whole = control_plane in going
+    support = [node.name for node in cluster.nodes if node.name in leaving and not node.in_kubernetes]
+    workers = [name for name in leaving if name not in (control_plane, *support)]
+    whole = control_plane in leaving
     groups = (tuple(workers), (control_plane,) * whole, tuple(support))
     return Leaving(cluster, tuple(filter(None, groups)), frozenset(() if whole else workers))
 
 
-def unlisted(cluster: Cluster) -> tuple[str, ...]:
+def orphaned(cluster: Cluster) -> tuple[str, ...]:
     """Machines that belong to a cluster and that its file no longer names.
 
     These are the members that its API server knows, and those that were deployed to from here. Only a cluster whose

@@ -298,7 +298,7 @@ class Store:
             )
 
     def drop_damaged(self, digest: str) -> bool:
-        """Remove a blob whose bytes are not what its digest says, so that it is made anew. Returns whether it was."""
+        """Remove a blob whose bytes are not what its digest says, so that it is made again. Returns whether it was."""
         if not self.fault(digest):
             return False
         self.blob(digest).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""``python -m docs.generator``: write the reference pages anew."""
+"""``python -m docs.generator``: write the reference pages again."""
 
 from __future__ import annotations
 

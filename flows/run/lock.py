@@ -2,7 +2,7 @@
 
 The lock is the kernel's, so it ends with its holder. It does not reach beyond this machine: workers on several
 machines that work on the same cluster need a work pool of one slot besides. (A concurrency limit of Prefect's taken
-here would honour ``if_busy``, but a server that is started anew while it is held forgets who holds it, and never gives
+here would honour ``if_busy``, but a server that is started again while it is held forgets who holds it, and never gives
 it back.)
 """
 

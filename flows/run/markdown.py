@@ -11,6 +11,7 @@ from configs.words import answer_time, counted, duration
 from flows.run import matrix
 from flows.run.matrix import Cell, Matrix
 from flows.run.record import ImageOfRun, RunRecord
+from flows.run.run_outcome import run_outcome
 from flows.run.summary import (
     TONE_SYMBOLS,
     Mark,
@@ -22,7 +23,6 @@ from flows.run.summary import (
     node_rows,
     step_kinds,
 )
-from flows.run.verdict import verdict
 
 SHOWN = 50
 """Of what may be many: how many errors or failed checks are written out."""
@@ -65,7 +65,7 @@ def pages(path: Path, record: RunRecord) -> tuple[Page, ...]:
         "patches": _patches(record),
         "images": _images(record.images),
     }
-    told = verdict(record)
+    told = run_outcome(record)
     subject = record.topology.name if record.topology else record.subject
     first = f"{TONE_SYMBOLS[told.tone]} **{told.word}** · {record.command} {plain(subject)} · {_started(record)}"
     return tuple(
@@ -109,7 +109,7 @@ def _started(record: RunRecord) -> str:
 
 
 def _run(path: Path, record: RunRecord) -> str:
-    told = verdict(record)
+    told = run_outcome(record)
     parts = [plain(told.sentence)]
     if record.errors:
         parts.append("\n".join(f"- {_error(error.message, error.todo)}" for error in record.errors[:SHOWN]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from prefect.runtime import flow_run
@@ -13,29 +13,29 @@ from configs.schema.loading import load_cluster, load_release
 from configs.schema.release import Release
 
 
-def of_cluster(command: str, parameter: str) -> Callable[[], str]:
+def of_cluster(command: str, *parameters: str) -> Callable[[], str]:
     """``deploy-lab``.
 
     Args:
         command: What is run.
-        parameter: The flow's parameter that says on which cluster.
+        parameters: The flow's parameters that may say on which cluster; the first that is given counts.
     """
-    return _named(command, parameter, load_cluster)
+    return _named(command, parameters, load_cluster)
 
 
-def of_release(command: str, parameter: str) -> Callable[[], str]:
+def of_release(command: str, *parameters: str) -> Callable[[], str]:
     """``build-debian-1.20``.
 
     Args:
         command: What is run.
-        parameter: The flow's parameter that says of which release.
+        parameters: The flow's parameters that may say of which release; the first that is given counts.
     """
-    return _named(command, parameter, load_release)
+    return _named(command, parameters, load_release)
 
 
-def _named(command: str, parameter: str, load: Callable[[str], Cluster | Release]) -> Callable[[], str]:
+def _named(command: str, parameters: Sequence[str], load: Callable[[str], Cluster | Release]) -> Callable[[], str]:
     def name() -> str:
-        given = str(flow_run.parameters[parameter])
+        given = next((str(value) for name in parameters if (value := flow_run.parameters.get(name))), "")
         try:
             return f"{command}-{load(given).name}"
         except KubeV6Error:  # the run itself will tell

@@ -8,7 +8,7 @@ from typing import Literal
 
 from configs.words import counted
 from flows.run.record import ChangeOfRun, CheckOfRun, NodeOfRun, RunRecord, StepOfRun
-from flows.run.verdict import culprits, is_about
+from flows.run.run_outcome import culprits, is_about
 
 ROLE_WORDS = {"support": "support", "control-plane": "control plane", "worker": "worker"}
 Tone = Literal["good", "bad", "open"]

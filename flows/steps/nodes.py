@@ -66,9 +66,9 @@ def survey(cluster: Cluster, release: Release, name: str) -> Machine:
 
 
 @run_task("members of {cluster.name}")
-def find_unlisted(cluster: Cluster) -> tuple[str, ...]:
+def find_orphaned(cluster: Cluster) -> tuple[str, ...]:
     """The machines that belong to the cluster and that its file no longer names."""
-    return removal.unlisted(cluster)
+    return removal.orphaned(cluster)
 
 
 @run_task("compare {name}")

@@ -106,9 +106,9 @@ def write_release(
 
 
 @run_task("fetch {release.name}", cacheable=True)
-def fetch(release: Release, mirror: Mirror | None, anew: bool) -> Manifest:
+def fetch(release: Release, mirror: Mirror | None, force: bool) -> Manifest:
     """A published release, whole and in the store. Running it again goes on from what is done."""
-    return fetch_release(release, store=Store(), mirror=mirror, anew=anew)
+    return fetch_release(release, store=Store(), mirror=mirror, force=force)
 
 
 @run_task("mirror {release.name}")

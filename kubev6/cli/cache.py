@@ -76,20 +76,20 @@ def run(args: argparse.Namespace) -> int:
         else:
             cache.show(plain_console(), fates)
         return 0
-    going = [fate for fate in fates if fate.goes]
-    for fate in going:
+    chosen = [fate for fate in fates if fate.goes]
+    for fate in chosen:
         print(line(fate))
-    if not going:
+    if not chosen:
         print("Nothing is to go.")
         return 0
-    print(f"{amount(going)} {'would be' if args.dry_run else 'will be'} freed.")
+    print(f"{amount(chosen)} {'would be' if args.dry_run else 'will be'} freed.")
     if args.dry_run:
         return 0
     if not args.yes and not agreed("cache prune"):
         print("Nothing was done.")
         return 1
     with running("cache-prune", args):
-        pruned = kept.prune(going, args.older_than, everything=args.all)
+        pruned = kept.prune(chosen, args.older_than, everything=args.all)
     for refused in pruned.failed:
         standard_error.say(refused)
     print(f"{amount(pruned.gone)} freed.")

@@ -57,7 +57,7 @@ def running(
         about: What a report is to be drawn of: the cluster, the release or the series; None for no report.
         on: The cluster on whose nodes it runs, when no report is to be drawn of it.
     """
-    how = Showing(verbose=args.verbose, moving=not args.no_progress, as_json=args.log_json)
+    how = Showing(verbose=args.verbose, live=not args.no_progress, as_json=args.log_json)
     cluster = about if isinstance(about, Cluster) else on
     nodes = [node.name for node in cluster.nodes] if cluster else []
     with run_context() as run, run_log(command) as path:

@@ -86,7 +86,7 @@ def _up(args: argparse.Namespace) -> Kept:
 
 
 def _stay(args: argparse.Namespace) -> int:
-    """Keep the server, and start anew what goes, until this process is told to end."""
+    """Keep the server, and start again what goes, until this process is told to end."""
     from kubev6.server import kept_server
 
     def told_to_end(*_: object) -> None:

@@ -28,12 +28,12 @@ class Showing:
 
     Attributes:
         verbose: Also every word of progress, the commands that are run, and what Prefect says.
-        moving: Whether a terminal has moving lines; else it gets plain lines as a file does.
+        live: Whether a terminal has live lines; else it gets plain lines as a file does.
         as_json: JSON lines instead.
     """
 
     verbose: bool = False
-    moving: bool = True
+    live: bool = True
     as_json: bool = False
 
 
@@ -64,11 +64,11 @@ def showing_steps(bus: Bus, how: Showing, *, nodes: Collection[str] = ()) -> Ite
         What shows them, which also keeps the times.
     """
     console = plain_console(stderr=True)
-    moving = how.moving and not how.as_json and console.is_terminal and not console.is_dumb_terminal
+    live = how.live and not how.as_json and console.is_terminal and not console.is_dumb_terminal
     shown = (
         JsonLines(sys.stderr, nodes=nodes, verbose=how.verbose)
         if how.as_json
-        else StepScreen(console, verbose=how.verbose, moving=moving)
+        else StepScreen(console, verbose=how.verbose, live=live)
     )
     # To the root of all loggers: Prefect, when it is imported, takes away what listens to its own.
     root = logging.getLogger()
@@ -80,8 +80,8 @@ def showing_steps(bus: Bus, how: Showing, *, nodes: Collection[str] = ()) -> Ite
             shown.remind()
 
     try:
-        with bus.heard_by(shown.hear), _live(shown, console) if moving else nullcontext():
-            if not moving:
+        with bus.heard_by(shown.hear), _live(shown, console) if live else nullcontext():
+            if not live:
                 threading.Thread(target=remind, daemon=True).start()
             yield shown
     finally:
@@ -90,6 +90,6 @@ def showing_steps(bus: Bus, how: Showing, *, nodes: Collection[str] = ()) -> Ite
 
 
 def _live(shown: Listener, console: Console) -> Live:
-    """The moving part of a terminal. Results go to standard output, which may be a file meanwhile."""
+    """The live display of a terminal. Results go to standard output, which may be a file meanwhile."""
     screen = cast(StepScreen, shown)
     return Live(screen, console=console, refresh_per_second=5, transient=True, redirect_stdout=sys.stdout.isatty())

@@ -1,4 +1,4 @@
-"""A run for people: a line when a step has ended, and what is under way as the moving part of a terminal."""
+"""A run for people: a line when a step has ended, and what is under way as the live display of a terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kubev6.console.listener import Listener
-from kubev6.console.moving_part import SUBJECT, TIME, TITLE, WIDE, Running, moving_part, taken
+from kubev6.console.live import SUBJECT, TIME, TITLE, WIDE, Running, live_table, taken
 from tasks.events import CommandRun, StepBegan, StepEnded, StepEvent, StepProgressed
 
 SECONDS_BETWEEN_WORDS = 15.0
@@ -26,15 +26,15 @@ class StepScreen(Listener):
     Args:
         console: Where.
         verbose: Print every word of progress as a line of its own, the commands that are run, and what Prefect says.
-        moving: Whether this object is shown as the moving part of a terminal; else long steps say a word now and then.
+        live: Whether this object is shown as the live display of a terminal; else long steps say a word now and then.
     """
 
-    def __init__(self, console: Console, *, verbose: bool = False, moving: bool = False) -> None:
+    def __init__(self, console: Console, *, verbose: bool = False, live: bool = False) -> None:
         super().__init__(console.file, verbose=verbose)
         self.console = console
-        self.moving = moving
+        self.live = live
         self._running: dict[tuple[str, str], Running] = {}
-        self._places: dict[str, int] = {}  # of subjects among the moving lines
+        self._places: dict[str, int] = {}  # of subjects among the live lines
 
     def hear_step(self, event: StepEvent) -> None:
         """A step begins, goes on or ends."""
@@ -44,7 +44,7 @@ class StepScreen(Listener):
             case StepBegan():
                 self._places.setdefault(key[0], len(self._places))
                 self._running[key] = Running(*key, started=now, said=now)
-                if not self.moving:
+                if not self.live:
                     self._line(key, "...")
             case StepProgressed():
                 self._progress(key, event, now)
@@ -68,8 +68,8 @@ class StepScreen(Listener):
         self._running.clear()
 
     def let_go(self) -> None:
-        """Show the cursor again, which moving lines hide. Waits for nobody."""
-        if self.moving:
+        """Show the cursor again, which live lines hide. Waits for nobody."""
+        if self.live:
             os.write(self._stream.fileno(), SHOW_CURSOR)
 
     def remind(self) -> None:
@@ -77,17 +77,17 @@ class StepScreen(Listener):
         with self._telling:
             now = time.monotonic()
             for key, step in self._running.items():
-                if not self.moving and now - step.said >= SECONDS_BETWEEN_WORDS:
+                if not self.live and now - step.said >= SECONDS_BETWEEN_WORDS:
                     step.said = now
                     self._line(key, step.text or "...", now - step.started)
 
     def __rich__(self) -> Table:
-        """The steps under way, as the moving part of a terminal."""
+        """The steps under way, as the live display of a terminal."""
         running = list(self._running.values())  # a copy: other threads begin and end steps meanwhile
         running.sort(key=lambda step: self._places[step.subject])
         ascii_only = not self.console.encoding.startswith("utf")
         width, height = self.console.size
-        return moving_part(running, width=width, height=height, now=time.monotonic(), ascii_only=ascii_only)
+        return live_table(running, width=width, height=height, now=time.monotonic(), ascii_only=ascii_only)
 
     def _progress(self, key: tuple[str, str], event: StepProgressed, now: float) -> None:
         step = self._running.get(key)

@@ -34,10 +34,10 @@ def show_checks(console: Console, checks: Sequence[Check]) -> None:
     table = new_table("check", "from", "to", "ok", "seen", "seconds")
     table.columns[-1].justify = "right"
     for check in checks:
-        verdict = Text("ok", style="green") if check.ok else Text("FAILED", style="red")
+        state = Text("ok", style="green") if check.ok else Text("FAILED", style="red")
         # One line for each, but of what went wrong every word.
         seen = Text(check.seen, no_wrap=check.ok, overflow="ellipsis" if check.ok else "fold")
-        table.add_row(check.name, check.source, check.target, verdict, seen, f"{check.seconds:.2f}")
+        table.add_row(check.name, check.source, check.target, state, seen, f"{check.seconds:.2f}")
     console.print(table)
 
 
@@ -98,7 +98,7 @@ def resets(done: Sequence[Reset]) -> str:
     """What came of a reset, one line for each machine and for all that stays."""
     lines = []
     for each in done:
-        taken = f"{counted(len(each.done), 'thing')} taken back" if each.done else "nothing to reset"
+        taken = f"{counted(len(each.done), 'thing')} undone" if each.done else "nothing to reset"
         lines.append(f"{each.node}: {taken}")
         lines += [f"{each.node}: {line}" for line in each.stays]
     if any(each.done for each in done):

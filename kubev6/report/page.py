@@ -14,8 +14,8 @@ from markupsafe import Markup, escape
 from configs.words import answer_time, counted, duration
 from flows.run import matrix
 from flows.run.record import RunRecord
+from flows.run.run_outcome import culprits, run_outcome
 from flows.run.summary import author_name, changes_by_node, check_kinds, node_marks, node_rows
-from flows.run.verdict import culprits, verdict
 from kubev6.report import timeline, topology
 
 HERE = Path(__file__).resolve().parent
@@ -41,7 +41,7 @@ def page(record: RunRecord) -> str:
         .get_template("report.html.j2")
         .render(
             record=record,
-            verdict=verdict(record),
+            run_outcome=run_outcome(record),
             culprits=culprits(record),
             style=Markup(style),  # ours, and the only thing that is not escaped
             style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),

@@ -10,7 +10,7 @@ from pathlib import Path
 from configs.errors import KubeV6Error
 from configs.words import duration
 from flows.run.record import RunRecord, runs
-from flows.run.verdict import verdict
+from flows.run.run_outcome import run_outcome
 from kubev6.report.page import page
 from tasks.replace import write_whole
 
@@ -59,4 +59,4 @@ def show(drawn: Path) -> None:
 
 def _came_to(record: RunRecord) -> str:
     first = f": {record.errors[0].message}" if record.errors else ""
-    return f"{verdict(record).word}{first}"
+    return f"{run_outcome(record).word}{first}"

@@ -85,7 +85,7 @@ def find(api: str) -> tuple[Lost, ...]:
 def _why(run: dict[str, Any]) -> str:
     """Why a run without a process of a worker's will not end by itself; nothing for one that will."""
     said, state, local = run["labels"], run["state_type"], run["deployment_id"] is None
-    if state == "SCHEDULED":  # what a schedule has made is made anew with the deployment
+    if state == "SCHEDULED":  # what a schedule has made is made again with the deployment
         return "" if local or run["auto_scheduled"] or run["work_queue_id"] else NO_QUEUE
     # One that is run again has the labels of before until it begins.
     if PID in said and state != "PENDING":

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from prefect import Flow
 
 SECONDS_FOR_SERVER = 10.0
-"""How long a run that is done waits for a server that does not answer: one that is started anew takes as long."""
+"""How long a run that is done waits for a server that does not answer: one that is started again takes as long."""
 RETRIES = 3
 """Of Prefect's requests: after 2, 4 and 8 seconds."""
 SECONDS_TO_LEAVE = 5.0

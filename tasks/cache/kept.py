@@ -32,11 +32,11 @@ def fates(older_than: int, *, everything: bool = False) -> tuple[Fate, ...]:
     return plan(look(deployed_on()), now=time.time(), older_than=older_than, everything=everything)
 
 
-def prune(going: Sequence[Fate], older_than: int, *, everything: bool) -> Pruned:
+def prune(agreed: Sequence[Fate], older_than: int, *, everything: bool) -> Pruned:
     """Remove what is to go, as soon as no run uses any of it.
 
     Args:
-        going: What a person has agreed to. What turns out to be needed meanwhile stays.
+        agreed: What a person has agreed to. What turns out to be needed meanwhile stays.
         older_than: As for :func:`fates`.
         everything: As for :func:`fates`.
     """
@@ -44,7 +44,7 @@ def prune(going: Sequence[Fate], older_than: int, *, everything: bool) -> Pruned
         with unused("kubev6 cache prune", on_wait=partial(log.warning, "in use by %s; waiting for it to end")):
             shown.progress("looking")
             now = [fate for fate in fates(older_than, everything=everything) if fate.goes]
-            chosen = [fate for fate in now if any(fate.kept.is_same(each.kept) for each in going)]
+            chosen = [fate for fate in now if any(fate.kept.is_same(each.kept) for each in agreed)]
             try:
                 pruned = removing.prune(chosen, lambda fate: shown.progress(line(fate)))
             finally:

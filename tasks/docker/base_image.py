@@ -1,7 +1,7 @@
 """The Debian image that every other image is made from.
 
 It is pulled where a registry answers, else made with debootstrap; either way its apt uses the archive that this
-machine uses, and it is made anew when that changes.
+machine uses, and it is made again when that changes.
 """
 
 from __future__ import annotations

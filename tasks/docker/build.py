@@ -1,6 +1,6 @@
 """Building images with the Docker engine, and knowing when one is still what it would be built as.
 
-An image carries the sha256 of everything it was made of as a label, so that a change makes it anew and nothing
+An image carries the sha256 of everything it was made of as a label, so that a change makes it again and nothing
 else does.
 """
 

@@ -25,14 +25,14 @@ PARALLEL = 4
 """Files and images that are fetched at a time."""
 
 
-def fetch_release(release: Release, *, store: Store, mirror: Mirror | None = None, anew: bool = False) -> Manifest:
+def fetch_release(release: Release, *, store: Store, mirror: Mirror | None = None, force: bool = False) -> Manifest:
     """Fetch what a release file says and keep it in the store. What is there already is not fetched.
 
     Args:
         release: The release; its ``fetch`` and ``cni`` parts are used.
         store: Where it is kept, and looked for first.
         mirror: Where the addresses are read from; None for their publishers.
-        anew: Fetch also what is there.
+        force: Fetch also what is there.
 
     Raises:
         KubeV6Error: There is nothing to fetch, the network or mirror does not give it, or a checksum is wrong. What
@@ -41,12 +41,12 @@ def fetch_release(release: Release, *, store: Store, mirror: Mirror | None = Non
     if release.fetch is None:
         raise KubeV6Error(f"release {release.name} has no download address", todo="build it instead")
     with in_use(f"fetch of {release.name}"):
-        return _fetch_release(release, release.fetch, store, mirror, anew=anew)
+        return _fetch_release(release, release.fetch, store, mirror, force=force)
 
 
-def _fetch_release(release: Release, wanted: Fetch, store: Store, mirror: Mirror | None, *, anew: bool) -> Manifest:
+def _fetch_release(release: Release, wanted: Fetch, store: Store, mirror: Mirror | None, *, force: bool) -> Manifest:
     key = fetch_key(release)
-    kept = None if anew else store.find(release.name, key)
+    kept = None if force else store.find(release.name, key)
     if kept is not None and not store.check(kept):
         store.write(kept)
         return kept
@@ -54,11 +54,11 @@ def _fetch_release(release: Release, wanted: Fetch, store: Store, mirror: Mirror
     names = sorted(wanted.binaries)
     with Threads(PARALLEL, thread_name_prefix="fetch") as pool:
         files = [
-            pool.submit(fetch_file, wanted.binaries[name], name=name, store=store, mirror=mirror, anew=anew)
+            pool.submit(fetch_file, wanted.binaries[name], name=name, store=store, mirror=mirror, force=force)
             for name in names
         ]
-        plugins = [pool.submit(fetch_cni, release.cni, store=store, mirror=mirror, anew=anew)] if release.cni else []
-        pulled = [pool.submit(fetch_image, reference, store, mirror, anew=anew) for reference in wanted.images]
+        plugins = [pool.submit(fetch_cni, release.cni, store=store, mirror=mirror, force=force)] if release.cni else []
+        pulled = [pool.submit(fetch_image, reference, store, mirror, force=force) for reference in wanted.images]
         _finish([*files, *plugins, *pulled])
     manifest = Manifest(
         name=release.name,
@@ -106,7 +106,7 @@ def lacking(release: Release, store: Store) -> tuple[str, ...]:
 
 
 def fetch_cni(
-    wanted: CniPlugins, *, store: Store, mirror: Mirror | None = None, anew: bool = False
+    wanted: CniPlugins, *, store: Store, mirror: Mirror | None = None, force: bool = False
 ) -> tuple[BinaryEntry, ...]:
     """Fetch the CNI plugins and keep those that nodes need.
 
@@ -114,7 +114,7 @@ def fetch_cni(
         KubeV6Error: As :func:`fetch_file`; or the archive is none, or lacks one.
     """
     name = f"cni-plugins {wanted.version}"
-    archive = fetch_file(wanted, name=name, store=store, mirror=mirror, anew=anew)
+    archive = fetch_file(wanted, name=name, store=store, mirror=mirror, force=force)
     return cni.keep_plugins(store.blob(archive.sha256), store, name=f"{name}: {wanted.url}", checked=archive.checked)
 
 

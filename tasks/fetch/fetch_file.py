@@ -36,7 +36,7 @@ class FetchedFile:
 
 
 def fetch_file(
-    wanted: Download, *, name: str, store: Store, mirror: Mirror | None = None, anew: bool = False
+    wanted: Download, *, name: str, store: Store, mirror: Mirror | None = None, force: bool = False
 ) -> FetchedFile:
     """Fetch one file into the store, unless it is there.
 
@@ -45,22 +45,22 @@ def fetch_file(
         name: What it is, for messages.
         store: Where it is kept.
         mirror: Where the address is read from; None for its publisher.
-        anew: Fetch it although it is there.
+        force: Fetch it although it is there.
 
     Raises:
         KubeV6Error: It cannot be had, or has another checksum than it must have; or nobody gives its checksum, and it
             is not even of the kind that is wanted.
     """
-    if not anew and (held := held_file(wanted, store)):
+    if not force and (held := held_file(wanted, store)):
         return held
     with step(name, "download") as shown, alone(wanted.url, shown.progress):
-        if not anew and (held := held_file(wanted, store)):  # the one before us has fetched it
+        if not force and (held := held_file(wanted, store)):  # the one before us has fetched it
             shown.ended_as("fetched by another run")
             return held
         known, checked = _known(wanted, name, store, mirror, shown.progress)
         where = mirror.file(wanted.url) if mirror else wanted.url
         try:
-            if known and not anew and not store.drop_damaged(known):  # it came when its checksum was not known yet
+            if known and not force and not store.drop_damaged(known):  # it came when its checksum was not known yet
                 sha256, size = known, store.blob(known).stat().st_size
             else:
                 sha256, size = _into_store(wanted, where, name, store, known, shown.progress)

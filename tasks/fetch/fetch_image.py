@@ -23,7 +23,7 @@ class NotPulledError(KubeV6Error):
     """A registry does not answer, or does not give out an image."""
 
 
-def fetch_image(reference: str, store: Store, mirror: Mirror | None, *, anew: bool = False) -> ImageEntry:
+def fetch_image(reference: str, store: Store, mirror: Mirror | None, *, force: bool = False) -> ImageEntry:
     """Fetch one image into the store, unless it is there.
 
     Its digest is compared with the one that it had when it was first fetched: a tag can be moved.
@@ -32,19 +32,19 @@ def fetch_image(reference: str, store: Store, mirror: Mirror | None, *, anew: bo
         reference: Its name and tag.
         store: Where it is kept.
         mirror: Where its archive is read from; None to have the Docker engine pull it.
-        anew: Fetch it although it is there.
+        force: Fetch it although it is there.
 
     Raises:
         KubeV6Error: It cannot be had, or is another one by now.
     """
-    if not anew and (held := held_image(reference, store)):
+    if not force and (held := held_image(reference, store)):
         return held
     with step(reference.rpartition("/")[2], "download") as shown:
-        return fetch_in_step(reference, store, mirror, shown, anew=anew)
+        return fetch_in_step(reference, store, mirror, shown, force=force)
 
 
 def fetch_in_step(
-    reference: str, store: Store, mirror: Mirror | None, shown: Step, *, anew: bool = False
+    reference: str, store: Store, mirror: Mirror | None, shown: Step, *, force: bool = False
 ) -> ImageEntry:
     """The same within a step that goes on when the image cannot be had.
 
@@ -54,7 +54,7 @@ def fetch_in_step(
         KubeV6Error: It is another one by now, or cannot be kept.
     """
     with alone(reference, shown.progress):
-        if not anew and (held := held_image(reference, store)):  # the one before us has fetched it
+        if not force and (held := held_image(reference, store)):  # the one before us has fetched it
             shown.ended_as("is in the store", cached=True)
             return held
         if mirror:
@@ -116,6 +116,6 @@ def _from_mirror(reference: str, store: Store, mirror: Mirror, say: Say) -> tupl
     except ArchiveError as error:
         discard(come)
         # Parts of different archives make none; the next attempt begins with its first byte.
-        raise KubeV6Error(f"{name}: {where}: {error}", todo="write it anew", transient=come.pieced) from None
+        raise KubeV6Error(f"{name}: {where}: {error}", todo="write it again", transient=come.pieced) from None
     discard(come)
     return kept

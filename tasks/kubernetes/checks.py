@@ -169,8 +169,8 @@ def check_objects(cluster: Cluster, version: str, nodes: Sequence[Any], pods: Se
             Check("node version", "API", node.name, is_stamped(kubelet, version), kubelet),
             Check("InternalIP", "API", node.name, internal == [str(node.address)], " ".join(internal) or "none"),
         ]
-    strangers = sorted(set(by_name) - {node.name for node in cluster.kubernetes_nodes})
-    checks.append(Check("no other node", "API", cluster.name, not strangers, " ".join(strangers) or "none"))
+    others = sorted(set(by_name) - {node.name for node in cluster.kubernetes_nodes})
+    checks.append(Check("no other node", "API", cluster.name, not others, " ".join(others) or "none"))
     ipv4 = sorted({address for thing in (*nodes, *pods) for address in _status_addresses(thing) if "." in address})
     checks.append(Check("no IPv4", "API", "nodes and pods", not ipv4, " ".join(ipv4) or "none"))
     return (*checks, *_system_pods(cluster, pods))

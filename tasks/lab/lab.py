@@ -156,10 +156,10 @@ def up(cluster: Cluster, release: Release | None = None) -> LabRecord:
         jobs: list[Callable[[], NodeRecord | None]] = [outside_up]
         jobs += [_bound(node_up, node) for node in cluster.nodes]
         nodes = [made for made in _parallel(lambda job: job(), jobs) if made is not None]
-        nodes += _kept_strangers(cluster, present.values())
+        nodes += _kept_orphans(cluster, present.values())
         record = LabRecord(cluster.name, str(subnet), str(subnet[lab_network.OUTSIDE_HOST]), tuple(nodes))
         lab_record.write(record)
-        shown.ended_as(_summary(outcomes, _strangers(cluster, present.values())))
+        shown.ended_as(_summary(outcomes, _orphans(cluster, present.values())))
     return record
 
 
@@ -319,7 +319,7 @@ def _refuse_other_runtime(cluster: Cluster, release: Release | None, runtimes: M
         raise ConfigError(
             f"the lab {cluster.name} has machines made for {runtimes[others[0]]} ({', '.join(others)}), and "
             f"{release.name if release else 'by its file it'} is to run on {wanted}",
-            todo=f"run `kubev6 lab down --cluster {cluster.name}`, and they are made anew",
+            todo=f"run `kubev6 lab down --cluster {cluster.name}`, and they are made again",
         )
 
 
@@ -330,17 +330,17 @@ def _runtimes(cluster: Cluster, containers: Iterable[Container]) -> dict[str, Ru
     return {name: runtime for name, runtime in made_for.items() if runtime}
 
 
-def _strangers(cluster: Cluster, containers: Iterable[Container]) -> list[str]:
+def _orphans(cluster: Cluster, containers: Iterable[Container]) -> list[str]:
     """Nodes that the lab has and the cluster's file has not (any more)."""
     wanted = {node.name for node in cluster.nodes}
     return sorted({container.labels.get(NODE_LABEL, "") for container in containers} - wanted - {""})
 
 
-def _kept_strangers(cluster: Cluster, containers: Iterable[Container]) -> list[NodeRecord]:
+def _kept_orphans(cluster: Cluster, containers: Iterable[Container]) -> list[NodeRecord]:
     """What was written down of them: they can be reached until they are removed."""
-    strangers = _strangers(cluster, containers)
+    orphans = _orphans(cluster, containers)
     record = lab_record.read(cluster.name)
-    return [node for node in record.nodes if node.name in strangers] if record else []
+    return [node for node in record.nodes if node.name in orphans] if record else []
 
 
 def _status(name: str, containers: list[Container]) -> LabStatus:
@@ -361,14 +361,14 @@ def _status(name: str, containers: list[Container]) -> LabStatus:
     return LabStatus(name, tuple(sorted(machines.values(), key=key)))
 
 
-def _summary(outcomes: Sequence[str], strangers: Sequence[str]) -> str:
+def _summary(outcomes: Sequence[str], orphans: Sequence[str]) -> str:
     counts = {word: outcomes.count(word) for word in ("made", "started", "already up")}
     if counts["already up"] == len(outcomes):
         text = "already up"
     else:
         text = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
-    if strangers:
-        text += f"; kept though not in the cluster's file: {', '.join(strangers)}"
+    if orphans:
+        text += f"; kept though not in the cluster's file: {', '.join(orphans)}"
     return text
 
 

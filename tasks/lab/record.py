@@ -128,7 +128,7 @@ def read(name: str) -> LabRecord | None:
     except (ValueError, KeyError, TypeError) as error:
         raise KubeV6Error(
             f"{file} is not a lab's record ({error})",
-            todo=f"run `kubev6 lab down --cluster {name}`, then bring it up anew",
+            todo=f"run `kubev6 lab down --cluster {name}`, then bring it up again",
         ) from error
 
 

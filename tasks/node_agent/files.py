@@ -27,7 +27,7 @@ def sha256_of(path: str) -> str:
 
 
 def identity_of(path: str) -> List[int]:
-    """What changes when a file is written anew, or is another one."""
+    """What changes when a file is written again, or is another one."""
     seen = os.stat(path)
     return [seen.st_size, seen.st_mtime_ns, seen.st_ino]
 

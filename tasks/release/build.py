@@ -104,10 +104,10 @@ def obtain_source(release: Release, sources: Mapping[str, str], refresh: Refresh
         KubeV6Error: The source cannot be had.
     """
     wanted, patches = recipe(release)
-    anew = again(refresh, "source")
+    force = again(refresh, "source")
     if wanted.source is None or (sources and isinstance(patches, DebianSeries)):  # which has no remotes, as it will say
-        return series_source.obtain(patches, sources=sources, anew=anew)
-    return debian_source.obtain(wanted.source.debian.package, wanted.source.debian.version, anew=anew)
+        return series_source.obtain(patches, sources=sources, force=force)
+    return debian_source.obtain(wanted.source.debian.package, wanted.source.debian.version, force=force)
 
 
 def pick_series(release: Release, source: Source, refresh: Refresh) -> Picked:
@@ -122,7 +122,7 @@ def pick_series(release: Release, source: Source, refresh: Refresh) -> Picked:
         ConflictError: A patch conflicts.
     """
     _, patches = recipe(release)
-    picked = series.pick(patches, source, anew=again(refresh, "series"))
+    picked = series.pick(patches, source, force=again(refresh, "series"))
     series.announce(picked)
     return picked
 
@@ -184,17 +184,17 @@ def compile_programs(release: Release, source: Source, picked: Picked, tools: To
     Raises:
         KubeV6Error: It does not compile, or there is too little disk.
     """
-    anew = again(refresh, "compile")
+    force = again(refresh, "compile")
     reported = Reported(version_of(release, picked), picked.commit, source.timestamp)
     key = compile.compile_key(picked.tree, reported, tools.toolchain, tools.compiler)
-    kept = None if anew else results.find(picked.series, key)
+    kept = None if force else results.find(picked.series, key)
     if kept is not None:
         return kept
-    place = check_out_beside(picked, source) if anew else check_out(picked, source)
+    place = check_out_beside(picked, source) if force else check_out(picked, source)
     done = compile.compile_tree(
-        place, series=picked.series, key=key, reported=reported, compiler=tools.compiler, anew=anew
+        place, series=picked.series, key=key, reported=reported, compiler=tools.compiler, force=force
     )
-    if anew:
+    if force:
         take_over(picked)
     keep_generated(picked, source)
     return done
@@ -237,14 +237,14 @@ def make_image(
     Raises:
         KubeV6Error: It cannot be made, or fetched.
     """
-    own, anew = tools.toolchain, again(refresh, "images")
+    own, force = tools.toolchain, again(refresh, "images")
     match order.how:
         case "fetched":
-            return fetch_image(order.reference, store, mirror, anew=anew)
+            return fetch_image(order.reference, store, mirror, force=force)
         case "program":
-            return images.build_program(order.name, own, store, anew=anew)
+            return images.build_program(order.name, own, store, force=force)
         case "cluster-dns":
-            return images.cluster_dns(release.images.coredns, own, store, mirror, anew=anew)
+            return images.cluster_dns(release.images.coredns, own, store, mirror, force=force)
         case "etcd":
             tag, files = images.debian_tag(own.version_of("etcd-server")), None
         case "compiled":
@@ -252,7 +252,7 @@ def make_image(
             is_pause = order.name == "pause"
             tag = compiled.pause if is_pause else image_tag(version_of(release, picked))
             files = {order.name: compiled.programs[order.name]}
-    entry = images.build(order.name, tag, own, store, files=files, anew=anew)
+    entry = images.build(order.name, tag, own, store, files=files, force=force)
     return entry.model_copy(update={"name": image_name(order.name, release.kubernetes)})
 
 

@@ -103,9 +103,9 @@ def provide(decision: Decision, store: Store, mirror: Mirror | None = None, refr
         )
     refuse_stage_of_a_build(refresh, release.name)
     if decision.prebuilt:
-        return _fetched(decision, store, mirror, anew=True)
+        return _fetched(decision, store, mirror, force=True)
     published = replace(decision, why=f"{why}, which is published and not built")
-    return _fetched(published, store, mirror, anew=bool(refresh))
+    return _fetched(published, store, mirror, force=bool(refresh))
 
 
 def for_plan(cluster: Cluster, prebuilt: bool, named: str, store: Store) -> tuple[Release, Manifest | None]:
@@ -174,7 +174,7 @@ def _held(decision: Decision, store: Store) -> Chosen | None:
     return Chosen(release, manifest, f"{decision.why}, from the store")
 
 
-def _fetched(decision: Decision, store: Store, mirror: Mirror | None, *, anew: bool = False) -> Chosen:
+def _fetched(decision: Decision, store: Store, mirror: Mirror | None, *, force: bool = False) -> Chosen:
     release = decision.release
     before = _in_store(release, store)
     changed = before is not None and not is_current(before, release)
@@ -183,7 +183,7 @@ def _fetched(decision: Decision, store: Store, mirror: Mirror | None, *, anew: b
         seen = "is in the store as its file was before" if changed else "is not in the store"
         raise KubeV6Error(f"release {release.name} {seen}, and it is not published", todo=todo)
     try:
-        manifest = fetch_release(release, store=store, mirror=mirror, anew=anew)
+        manifest = fetch_release(release, store=store, mirror=mirror, force=force)
     except KubeV6Error as error:
         lacks = ", ".join(lacking(release, store)) if changed else ""
         since = f"; its file has changed since it was fetched, and the store lacks {lacks}" if lacks else ""

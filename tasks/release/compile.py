@@ -176,7 +176,7 @@ def compile_key(tree: str, reported: Reported, tools: Toolchain, compiler: Compi
 
 
 def compile_tree(
-    tree: Path, *, series: str, key: str, reported: Reported, compiler: Compiler, anew: bool = False
+    tree: Path, *, series: str, key: str, reported: Reported, compiler: Compiler, force: bool = False
 ) -> Compiled:
     """Compile :data:`TARGETS` and pause.
 
@@ -186,7 +186,7 @@ def compile_tree(
         key: :func:`compile_key`, under which the executables are kept until the series is compiled again.
         reported: What they tell of themselves.
         compiler: What to compile with.
-        anew: Compile everything, also what was compiled before.
+        force: Compile everything, also what was compiled before.
 
     Raises:
         KubeV6Error: It does not compile, or there is too little disk. The whole output is in the data directory's
@@ -194,7 +194,7 @@ def compile_tree(
     """
     pause = pause_version(tree)
     arguments = [" ".join(targets(tree)), f"v{pause}", pause_source(tree)]
-    cold = anew or not any(go_cache.go_cache().iterdir())
+    cold = force or not any(go_cache.go_cache().iterdir())
     _need_space(SPACE_COLD if cold else SPACE_WARM)
     stamp = cache_dir() / "stamps" / series
     write_whole(stamp / "stamp", version_file(reported))
@@ -213,7 +213,7 @@ def compile_tree(
             elif line.startswith("+++"):
                 shown.progress(line.split("] ", 1)[-1])
 
-        if anew:
+        if force:
             kept = {go_cache.go_cache(): CACHE, **compiler.library}
             mounts = {held.enter_context(go_cache.beside(path)): inside for path, inside in kept.items()}
         else:
@@ -248,7 +248,7 @@ def compile_tree(
         return done
 
 
-def compile_program(directory: Path, name: str, tools: Toolchain, *, anew: bool = False) -> Path:
+def compile_program(directory: Path, name: str, tools: Toolchain, *, force: bool = False) -> Path:
     """Compile a program of our own, one directory of Go that needs nothing but the standard library.
 
     What was compiled of the same files with the same toolchain is taken as it is.
@@ -257,14 +257,14 @@ def compile_program(directory: Path, name: str, tools: Toolchain, *, anew: bool 
         directory: The directory.
         name: Name of the executable.
         tools: What to compile with.
-        anew: Compile it although it was compiled before.
+        force: Compile it although it was compiled before.
 
     Raises:
         KubeV6Error: It does not compile.
     """
     key = results.key_of(docker_build.directory_digest(directory), tools.identity, tools.go, COMPILE_PROGRAM)
     with exclusive(cache_dir() / "results" / f".{name}.lock", what=f"compilation of {name}"):
-        kept = None if anew else results.find(name, key)
+        kept = None if force else results.find(name, key)
         if kept is not None:
             return kept.programs[name]
         with go_cache.filling(lambda _: steps.go_on()) as cache, results.unfinished(name) as made:

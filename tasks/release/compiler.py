@@ -53,7 +53,7 @@ class Compiler:
 
         Go before 1.10 has no build cache: it goes by the times of what it has installed. Kubernetes' makefiles of that
         age have it install what is linked statically under a name of its own (``-installsuffix cgo``), beside Go
-        itself; where that is not to be had they compile everything anew for each program.
+        itself; where that is not to be had they compile everything again for each program.
         """
         if not self.identity:
             return {}

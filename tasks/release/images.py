@@ -42,7 +42,7 @@ def build(
     *,
     files: Mapping[str, Path] | None = None,
     stand_in_for: str = "",
-    anew: bool = False,
+    force: bool = False,
 ) -> ImageEntry:
     """Build one image and keep it in the store; one that was built of the same before, and is there, is taken.
 
@@ -53,7 +53,7 @@ def build(
         store: Where it is kept.
         files: What its Dockerfile copies, by name.
         stand_in_for: What it takes the place of; empty for the real thing.
-        anew: Build it although it was built before.
+        force: Build it although it was built before.
 
     Raises:
         KubeV6Error: The build failed, or the store cannot be written.
@@ -64,7 +64,7 @@ def build(
         key = _key(name, tag, content, tools, stand_in_for)
         record = cache_dir() / "images" / f"{name}.json"
         known = {each: entry for each, entry in _built(record).items() if store.has_image(entry.digest)}
-        if key in known and not anew:
+        if key in known and not force:
             shown.ended_as(f"{name}:{tag} is in the store", cached=True)
             return known[key]
         client = container_engine.client()
@@ -90,7 +90,7 @@ def build(
 
 
 def cluster_dns(
-    coredns: str | None, tools: Toolchain, store: Store, mirror: Mirror | None, *, anew: bool = False
+    coredns: str | None, tools: Toolchain, store: Store, mirror: Mirror | None, *, force: bool = False
 ) -> ImageEntry:
     """CoreDNS's own image where it can be had, else our stand-in for it, which says so.
 
@@ -99,7 +99,7 @@ def cluster_dns(
         tools: What the stand-in is made with.
         store: Where the image is kept.
         mirror: Where CoreDNS's image is read from; None for its registry.
-        anew: Fetch CoreDNS's image, or build the stand-in, although it is there.
+        force: Fetch CoreDNS's image, or build the stand-in, although it is there.
 
     Raises:
         KubeV6Error: CoreDNS's image is another one than it was, or the stand-in could not be built.
@@ -107,15 +107,15 @@ def cluster_dns(
     if coredns is not None:
         with step("coredns", "image") as shown:
             try:
-                return fetch_in_step(f"{COREDNS}:{coredns}", store, mirror, shown, anew=anew)
+                return fetch_in_step(f"{COREDNS}:{coredns}", store, mirror, shown, force=force)
             except (LackingError, NotPulledError) as error:
                 shown.ended_as(f"{error.message}; {STAND_IN} takes its place")
     version = debian_tag(tools.version_of("dnsmasq-base"))
-    return build_program(STAND_IN, tools, store, prefix=f"{version}-", stand_in_for="CoreDNS", anew=anew)
+    return build_program(STAND_IN, tools, store, prefix=f"{version}-", stand_in_for="CoreDNS", force=force)
 
 
 def build_program(
-    name: str, tools: Toolchain, store: Store, *, prefix: str = "", stand_in_for: str = "", anew: bool = False
+    name: str, tools: Toolchain, store: Store, *, prefix: str = "", stand_in_for: str = "", force: bool = False
 ) -> ImageEntry:
     """Compile a program of our own and build its image.
 
@@ -125,15 +125,15 @@ def build_program(
         store: Where the image is kept.
         prefix: What its tag starts with; a digest of its sources follows.
         stand_in_for: What it takes the place of; empty for the real thing.
-        anew: Compile and build it although that was done before.
+        force: Compile and build it although that was done before.
 
     Raises:
         KubeV6Error: It does not compile, the build failed, or the store cannot be written.
     """
     directory = IMAGES / name
     tag = f"{prefix}{docker_build.directory_digest(directory)[:12]}"
-    files = {name: compile.compile_program(directory, name, tools, anew=anew)}
-    return build(name, tag, tools, store, files=files, stand_in_for=stand_in_for, anew=anew)
+    files = {name: compile.compile_program(directory, name, tools, force=force)}
+    return build(name, tag, tools, store, files=files, stand_in_for=stand_in_for, force=force)
 
 
 def debian_tag(version: str) -> str:

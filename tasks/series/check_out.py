@@ -22,7 +22,7 @@ from tasks.series.source import Source
 
 log = logging.getLogger("kubev6.series")
 _GENERATED = re.compile(r"(^|/)(zz_generated\.[^/]*|bindata)\.go$")
-"""Files of the tree that Kubernetes' own makefile makes anew when what they come from is newer."""
+"""Files of the tree that Kubernetes' own makefile makes again when what they come from is newer."""
 
 
 def check_out(picked: Picked, source: Source) -> Path:
@@ -36,7 +36,7 @@ def check_out(picked: Picked, source: Source) -> Path:
     """
     place = _place(picked)
     if not _whole(place):
-        log.warning("series %s: the index of its working directory is damaged; it is checked out anew", picked.series)
+        log.warning("series %s: the index of its working directory is damaged; it is checked out again", picked.series)
         # What is in there is not known. What was generated of it would not come out as from a new one, nor be compiled
         # to the same bytes.
         remove(place)
@@ -82,7 +82,7 @@ def _check_out(picked: Picked, source: Source, place: Path) -> None:
     fresh = index.with_suffix(".unfinished")
     fresh.with_name(f"{fresh.name}.lock").unlink(missing_ok=True)
     repo = source.open(work_tree=place, index=fresh)
-    # The repository may be replaced by one that was made anew.
+    # The repository may be replaced by one that was made again.
     with exclusive(source.repository.with_name(f".{source.repository.name}.lock"), what="check out"):
         try:
             if index.exists():

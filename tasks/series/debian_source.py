@@ -102,13 +102,13 @@ def _has_its_commits(source: Source) -> bool:
         return False
 
 
-def obtain(package: str, version: str | None = None, *, anew: bool = False) -> Source:
+def obtain(package: str, version: str | None = None, *, force: bool = False) -> Source:
     """The repository of a source package, made from the archive when it is not there yet.
 
     Args:
         package: Source package name.
         version: Exact Debian version; when None what is unpacked here already, else what the archive offers.
-        anew: Get it from the archive although it is here.
+        force: Get it from the archive although it is here.
 
     Raises:
         KubeV6Error: The archive cannot be reached or does not have it, or a patch of it does not apply.
@@ -116,7 +116,7 @@ def obtain(package: str, version: str | None = None, *, anew: bool = False) -> S
     """
     overlays = read_overlays(package)
     with exclusive(_sources() / f".{package}.lock"):
-        known = None if anew else find(package, version)
+        known = None if force else find(package, version)
         if known is not None:
             return known
         tools = toolchain.ready()
@@ -241,7 +241,7 @@ def _commit_patch(repo: git.Repo, patch: Path, name: str, timestamp: int) -> Non
         said = re.findall(r"error: ([^'\n]+)", str(error.stderr))
         raise KubeV6Error(
             f"{patch}: does not apply on top of the patches before it: {'; '.join(said)}",
-            todo="make it anew against the patch branch",
+            todo="make it again against the patch branch",
             detail=str(error.stderr),
         ) from None
     if not repo.git.diff("--cached", "--name-only"):

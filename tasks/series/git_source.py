@@ -58,7 +58,7 @@ class _Wanted:
 
 
 def obtain(
-    series: GitSeries, *, sources: Mapping[str, str] | None = None, onto: str | None = None, anew: bool = False
+    series: GitSeries, *, sources: Mapping[str, str] | None = None, onto: str | None = None, force: bool = False
 ) -> Source:
     """Have the base and all commits of a series at hand; what is here already is not fetched again.
 
@@ -66,7 +66,7 @@ def obtain(
         series: The series.
         sources: Other places for its remotes, by name: a URL, a repository's directory or a bundle.
         onto: Take this as the base instead of the series' own: a commit id or a ref of the base's remote.
-        anew: Get them although they are here. What other series have of the same project they get again when they
+        force: Get them although they are here. What other series have of the same project they get again when they
             are built.
 
     Raises:
@@ -77,17 +77,17 @@ def obtain(
     name = _name_of(series.remotes[series.base.remote].url)
     repository = _repositories() / directory_of(series.remotes[series.base.remote].url)
     with exclusive(repository.with_name(f".{repository.name}.lock"), what=f"commits of {series.name}"):
-        filled = repository.with_name(f".{repository.name}.anew") if anew else repository
-        if anew:
+        filled = repository.with_name(f".{repository.name}.anew") if force else repository
+        if force:
             remove(filled)
         if not (filled / ".git" / "info" / "attributes").exists():
             create_repository(filled, committed=0)
         need_merge_tree(open_repository(filled))
         with step(series.name, "commits") as shown:
-            gathering = _Gathering(series, places, filled, shown, anew=anew)
+            gathering = _Gathering(series, places, filled, shown, force=force)
             base = gathering.have_all(onto)
             shown.ended_as(gathering.outcome())
-        if anew:
+        if force:
             replace_directory(filled, repository)
         commit = read_commit(open_repository(repository, borrowed=gathering.borrowed), base)
     return Source(
@@ -124,13 +124,13 @@ class _Gathering:
     """
 
     def __init__(
-        self, series: GitSeries, places: Mapping[str, Place], repository: Path, shown: Step, *, anew: bool
+        self, series: GitSeries, places: Mapping[str, Place], repository: Path, shown: Step, *, force: bool
     ) -> None:
         self.series = series
         self.places = places
         self.repository = repository
         self.shown = shown
-        self.anew = anew
+        self.force = force
         self.borrowed: list[Path] = []
         self.repo = open_repository(repository)
         self._fetched = 0
@@ -235,7 +235,7 @@ class _Gathering:
         with bundle.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         objects = _repositories() / "bundles" / digest
-        if self.anew or not objects.exists():
+        if self.force or not objects.exists():
             self.shown.progress(f"unpacking {bundle.name}")
             unfinished = objects.with_name(f".{digest}")
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -254,7 +254,7 @@ class _Gathering:
                     )
             except git.GitCommandError as error:
                 raise KubeV6Error(
-                    f"{place}: cannot be unpacked: {first_words(error)}", todo="make it anew with git bundle create"
+                    f"{place}: cannot be unpacked: {first_words(error)}", todo="make it again with git bundle create"
                 ) from None
             replace_directory(unfinished, objects)
         self._borrow([objects])

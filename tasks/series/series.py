@@ -130,7 +130,7 @@ class ConflictError(KubeV6Error):
         self.conflicts = conflicts
 
 
-def pick(series: Series, source: Source, *, anew: bool = False) -> Picked:
+def pick(series: Series, source: Source, *, force: bool = False) -> Picked:
     """Cherry-pick a series onto its source's base. Doing it again gives the same ids, and is quick.
 
     A patch whose change the base holds already is dropped, and reported as such. No working tree and no index are
@@ -139,7 +139,7 @@ def pick(series: Series, source: Source, *, anew: bool = False) -> Picked:
     Args:
         series: The series.
         source: What it is picked onto.
-        anew: Pick it although that was done before.
+        force: Pick it although that was done before.
 
     Raises:
         ConfigError: The series is for another source, or names a patch that the source does not have.
@@ -156,7 +156,7 @@ def pick(series: Series, source: Source, *, anew: bool = False) -> Picked:
     identity = hashlib.sha256("\n".join(inputs).encode()).hexdigest()
     done = f"refs/kubev6/picked/{identity}"
     with exclusive(source.repository.with_name(f".{source.repository.name}.lock")):
-        commit = "" if anew else _picked_before(repo, done)
+        commit = "" if force else _picked_before(repo, done)
         if not commit:
             with step(series.name, "patches") as shown:
                 commit = _pick(repo, series, source, patches)

@@ -14,7 +14,7 @@ from tasks.series.source import Source
 
 
 def obtain(
-    series: Series, *, sources: Mapping[str, str] | None = None, onto: str | None = None, anew: bool = False
+    series: Series, *, sources: Mapping[str, str] | None = None, onto: str | None = None, force: bool = False
 ) -> Source:
     """Have everything that a series needs at hand.
 
@@ -23,20 +23,20 @@ def obtain(
         sources: Other places for its remotes, by name: a URL, a repository's directory or a bundle.
         onto: Take this as the base instead of the series' own: for a series of commits a commit id or a ref of the
             base's remote, else anything that git can resolve in the source package's repository.
-        anew: Get it although it is here.
+        force: Get it although it is here.
 
     Raises:
         ConfigError: ``sources`` names a remote that the series does not have.
         KubeV6Error: The source cannot be had, or lacks a commit.
     """
     if not isinstance(series, DebianSeries):
-        return git_source.obtain(series, sources=sources, onto=onto, anew=anew)
+        return git_source.obtain(series, sources=sources, onto=onto, force=force)
     if sources:
         raise ConfigError(
             f"--source {next(iter(sources))}=...: series {series.name} has no remotes",
             todo=f"it is picked onto the source package {series.base}, which the Debian archive has",
         )
-    found = debian_source.obtain(series.base, anew=anew)
+    found = debian_source.obtain(series.base, force=force)
     if onto is None:
         return found
     try:

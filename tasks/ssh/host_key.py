@@ -82,7 +82,7 @@ def shake_hands(endpoint: Endpoint, transport: paramiko.Transport, timeout: floa
             STEP,
             f"the host key of {endpoint.authority} has changed: "
             f"{accepted[0].fingerprint} is known, {key.fingerprint} was seen",
-            todo="if the machine was installed anew, forget the old key with "
+            todo="if the machine was installed again, forget the old key with "
             f"`{quote(['ssh-keygen', '-R', name, '-f', where])}` and learn the new one; else somebody answers "
             "in its place",
         )

@@ -54,11 +54,11 @@ class ConnectionPool:
     def _take(self, endpoint: Endpoint) -> Connection | None:
         """One that nobody uses now, if there is any that still holds."""
         with self._changing:
-            fitting = [each for each in self._idle if each.endpoint == endpoint and each.is_open]
-            if not fitting:
+            idle = [each for each in self._idle if each.endpoint == endpoint and each.is_open]
+            if not idle:
                 return None
-            self._idle.remove(fitting[-1])
-            return fitting[-1]
+            self._idle.remove(idle[-1])
+            return idle[-1]
 
 
 @contextmanager

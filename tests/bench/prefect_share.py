@@ -4,10 +4,10 @@
     kubev6 deploy --prebuilt        # on machines that are new: `kubev6 lab down` before
     python -m tests.bench.prefect_share
 
-The command is run with machines that are only pretended: its flow, tasks, server, log, record and artifacts are real,
+The command is run with machines that are fakes: its flow, tasks, server, log, record and artifacts are real,
 and there is no work. What it takes longer than a Python that imports what the work needs is what Prefect and the
 bookkeeping around it add. That is set against a recorded full deploy of the same cluster, whose time without any step
-under way is given too: it does not depend on what is pretended, and bounds the same from above, for it also holds what
+under way is given too: it does not depend on what is fake, and bounds the same from above, for it also holds what
 is work and no step (looking at machines, making connections).
 """
 
@@ -28,7 +28,7 @@ from kubev6.server import kept_server
 from tests.bench.rerun import covered
 from tests.checkout import REPO
 
-PRETENDED = str(REPO / "tests" / "integration" / "pretended_machines.py")
+FAKE = str(REPO / "tests" / "integration" / "fake_machines.py")
 IMPORTED = "import kubev6.cli.do_clusters, tasks.release.build, tasks.kubernetes.verify, tasks.lab.lab"
 """What `kubev6 deploy` would import without Prefect."""
 CHANGES = 100
@@ -45,8 +45,8 @@ def main() -> None:
         path, record = run_record.find(args.record) if args.record else newest_full()
     except KubeV6Error as error:
         sys.exit(str(error))
-    with tempfile.TemporaryDirectory() as data:  # the records of pretended runs are nobody's
-        flow = min(seconds(data, PRETENDED, "ready", "deploy") for _ in range(args.times))
+    with tempfile.TemporaryDirectory() as data:  # the records of fake runs are nobody's
+        flow = min(seconds(data, FAKE, "ready", "deploy") for _ in range(args.times))
         imports = min(seconds(data, "-c", IMPORTED) for _ in range(args.times))
     added, idle = flow - imports, record.seconds - covered(step for step in record.steps if step.subject != "prefect")
     print(f"the command without work {flow:.2f} s, its imports without Prefect {imports:.2f} s")

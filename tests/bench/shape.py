@@ -3,7 +3,7 @@
     kubev6 server up
     python -m tests.bench.shape
 
-The machines are pretended and each stage takes half a second of sleep, so what differs is the shape alone: `nodes` is
+The machines are fake and each stage takes half a second of sleep, so what differs is the shape alone: `nodes` is
 one Prefect task for each machine, whose stages are function calls that wait for one another by events of this process;
 `graph` is the flow as it is, futures all the way. Both run in turn (A B A B ...) on the kept server, or on one for this
 measurement; the first round of each is not counted.
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=5, help="counted rounds of each (%(default)s)")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as data:
-        os.environ["KUBEV6_DATA"] = data  # the records of pretended runs are nobody's
+        os.environ["KUBEV6_DATA"] = data  # the records of fake runs are nobody's
         measure(args.nodes, args.times)
 
 
@@ -41,14 +41,14 @@ def measure(sizes: list[int], times: int) -> None:
     """Run both shapes in turn for every size, and print medians and ratios of wall time and of this process's CPU."""
     from kubev6.server import kept_server
     from kubev6.server.orchestration import Orchestration
-    from tests.integration import pretended_machines
+    from tests.integration import fake_machines
 
     kept = kept_server.running()
     if kept:
         os.environ["PREFECT_API_URL"] = kept.url
     Orchestration().start()
-    pretended_machines.behaviour = "new"
-    pretended_machines.pretend()
+    fake_machines.behaviour = "new"
+    fake_machines.install_fakes()
     slow_down()
     print("nodes  shape   wall s (median)  CPU s (median)  beside one task a node")
     for size in sizes:

@@ -1,6 +1,6 @@
-"""`kubev6 deploy` and a nightly run on machines that are pretended, behind logins that are real.
+"""`kubev6 deploy` and a nightly run on machines that are fake, behind logins that are real.
 
-As in :mod:`tests.integration.pretended_machines`, but every machine is reached by SSH (all are the same one), root by
+As in :mod:`tests.integration.fake_machines`, but every machine is reached by SSH (all are the same one), root by
 sudo, and the join token comes from there. Run as a program: ``nightly RELEASE REGISTRY``, or a command line of kubev6.
 What the machine's own process list shows meanwhile is written into the directory that KUBEV6_TEST_SEEN names.
 """
@@ -58,10 +58,10 @@ def bring_to(ssh: Connection, stage: StageState, *, made: Callable[[Change], Non
         made(Change("file", f"/etc/{stage.name}", "create", node=ssh.node, stage=stage.name))
 
 
-def pretend() -> None:
+def install_fakes() -> None:
     real = {name: vars(kubeadm)[name] for name in ("join_credentials", "drop_credentials", "join", "fetch_kubeconfig")}
     is_newest, push = registry_tags.is_newest, registry.push
-    importlib.import_module("tests.integration.pretended_deployments")
+    importlib.import_module("tests.integration.fake_deployments")
 
     def is_newest_outside(manifest: Manifest, address: str, login: RegistryLogin | None = None) -> bool:
         return is_newest(manifest, address, login) if login else True  # there is no support node
@@ -86,11 +86,11 @@ def pretend() -> None:
 if __name__ == "__main__":
     start_prefect = Orchestration.start
 
-    def start_and_pretend(prefect: Orchestration) -> None:
+    def start_and_fake(prefect: Orchestration) -> None:
         start_prefect(prefect)
-        pretend()
+        install_fakes()
 
-    Orchestration.start = start_and_pretend  # type: ignore[method-assign, assignment]
+    Orchestration.start = start_and_fake  # type: ignore[method-assign, assignment]
     if sys.argv[1] != "nightly":
         sys.exit(main(sys.argv[1:]))
     Orchestration().start()

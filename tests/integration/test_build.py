@@ -400,7 +400,7 @@ def test_where_everything_is_compiled_the_progress_says_out_of_how_much(built: B
         key="0",
         reported=reported,
         compiler=compiler.named(GO),
-        anew=True,
+        force=True,
     )
     counted = [each for each in heard if isinstance(each, StepProgressed) and each.done]
     packages, total = counted[-1].done, counted[-1].total

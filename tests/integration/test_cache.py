@@ -341,7 +341,7 @@ def test_a_mirror_is_written_while_nothing_may_be_removed(monkeypatch: pytest.Mo
     assert said == [f"kubev6 fetch (process {os.getpid()})"] * 2
 
 
-def test_a_lock_that_was_removed_while_somebody_waited_for_it_is_taken_anew(own_data: Path) -> None:
+def test_a_lock_that_was_removed_while_somebody_waited_for_it_is_taken_forced(own_data: Path) -> None:
     lock = own_data / "lock"
     with exclusive(lock, what="first"):
         lock.unlink()

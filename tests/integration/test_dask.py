@@ -1,4 +1,4 @@
-"""The deploy flow on a Dask cluster of real processes, by Prefect's own runner; the machines are only pretended."""
+"""The deploy flow on a Dask cluster of real processes, by Prefect's own runner; the machines are fakes."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from distributed import Client, LocalCluster, Security
 from flows.run.record import runs
 from flows.run.runner import task_runner
 from kubev6.server.temporary_server import TemporaryServer
-from tests.integration import pretended_machines, pretended_worker
+from tests.integration import fake_machines, fake_worker
 from tests.integration.sshd import free_port
 from tests.waiting import eventually
 
-PROGRAM = Path(pretended_machines.__file__)
+PROGRAM = Path(fake_machines.__file__)
 SECONDS_TO_STOP = 30.0
 pytestmark = pytest.mark.usefixtures("data")
 
@@ -33,7 +33,7 @@ class Dask:
     client: Client
 
     def behave(self, behaviour: str) -> None:
-        self.client.run(pretended_worker.behave, behaviour)
+        self.client.run(fake_worker.behave, behaviour)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def dask(data: Path) -> Iterator[Dask]:  # noqa: ARG001 - its environment
             threads_per_worker=1,  # fewer than machines: none of them may wait for a thread
             processes=True,
             dashboard_address=None,
-            preload="tests.integration.pretended_worker",
+            preload="tests.integration.fake_worker",
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
@@ -115,7 +115,7 @@ def test_a_deploy_on_a_dask_cluster_tells_all_that_one_in_threads_tells(dask: Da
     assert {step.outcome for step in record.steps} == {"ended"}
     log = max((data / "logs").iterdir()).read_text()
     assert "changed: kube-worker-1: create file /etc/runtime" in log
-    assert pretended_machines.TOKEN not in out + "".join(lines) + log
+    assert fake_machines.TOKEN not in out + "".join(lines) + log
 
 
 def test_one_node_fails_there_and_the_others_go_on(dask: Dask, data: Path) -> None:
@@ -133,10 +133,10 @@ def test_one_node_fails_there_and_the_others_go_on(dask: Dask, data: Path) -> No
 
 
 def test_a_machine_that_leaves_there_has_left_before_any_other_is_changed(dask: Dask) -> None:
-    dask.behave("stranger")
-    status, _, lines = run("stranger", "--task-runner", dask.address)
+    dask.behave("orphan")
+    status, _, lines = run("orphan", "--task-runner", dask.address)
     assert status == 0, lines
-    reset = position(lines, rf"{pretended_machines.STRANGER} reset \d")
+    reset = position(lines, rf"{fake_machines.ORPHAN} reset \d")
     assert reset < position(lines, r"kube-\S+ network\b")
 
 
@@ -175,7 +175,7 @@ def test_ctrl_c_ends_the_run_and_its_work_on_the_cluster_which_can_be_used_again
     dask.behave("endless")
 
     def at_work() -> bool:
-        return any(dask.client.run(pretended_worker.at_work).values())
+        return any(dask.client.run(fake_worker.at_work).values())
 
     process = start("new", "--task-runner", dask.address)
     status, err, seconds = interrupted(process, before=lambda: eventually(at_work))
@@ -190,7 +190,7 @@ def test_ctrl_c_ends_the_run_and_its_work_on_the_cluster_which_can_be_used_again
 
 
 def test_ctrl_c_ends_a_dask_cluster_of_the_runs_own() -> None:
-    there = {"DASK_DISTRIBUTED__WORKER__PRELOAD": '["tests.integration.pretended_worker"]'}
+    there = {"DASK_DISTRIBUTED__WORKER__PRELOAD": '["tests.integration.fake_worker"]'}
     there |= {"KUBEV6_TEST_MACHINES": "endless", "PYTHONPATH": str(PROGRAM.parents[2])}
     status, err, seconds = interrupted(start("new", "--task-runner", "dask", **there))
     assert status == 130

@@ -149,12 +149,12 @@ def test_what_is_there_is_fetched_again_when_that_is_asked_for(server: WebServer
     wanted = release(kubeadm=Download(url=f"{server.url}/kubeadm", sha256=SHA256))
     manifest = fetch_release(wanted, store=store)
 
-    assert fetch_release(wanted, store=store, anew=True).binaries == manifest.binaries
+    assert fetch_release(wanted, store=store, force=True).binaries == manifest.binaries
     assert len(file.asked) == 2
 
     server.put("/kubeadm", CONTENT + b"other")
     with pytest.raises(KubeV6Error, match="wrong checksum"):
-        fetch_release(wanted, store=store, anew=True)
+        fetch_release(wanted, store=store, force=True)
     assert store.check(manifest) == (), "what there was stays"
 
 

@@ -1,4 +1,4 @@
-"""The deploy flow itself: real Prefect with its server, real command line, machines that are only pretended.
+"""The deploy flow itself: real Prefect with its server, real command line, machines that are fakes.
 
 Importing Prefect proves little: a FastAPI that does not go with it breaks every flow and no import.
 """
@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from flows.run.record import RunRecord, runs
-from tests.integration import pretended_machines
+from tests.integration import fake_machines
 
-PROGRAM = Path(pretended_machines.__file__)
+PROGRAM = Path(fake_machines.__file__)
 pytestmark = pytest.mark.usefixtures("own_data")
 
 
@@ -97,7 +97,7 @@ def test_a_deploy_goes_in_the_order_of_the_how_to_and_ends_in_its_tables(own_dat
     log = the_log(own_data)
     assert "prefect.flow_runs" in log
     assert "changed: kube-worker-1: create file /etc/runtime" in log
-    token = pretended_machines.TOKEN
+    token = fake_machines.TOKEN
     assert token not in out + "".join(lines)
     kept = [file for place in (own_data, prefect_home) for file in place.rglob("*") if file.is_file()]
     assert any(file.name == "prefect.db" for file in kept)
@@ -206,21 +206,21 @@ def test_a_machine_that_cannot_become_a_node_keeps_every_other_as_it_is(
 
 
 def test_a_machine_that_the_file_no_longer_names_has_left_before_any_other_is_changed() -> None:
-    status, _, lines = run("stranger")
+    status, _, lines = run("orphan")
     assert status == 0, lines
-    stranger = pretended_machines.STRANGER
-    assert position(lines, rf"{stranger} drain \d") < position(lines, rf"{stranger} reset \d")
-    assert position(lines, rf"{stranger} reset \d") < position(lines, r"kube-\S+ network\b")
+    orphan = fake_machines.ORPHAN
+    assert position(lines, rf"{orphan} drain \d") < position(lines, rf"{orphan} reset \d")
+    assert position(lines, rf"{orphan} reset \d") < position(lines, r"kube-\S+ network\b")
 
 
 def test_a_machine_that_does_not_leave_keeps_the_others_as_they_are(own_data: Path) -> None:
-    status, _, lines = run("stranger-stays")
+    status, _, lines = run("orphan-stays")
     assert status == 1
     (told,) = (line for line in lines if line.startswith("kubev6: "))
-    assert told.startswith(f"kubev6: {pretended_machines.STRANGER}: remove: its disk is in use")
+    assert told.startswith(f"kubev6: {fake_machines.ORPHAN}: remove: its disk is in use")
     assert not any(re.search(r"^kube-\S+ network\b", line) for line in lines)
-    stranger = pretended_machines.STRANGER
-    assert f"network kube-support: not begun, because remove {stranger} failed\n" in the_log(own_data)
+    orphan = fake_machines.ORPHAN
+    assert f"network kube-support: not begun, because remove {orphan} failed\n" in the_log(own_data)
 
 
 def test_what_is_transient_is_tried_again_and_all_that_was_changed_counts(own_data: Path) -> None:

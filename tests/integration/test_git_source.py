@@ -187,7 +187,7 @@ def test_what_is_here_is_fetched_anew_when_that_is_asked_for_and_only_then_repla
     before = git_source.obtain(wanted)
     damaged = before.repository / ".git" / "damaged"
     damaged.write_text("x")
-    assert git_source.obtain(wanted, anew=True) == before
+    assert git_source.obtain(wanted, force=True) == before
     assert not damaged.exists()
     assert commits_in(before.repository) >= {upstream.base, *upstream.patches}
     assert [path.name for path in before.repository.parent.iterdir() if path.is_dir()] == [before.repository.name]
@@ -195,7 +195,7 @@ def test_what_is_here_is_fetched_anew_when_that_is_asked_for_and_only_then_repla
     for project in (upstream.project, upstream.fork):
         shutil.rmtree(project.path)
     with pytest.raises(KubeV6Error):
-        git_source.obtain(wanted, anew=True)
+        git_source.obtain(wanted, force=True)
     assert git_source.obtain(wanted) == before
 
 

@@ -248,7 +248,7 @@ def test_coredns_comes_out_of_the_mirror_and_has_to_stay_the_same(tools: Toolcha
 
     archive.write_bytes(b"".join(saved([layer(b"something else")])))
     with pytest.raises(KubeV6Error, match=r"the image coredns/coredns:1\.7\.0: wrong checksum"):
-        images.cluster_dns("1.7.0", tools, store, Mirror(str(tmp_path)), anew=True)
+        images.cluster_dns("1.7.0", tools, store, Mirror(str(tmp_path)), force=True)
 
 
 @pytest.mark.parametrize(
@@ -515,7 +515,7 @@ def test_the_stand_in_follows_the_cluster(cluster_dns: tuple[str, FakeAPI, Conta
     def answered(wanted: tuple[int, list[str]]) -> bool:
         try:
             return ask(address, name, AAAA) == wanted
-        except TimeoutError:  # it is just reading its records anew
+        except TimeoutError:  # it is just reading its records again
             return False
 
     api.send("ADDED", service("web", "fd00:1234::77"))

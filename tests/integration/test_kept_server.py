@@ -1,4 +1,4 @@
-"""The kept server with its pool, its worker and real runs of deployments, on machines that are only pretended.
+"""The kept server with its pool, its worker and real runs of deployments, on machines that are fakes.
 
 Commands of Prefect's are typed as a person would, in the repository.
 """
@@ -26,13 +26,13 @@ from kubev6.server import kept_server, lost_runs, worker_runs
 from kubev6.server.api import ask
 from tasks.paths import cluster_dir
 from tests.checkout import REPO
-from tests.integration import chromium, pretended_machines
+from tests.integration import chromium, fake_machines
 from tests.integration.git_project import BEN, GitOverHttp, Project
 from tests.waiting import eventually
 
 PREFECT = (sys.executable, "-m", "prefect", "--no-prompt")
 KUBEV6 = (sys.executable, "-m", "kubev6")
-PRETENDED = "tests/integration/pretended_deployments.py"
+FAKE = "tests/integration/fake_deployments.py"
 
 
 def run(*words: str | Path) -> tuple[int, str, str]:
@@ -66,7 +66,7 @@ def deployment_run(name: str, *words: str, machines: str = "new", watch: bool = 
 
 
 def local_run(machines: str, *words: str) -> tuple[int, str, str]:
-    return run(sys.executable, pretended_machines.__file__, machines, "deploy", *words)
+    return run(sys.executable, fake_machines.__file__, machines, "deploy", *words)
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def before_server(data: Path) -> str:  # noqa: ARG001
 
 @pytest.fixture(scope="module")
 def server(data: Path, before_server: str) -> Iterator[str]:  # noqa: ARG001
-    """The API of a kept server, whose deployments run what is pretended."""
+    """The API of a kept server, whose deployments run what is fake."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     try:
@@ -104,7 +104,7 @@ def server(data: Path, before_server: str) -> Iterator[str]:  # noqa: ARG001
         assert f"export PREFECT_API_URL={api}" in out
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("PREFECT_API_URL", api)
-            deploy_pretended(data)
+            deploy_fakes(data)
             yield api
     finally:
         kept = kept_server.read()
@@ -113,11 +113,11 @@ def server(data: Path, before_server: str) -> Iterator[str]:  # noqa: ARG001
             worker_runs.end_all(kept.url, 0)
 
 
-def deploy_pretended(data: Path) -> None:
-    """The same deployments with the pretended entrypoints."""
+def deploy_fakes(data: Path) -> None:
+    """The same deployments with the fake entrypoints."""
     described = yaml.safe_load((REPO / "prefect.yaml").read_text())
     for deployment in described["deployments"]:
-        deployment["entrypoint"] = f"{PRETENDED}:{deployment['entrypoint'].rpartition('.')[2]}"
+        deployment["entrypoint"] = f"{FAKE}:{deployment['entrypoint'].rpartition('.')[2]}"
     (data / "prefect.yaml").write_text(yaml.safe_dump(described))
     status, out, err = run(*PREFECT, "deploy", "--all", "--prefect-file", data / "prefect.yaml")
     assert status == 0, out + err
@@ -271,7 +271,7 @@ def test_a_cluster_is_one_run_s_and_cancelling_that_ends_it_soon_with_nothing_le
     busy = r"kubev6: cluster lab is busy: flow run deploy-lab \(process \d+\) works on it since"
     assert re.search(busy, err)
     reset = ("reset", "--yes", "--if-busy", "refuse")
-    status, _, err = run(sys.executable, pretended_machines.__file__, "new", *reset)
+    status, _, err = run(sys.executable, fake_machines.__file__, "new", *reset)
     assert status == 1
     assert re.search(busy, err)
 
@@ -400,7 +400,7 @@ def test_runs_that_lost_their_process_or_their_pool_end_when_the_server_is_mende
     assert [state["type"] for state in told.values()] == ["CRASHED", "CRASHED"]
     assert [state["message"] for state in told.values()] == [lost_runs.NO_PROCESS, lost_runs.NO_QUEUE]
     assert run(*KUBEV6, "server", "status")[0] == 0
-    deploy_pretended(data)
+    deploy_fakes(data)
     status, said = deployment_run("build-and-deploy")
     assert status == 0, said
 

@@ -187,7 +187,7 @@ def test_nodes_are_made_for_the_container_runtime_of_the_run_and_refused_to_anot
         lab.up(small.cluster, with_docker)
     assert str(caught.value) == (
         f"the lab {NAME} has machines made for containerd ({CONTROL_PLANE}), and {with_docker.name} is to run on docker"
-        f"; run `kubev6 lab down --cluster {NAME}`, and they are made anew"
+        f"; run `kubev6 lab down --cluster {NAME}`, and they are made again"
     )
     assert lab.status(NAME).up
     small.container(CONTROL_PLANE).remove(force=True)

@@ -81,7 +81,7 @@ OTHER = {
 }
 """That file, and what came with it."""
 SECONDS = 60
-"""Four machines of systemd start anew at once."""
+"""Four machines of systemd start again at once."""
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +162,7 @@ def put(machine: Connection, path: str, content: str) -> None:
 
 
 def restart(endpoint: Endpoint) -> None:
-    """Start a machine anew, as after a power cut, and wait until it has come up."""
+    """Start a machine again, as after a power cut, and wait until it has come up."""
     container = container_engine.client().containers.get(lab_machine.container_name(NAME, endpoint.node))
     container.restart(timeout=10)
     lab_machine.wait_for_ssh(endpoint.node, container, endpoint.host)

@@ -1,4 +1,4 @@
-"""That a release which the store holds already is taken from there, with nothing made anew and no Docker."""
+"""That a release which the store holds already is taken from there, with nothing made again and no Docker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The reset flow: real Prefect with its server, real command line, machines that are only pretended."""
+"""The reset flow: real Prefect with its server, real command line, machines that are fakes."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from tasks.paths import cluster_dir
-from tests.integration import pretended_machines
+from tests.integration import fake_machines
 
-PROGRAM = Path(pretended_machines.__file__)
+PROGRAM = Path(fake_machines.__file__)
 CONTROL_PLANE = "kube-control-plane"
 pytestmark = pytest.mark.usefixtures("own_data")
 
@@ -53,7 +53,7 @@ def test_workers_go_before_the_control_plane_and_the_support_node_last() -> None
     assert sorted(order[:2]) == ["kube-worker-1 reset", "kube-worker-2 reset"]
     assert order[2:] == [f"{CONTROL_PLANE} reset", "kube-support reset"]
     assert out.index("fd00::101") < out.index("fd00::100") < out.index("fd00::64")
-    assert f"{CONTROL_PLANE}: 2 things taken back\n{CONTROL_PLANE}: address fd00::100/64 stays\n" in out
+    assert f"{CONTROL_PLANE}: 2 things undone\n{CONTROL_PLANE}: address fd00::100/64 stays\n" in out
     assert "Packages stay installed" in out
     assert not kubeconfig.exists()
 

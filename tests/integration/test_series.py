@@ -264,7 +264,7 @@ GENERATED = "pkg/zz_generated.deepcopy.go"
 
 
 def remade(place: Path) -> None:
-    (place / GENERATED).write_text("made anew\n")
+    (place / GENERATED).write_text("made again\n")
 
 
 def test_a_check_out_that_was_killed_is_done_again(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,7 +288,7 @@ def test_a_check_out_that_was_killed_is_done_again(home: Path, monkeypatch: pyte
 
 @pytest.mark.parametrize(
     ("damage", "then"),
-    [("", "made anew\n"), ("damaged\n", "first\n"), (None, "first\n")],
+    [("", "made again\n"), ("damaged\n", "first\n"), (None, "first\n")],
     ids=["whole", "damaged", "lost"],
 )
 def test_a_generated_file_stays_only_as_the_compilation_has_left_it(home: Path, damage: str | None, then: str) -> None:
@@ -355,8 +355,8 @@ def removed(place: Path) -> None:
 @pytest.mark.parametrize(
     ("disturb", "then", "generated", "main"),
     [
-        (remade, ("gen.patch",), "made anew\n", "one\ntwo\nthree\n"),
-        (remade, ("gen.patch", "more.patch"), "made anew\n", "one\ntwo\nTHREE\n"),
+        (remade, ("gen.patch",), "made again\n", "one\ntwo\nthree\n"),
+        (remade, ("gen.patch", "more.patch"), "made again\n", "one\ntwo\nTHREE\n"),
         (remade, ("gen.patch", "regen.patch"), "second\n", "one\ntwo\nthree\n"),
         (edited, ("gen.patch",), "first\n", "one\ntwo\nthree\n"),
         (removed, ("gen.patch",), "first\n", "one\ntwo\nthree\n"),

@@ -1,4 +1,4 @@
-"""Local runs whose Prefect server goes away, or that are ended while it looks on; machines are only pretended."""
+"""Local runs whose Prefect server goes away, or that are ended while it looks on; machines are fakes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from flows.run.record import runs
 from kubev6.server import environment, lost_runs
 from kubev6.server.api import ask
 from kubev6.server.temporary_server import TemporaryServer
-from tests.integration import pretended_machines
+from tests.integration import fake_machines
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("own_data")
@@ -49,7 +49,7 @@ class Run:
         self._go_on = own_data / "go-on"
         self._said = own_data.parent / "said"
         with self._said.open("w") as said:
-            words = [sys.executable, pretended_machines.__file__, behaviour, "deploy"]
+            words = [sys.executable, fake_machines.__file__, behaviour, "deploy"]
             self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=said, text=True, env=os.environ)
         eventually(lambda: re.search("^kube-support +support ", self.said, re.MULTILINE) is not None, 60)
 

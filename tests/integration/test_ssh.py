@@ -216,12 +216,12 @@ def test_a_connection_dropped_before_the_banner_may_be_tried_again(sshd: Sshd) -
 
 
 @contextmanager
-def pretended_sshd(sshd: Sshd, asked: Callable[[socket.socket], object]) -> Iterator[Endpoint]:
+def fake_sshd(sshd: Sshd, asked: Callable[[socket.socket], object]) -> Iterator[Endpoint]:
     """In the place of an sshd, up to the login: what comes of that is another's to say."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         known = (sshd.directory / "known_hosts").read_text().replace(f":{sshd.port} ", f":{port} ")
-        (sshd.directory / "pretended").write_text(known)
+        (sshd.directory / "fake").write_text(known)
 
         class Server(paramiko.ServerInterface):
             def __init__(self, peer: socket.socket) -> None:
@@ -242,14 +242,14 @@ def pretended_sshd(sshd: Sshd, asked: Callable[[socket.socket], object]) -> Iter
 
         thread = threading.Thread(target=serve)
         thread.start()
-        yield replace(sshd.endpoint(known="pretended"), port=port)
+        yield replace(sshd.endpoint(known="fake"), port=port)
         thread.join()
 
 
 def test_a_connection_that_breaks_during_the_login_may_be_tried_again(sshd: Sshd) -> None:
     """What sshd does at its LoginGraceTime."""
     with (
-        pretended_sshd(sshd, lambda peer: peer.shutdown(socket.SHUT_RDWR)) as endpoint,
+        fake_sshd(sshd, lambda peer: peer.shutdown(socket.SHUT_RDWR)) as endpoint,
         pytest.raises(NodeError, match=r"has not answered the login of root: closed by the other side") as caught,
     ):
         connect(endpoint)
@@ -259,7 +259,7 @@ def test_a_connection_that_breaks_during_the_login_may_be_tried_again(sshd: Sshd
 
 def test_a_login_that_is_not_answered_in_time_may_be_tried_again(sshd: Sshd) -> None:
     over = threading.Event()
-    with pretended_sshd(sshd, lambda _: over.wait(30)) as endpoint:
+    with fake_sshd(sshd, lambda _: over.wait(30)) as endpoint:
         with pytest.raises(NodeError, match=r"has not answered the login of root: silence for 3 s") as caught:
             connect(endpoint, timeout=3)
         over.set()

@@ -1,4 +1,4 @@
-"""Two deploys at once in one process, of two clusters whose machines have the same names; they are only pretended.
+"""Two deploys at once in one process, of two clusters whose machines have the same names; they are fakes.
 
 Run as a program: its words are two cluster files. What each run changed, recorded and logged is for the test to read.
 """
@@ -22,8 +22,8 @@ from tasks.node.change import Change
 from tasks.ssh import pool
 from tasks.ssh.endpoint import Endpoint
 from tasks.steps import step
-from tests.integration import pretended_machines
-from tests.integration.pretended_machines import PretendedConnection
+from tests.integration import fake_machines
+from tests.integration.fake_machines import FakeConnection
 
 log = logging.getLogger("kubev6.two_deploys")
 SECRETS = {"lab": "hunter2-of-the-lab", "other": "hunter2-of-the-other"}
@@ -36,8 +36,8 @@ def machines(cluster: Cluster) -> dict[str, Endpoint]:
     return {node.name: Endpoint(node.name, "::1", user=cluster.name) for node in cluster.nodes}
 
 
-def bring_to(connection: PretendedConnection, stage: StageState, *, made: Callable[[Change], None]) -> None:
-    """As the pretended machines do; and both runs are in the middle of it at the same time."""
+def bring_to(connection: FakeConnection, stage: StageState, *, made: Callable[[Change], None]) -> None:
+    """As the fake machines do; and both runs are in the middle of it at the same time."""
     whose = connection.endpoint.user
     if (connection.node, stage.name) == ("kube-support", "network"):
         at_once.wait()
@@ -48,12 +48,12 @@ def bring_to(connection: PretendedConnection, stage: StageState, *, made: Callab
             log.warning("said by %s: %s", whose, ", ".join(SECRETS.values()))
             at_once.wait()
     made(Change("file", f"/etc/of-{whose}", "create", node=connection.node, stage=stage.name))
-    pretended_machines.bring_to(connection, stage, made=made)
+    fake_machines.bring_to(connection, stage, made=made)
 
 
 if __name__ == "__main__":
-    pretended_machines.behaviour = "new"
-    pretended_machines.pretend()
+    fake_machines.behaviour = "new"
+    fake_machines.install_fakes()
     setattr(engine, "bring_to", bring_to)  # noqa: B010 - it is not its own
     setattr(pool, "machines", machines)  # noqa: B010
     with ThreadPoolExecutor(2) as both:

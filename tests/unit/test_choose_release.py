@@ -258,8 +258,8 @@ def test_a_release_that_is_fetched_has_no_stages_of_a_build(
     release = load_release("v1.9.0-alpha.0.ipv6.0").model_copy(update={"build": None})
     manifest, fetched = kept(store, release.name), []
 
-    def fetch(*_: object, anew: bool, **__: object) -> Manifest:
-        fetched.append(anew)
+    def fetch(*_: object, force: bool, **__: object) -> Manifest:
+        fetched.append(force)
         return manifest
 
     monkeypatch.setattr(choose_release, "load_release", lambda _: release)

@@ -16,7 +16,7 @@ from tasks.ssh.pool import ConnectionPool, connection
 LAB = load_cluster("lab")
 
 
-class Pretended:
+class Fake:
     """A connection that only knows whether it is open."""
 
     def __init__(self, endpoint: Endpoint) -> None:
@@ -26,7 +26,7 @@ class Pretended:
     def close(self) -> None:
         self.is_open = False
 
-    def __enter__(self) -> Pretended:
+    def __enter__(self) -> Fake:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -34,12 +34,12 @@ class Pretended:
 
 
 @pytest.fixture(autouse=True)
-def made(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Pretended]]:
+def made(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Fake]]:
     """Every connection that was made."""
-    all_made: list[Pretended] = []
+    all_made: list[Fake] = []
 
-    def connect(endpoint: Endpoint) -> Pretended:
-        all_made.append(Pretended(endpoint))
+    def connect(endpoint: Endpoint) -> Fake:
+        all_made.append(Fake(endpoint))
         return all_made[-1]
 
     monkeypatch.setattr(connections, "connect", connect)
@@ -63,14 +63,14 @@ def use(node: str) -> None:
         assert opened.is_open
 
 
-def test_work_that_follows_on_a_machine_takes_the_connection_of_the_work_before(made: list[Pretended]) -> None:
+def test_work_that_follows_on_a_machine_takes_the_connection_of_the_work_before(made: list[Fake]) -> None:
     with a_run():
         for node in ("kube-worker-1", "kube-worker-2", "kube-worker-1"):
             use(node)
         assert [each.endpoint.node for each in made] == ["kube-worker-1", "kube-worker-2"]
 
 
-def test_work_side_by_side_has_each_a_connection_of_its_own(made: list[Pretended]) -> None:
+def test_work_side_by_side_has_each_a_connection_of_its_own(made: list[Fake]) -> None:
     with a_run(), ExitStack() as stack:
         assert stack.enter_context(connection(LAB, "kube-worker-1")) is not stack.enter_context(
             connection(LAB, "kube-worker-1")
@@ -78,7 +78,7 @@ def test_work_side_by_side_has_each_a_connection_of_its_own(made: list[Pretended
     assert len(made) == 2
 
 
-def test_a_connection_that_is_lost_or_whose_work_failed_is_not_taken_again(made: list[Pretended]) -> None:
+def test_a_connection_that_is_lost_or_whose_work_failed_is_not_taken_again(made: list[Fake]) -> None:
     with a_run():
         use("kube-worker-1")
         made[0].is_open = False
@@ -89,12 +89,12 @@ def test_a_connection_that_is_lost_or_whose_work_failed_is_not_taken_again(made:
     assert len(made) == 3
 
 
-def test_outside_a_run_a_connection_ends_with_its_work(made: list[Pretended]) -> None:
+def test_outside_a_run_a_connection_ends_with_its_work(made: list[Fake]) -> None:
     use("kube-worker-1")
     assert not made[0].is_open
 
 
-def test_when_a_run_is_stopped_every_connection_ends(made: list[Pretended]) -> None:
+def test_when_a_run_is_stopped_every_connection_ends(made: list[Fake]) -> None:
     with a_run() as pool:
         use("kube-worker-1")
         with connection(LAB, "kube-worker-2"):
@@ -102,7 +102,7 @@ def test_when_a_run_is_stopped_every_connection_ends(made: list[Pretended]) -> N
             assert not any(each.is_open for each in made)
 
 
-def test_two_runs_in_one_process_share_no_connection(made: list[Pretended]) -> None:
+def test_two_runs_in_one_process_share_no_connection(made: list[Fake]) -> None:
     with a_run():
         use("kube-worker-1")
         with a_run():

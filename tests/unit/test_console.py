@@ -177,8 +177,8 @@ def test_a_reader_that_is_gone_ends_no_step(run: RunContext, monkeypatch: pytest
 def test_a_process_that_ends_at_once_gives_the_cursor_back() -> None:
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb") as seen, os.fdopen(writing, "w") as terminal:
-        StepScreen(Console(file=terminal), moving=False).let_go()
-        StepScreen(Console(file=terminal), moving=True).let_go()
+        StepScreen(Console(file=terminal), live=False).let_go()
+        StepScreen(Console(file=terminal), live=True).let_go()
         terminal.close()
         assert seen.read() == b"\x1b[?25h"
 

@@ -22,13 +22,13 @@ from tests.unit.sample import manifest
 ENDPOINT = Endpoint(node="kube-master", host="192.0.2.1")
 
 
-class Pretended:
+class Fake:
     """A connection that answers every command alike and keeps what it was asked."""
 
     def __init__(self) -> None:
         self.asked: tuple[Sequence[str], bytes] = ((), b"")
 
-    def __enter__(self) -> Pretended:
+    def __enter__(self) -> Fake:
         return self
 
     def __exit__(self, *_: object) -> None: ...
@@ -41,7 +41,7 @@ class Pretended:
 def test_an_old_kubectl_runs_on_the_control_plane_and_its_words_and_status_come_back(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    connection = Pretended()
+    connection = Fake()
     monkeypatch.setattr(kubectl, "connect", lambda _: connection)
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: False, buffer=io.BytesIO(b"kind: Namespace\n")))
     old = manifest().model_copy(update={"version": "v1.9.0-alpha.0.ipv6.0"})

@@ -28,7 +28,7 @@ GONE = Endpoint("rack-old-worker", "192.0.2.9", port=2222, user="ops", key_file=
 
 
 @dataclass(frozen=True)
-class Pretended:
+class Fake:
     node: str
 
 
@@ -38,15 +38,15 @@ def rack(own_data: object, monkeypatch: pytest.MonkeyPatch) -> list[str]:  # noq
     done: list[str] = []
 
     @contextmanager
-    def connection(cluster: Cluster, node: str) -> Iterator[Pretended]:
+    def connection(cluster: Cluster, node: str) -> Iterator[Fake]:
         assert node in deployed.machines(cluster)
-        yield Pretended(node)
+        yield Fake(node)
 
-    def take_out(_: Pretended, name: str) -> bool:
+    def take_out(_: Fake, name: str) -> bool:
         done.append(f"take out {name}")
         return True
 
-    def reset(connection: Pretended, cluster: Cluster) -> Reset:  # noqa: ARG001
+    def reset(connection: Fake, cluster: Cluster) -> Reset:  # noqa: ARG001
         done.append(f"reset {connection.node}")
         return Reset(connection.node, ("all",), ())
 
@@ -92,7 +92,7 @@ def test_unlisted_are_members_and_remembered_machines_that_the_file_does_not_nam
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(members, "members", lambda _: (CONTROL_PLANE, "elsewhere", WORKERS[0]))
-    assert removal.unlisted(RACK) == ("elsewhere", GONE.node)
+    assert removal.orphaned(RACK) == ("elsewhere", GONE.node)
 
 
 @pytest.mark.parametrize("answer", [(), ("another-control-plane", GONE.node)])
@@ -100,7 +100,7 @@ def test_nobody_is_unlisted_of_a_cluster_that_is_not_there_or_has_another_contro
     answer: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(members, "members", lambda _: answer)
-    assert removal.unlisted(RACK) == ()
+    assert removal.orphaned(RACK) == ()
 
 
 def test_nobody_is_unlisted_while_the_control_plane_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,7 +108,7 @@ def test_nobody_is_unlisted_while_the_control_plane_cannot_be_reached(monkeypatc
         raise NodeError(node, "connect", "refused", transient=True)
 
     monkeypatch.setattr(removal, "connection", unreachable)
-    assert removal.unlisted(RACK) == ()
+    assert removal.orphaned(RACK) == ()
 
 
 LEFT = Change("cluster", RACK.name, "leave", after="drained and deleted", node=GONE.node)
@@ -118,13 +118,13 @@ def test_a_machine_that_leaves_is_drained_and_then_reset_and_forgotten(rack: lis
     removal.remove(RACK, GONE.node)
     assert rack == [f"take out {GONE.node}", f"reset {GONE.node}"]
     assert run.changes == [LEFT, Change("machine", GONE.node, "reset", node=GONE.node)]
-    assert removal.unlisted(RACK) == ()
+    assert removal.orphaned(RACK) == ()
 
 
 def test_one_that_cannot_be_reached_is_taken_out_and_said_and_remembered(
     rack: list[str], run: RunContext, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def unreachable(connection: Pretended, cluster: Cluster) -> Reset:  # noqa: ARG001
+    def unreachable(connection: Fake, cluster: Cluster) -> Reset:  # noqa: ARG001
         raise NodeError(connection.node, "connect", "192.0.2.9 does not answer", transient=True)
 
     monkeypatch.setattr(task, "reset", unreachable)

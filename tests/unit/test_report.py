@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from configs.words import MONOSPACE, answer_time, counted, duration, fitted, milliseconds
-from flows.run import matrix, verdict
+from flows.run import matrix, run_outcome
 from flows.run.record import (
     CheckOfRun,
     Dns64OfRun,
@@ -321,7 +321,7 @@ def test_without_a_proof_there_is_no_matrix() -> None:
 def test_every_end_has_a_word_a_sentence_and_what_to_do_unless_all_is_well() -> None:
     good = sample_run.finished()
     seen = {
-        status: verdict.verdict(good.model_copy(update={"status": status}))
+        status: run_outcome.run_outcome(good.model_copy(update={"status": status}))
         for status in ("running", "succeeded", "proof failed", "failed", "stopped")
     }
     assert len({each.word for each in seen.values()}) == 5
@@ -332,24 +332,24 @@ def test_every_end_has_a_word_a_sentence_and_what_to_do_unless_all_is_well() -> 
 def test_what_was_achieved_is_said_in_the_words_of_the_command() -> None:
     good = sample_run.finished()
     said = {
-        command: verdict.verdict(good.model_copy(update={"command": command})).sentence
+        command: run_outcome.run_outcome(good.model_copy(update={"command": command})).sentence
         for command in ("deploy", "build", "reset", "series-apply")
     }
     assert said["deploy"] == "The cluster is up, and all 51 checks of its proof hold. 113 changes were made."
     assert said["build"] == f"Release debian-1.20, {sample_run.VERSION}, is in the store."
-    assert said["reset"] == "113 things were taken back."
+    assert said["reset"] == "113 things were undone."
     assert said["series-apply"] == "Every patch found its place: 3 applied, 1 already upstream."
 
 
 def test_a_run_that_changed_nothing_says_so() -> None:
     unchanged = sample_run.finished().model_copy(update={"changes": ()})
-    assert verdict.verdict(unchanged).sentence.endswith("Nothing had to be changed.")
+    assert run_outcome.run_outcome(unchanged).sentence.endswith("Nothing had to be changed.")
 
 
 def test_the_node_that_all_failures_have_in_common_is_named_and_not_one_whose_name_begins_alike() -> None:
     record = sample_run.badly_proved(13)
-    assert verdict.culprits(record) == ("kube-worker-11",)  # and not kube-worker-1
-    assert "kube-worker-11" in verdict.verdict(record).todo
+    assert run_outcome.culprits(record) == ("kube-worker-11",)  # and not kube-worker-1
+    assert "kube-worker-11" in run_outcome.run_outcome(record).todo
     assert node_marks(record)["kube-worker-11"].tone == "bad"
     assert node_marks(record)["kube-worker-1"].tone == "good"
 

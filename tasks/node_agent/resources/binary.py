@@ -155,7 +155,7 @@ def download(binary: Json, partial: str, tell: Callable[[str, int], None]) -> No
         raise Failed(said, transient=True)
     if count > binary["size"] or digest.hexdigest() != binary["sha256"]:
         said = "{}: wrong checksum: sha256 {} was expected, {} came; {} is as it was"
-        todo = "start the support node anew and run this again: what the registry has damaged is then sent anew"
+        todo = "start the support node again and run this again: what the registry has damaged is then sent again"
         raise Failed(said.format(url, binary["sha256"][:12], digest.hexdigest()[:12], binary["path"]), todo)
     os.chmod(partial, 0o755)
 

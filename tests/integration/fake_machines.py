@@ -1,4 +1,4 @@
-"""`kubev6 deploy` and `reset` with machines that are only pretended, for the tests of the flows themselves.
+"""`kubev6 deploy` and `reset` with machines that are fakes, for the tests of the flows themselves.
 
 Everything of the run is real (command line, Prefect and its server, threads, screen, log) except what touches a
 machine. Run as a program: the first word says how the machines behave, the rest is the command line.
@@ -42,7 +42,7 @@ from tasks.steps import step
 from tests.waiting import eventually
 
 TOKEN = "abcdef.0123456789abcdef"
-STRANGER = "kube-worker-9"
+ORPHAN = "kube-worker-9"
 """A member that the cluster's file does not name."""
 UNFIT = {"unknown-system": Machine("void", ""), "other-processor": Machine(kernel=Kernel(processor="aarch64"))}
 """What a machine says that cannot become a node."""
@@ -55,7 +55,7 @@ tried: set[tuple[str, str]] = set()
 
 
 @dataclass(frozen=True)
-class PretendedConnection:
+class FakeConnection:
     endpoint: Endpoint
     is_open = True
 
@@ -66,7 +66,7 @@ class PretendedConnection:
     def close(self) -> None:
         pass
 
-    def __enter__(self) -> PretendedConnection:
+    def __enter__(self) -> FakeConnection:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -84,7 +84,7 @@ class PretendedConnection:
 others_surveyed = threading.Semaphore(0)
 
 
-def surveyed(connection: PretendedConnection, runtime: str = "") -> Machine:  # noqa: ARG001
+def surveyed(connection: FakeConnection, runtime: str = "") -> Machine:  # noqa: ARG001
     if behaviour in UNFIT and connection.node == "kube-worker-2":
         for _ in load_cluster("lab").nodes[1:]:  # when all others have been looked at
             assert others_surveyed.acquire(timeout=60)
@@ -93,7 +93,7 @@ def surveyed(connection: PretendedConnection, runtime: str = "") -> Machine:  # 
     return Machine(resolvers=("2001:db8::53",))
 
 
-def bring_to(connection: PretendedConnection, stage: StageState, *, made: Callable[[Change], None]) -> None:
+def bring_to(connection: FakeConnection, stage: StageState, *, made: Callable[[Change], None]) -> None:
     with step(connection.node, stage.name) as shown:
         here = (connection.node, stage.name)
         if behaviour in ("two-fail", "ready-but-one-fails") and here == ("kube-worker-1", "runtime"):
@@ -117,7 +117,7 @@ def bring_to(connection: PretendedConnection, stage: StageState, *, made: Callab
             made(Change("file", f"/etc/{stage.name}", "create", node=connection.node, stage=stage.name))
 
 
-def take_out(connection: PretendedConnection, name: str) -> bool:
+def take_out(connection: FakeConnection, name: str) -> bool:
     assert connection.node == "kube-control-plane"
     with step(name, "drain"):
         if behaviour == "no-api":
@@ -126,13 +126,13 @@ def take_out(connection: PretendedConnection, name: str) -> bool:
 
 
 def remove_machine(cluster: str, name: str) -> bool:
-    assert (cluster, name) == ("lab", STRANGER)
-    if behaviour == "stranger-stays":
+    assert (cluster, name) == ("lab", ORPHAN)
+    if behaviour == "orphan-stays":
         raise NodeError(name, "remove", "its disk is in use")
     return True
 
 
-def reset(connection: PretendedConnection, cluster: Cluster) -> Reset:  # noqa: ARG001
+def reset(connection: FakeConnection, cluster: Cluster) -> Reset:  # noqa: ARG001
     with step(connection.node, "reset"):
         if behaviour == "worker-fails" and connection.node == "kube-worker-1":
             raise NodeError(connection.node, "reset", "its disk is gone")
@@ -141,7 +141,7 @@ def reset(connection: PretendedConnection, cluster: Cluster) -> Reset:  # noqa: 
         return Reset(connection.node, ("route", "address"), ("address fd00::100/64 stays",))
 
 
-def pretend() -> None:
+def install_fakes() -> None:
     deploy = importlib.import_module("flows.deploy")
     from flows.steps import proof
     from tasks.release.choose import Chosen, Decision
@@ -172,7 +172,7 @@ def pretend() -> None:
         if behaviour == "no-control-plane":
             raise NodeError("kube-control-plane", "kubeadm init", "etcd does not start")
 
-    def plan_changes(connection: PretendedConnection, stages: Sequence[StageState]) -> dict[str, tuple[Change, ...]]:
+    def plan_changes(connection: FakeConnection, stages: Sequence[StageState]) -> dict[str, tuple[Change, ...]]:
         as_it_is = behaviour == "ready" or (behaviour in READY and connection.node != "kube-worker-1")
         return {stage.name: () if as_it_is else (Change("file", "/etc/any", "create"),) for stage in stages}
 
@@ -188,15 +188,15 @@ def pretend() -> None:
 
     ready = behaviour in READY
     machines = [MachineStatus(node.name, (), "running", "") for node in load_cluster("lab").nodes] if ready else []
-    known = ("kube-control-plane", STRANGER) if behaviour in ("stranger", "stranger-stays", *UNFIT) else ()
+    known = ("kube-control-plane", ORPHAN) if behaviour in ("orphan", "orphan-stays", *UNFIT) else ()
     checks = tuple(
         Check("pod to pod", f"pod on kube-worker-{n}", "[fd00:100::2]", behaviour != "bad-proof", "fetched", 0.01)
         for n in (1, 2)
     )
     replaced: dict[tuple[object, str], object] = {
-        (pool, "connect"): PretendedConnection,
+        (pool, "connect"): FakeConnection,
         (pool, "machines"): lambda cluster: {
-            name: Endpoint(name, "::1") for name in (*(node.name for node in cluster.nodes), STRANGER)
+            name: Endpoint(name, "::1") for name in (*(node.name for node in cluster.nodes), ORPHAN)
         },
         (members, "members"): lambda _: known,
         (members, "take_out"): take_out,
@@ -231,10 +231,10 @@ if __name__ == "__main__":
     behaviour = sys.argv[1]
     start_prefect = Orchestration.start
 
-    def start_and_pretend(prefect: Orchestration) -> None:
+    def start_and_fake(prefect: Orchestration) -> None:
         start_prefect(prefect)
-        pretend()
+        install_fakes()
 
-    Orchestration.start = start_and_pretend  # type: ignore[method-assign, assignment]
+    Orchestration.start = start_and_fake  # type: ignore[method-assign, assignment]
     inventory.known_endpoints = lambda cluster: {node.name: Endpoint(node.name, "::1") for node in cluster.nodes}
     sys.exit(main(sys.argv[2:]))

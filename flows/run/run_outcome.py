@@ -11,7 +11,7 @@ from flows.run.record import CheckOfRun, RunRecord
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class RunOutcome:
     """How a run ended.
 
     Attributes:
@@ -27,24 +27,26 @@ class Verdict:
     todo: str = ""
 
 
-def verdict(record: RunRecord) -> Verdict:
+def run_outcome(record: RunRecord) -> RunOutcome:
     """What a run came to."""
     failed = [check for check in record.checks if not check.ok]
     again = "run the same command again: it goes on from what is done already"
     match record.status:
         case "succeeded":
-            return Verdict("good", "Succeeded", _achieved(record))
+            return RunOutcome("good", "Succeeded", _achieved(record))
         case "proof failed":
             sentence = f"The cluster is up, but {len(failed)} of {counted(len(record.checks), 'check')} failed."
-            return Verdict("bad", "Proof failed", sentence, _after_a_bad_proof(record))
+            return RunOutcome("bad", "Proof failed", sentence, _after_a_bad_proof(record))
         case "failed":
             sentence = f"It ended with {counted(len(record.errors), 'error')} after {duration(record.seconds)}."
-            return Verdict("bad", "Failed", sentence, f"put right what is named, then {again}")
+            return RunOutcome("bad", "Failed", sentence, f"put right what is named, then {again}")
         case "stopped":
-            return Verdict("open", "Stopped", f"It was stopped after {duration(record.seconds)}.", again)
+            return RunOutcome("open", "Stopped", f"It was stopped after {duration(record.seconds)}.", again)
         case "running":
             seen = f"It had not ended when this was written, after {duration(record.seconds)}."
-            return Verdict("open", "Not ended", seen, f"if nothing of it is still under way, it was cut off; {again}")
+            return RunOutcome(
+                "open", "Not ended", seen, f"if nothing of it is still under way, it was cut off; {again}"
+            )
 
 
 def culprits(record: RunRecord) -> tuple[str, ...]:
@@ -65,7 +67,7 @@ def _achieved(record: RunRecord) -> str:
         taken = (
             counted(len(record.changes), "thing was", "things were") if record.changes else "There was nothing to be"
         )
-        return f"{taken} taken back."
+        return f"{taken} undone."
     if record.command == "deploy":
         proof = f", and all {counted(len(record.checks), 'check')} of its proof hold" if record.checks else ""
         done = counted(len(record.changes), "change was", "changes were") + " made" if record.changes else ""

@@ -1,4 +1,4 @@
-"""The moving part of a terminal: a line for every subject that is worked on.
+"""The live display of a terminal: a line for every subject that is worked on.
 
 It fits any terminal: columns give way to one another where it is narrow, and where there are more lines than rows, the
 last line says what the others are at.
@@ -85,7 +85,7 @@ class Columns:
         return cls(subject, title, bar, text if text >= SHORTEST_TEXT else 0, gap)
 
 
-def moving_part(running: Sequence[Running], *, width: int, height: int, now: float, ascii_only: bool) -> Table:
+def live_table(running: Sequence[Running], *, width: int, height: int, now: float, ascii_only: bool) -> Table:
     """The lines of the steps under way: one for each subject, with the step that it began last.
 
     Args:

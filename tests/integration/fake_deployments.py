@@ -1,4 +1,4 @@
-"""What a worker loads in a test in place of the real entrypoints: the same flows, with what is slow only pretended.
+"""What a worker loads in a test in place of the real entrypoints: the same flows, with what is slow fakes.
 
 That is the machines, and of a build the compilation: sources and patches are real.
 """
@@ -24,7 +24,7 @@ from tasks.series import series, series_file, series_source
 from tasks.ssh import pool
 from tasks.ssh.endpoint import Endpoint
 from tasks.store import Store
-from tests.integration import pretended_machines
+from tests.integration import fake_machines
 from tests.integration.small_image import small_image
 
 __all__ = ["deploy", "nightly"]
@@ -57,21 +57,21 @@ def built(
 def lab_up(cluster: Cluster, release: Release | None = None) -> LabRecord:
     """The lab, which is down when a run begins."""
     up_now.add(cluster.name)
-    return pretended_up(cluster, release)
+    return fake_up(cluster, release)
 
 
 def machines(cluster: Cluster) -> dict[str, Endpoint]:
     """The machines of the lab, if that is up."""
     if cluster.name not in up_now:
         raise KubeV6Error(f"the lab {cluster.name!r} is not up")
-    return pretended(cluster)
+    return fake(cluster)
 
 
-pretended_machines.behaviour = os.environ.get("KUBEV6_TEST_MACHINES", "new")
+fake_machines.behaviour = os.environ.get("KUBEV6_TEST_MACHINES", "new")
 inventory.known_endpoints = lambda cluster: {node.name: Endpoint(node.name, "::1") for node in cluster.nodes}
-pretended_machines.pretend()
-pretended_up, up_now = lab.up, set[str]()
-pretended: Callable[[Cluster], dict[str, Endpoint]] = vars(pool)["machines"]
+fake_machines.install_fakes()
+fake_up, up_now = lab.up, set[str]()
+fake: Callable[[Cluster], dict[str, Endpoint]] = vars(pool)["machines"]
 for flow in ("flows.deploy", "flows.nightly"):
     setattr(importlib.import_module(flow), "built", built)  # noqa: B010 - it is not its own
 setattr(pool, "machines", machines)  # noqa: B010 - it is not its own

@@ -1,4 +1,4 @@
-"""What a Dask worker preloads in a test: the machines are only pretended there too."""
+"""What a Dask worker preloads in a test: the machines are fakes there too."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from tasks import inventory
 from tasks.ssh.endpoint import Endpoint
-from tests.integration import pretended_machines
+from tests.integration import fake_machines
 
 
 def dask_setup(worker: Any) -> None:  # noqa: ARG001 - Dask's signature
@@ -21,9 +21,9 @@ def dask_setup(worker: Any) -> None:  # noqa: ARG001 - Dask's signature
 
 def behave(behaviour: str) -> None:
     """How the machines behave from now on, for every run that uses this worker."""
-    pretended_machines.behaviour = behaviour
-    pretended_machines.tried.clear()
-    pretended_machines.pretend()
+    fake_machines.behaviour = behaviour
+    fake_machines.tried.clear()
+    fake_machines.install_fakes()
 
 
 def at_work() -> int:

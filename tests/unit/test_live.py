@@ -1,4 +1,4 @@
-"""The moving part of a terminal: it fits every terminal, and shows what there is room for."""
+"""The live display of a terminal: it fits every terminal, and shows what there is room for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from kubev6.console.moving_part import Running, moving_part, taken
+from kubev6.console.live import Running, live_table, taken
 
 LONG = "Get:17 http://deb.example.net/debian bookworm/main amd64 ebtables 日本語 2.0.11-5 " * 3
 
@@ -19,7 +19,7 @@ def shown(running: list[Running], width: int, height: int, *, encoding: str = "u
         file=io.TextIOWrapper(content, encoding), width=width, height=height, force_terminal=True, no_color=True
     )
     ascii_only = not encoding.startswith("utf")
-    console.print(moving_part(running, width=width, height=height, now=100.0, ascii_only=ascii_only))
+    console.print(live_table(running, width=width, height=height, now=100.0, ascii_only=ascii_only))
     console.file.flush()
     return content.getvalue().decode(encoding).splitlines()
 
