@@ -199,6 +199,11 @@ def test_every_page_is_in_the_index() -> None:
     assert {page for page in PAGES if page not in (README, DOCS / "index.md")} <= linked
 
 
+@each_page
+def test_code_in_backticks_ends_in_the_line_where_it_begins(page: Path) -> None:
+    assert not [line for line in prose(page).splitlines() if line.count("`") % 2]
+
+
 def test_the_readme_is_read_in_a_minute() -> None:
     lines = README.read_text().splitlines()
     assert len(lines) <= 100
