@@ -150,6 +150,7 @@ def bring_up(
     compared = {
         name: nodes.compare.submit(job, name, found[name], wait_for=[survey]) for name, survey in surveys.items()
     }
+    refuse_unfit(compared)
     removed = [nodes.remove.submit(cluster, name, wait_for=[orphaned]) for name in result(orphaned)]
     in_place = bring_nodes(job, found, compared, removed)
     return chosen, prove(job, [*removed, *in_place], ahead, made_before)
@@ -188,7 +189,6 @@ def bring_nodes(
     """Every machine through its stages; of those that lack nothing no stage is begun. Returns what has to end well."""
     cluster, begun = job.cluster, list[PrefectFuture[Any]](compared.values())
     support, control_plane = cluster.support.name, cluster.control_plane.name
-    refuse_unfit(compared)
     lacking = [name for name, each in compared.items() if not each.state.is_completed() or result(each).changes]
     absent = [name for name, each in compared.items() if name in lacking or not result(each).is_member]
     at: dict[str, PrefectFuture[Any]] = dict(compared)  # how far each machine is

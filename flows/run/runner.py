@@ -26,7 +26,7 @@ def task_runner(named: str) -> AnyTaskRunner:
             scheduler (``tcp://`` or ``tls://``) or a Ray cluster (``ray://``).
 
     Raises:
-        KubeV6Error: What it needs is not installed here, or nobody answers at the address.
+        KubeV6Error: Nobody answers at the address.
     """
     if named == "threads":
         return THREADS
@@ -34,11 +34,9 @@ def task_runner(named: str) -> AnyTaskRunner:
 
 
 def _dask(named: str) -> AnyTaskRunner:
-    try:
-        from distributed import Client, LocalCluster, Security
-        from prefect_dask.task_runners import DaskTaskRunner
-    except ModuleNotFoundError as error:
-        raise _not_installed("Dask", error) from None
+    from distributed import Client, LocalCluster, Security
+    from prefect_dask.task_runners import DaskTaskRunner
+
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what it has to say of an end in a hurry is no news
     if named != "dask":
         try:
@@ -66,15 +64,6 @@ def _dask(named: str) -> AnyTaskRunner:
 
 
 def _ray(named: str) -> AnyTaskRunner:
-    try:
-        from prefect_ray.task_runners import RayTaskRunner  # type: ignore[import-not-found]
-    except ModuleNotFoundError as error:
-        raise _not_installed("Ray", error) from None
+    from prefect_ray.task_runners import RayTaskRunner  # type: ignore[import-not-found]
+
     return cast(AnyTaskRunner, RayTaskRunner() if named == "ray" else RayTaskRunner(address=named))
-
-
-def _not_installed(engine: str, error: ModuleNotFoundError) -> KubeV6Error:
-    return KubeV6Error(
-        f"--task-runner: {engine} is not installed here ({error.name} is missing)",
-        todo=f"pip install 'kubev6[{engine.lower()}]'",
-    )

@@ -7,8 +7,10 @@ import re
 import shutil
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
+from importlib.util import find_spec
 from itertools import groupby
 
+from configs.errors import KubeV6Error
 from configs.logins import holds_secret, without_login
 from kubev6.cli import names
 from tasks.release.refresh import STAGES
@@ -175,6 +177,25 @@ def add_task_runner(parser: argparse.ArgumentParser) -> None:
         "same kubev6, the same data directory on this machine or a shared file system, and keys and passwords in their "
         "own environment (%(default)s)",
     )
+
+
+def refuse_missing_runner(task_runner: str) -> None:
+    """Refuse a task runner whose packages are not installed here, before anything is started.
+
+    Args:
+        task_runner: What ``--task-runner`` says.
+
+    Raises:
+        KubeV6Error: They are not.
+    """
+    if task_runner == "threads":
+        return
+    engine, package = ("Ray", "prefect_ray") if task_runner.startswith("ray") else ("Dask", "prefect_dask")
+    if find_spec(package) is None:
+        raise KubeV6Error(
+            f"--task-runner {task_runner}: {engine} is not installed here ({package} is missing)",
+            todo=f"install it beside kubev6: pip install {package.replace('_', '-')}",
+        )
 
 
 def _task_runner(word: str) -> str:

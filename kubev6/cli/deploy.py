@@ -19,6 +19,7 @@ from kubev6.cli.command import (
     add_task_runner,
     command,
     completed_by,
+    refuse_missing_runner,
 )
 
 
@@ -86,6 +87,7 @@ def run(args: argparse.Namespace) -> int:
     mirror.chosen(args.mirror)  # what is wrong with words and files is told before anything is started
     if args.plan:
         return _plan(args)
+    refuse_missing_runner(args.task_runner)
     cluster = load_cluster(args.cluster)
     refuse_misfit(cluster, load_release(args.prebuilt or cluster.release))
     began = time.monotonic()

@@ -15,8 +15,8 @@ def add(commands: Commands[argparse.ArgumentParser]) -> argparse.ArgumentParser:
         "report",
         "draw the report of a run: topology, connectivity, time line, patches, changes",
         "Writes one HTML file beside the record of the run, and prints its path. It holds all it needs, so it can be\n"
-        "looked at without a network and passed on. Runs of deploy, build, fetch, reset and series apply are recorded\n"
-        "also when they failed; the last 50 are kept.",
+        "looked at without a network and passed on. Every deploy, build, fetch, reset, nightly run and series apply\n"
+        "is recorded, also when it failed; the last 50 are kept.",
         ["kubev6 report", "kubev6 report --open", "kubev6 report --list", "kubev6 report 20260301T093000Z"],
         run=run,
     )

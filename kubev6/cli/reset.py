@@ -5,7 +5,16 @@ from __future__ import annotations
 import argparse
 
 from kubev6.cli import names
-from kubev6.cli.command import Commands, add_cluster, add_if_busy, add_showing, add_task_runner, command, completed_by
+from kubev6.cli.command import (
+    Commands,
+    add_cluster,
+    add_if_busy,
+    add_showing,
+    add_task_runner,
+    command,
+    completed_by,
+    refuse_missing_runner,
+)
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> argparse.ArgumentParser:
@@ -39,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
     from kubev6.console import tables
     from tasks import removal
 
+    refuse_missing_runner(args.task_runner)
     cluster = load_cluster(args.cluster)
     leaving = removal.chosen(cluster, args.nodes)
     print(tables.leaving(cluster, leaving.names))

@@ -218,9 +218,12 @@ def test_nobody_else_can_use_the_scheduler_of_a_run() -> None:
 
 
 def test_without_dask_it_is_said_how_to_have_it(tmp_path: Path) -> None:
-    (tmp_path / "distributed.py").write_text("raise ModuleNotFoundError(name='distributed')")
+    (tmp_path / "sitecustomize.py").write_text(
+        "import importlib.util\nreal = importlib.util.find_spec\n"
+        "importlib.util.find_spec = lambda name, *of: None if name == 'prefect_dask' else real(name, *of)\n"
+    )
     status, _, lines = run("new", "--task-runner", "dask", PYTHONPATH=str(tmp_path))
     assert status == 1
     assert lines[-1].startswith(
-        "kubev6: --task-runner: Dask is not installed here (distributed is missing); pip install"
+        "kubev6: --task-runner dask: Dask is not installed here (prefect_dask is missing); install it beside kubev6"
     )
