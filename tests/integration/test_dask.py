@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from distributed import Client, LocalCluster, Security
@@ -210,6 +211,7 @@ def test_a_scheduler_that_does_not_answer_is_one_line() -> None:
 def test_nobody_else_can_use_the_scheduler_of_a_run() -> None:
     """Whoever reaches a scheduler can run anything as its user."""
     with task_runner("dask") as started:
+        cast(Any, started).client.wait_for_workers(1, timeout=60)  # it starts what it needs when it is first used
         address = vars(started)["_cluster"].scheduler_address
         assert re.fullmatch(r"tls://127\.0\.0\.1:\d+", address)
         for security in (None, Security.temporary()):  # without a key, and with one of somebody else's
