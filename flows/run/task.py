@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
@@ -108,9 +109,11 @@ def _from_afar(work: Callable[[], R]) -> FromAfar[R]:
         provide()
         try:
             return FromAfar(work(), tuple(heard))
-        except KubeV6Error as error:
-            error.carried = unheard = tuple(heard)
-            _failed_attempts.set((identity, unheard))
+        except Exception as error:
+            error.add_note(hide("".join(traceback.format_exception(error))))  # which does not travel by itself
+            if isinstance(error, KubeV6Error):
+                error.carried = unheard = tuple(heard)
+                _failed_attempts.set((identity, unheard))
             raise
 
 

@@ -50,6 +50,8 @@ READY = ("ready", "ready-but-one", "ready-but-one-fails")
 """Of machines that are what they should be, all or all but one."""
 GO_ON = data_dir() / "go-on"
 """What the support node of ``held`` machines waits for."""
+AT_WORK = data_dir() / "at-work"
+"""What shows that the support node of ``endless`` machines is at work."""
 behaviour = ""  # set from the command line
 tried: set[tuple[str, str]] = set()
 
@@ -109,6 +111,7 @@ def bring_to(connection: FakeConnection, stage: StageState, *, made: Callable[[C
         if behaviour == "no-support" and here == ("kube-support", "support"):
             raise NodeError(*here, "there is no tun device")
         while behaviour == "endless" and stage.name == "support":
+            AT_WORK.touch()
             shown.progress("still at it")
             time.sleep(0.05)
         if behaviour == "held" and stage.name == "support":

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -159,27 +159,23 @@ def test_what_is_transient_is_tried_again_there(dask: Dask) -> None:
     )
 
 
-def interrupted(process: subprocess.Popen[str], before: Callable[[], object] = lambda: None) -> tuple[int, str, float]:
-    """Interrupt it, and its children, when a machine waits for one that goes on and on."""
-    assert process.stderr is not None
-    for line in process.stderr:
-        if re.match(r"kube-worker-1 +runtime +\d", line):
-            break
-    before()
+def interrupted(process: subprocess.Popen[str], data: Path) -> tuple[int, str, float]:
+    """Interrupt it, and its children, when a machine is at work that goes on and on."""
+    eventually((data / "at-work").exists, 60)
     began = time.monotonic()
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=120)  # ends only when nobody holds the pipes any more
+    (data / "at-work").unlink()
     return process.returncode, err, time.monotonic() - began
 
 
-def test_ctrl_c_ends_the_run_and_its_work_on_the_cluster_which_can_be_used_again(dask: Dask) -> None:
+def test_ctrl_c_ends_the_run_and_its_work_on_the_cluster_which_can_be_used_again(dask: Dask, data: Path) -> None:
     dask.behave("endless")
 
     def at_work() -> bool:
         return any(dask.client.run(fake_worker.at_work).values())
 
-    process = start("new", "--task-runner", dask.address)
-    status, err, seconds = interrupted(process, before=lambda: eventually(at_work))
+    status, err, seconds = interrupted(start("new", "--task-runner", dask.address), data)
     assert status == 130
     assert err.splitlines()[-1] == "kubev6: stopped; running it again goes on from here"
     assert "Traceback" not in err
@@ -190,10 +186,10 @@ def test_ctrl_c_ends_the_run_and_its_work_on_the_cluster_which_can_be_used_again
     assert status == 0, lines
 
 
-def test_ctrl_c_ends_a_dask_cluster_of_the_runs_own() -> None:
+def test_ctrl_c_ends_a_dask_cluster_of_the_runs_own(data: Path) -> None:
     there = {"DASK_DISTRIBUTED__WORKER__PRELOAD": '["tests.integration.fake_worker"]'}
     there |= {"KUBEV6_TEST_MACHINES": "endless", "PYTHONPATH": str(PROGRAM.parents[2])}
-    status, err, seconds = interrupted(start("new", "--task-runner", "dask", **there))
+    status, err, seconds = interrupted(start("new", "--task-runner", "dask", **there), data)
     assert status == 130
     assert err.splitlines()[-1] == "kubev6: stopped; running it again goes on from here"
     assert "Traceback" not in err

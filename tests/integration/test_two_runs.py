@@ -89,7 +89,7 @@ def test_they_were_under_way_at_once_and_have_a_log_each(both: dict[str, Run]) -
     ends = [record.started + timedelta(seconds=record.seconds) for record in (first, second)]
     assert max(first.started, second.started) < min(ends)
     for run in both.values():
-        steps = [(step.subject, step.title) for step in run.record.steps]
+        steps = [(step.subject, step.title) for step in run.record.steps if "token" not in step.title]  # one a join
         assert len(steps) == len(set(steps)), "a step of the other's"
 
 

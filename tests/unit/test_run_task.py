@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import nullcontext
 from contextvars import Context
@@ -155,6 +156,7 @@ def test_from_afar_an_error_brings_the_events_along() -> None:
     came = pickle.loads(pickle.dumps(Context().run(failed_there)))
     assert str(came) == "kube-worker-1: runtime: the disk is full; make room"
     assert kinds(came.carried) == [StepBegan, ChangeMade, StepEnded]
+    assert "in failing" in "".join(traceback.format_exception(came)), "where it happened is known only there"
 
 
 def test_what_an_attempt_came_to_elsewhere_comes_with_that_of_the_next_and_with_no_other_task_run(
