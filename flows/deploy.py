@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 if __name__ == "__main__":  # before Prefect is imported: the command line sets it up
+    import os
     import sys
 
-    # Python has put this directory first, where modules of other packages' names are.
-    del sys.path[0]
-    from kubev6.cli import main
-
-    sys.exit(main(["deploy", *sys.argv[1:]]))
+    # Not with this directory first on the path, where modules of other packages' names are.
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "kubev6", "deploy", *sys.argv[1:]])
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from kubev6.cli import build_parser, main
+from tests.checkout import REPO
 
 (SUBPARSERS,) = (action for action in build_parser()._actions if isinstance(action, argparse._SubParsersAction))
 COMMANDS: tuple[str, ...] = tuple(SUBPARSERS.choices)
@@ -302,3 +303,22 @@ def test_the_script_of_the_issue_is_the_same_command() -> None:
     script = Path(__file__).parents[2] / "flows" / "deploy.py"
     done = subprocess.run([sys.executable, script, "--help"], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.startswith("usage: kubev6 deploy ")
+
+
+def test_the_flows_file_is_the_command_with_every_option_wherever_it_is_run(tmp_path: Path) -> None:
+    (tmp_path / "dask").mkdir()  # as a directory of one's own may be called
+    (tmp_path / "dask" / "__init__.py").write_text("raise RuntimeError('somebody elses')")
+    shown = [
+        subprocess.run([sys.executable, *words, "--help"], cwd=tmp_path, capture_output=True, text=True, check=True)
+        for words in ((str(REPO / "flows" / "deploy.py"),), ("-m", "kubev6", "deploy"))
+    ]
+    assert shown[0].stdout == shown[1].stdout
+    told = subprocess.run(
+        [sys.executable, str(REPO / "flows" / "deploy.py"), "--cluster", "nowhere", "--task-runner", "dask"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode == 1
+    assert told.stderr.startswith("kubev6: there is no cluster called nowhere")
