@@ -159,13 +159,14 @@ def test_what_is_transient_is_tried_again_there(dask: Dask) -> None:
     )
 
 
-def interrupted(process: subprocess.Popen[str], data: Path) -> tuple[int, str, float]:
-    """Interrupt it, and its children, when a machine is at work that goes on and on."""
+def interrupted(data: Path, *words: str, **environment: str) -> tuple[int, str, float]:
+    """Begin a run and interrupt it, and its children, when a machine is at work that goes on and on."""
+    (data / "at-work").unlink(missing_ok=True)
+    process = start("new", *words, **environment)
     eventually((data / "at-work").exists, 60)
     began = time.monotonic()
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=120)  # ends only when nobody holds the pipes any more
-    (data / "at-work").unlink()
     return process.returncode, err, time.monotonic() - began
 
 
@@ -175,7 +176,7 @@ def test_ctrl_c_ends_the_run_and_its_work_on_the_cluster_which_can_be_used_again
     def at_work() -> bool:
         return any(dask.client.run(fake_worker.at_work).values())
 
-    status, err, seconds = interrupted(start("new", "--task-runner", dask.address), data)
+    status, err, seconds = interrupted(data, "--task-runner", dask.address)
     assert status == 130
     assert err.splitlines()[-1] == "kubev6: stopped; running it again goes on from here"
     assert "Traceback" not in err
@@ -189,7 +190,7 @@ def test_ctrl_c_ends_the_run_and_its_work_on_the_cluster_which_can_be_used_again
 def test_ctrl_c_ends_a_dask_cluster_of_the_runs_own(data: Path) -> None:
     there = {"DASK_DISTRIBUTED__WORKER__PRELOAD": '["tests.integration.fake_worker"]'}
     there |= {"KUBEV6_TEST_MACHINES": "endless", "PYTHONPATH": str(PROGRAM.parents[2])}
-    status, err, seconds = interrupted(start("new", "--task-runner", "dask", **there), data)
+    status, err, seconds = interrupted(data, "--task-runner", "dask", **there)
     assert status == 130
     assert err.splitlines()[-1] == "kubev6: stopped; running it again goes on from here"
     assert "Traceback" not in err
