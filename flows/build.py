@@ -17,7 +17,7 @@ from configs.schema.release import Release
 from flows.parameters import SourcePlace
 from flows.run import names
 from flows.run.context import this_run
-from flows.run.lifecycle import called, failed, flow_run
+from flows.run.lifecycle import failed, flow_run
 from flows.run.results import error_of, result, results, settled, value
 from flows.run.runner import THREADS
 from flows.steps import release as steps
@@ -51,7 +51,7 @@ def build(
     """
     try:
         wanted = load_release(named or release)
-        with flow_run("build", wanted.name), in_use(called("build")):
+        with flow_run("build", wanted.name), in_use(f"build of {wanted.name}"):
             manifest = built(wanted, sources or {}, mirrors.chosen(mirror), refresh)
             emit(ReleaseChosen(manifest=manifest, why="built from source"))
             return manifest

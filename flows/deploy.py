@@ -9,7 +9,7 @@ if __name__ == "__main__":  # before Prefect is imported: the command line sets 
     # Not with this directory first on the path, where modules of other packages' names are.
     os.execv(sys.executable, [sys.executable, "-P", "-m", "kubev6", "deploy", *sys.argv[1:]])
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,7 +49,6 @@ from tasks.release.choose import Chosen, Decision
 from tasks.release.refresh import Refresh
 from tasks.store import Store
 
-Surveys = Mapping[str, PrefectFuture[Machine]]
 Comparisons = Mapping[str, PrefectFuture[Compared]]
 
 
@@ -129,10 +128,14 @@ def bring_up(
     surveys = {
         name: nodes.survey.submit(cluster, decision.release, name, wait_for=[machines]) for name in names_of_nodes
     }
-    try:
-        chosen = provide(decision, mirror, refresh, surveys)
+
+    def refuse() -> None:
         result(machines)
         refuse_unfit(surveys)
+
+    try:
+        chosen = provide(decision, mirror, refresh, before_compiling=refuse)
+        refuse()
     except KubeV6Error as error:
         settled(surveys.values())
         bad = [survey for survey in surveys.values() if not survey.state.is_completed()]
@@ -148,17 +151,25 @@ def bring_up(
     compared = {
         name: nodes.compare.submit(job, name, found[name], wait_for=[survey]) for name, survey in surveys.items()
     }
-    refuse_unfit(compared)
-    removed = [nodes.remove.submit(cluster, name, wait_for=[orphaned]) for name in result(orphaned)]
-    in_place = bring_nodes(job, found, compared, removed)
-    return chosen, prove(job, [*removed, *in_place], ahead, made_before)
+    try:
+        refuse_unfit(compared)
+        removed = [nodes.remove.submit(cluster, name, wait_for=[orphaned]) for name in result(orphaned)]
+        begun = bring_nodes(job, found, compared, removed)
+        in_place: list[PrefectFuture[Any]] = [*surveys.values(), *removed, *begun]
+        return chosen, prove(job, in_place, ahead, made_before)
+    except KubeV6Error:
+        if result(ahead):
+            settled([proof.remove_pods.submit(job)])
+        raise
 
 
-def provide(decision: Decision, mirror: Mirror | None, refresh: Refresh, surveys: Surveys) -> Chosen:
+def provide(
+    decision: Decision, mirror: Mirror | None, refresh: Refresh, *, before_compiling: Callable[[], None]
+) -> Chosen:
     """The release, whole and in the store. Nothing is compiled for machines that cannot run it."""
     if not choose.is_to_be_built(decision):
         return result(release_steps.provide.submit(decision, mirror, refresh))
-    manifest = built(decision.release, {}, mirror, refresh, before_compiling=lambda: refuse_unfit(surveys))
+    manifest = built(decision.release, {}, mirror, refresh, before_compiling=before_compiling)
     why = f"{decision.why}, built from source"
     emit(ReleaseChosen(manifest=manifest, why=why))
     return Chosen(decision.release, manifest, why)
@@ -232,10 +243,5 @@ def prove(
     # What is proved is the cluster as it is after the last change: pods from before one are not good enough.
     unchanged = len(this_run().changes) == made_before
     proving = proof.prove.submit(job, namespace if unchanged else "", wait_for=in_place)
-    try:
-        results([*in_place, proving])
-    except KubeV6Error:
-        if namespace:
-            settled([proof.remove_pods.submit(job)])
-        raise
+    results([*in_place, proving])
     return result(proving)

@@ -11,7 +11,7 @@ from configs.errors import KubeV6Error
 from configs.manifest import Manifest
 from configs.schema.loading import load_release
 from flows.run import names
-from flows.run.lifecycle import called, failed, flow_run
+from flows.run.lifecycle import failed, flow_run
 from flows.run.results import result
 from flows.run.runner import THREADS
 from flows.steps import release as steps
@@ -35,7 +35,7 @@ def fetch(
     """
     try:
         wanted, place = load_release(named or release), mirrors.chosen(mirror)
-        with flow_run("fetch", wanted.name), in_use(called("fetch")):
+        with flow_run("fetch", wanted.name), in_use(f"fetch of {wanted.name}"):
             fetching = steps.fetch.submit(wanted, place, refresh)
             manifest = result(fetching)
             emit(ReleaseChosen(manifest=manifest, why="fetched"))

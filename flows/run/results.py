@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 from uuid import UUID
 
 import httpx
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
-from prefect.client.schemas.objects import State, StateType, TaskRun
+from prefect.client.schemas.objects import State, StateType, TaskRun, TaskRunResult
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.futures import PrefectFuture, wait
 from prefect.runtime import flow_run
@@ -132,17 +132,29 @@ def causes(run: UUID, known: Mapping[UUID, TaskRun]) -> frozenset[str]:
         known: All task runs of the flow run, by id.
     """
     found: set[str] = set()
-    for given in known[run].task_inputs.values():
-        for upstream in given:
-            other = known.get(getattr(upstream, "id", None))  # type: ignore[arg-type]
-            if other is None or other.state is None or other.state.is_completed():
-                continue
-            found |= causes(other.id, known) if other.state.name == NOT_READY else {f"{other.name} failed"}
+    for upstream in _upstream(run, known):
+        other, state = known[upstream], known[upstream].state
+        if state is not None and state.name == NOT_READY:
+            found |= causes(upstream, known)
+        elif state is not None and not state.is_completed():
+            found.add(f"{other.name} failed")
     return frozenset(found) or frozenset({"what it waits for did not end well"})
 
 
-def _recorded(client: Any, identity: UUID, wanted: set[UUID]) -> dict[UUID, TaskRun]:
-    """The task runs of a flow run as its server knows them, when it knows those that are wanted."""
+def _upstream(run: UUID, known: Mapping[UUID, TaskRun]) -> Iterator[UUID]:
+    """The task runs that one waits for."""
+    for given in known[run].task_inputs.values():
+        yield from (each.id for each in given if isinstance(each, TaskRunResult) and each.id in known)
+
+
+def _recorded(client: SyncPrefectClient, identity: UUID, wanted: set[UUID]) -> dict[UUID, TaskRun]:
+    """The task runs of a flow run as its server knows them, when it knows how those ended on which some depend.
+
+    Args:
+        client: Asks the server.
+        identity: The flow run.
+        wanted: Those that did not begin.
+    """
     deadline = time.monotonic() + SECONDS_TO_RECORD
     runs = FlowRunFilter(id=FlowRunFilterId(any_=[identity]))
     while True:
@@ -152,10 +164,17 @@ def _recorded(client: Any, identity: UUID, wanted: set[UUID]) -> dict[UUID, Task
             found |= {run.id: run for run in page}
             if len(page) < PAGE:
                 break
-        done = all(run in found and found[run].state_name == NOT_READY for run in wanted)
-        if done or time.monotonic() > deadline:
+        if all(run in found and _has_ended(run, found) for run in wanted) or time.monotonic() > deadline:
             return found
         time.sleep(0.1)
+
+
+def _has_ended(run: UUID, known: Mapping[UUID, TaskRun]) -> bool:
+    """Whether it is known how a task run ended, and how those did that it waits for."""
+    state = known[run].state
+    if state is None or not (state.is_final() or state.name == NOT_READY):
+        return False
+    return state.is_final() or all(_has_ended(each, known) for each in _upstream(run, known))
 
 
 def _value(future: PrefectFuture[Any]) -> Any:

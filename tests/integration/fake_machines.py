@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from configs.errors import NodeError
+from configs.errors import KubeV6Error, NodeError
 from configs.kernel import Kernel
 from configs.manifest import BinaryEntry, Manifest, SourceEntry
 from configs.schema.cluster import Cluster
@@ -92,6 +92,8 @@ def surveyed(connection: FakeConnection, runtime: str = "") -> Machine:  # noqa:
             assert others_surveyed.acquire(timeout=60)
         return UNFIT[behaviour]
     others_surveyed.release()
+    if behaviour == "unreachable" and connection.node == "kube-worker-2":
+        raise NodeError(connection.node, "connect", "no route to host", todo="switch it on", transient=True)
     return Machine(resolvers=("2001:db8::53",))
 
 
@@ -169,6 +171,8 @@ def install_fakes() -> None:
 
     def lab_up(_: Cluster, release: Release) -> None:
         with step("kube-control-plane", "lab") as shown:
+            if behaviour == "no-machines":
+                raise KubeV6Error("the Docker engine is gone", todo="start it")
             shown.ended_as(f"for {release.name}")
 
     def init(*_: object) -> None:
@@ -179,7 +183,7 @@ def install_fakes() -> None:
         as_it_is = behaviour == "ready" or (behaviour in READY and connection.node != "kube-worker-1")
         return {stage.name: () if as_it_is else (Change("file", "/etc/any", "create"),) for stage in stages}
 
-    def provide(decision: Decision, *_: object) -> Chosen:
+    def provide(decision: Decision, *_: object, **__: object) -> Chosen:
         chosen = Chosen(decision.release, manifest, "built")
         emit(ReleaseChosen(manifest=chosen.manifest, why=chosen.why))
         return chosen

@@ -338,10 +338,10 @@ def test_a_mirror_is_written_while_nothing_may_be_removed(monkeypatch: pytest.Mo
     monkeypatch.setattr(steps, "with_probe", lambda manifest, *_: manifest)
     monkeypatch.setattr(mirror_directory, "write", mirrored)
     assert flows.fetch.fetch("v1.34.2", to="/nowhere") == sample.manifest()
-    assert said == [f"kubev6 fetch (process {os.getpid()})"] * 2
+    assert said == [f"fetch of v1.34.2 (process {os.getpid()})"] * 2
 
 
-def test_a_lock_that_was_removed_while_somebody_waited_for_it_is_taken_forced(own_data: Path) -> None:
+def test_a_lock_that_was_removed_while_somebody_waited_for_it_is_taken_again(own_data: Path) -> None:
     lock = own_data / "lock"
     with exclusive(lock, what="first"):
         lock.unlink()

@@ -205,6 +205,26 @@ def test_a_machine_that_cannot_become_a_node_keeps_every_other_as_it_is(
         assert f"compare {waiting}: not begun, because survey kube-worker-2 failed\n" in the_log(own_data)
 
 
+def test_a_machine_that_cannot_be_reached_keeps_only_those_waiting_that_need_it(own_data: Path) -> None:
+    status, out, lines = run("unreachable")
+    assert (status, out) == (1, "")
+    (told,) = (line for line in lines if line.startswith("kubev6: "))
+    assert told.startswith("kubev6: kube-worker-2: connect: no route to host; switch it on (log: ")
+    assert position(lines, r"kube-worker-1 kubeadm join \d")
+    assert not any(re.match(r"kube-worker-2 (compare|network|runtime|kubernetes|kubeadm)", line) for line in lines)
+    assert not any(" proof " in line for line in lines)
+    for task in ("compare kube-worker-2", "kubeadm join kube-worker-2", "proof of lab"):
+        assert f"{task}: not begun, because survey kube-worker-2 failed\n" in the_log(own_data)
+
+
+def test_without_machines_only_that_is_said(own_data: Path) -> None:
+    status, out, lines = run("no-machines")
+    assert (status, out) == (1, "")
+    (told,) = (line for line in lines if line.startswith("kubev6: "))
+    assert told.startswith("kubev6: the Docker engine is gone; start it (log: ")
+    assert "survey kube-worker-1: not begun, because machines of lab failed\n" in the_log(own_data)
+
+
 def test_a_machine_that_the_file_no_longer_names_has_left_before_any_other_is_changed() -> None:
     status, _, lines = run("orphan")
     assert status == 0, lines

@@ -304,9 +304,7 @@ def test_what_is_to_be_built_is_made_in_the_order_of_builds_and_not_compiled_for
         return manifest
 
     monkeypatch.setattr(deploy, "built", built)
-    monkeypatch.setattr(deploy, "refuse_unfit", seen.append)
-    surveys: deploy.Surveys = {}
-    chosen = deploy.provide(decision, None, "compile", surveys)
+    chosen = deploy.provide(decision, None, "compile", before_compiling=lambda: seen.append("looked at machines"))
     assert chosen == Chosen(decision.release, manifest, "this cluster's release, built from source")
-    assert seen == [(decision.release, {}, None, "compile"), surveys]
+    assert seen == [(decision.release, {}, None, "compile"), "looked at machines"]
     assert [(each.manifest, each.why) for each in heard if isinstance(each, ReleaseChosen)] == [(manifest, chosen.why)]
