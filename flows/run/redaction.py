@@ -7,30 +7,42 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
+from functools import partial
 
-from tasks.secrets import any_known, hide
+from tasks import scope
+from tasks.secrets import Secrets, hide
 
 
 def hide_in(*handlers: logging.Handler) -> None:
-    """Let handlers get records without secrets from now on.
+    """Let handlers of this run get records without its secrets from now on, also from threads that know of no run.
 
     Args:
-        handlers: Those of a log, a screen, a server.
+        handlers: Those of a log or a screen.
     """
     for handler in handlers:
-        handler.addFilter(_without_secrets)
+        handler.addFilter(partial(_without_secrets, scope.find(Secrets)))
 
 
 def hide_in_all() -> None:
-    """The same for every handler that there is by now, such as those of Prefect's that send to its server."""
+    """The same for every handler that there is by now, such as those of Prefect's that send to its server.
+
+    They serve all runs of the process, so each record is told without the secrets of the run that it belongs to.
+    """
     known = [each for each in logging.Logger.manager.loggerDict.values() if isinstance(each, logging.Logger)]
     for logger in (logging.getLogger(), *known):
-        hide_in(*logger.handlers)
+        for handler in logger.handlers:
+            handler.addFilter(_of_its_run)
 
 
-def _without_secrets(record: logging.LogRecord) -> bool:
+def _of_its_run(record: logging.LogRecord) -> bool:
+    return _without_secrets(scope.find(Secrets), record)
+
+
+def _without_secrets(secrets: Secrets | None, record: logging.LogRecord) -> bool:
     """A filter. It changes the record for all who get it, which is what is wanted."""
-    if any_known():
+    if secrets is None or not secrets.known:
+        return True
+    with scope.holding(secrets):
         with suppress(TypeError, ValueError):  # whose arguments do not fit is for its handler to complain of
             record.msg, record.args = hide(record.getMessage()), None
         if record.exc_info and not record.exc_text:

@@ -156,6 +156,12 @@ def test_a_log_gets_no_secret_however_it_is_said(told: io.StringIO) -> None:
     assert told.getvalue().endswith("it is 7\n")
 
 
+def test_a_log_of_a_run_gets_no_secret_from_threads_that_know_of_no_run(told: io.StringIO) -> None:
+    secrets.remember("hunter-22")
+    Context().run(logging.getLogger("kubev6.test-of-secrets").warning, "the library says hunter-22")
+    assert told.getvalue() == "the library says •••\n"
+
+
 def test_who_reads_the_words_of_a_step_gets_no_secret_either() -> None:
     secrets.remember("hunter2")
     bus, heard = Bus(), list[Event]()
