@@ -280,7 +280,8 @@ def test_a_worker_that_the_file_no_longer_names_leaves_the_cluster(cluster: Clus
     assert f"leave cluster {NAME} (drained, deleted and reset" in planned.stdout
 
     changed = deploy_and_list_changes(cluster)
-    assert changed.pop(LEAVER) == ["drained and deleted from the cluster", "reset", "machine removed"]
+    left = [f"leave cluster {NAME}", f"reset machine {LEAVER}", f"remove machine {LEAVER}"]
+    assert changed.pop(LEAVER) == left
     assert changed == {name: followed("remove", name) for name in others}
     assert {name: running_since(name) for name in others} == running
     assert members(cluster) == ["kube-control-plane", WORKER]
@@ -289,13 +290,13 @@ def test_a_worker_that_the_file_no_longer_names_leaves_the_cluster(cluster: Clus
         assert "fd00:102::" not in on(name, "ip -6 route; cat /etc/hosts /etc/systemd/network/*")
 
 
-def test_a_worker_that_the_file_names_anew_joins_and_the_others_get_a_route_to_it(cluster: Cluster) -> None:
+def test_a_worker_that_the_file_names_again_joins_and_the_others_get_a_route_to_it(cluster: Cluster) -> None:
     others = ("kube-support", "kube-control-plane", WORKER)
     running = {name: running_since(name) for name in others}
     cluster.file.write_text(cluster.file.read_text().replace("workers: 1", "workers: 2"))
     changed = deploy_and_list_changes(cluster)
-    assert changed.pop(LEAVER)[-1] == "kubeadm join"
-    assert changed.pop(NAME) == ["machines brought up"]
+    assert changed.pop(LEAVER)[-1] == f"join cluster {NAME}"
+    assert changed.pop(NAME) == [f"start machines {NAME}"]
     assert changed == {name: followed("add", name) for name in others}
     assert {name: running_since(name) for name in others} == running
     assert members(cluster) == ["kube-control-plane", WORKER, LEAVER]
