@@ -29,7 +29,7 @@ from tests.bench.rerun import covered
 from tests.checkout import REPO
 
 FAKE = str(REPO / "tests" / "integration" / "fake_machines.py")
-IMPORTED = "import kubev6.cli.do_clusters, tasks.release.build, tasks.kubernetes.verify, tasks.lab.lab"
+IMPORTED = "import kubev6.cli.running, tasks.release.build, tasks.kubernetes.verify, tasks.lab.lab"
 """What `kubev6 deploy` would import without Prefect."""
 CHANGES = 100
 """A deploy that made more was a full one."""
