@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
+import threading
 from typing import Any, cast
 
 from prefect.futures import PrefectFuture
@@ -34,7 +36,7 @@ def task_runner(named: str) -> AnyTaskRunner:
 
 
 def _dask(named: str) -> AnyTaskRunner:
-    from distributed import Client, LocalCluster, Security
+    from distributed import Client, Security
     from prefect_dask.task_runners import DaskTaskRunner
 
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what it has to say of an end in a hurry is no news
@@ -57,10 +59,27 @@ def _dask(named: str) -> AnyTaskRunner:
         "protocol": "tls://",
         "security": security,
         "dashboard_address": None,
+        "silence_logs": logging.CRITICAL,
         "env": {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL"},  # the screen is the flow's
     }
-    runner = DaskTaskRunner(cluster_class=LocalCluster, cluster_kwargs=cluster, client_kwargs={"security": security})
+    runner = DaskTaskRunner(cluster_class=_local_cluster, cluster_kwargs=cluster, client_kwargs={"security": security})
     return cast(AnyTaskRunner, runner)
+
+
+def _local_cluster(**settings: Any) -> Any:
+    """Worker processes that leave Ctrl-C to the flow: a terminal sends it to all processes of the command.
+
+    A signal that is ignored stays so in the processes that are begun meanwhile (signal(7), execve(2)).
+    """
+    from distributed import LocalCluster
+
+    if threading.current_thread() is not threading.main_thread():  # which alone may say what becomes of signals
+        return LocalCluster(**settings)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        return LocalCluster(**settings)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _ray(named: str) -> AnyTaskRunner:

@@ -69,7 +69,13 @@ def running(
                 here = Running(run, shown, Orchestration())
                 with _stoppable(here):
                     yield here
-        except KubeV6Error as error:
+        except Exception as error:
+            if run.stop_signal.given:  # what the end has come to for somebody who was at work
+                log.debug("stopped", exc_info=error)
+                raise KeyboardInterrupt from error
+            if not isinstance(error, KubeV6Error):
+                log.exception("a defect")
+                raise KubeV6Error(f"{_defect(error)} (log: {path})") from error
             errors = getattr(error, "errors", (error,))
             for each in errors:
                 log.debug("failed: %s\n%s", each, getattr(each, "detail", ""), exc_info=each)
@@ -77,9 +83,6 @@ def running(
             for each in told[:-1]:
                 standard_error.say(str(each))
             raise KubeV6Error(f"{told[-1]} (log: {path})") from error
-        except Exception as error:
-            log.exception("a defect")
-            raise KubeV6Error(f"{_defect(error)} (log: {path})") from error
 
 
 def provide_secrets(here: Running) -> None:
