@@ -10,7 +10,7 @@ from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, TaskRunFilter, TaskRunFilterId
 from prefect.client.schemas.objects import State, StateType, TaskRun, TaskRunResult
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.futures import PrefectFuture, wait
@@ -167,6 +167,27 @@ def _recorded(client: SyncPrefectClient, identity: UUID, wanted: set[UUID]) -> d
         if all(run in found and _has_ended(run, found) for run in wanted) or time.monotonic() > deadline:
             return found
         time.sleep(0.1)
+
+
+def wait_until_recorded(wanted: Iterable[UUID], seconds: float) -> bool:
+    """Wait until Prefect's server has written down how task runs ended, which it hears of as events.
+
+    Args:
+        wanted: Their ids.
+        seconds: How long at the most.
+
+    Returns:
+        Whether it has.
+    """
+    left, deadline = set(wanted), time.monotonic() + seconds
+    with get_client(sync_client=True) as client:
+        while left and time.monotonic() < deadline:
+            asked = TaskRunFilter(id=TaskRunFilterId(any_=sorted(left)[:PAGE]))
+            page = client.read_task_runs(task_run_filter=asked, limit=PAGE)
+            left -= {run.id for run in page if run.state and (run.state.is_final() or run.state.name == NOT_READY)}
+            if left:
+                time.sleep(0.05)
+    return not left
 
 
 def _has_ended(run: UUID, known: Mapping[UUID, TaskRun]) -> bool:

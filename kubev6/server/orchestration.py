@@ -23,6 +23,7 @@ from importlib.metadata import version
 from typing import IO, TYPE_CHECKING, Any
 
 from configs.errors import CombinedError, KubeV6Error
+from flows.run.context import current
 from kubev6.server import environment, kept_server, lost_runs
 from kubev6.server.api import ask
 from kubev6.server.temporary_server import TemporaryServer, answers
@@ -31,10 +32,13 @@ from tasks.steps import step, stopped
 if TYPE_CHECKING:
     from prefect import Flow
 
+log = logging.getLogger("kubev6.server")
 SECONDS_FOR_SERVER = 10.0
 """How long a run that is done waits for a server that does not answer: one that is started again takes as long."""
 RETRIES = 3
 """Of Prefect's requests: after 2, 4 and 8 seconds."""
+SECONDS_TO_WRITE = 10.0
+"""How long a server of one run may take to write down what became of its tasks."""
 SECONDS_TO_LEAVE = 5.0
 """How long this process lives on when its server is gone, to say what came of the run, while Prefect still tries."""
 
@@ -120,6 +124,8 @@ class Orchestration:
                 raise self.untold[-1] from error
             _leave_soon()
             return came_to[0]
+        if self._temporary is not None:
+            _let_write(self._temporary)
         if came_to:
             return came_to[0]
         if state.is_cancelled():
@@ -153,6 +159,20 @@ class Orchestration:
         """End the server of this run at once, for a process that does not end in order."""
         if self._temporary is not None:
             self._temporary.stop()
+
+
+def _let_write(server: TemporaryServer) -> None:
+    """Let a server that is about to end write down what became of every task: of what it has not it tells nobody."""
+    from flows.run.results import wait_until_recorded
+
+    run = current()
+    if run is None or run.stop_signal.given:
+        return
+    try:
+        if not wait_until_recorded(run.heard_of, SECONDS_TO_WRITE):
+            log.debug("%s had not written down all tasks after %g s", server.url, SECONDS_TO_WRITE)
+    except Exception as error:  # the run itself is done, and its record is here
+        log.debug("%s does not say what it has written down: %s", server.url, error)
 
 
 def _check_version(named: str) -> None:

@@ -26,7 +26,7 @@ from kubev6.console.display import Showing, showing_steps
 from tasks.steps import step
 logging.getLogger().setLevel(logging.DEBUG)
 go = pathlib.Path(sys.argv[1])
-how = Showing(moving="--no-progress" not in sys.argv)
+how = Showing(live="--no-progress" not in sys.argv)
 with run_context() as run, showing_steps(run.events, how):
     with step("kube-worker-1", "kubernetes") as current:
         current.progress("50 of 100 MB fetched, and more " + 40 * "words ", 50, 100)
