@@ -70,7 +70,7 @@ Subject: [PATCH] Say hello
 
 --- /dev/null
 +++ b/HELLO
- -0,0 +1 
+@@ -0,0 +1 @@
 +hello
 """
 
@@ -93,7 +93,7 @@ def test_our_own_patch_files_come_last_on_the_patch_branch(tmp_path: Path, monke
     assert "Patch-Name: 0001-say-hello.patch" in str(tip.message)
     assert tip.tree["HELLO"].data_stream.read() == b"hello\n"
 
-    hunk = "--- a/NEWS\n+++ b/NEWS\n -1 +1 \n-never there\n+hello\n"
+    hunk = "--- a/NEWS\n+++ b/NEWS\n@@ -1 +1 @@\n-never there\n+hello\n"
     ours.write_text(OURS[: OURS.index("---")] + hunk)
     with pytest.raises(KubeV6Error, match=r"0001-say-hello\.patch: does not apply .* patch failed: NEWS:1"):
         debian_source.obtain(PACKAGE)
