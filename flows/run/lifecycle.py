@@ -123,11 +123,18 @@ def _say_which_process() -> None:
 
 @contextmanager
 def _stopping(run: RunContext) -> Iterator[None]:
-    """End what is under way in the run when it does not end in order."""
+    """End what is under way in the run when it does not end in order.
+
+    Raises:
+        KeyboardInterrupt: It has been told to stop: some libraries make an error of their own of an interrupt that
+            comes while they work.
+    """
     try:
         yield
-    except KubeV6Error:
-        raise
-    except BaseException:
-        run.stop()
+    except BaseException as error:
+        asked = run.stop_signal.given
+        if not isinstance(error, KubeV6Error):
+            run.stop()
+        if asked and isinstance(error, Exception):
+            raise KeyboardInterrupt from error
         raise

@@ -40,7 +40,6 @@ from tasks.events import (
     StepEnded,
 )
 from tasks.secrets import hide
-from tasks.steps import stopped
 
 log = logging.getLogger("kubev6.recording")
 SECONDS_BETWEEN_WRITES = 5.0
@@ -200,8 +199,7 @@ def how_it_ends(error: BaseException | None) -> tuple[Status, tuple[BaseExceptio
     """How a run ends by an error, or well."""
     if error is None:
         return "succeeded", ()
-    # Ctrl-C, the signals of those who cancel a run, and whatever work that was ended came to by that.
-    if not isinstance(error, Exception) or stopped():
+    if not isinstance(error, Exception):  # Ctrl-C, and the signals of those who cancel a run
         return "stopped", ()
     return "failed", error.errors if isinstance(error, CombinedError) else (error,)
 

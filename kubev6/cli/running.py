@@ -69,13 +69,7 @@ def running(
                 here = Running(run, shown, Orchestration())
                 with _stoppable(here):
                     yield here
-        except Exception as error:
-            if run.stop_signal.given:  # what the end has come to for somebody who was at work
-                log.debug("stopped", exc_info=error)
-                raise KeyboardInterrupt from error
-            if not isinstance(error, KubeV6Error):
-                log.exception("a defect")
-                raise KubeV6Error(f"{_defect(error)} (log: {path})") from error
+        except KubeV6Error as error:
             errors = getattr(error, "errors", (error,))
             for each in errors:
                 log.debug("failed: %s\n%s", each, getattr(each, "detail", ""), exc_info=each)
@@ -83,6 +77,9 @@ def running(
             for each in told[:-1]:
                 standard_error.say(str(each))
             raise KubeV6Error(f"{told[-1]} (log: {path})") from error
+        except Exception as error:
+            log.exception("a defect")
+            raise KubeV6Error(f"{_defect(error)} (log: {path})") from error
 
 
 def provide_secrets(here: Running) -> None:
@@ -105,10 +102,16 @@ def _defect(error: BaseException) -> str:
 
 @contextmanager
 def _stoppable(here: Running) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM end the run soon: threads cannot be interrupted, but what they wait for can be ended."""
+    """Let Ctrl-C and SIGTERM end the run soon: threads cannot be interrupted, but what they wait for can be ended.
+
+    Raises:
+        KeyboardInterrupt: One of them came, whatever that became for somebody who was at work.
+    """
+    asked = threading.Event()
 
     def interrupted(signal_number: int, frame: Any) -> None:  # noqa: ARG001 - the shape of a signal handler
         signal.signal(signal.SIGINT, at_once)
+        asked.set()
         here.shown.be_quiet()
         here.context.stop_signal.give()
         backstop = threading.Timer(SECONDS_TO_STOP, _give_up, (here,))
@@ -123,8 +126,13 @@ def _stoppable(here: Running) -> Iterator[None]:
     before = {number: signal.signal(number, interrupted) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
+    except Exception as error:
+        if not asked.is_set():
+            raise
+        log.debug("stopped", exc_info=error)
+        raise KeyboardInterrupt from error
     finally:
-        if not here.context.stop_signal.given:
+        if not asked.is_set():
             for number, handler in before.items():
                 signal.signal(number, handler)
 

@@ -27,7 +27,7 @@ from flows.run.context import current
 from kubev6.server import environment, kept_server, lost_runs
 from kubev6.server.api import ask
 from kubev6.server.temporary_server import TemporaryServer, answers
-from tasks.steps import step, stopped
+from tasks.steps import step
 
 if TYPE_CHECKING:
     from prefect import Flow
@@ -202,8 +202,6 @@ def _telling(work: Callable[..., Any], came_to: list[Any], api: str) -> Callable
         except KeyboardInterrupt:
             return Cancelled(message="stopped by Ctrl-C")
         except Exception as error:
-            if stopped():  # some libraries make an error of their own of an interrupt that comes while they work
-                return Cancelled(message="stopped by Ctrl-C")
             came_to.append(error)
             raise
         came_to.append(state.data if isinstance(state, State) else state)
