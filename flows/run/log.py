@@ -67,9 +67,9 @@ def run_log(command: str) -> Iterator[Path]:
             todo="make room or mend the rights there, or name another directory by KUBEV6_DATA",
         ) from None
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(threadName)s %(name)s: %(message)s"))
-    hide_in(handler)
     bus = scope.find(Bus)
     handler.addFilter(lambda _: scope.find(Bus) in (None, bus))  # another run of this process has a log of its own
+    hide_in(handler)  # after that: it changes records, and those of another run are not this one's to change
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(logging.DEBUG)
