@@ -25,6 +25,7 @@ from tasks.ssh.endpoint import Endpoint
 from tasks.ssh.openssh import ssh_command
 from tests.checkout import REPO
 from tests.integration.sshd import Sshd, free_port, make_key, running_sshd
+from tests.waiting import eventually
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,15 +306,16 @@ def agent(rack: Rack, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """An agent with eight keys that nobody knows, and behind them the key of ``far``."""
     place = rack.home / "agent"
     with subprocess.Popen(["ssh-agent", "-D", "-a", str(place)], stdout=subprocess.DEVNULL) as running:
-        while not place.exists():
-            time.sleep(0.01)
-        monkeypatch.setenv("SSH_AUTH_SOCK", str(place))
-        for number in range(8):
-            make_key(rack.home / f"other-{number}")
-        keys = [*(str(rack.home / f"other-{number}") for number in range(8)), str(rack.far.directory / "user")]
-        subprocess.run(["ssh-add", "-q", *keys], check=True, timeout=30)
-        yield
-        running.terminate()
+        try:
+            eventually(place.exists)
+            monkeypatch.setenv("SSH_AUTH_SOCK", str(place))
+            for number in range(8):
+                make_key(rack.home / f"other-{number}")
+            keys = [*(str(rack.home / f"other-{number}") for number in range(8)), str(rack.far.directory / "user")]
+            subprocess.run(["ssh-add", "-q", *keys], check=True, timeout=30)
+            yield
+        finally:
+            running.terminate()
 
 
 @pytest.mark.usefixtures("agent")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 import threading
-import time
 import traceback
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -24,6 +23,7 @@ from flows.run.task import RETRIES, FromAfar, is_transient, run_task
 from tasks.events import ChangeMade, Event, StepBegan, StepEnded, emit
 from tasks.node.change import Change
 from tasks.steps import step
+from tests.waiting import eventually
 
 MADE = Change("file", "/etc/x", "create", node="kube-worker-1")
 
@@ -204,17 +204,21 @@ def test_work_elsewhere_is_stopped_when_its_flow_has_ended(
     monkeypatch.setattr(task, "SECONDS_BETWEEN_LOOKS", 0.01)
     monkeypatch.setattr(task, "get_client", lambda **_: nullcontext(Client()))
 
-    def endless() -> str:
+    def long() -> str:
         with step("kube-worker-1", "runtime") as shown:
-            while True:
-                again = looked.is_set() and not stopped
-                shown.progress("still at it")
-                if again:
-                    return "went on"
-                time.sleep(0.01)
+
+            def told_to_stop() -> bool:
+                shown.progress("still at it")  # raises then
+                return False
+
+            assert looked.wait(20)
+            if stopped:
+                eventually(told_to_stop)
+            shown.progress("still at it")
+            return "went on"
 
     if stopped:
         with pytest.raises(KubeV6Error, match=r"^stopped; running it again"):
-            elsewhere(run_task("work")(endless))
+            elsewhere(run_task("work")(long))
     else:
-        assert elsewhere(run_task("work")(endless)).value == "went on"
+        assert elsewhere(run_task("work")(long)).value == "went on"
