@@ -1,5 +1,7 @@
-"""What was deployed last on each cluster from here: which release its proof and its kubectl belong to, and on which
-machines, so that one can be taken out of the cluster when its file no longer names it.
+"""What was deployed last on each cluster from here.
+
+Which release its proof and its kubectl belong to, and on which machines, so that one can be taken out of the cluster
+when its file no longer names it.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""What makes a directory of blobs an OCI image layout, which every registry tool reads (OCI image-spec 1.1,
-image-layout.md): ``skopeo copy oci:STORE:NAME:TAG docker://...``. Pure.
+"""What makes a directory of blobs an OCI image layout (OCI image-spec 1.1, image-layout.md). Pure.
+
+Every registry tool reads it: ``skopeo copy oci:STORE:NAME:TAG docker://...``.
 
 An image is kept and handed to the nodes with a Docker manifest (schema 2), because Docker 1.13 and docker-distribution
 2.6, which are CentOS 7's, know no other. Tools want an OCI manifest in a layout; it names the same config and layers.

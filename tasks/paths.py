@@ -39,8 +39,9 @@ def cluster_dir(name: str) -> Path:
 
 
 def cluster_lock(name: str) -> Path:
-    """The file that who works on a cluster holds, for as long as that takes. It outlives the cluster: one that was
-    removed would let two in, who each hold a file of this name.
+    """The file that who works on a cluster holds, for as long as that takes.
+
+    It outlives the cluster: one that was removed would let two in, who each hold a file of this name.
 
     Args:
         name: The cluster's name.

@@ -125,8 +125,9 @@ class ReleaseImages(Model):
 
 
 class Release(Model):
-    """A Kubernetes release: what to build it from or where to fetch it (one of the two at least), and how it wants to
-    be configured.
+    """A Kubernetes release: what to build it from, or where to fetch it, and how it wants to be configured.
+
+    One of the first two at least is given.
 
     Attributes:
         name: Name of the file and of the release in the store.

@@ -1,5 +1,6 @@
-"""What every flow run goes through, whether a command line or a server began it: a log, a record, artifacts, and an end
-that comes soon when it is asked for.
+"""What every flow run goes through, whether a command line or a server began it.
+
+A log, a record, artifacts, and an end that comes soon when it is asked for.
 """
 
 from __future__ import annotations

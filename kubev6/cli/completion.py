@@ -30,7 +30,6 @@ def add(commands: Commands[argparse.ArgumentParser]) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Print what makes a shell complete our command lines."""
-
     print(script(args.shell), end="")
     return 0
 

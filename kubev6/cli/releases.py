@@ -21,7 +21,6 @@ def add(commands: Commands[argparse.ArgumentParser]) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:  # noqa: ARG001 - the shape of a command
     """List the releases known here."""
-
     from tasks.release.choose import choices
     from tasks.store import Store
 

@@ -52,7 +52,6 @@ def _port(given: str) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """The kept Prefect server: up, down, status, stay, unit."""
-
     from kubev6.server import kept_server
 
     if args.action == "status":

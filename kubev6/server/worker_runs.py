@@ -1,5 +1,6 @@
-"""The runs that a worker has under way on this machine, as processes: to end them in order, and any that a worker
-which was killed has left behind.
+"""The runs that a worker has under way on this machine, as processes.
+
+They are ended in order, and so are those that a worker which was killed has left behind.
 """
 
 from __future__ import annotations

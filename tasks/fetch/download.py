@@ -325,10 +325,7 @@ def _retry_after(response: requests.Response) -> float:
 
 
 def _give_up_or_wait(error: Exception, url: str, name: str, partial: _Partial, failed: int, say: Say) -> None:
-    """Wait before the next attempt.
-
-    Args:
-        failed: Attempts in a row that brought nothing new.
+    """Wait before the next attempt, after ``failed`` ones in a row that brought nothing new.
 
     Raises:
         KubeV6Error: There is none: it was the last, cannot help, or would come too late.

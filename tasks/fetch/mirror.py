@@ -35,6 +35,7 @@ class Mirror:
 
     @property
     def is_directory(self) -> bool:
+        """Whether it is a directory here, and no address."""
         return "://" not in self.root
 
     def file(self, url: str) -> str:

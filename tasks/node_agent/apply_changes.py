@@ -90,6 +90,7 @@ def apply(stage: str, changes: List[Json]) -> Json:
 
 
 def main(stage: str, changes: List[Json]) -> None:
+    """Print what :func:`apply` says, as JSON."""
     prepare()
     print(json.dumps(apply(stage, changes)))
 

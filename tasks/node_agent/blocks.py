@@ -45,6 +45,11 @@ def block_fact(path: str) -> Optional[str]:
 
 
 def new_text(path: str, content: Optional[str]) -> str:
+    """The text of a file with our block set to ``content``; None takes the block away.
+
+    Raises:
+        Failed: Its marks do not make one pair.
+    """
     try:
         return with_block(text_of(path), content)
     except ValueError as error:

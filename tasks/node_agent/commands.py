@@ -73,6 +73,11 @@ def ask(words: Sequence[str]) -> "Optional[subprocess.Popen[bytes]]":
 
 
 def answer(question: "Optional[subprocess.Popen[bytes]]") -> str:
+    """What a question that :func:`ask` has started prints; empty when it was not asked.
+
+    Raises:
+        subprocess.TimeoutExpired: It takes more than 60 s.
+    """
     return text(question.communicate(timeout=60)[0]) if question else ""
 
 

@@ -107,6 +107,7 @@ def connect(question: Question) -> List[str]:
 
 
 def ask(question: Question) -> Tuple[str, List[str]]:
+    """The answer to one question, which is asked by the function that its ``kind`` names."""
     try:
         return "", {"aaaa": aaaa, "a": a, "connect": connect}[question["kind"]](question)
     except (OSError, ValueError, IndexError, struct.error) as error:
@@ -114,6 +115,7 @@ def ask(question: Question) -> Tuple[str, List[str]]:
 
 
 def main(questions: List[Question]) -> None:
+    """Print the answers as JSON, in the order of the questions."""
     json.dump([ask(question) for question in questions], sys.stdout)
 
 

@@ -19,6 +19,7 @@ def text_of(path: str) -> str:
 
 
 def sha256_of(path: str) -> str:
+    """Hexadecimal digest of a file's content."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         for piece in iter(lambda: file.read(1 << 20), b""):
@@ -33,6 +34,7 @@ def identity_of(path: str) -> List[int]:
 
 
 def file_fact(path: str) -> Optional[Json]:
+    """``kind`` (``file``, ``link`` or ``other``), ``target``, ``mode``, ``sha256`` of a path; None where nothing is."""
     try:
         seen = os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -63,6 +65,7 @@ def missing_directories(path: str) -> List[str]:
 
 
 def make_directories(path: str, mode: int = 0o755) -> None:
+    """Make a directory and all that lead to it; ``os.makedirs`` gives ``mode`` to the last alone from Python 3.7 on."""
     if not os.path.isdir(path):
         make_directories(os.path.dirname(path), mode)
         try:

@@ -64,6 +64,7 @@ def remove_kubernetes_rules() -> List[str]:
 
 
 def restore(tool: str, orders: str) -> None:
+    """Give ``tool``-restore its orders. One that can waits 10 s for another's lock (iptables-restore(8))."""
     words = [tool + "-restore", "--noflush"]
     # Before 1.6.2 it would take the seconds for the name of a file. Help may go to standard error, with a status of 1.
     if "--wait=" in run(["sh", "-c", "{} --help 2>&1 || true".format(words[0])]):

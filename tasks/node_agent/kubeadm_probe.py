@@ -19,6 +19,7 @@ START_SECONDS = 60
 
 
 def found(pattern: str, content: str) -> str:
+    """What the group of a pattern matches first; empty when it matches nowhere."""
     match = re.search(pattern, content)
     return match.group(1) if match else ""
 
@@ -54,6 +55,17 @@ def is_member(kubeconfig: str, node: str, control_plane: bool) -> bool:
 
 
 def probe(node: str, control_plane: bool, wanted: str) -> Dict[str, Any]:
+    """Which cluster this node belongs to.
+
+    Args:
+        node: Its name there.
+        control_plane: Whether it is to be a control plane.
+        wanted: The address of the cluster's API server, as a kubeconfig has it.
+
+    Returns:
+        ``server``: that of the cluster it belongs to; ``tag``: of the API server's image here; both are empty for none.
+        ``member``: whether the wanted cluster knows it, and all that kubeadm sets up with it is there.
+    """
     await_other_kubeadm()
     manifest = text_of(APISERVER)
     kubeconfig = "/etc/kubernetes/admin.conf" if control_plane else "/etc/kubernetes/kubelet.conf"

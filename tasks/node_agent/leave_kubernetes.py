@@ -170,8 +170,10 @@ def remove_bridges(networks: Dict[str, str]) -> List[str]:
 
 
 def remove_link(name: str) -> None:
-    """Remove an interface. It may go by itself meanwhile: the kernel takes a pod's network namespace apart some time
-    after its last process has ended, and with it the end of the pair that the bridge has.
+    """Remove an interface, which may go by itself meanwhile.
+
+    The kernel takes a pod's network namespace apart some time after its last process has ended, and with it the end of
+    the pair that the bridge has.
     """
     try:
         run(["ip", "link", "del", name])
@@ -224,6 +226,7 @@ def remove_empty_directories() -> None:
 
 
 def remove_whole(path: str) -> None:
+    """Remove a file, a link, or a directory with all that is in it, if it is there."""
     if os.path.isdir(path) and not os.path.islink(path):
         shutil.rmtree(path)
     elif os.path.lexists(path):
@@ -231,6 +234,7 @@ def remove_whole(path: str) -> None:
 
 
 def remove_empty(directory: str) -> None:
+    """Remove a directory, if it is there and empty."""
     # Not empty, not there, a mount point: all are well.
     with suppress(OSError):
         os.rmdir(directory)

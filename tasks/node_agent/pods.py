@@ -1,5 +1,6 @@
-"""What pods are on a node: processes, mounts, control groups, network namespaces. All of it can be ended here,
-whether or not a kubelet and a runtime still know of it.
+"""What pods are on a node: processes, mounts, control groups, network namespaces.
+
+All of it can be ended here, whether or not a kubelet and a runtime still know of it.
 """
 
 import os
@@ -110,6 +111,7 @@ def kill_processes() -> List[str]:
 
 
 def processes() -> List[int]:
+    """Those in the control groups of pods, and the shims of Kubernetes containers."""
     found: Set[int] = set()
     for group in pod_control_groups():
         for directory, _, _ in os.walk(group):
@@ -144,6 +146,7 @@ def unmount() -> int:
 
 
 def remove_control_groups() -> None:
+    """Remove those of pods, the innermost first."""
     for group in pod_control_groups():
         for directory, _, _ in os.walk(group, topdown=False):
             with suppress(OSError):  # still in use somewhere; empty ones do no harm
@@ -151,6 +154,7 @@ def remove_control_groups() -> None:
 
 
 def names_in(directory: str) -> List[str]:
+    """What is in a directory, sorted; nothing when it cannot be read."""
     try:
         return sorted(os.listdir(directory))
     except OSError:

@@ -28,6 +28,7 @@ def facts(stages: List[str], query: Json) -> Json:
 
 
 def main(stages: List[str], query: Json) -> None:
+    """Print the facts as JSON, or what was ``seen`` in their place and what is to be done (``todo``)."""
     prepare()
     try:
         print(json.dumps(facts(stages, query)))

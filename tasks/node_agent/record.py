@@ -17,6 +17,11 @@ STAGES = ("network", "support", "runtime", "kubernetes")
 
 
 def read_json(name: str) -> Json:
+    """An object that is kept in :data:`HOME`; empty when there is none.
+
+    Raises:
+        Failed: The file is damaged.
+    """
     text = text_of(os.path.join(HOME, name))
     if not text:
         return {}
@@ -28,6 +33,7 @@ def read_json(name: str) -> Json:
 
 
 def write_json(name: str, value: Json) -> None:
+    """Keep an object in :data:`HOME`, readable for root alone."""
     write_atomically(os.path.join(HOME, name), json.dumps(value, indent=1, sort_keys=True).encode() + b"\n", 0o600)
 
 
@@ -43,6 +49,7 @@ class Record:
         self.fresh: List[Tuple[str, str]] = []
 
     def save(self) -> None:
+        """Write the record down. What is noted before is kept only by this."""
         write_json("record.json", self.all)
 
     def note(self, kind: str, subject: str, before: Any) -> None:
@@ -69,14 +76,17 @@ class Record:
         return list(self.all["pending_restarts"])
 
     def owe(self, subject: str) -> None:
+        """Remember that a restart, or the run of a command, is owed."""
         self.all["pending_restarts"] = sorted({subject, *self.owed()})
 
     def paid(self, subject: str) -> None:
+        """Drop what is owed no longer, and save that."""
         if subject in self.owed():
             self.all["pending_restarts"].remove(subject)
             self.save()
 
     def forget(self, kind: str, subject: str) -> None:
+        """Drop a note of this stage, if there is one."""
         self.stage.get(kind, {}).pop(subject, None)
 
     def notes(self, kind: str) -> Iterator[Tuple[str, str, Any]]:
@@ -103,7 +113,7 @@ class LostRecord(Record):
         super().__init__("", {})
 
     def save(self) -> None:
-        pass
+        """Write nothing."""
 
 
 def read_record(stage: str) -> Record:
@@ -116,6 +126,7 @@ def read_record(stage: str) -> Record:
 
 
 def backup_path(path: str) -> str:
+    """Where the original of a file is kept."""
     return os.path.join(HOME, "backup") + path
 
 

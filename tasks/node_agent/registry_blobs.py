@@ -35,6 +35,7 @@ def damaged_blobs(root: str, known: Dict[str, Any]) -> Tuple[List[str], Dict[str
 
 
 def known_blobs(memory: str) -> Dict[str, Any]:
+    """The identity of each good blob by its digest, from a file; none when it cannot be understood."""
     try:
         return dict(json.loads(text_of(memory)))
     except ValueError:
@@ -42,6 +43,15 @@ def known_blobs(memory: str) -> Dict[str, Any]:
 
 
 def drop_damaged(root: str, memory: str) -> List[str]:
+    """Remove what is damaged.
+
+    Args:
+        root: The directory of the registry's storage.
+        memory: The file in which the good ones are remembered until the machine is started again.
+
+    Returns:
+        The digests of what was removed.
+    """
     damaged, good = damaged_blobs(root, known_blobs(memory))
     for directory in damaged:
         shutil.rmtree(directory)

@@ -89,6 +89,7 @@ def reset(server_wanted: str) -> Json:
 
 
 def remove_own() -> List[str]:
+    """Remove :data:`OWN`, and the directories that have become empty by all of it."""
     for path in OWN:
         remove_whole(path)
     remove_empty_directories()
@@ -96,6 +97,7 @@ def remove_own() -> List[str]:
 
 
 def main(server_wanted: str) -> None:
+    """Print what :func:`reset` returns as JSON, or what was ``seen`` that forbids it."""
     prepare()
     try:
         result = reset(server_wanted)

@@ -29,6 +29,7 @@ Answer = List[Any]
 
 
 def fetch(url: str, timeout: float) -> str:
+    """What an address answers, at most 64 KiB; HTTPS has to have a certificate of the cluster's own authority."""
     # A proxy set for the machine would answer in the cluster's place.
     handlers: List[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
     if url.startswith("https:"):
@@ -38,11 +39,13 @@ def fetch(url: str, timeout: float) -> str:
 
 
 def resolve(name: str, timeout: float) -> str:  # noqa: ARG001 - asked as fetch is; the resolver has a time of its own
+    """A name's IPv6 addresses, one a line, from the node's resolver."""
     found = socket.getaddrinfo(name, None, socket.AF_INET6, socket.SOCK_STREAM)
     return "\n".join(sorted({str(entry[4][0]) for entry in found}))
 
 
 def ask(question: Question, deadline: float) -> Answer:
+    """The answer to a question, the first good one, or the last before the deadline of the monotonic clock."""
     attempt = {"fetch": fetch, "resolve": resolve}[question["kind"]]
     timeout = FIRST_TIMEOUT
     while True:
@@ -76,6 +79,7 @@ def ask_from_pod(pod: str, questions: List[Question], kubectl: List[str], patien
 
 
 def main(node: List[Question], pods: Dict[str, List[Question]], kubectl: List[str], patience: float) -> None:
+    """Ask the node's questions and those of each pod at once; print the answers by the questions' ids, as JSON."""
     answers: Dict[str, Answer] = {}
 
     def ask_pod(pod: str, questions: List[Question]) -> None:

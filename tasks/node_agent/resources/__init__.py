@@ -1,3 +1,5 @@
-"""What the agent does with each kind of resource: one module a kind, each the other half of one in
-:mod:`tasks.node.resources`, and all of them in the list of :mod:`tasks.node_agent.resources.kinds`.
+"""What the agent does with each kind of resource, one module a kind.
+
+Each is the other half of one in :mod:`tasks.node.resources`; all of them are in the list of
+:mod:`tasks.node_agent.resources.kinds`.
 """

@@ -15,6 +15,11 @@ DAD_SECONDS = 10
 
 
 def undo_address(words: str, before: Any) -> List[str]:
+    """Take away an address of ours that is still there.
+
+    Raises:
+        Stays: The SSH connection uses it.
+    """
     from ipaddress import IPv6Address  # here, because facts are asked for far more often
 
     noted = noted_address(words, before)
@@ -31,6 +36,8 @@ def undo_address(words: str, before: Any) -> List[str]:
 
 
 class Addresses(Kind):
+    """Noted with interface and address, by what a change calls them."""
+
     name = "address"
     undoes = (("addresses", undo_address),)
 
@@ -75,6 +82,7 @@ def addresses_on(interface: str, family: str) -> List[List[str]]:
 
 
 def add(wanted: Json) -> None:
+    """Give an interface an address, and wait until it can be used."""
     interface, address = wanted["interface"], wanted["address"]
     set_up(interface)
     for _, present, state in addresses_on(interface, "-6"):
@@ -102,4 +110,5 @@ def await_address(interface: str, address: str) -> None:
 
 
 def remove(address: Json) -> None:
+    """Take an address away from its interface."""
     run(["ip", "-6", "addr", "del", address["address"], "dev", address["interface"]])

@@ -38,6 +38,7 @@ def undo_binary(path: str, kept: Any) -> List[str]:
 
 
 def undo_kept_binary(kept: str, _: Any) -> List[str]:
+    """Remove the copy that was made of an executable: it has been put back by now."""
     if not os.path.lexists(kept):
         return []
     os.unlink(kept)
@@ -45,6 +46,8 @@ def undo_kept_binary(kept: str, _: Any) -> List[str]:
 
 
 class Binaries(Kind):
+    """Noted by path with the name under which the old one is kept; that name is noted by itself too."""
+
     name = "binary"
     at_once = True
     undoes = (("binaries", undo_binary), ("old_binaries", undo_kept_binary))
@@ -100,10 +103,16 @@ def fetch(binaries: List[Json], record: Record) -> None:
 
 
 def partial_path(path: str) -> str:
+    """Where an executable is downloaded to: beside its place, so that it can be renamed."""
     return os.path.join(os.path.dirname(path), ".kubev6-{}.partial".format(os.path.basename(path)))
 
 
 def need_space(binaries: List[Json]) -> None:
+    """Make the directories of some executables, and see that they fit.
+
+    Raises:
+        Failed: One of their filesystems would keep less than :data:`SPARE` bytes.
+    """
     needs: Dict[int, List[Any]] = {}
     for binary in binaries:
         directory = os.path.dirname(binary["path"])
@@ -161,6 +170,7 @@ def download(binary: Json, partial: str, tell: Callable[[str, int], None]) -> No
 
 
 def pieces(source: IO[bytes]) -> Iterator[bytes]:
+    """What can be read, 256 KiB at a time."""
     while True:
         piece = source.read(1 << 18)
         if not piece:
@@ -169,6 +179,7 @@ def pieces(source: IO[bytes]) -> Iterator[bytes]:
 
 
 def note_replaced(path: str, record: Record) -> None:
+    """Note an executable that is about to be replaced, and the name under which the old one will be kept."""
     kept = next_kept(path) if os.path.lexists(path) else ""
     record.note("binaries", path, kept)
     if kept:
@@ -192,6 +203,7 @@ def next_kept(path: str) -> str:
 
 
 def digest_of(path: str, known: Json) -> Optional[str]:
+    """sha256 of an executable; None where none can be read."""
     try:
         return installed_digest(path, known) or sha256_of(path)
     except OSError:

@@ -10,6 +10,8 @@ from tasks.node_agent.resources.service import SERVICE_SECONDS
 
 
 class Commands(Kind):
+    """Owed until they have run, and never undone."""
+
     name = "command"
     noted_first = True
 

@@ -12,16 +12,19 @@ from tasks.node_agent.resources.kind import Kind
 
 
 def undo_file(path: str, entry: Any) -> List[str]:
+    """Make of a file or block of ours what was there before."""
     there = os.path.lexists(path)
     restore(path, entry)
     return ["file {}".format(path)] if there or entry.get("before") else []
 
 
 def undo_deleted_file(path: str, entry: Any) -> List[str]:
+    """Put back a file that had to go, unless there is one again."""
     return [] if os.path.lexists(path) or not entry.get("before") else undo_file(path, entry)
 
 
 def undo_directory(path: str, _: Any) -> List[str]:
+    """Remove a directory that was made for a file of ours, if it is empty."""
     try:
         os.rmdir(path)
     except OSError:
@@ -30,6 +33,8 @@ def undo_directory(path: str, _: Any) -> List[str]:
 
 
 class Files(Kind):
+    """Noted by path with ``block``, and ``before``, which is empty where nothing was; the original is backed up."""
+
     name = "file"
     undoes = (("files", undo_file), ("deleted_files", undo_deleted_file), ("directories", undo_directory))
 
@@ -80,6 +85,7 @@ class Files(Kind):
 
 
 def write(file: Json) -> None:
+    """Write a whole file as root's, or our block into one that keeps its owner and mode."""
     path, mode = file["path"], file["mode"]
     if not file["block"]:
         write_atomically(path, file["content"].encode(), mode, (0, 0))

@@ -22,6 +22,8 @@ def undo_ipv4_address(interface: str, before: Any) -> List[str]:
 
 
 class Ipv4Addresses(Kind):
+    """Noted by interface: a list of addresses with their lengths."""
+
     name = "ipv4-address"
     undoes = (("ipv4_addresses", undo_ipv4_address),)
 

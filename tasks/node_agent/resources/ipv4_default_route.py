@@ -15,6 +15,7 @@ SHOW = ["ip", "-4", "-o", "route", "show", "default"]
 
 
 def undo_default_route(arguments: str, _: Any) -> List[str]:
+    """Put back a default route that is not there."""
     if arguments in [route_arguments(route) for route in routes_of(run(SHOW))]:
         return []
     run(["ip", "-4", "route", "add"] + arguments.split())
@@ -33,6 +34,8 @@ def undo_kept_route(arguments: str, _: Any) -> List[str]:
 
 
 class Ipv4DefaultRoutes(Kind):
+    """Noted by the arguments that ``ip route`` takes for each; so are the routes that keep the connection."""
+
     name = "ipv4-default-route"
     undoes = (("ipv4_default_routes", undo_default_route), ("keep_routes", undo_kept_route))
 

@@ -24,6 +24,8 @@ def undo_ipv4_name(name: str, _: Any) -> List[str]:
 
 
 class Ipv4Names(Kind):
+    """Noted by name; their lines stay in the file as comments."""
+
     name = "ipv4-name"
     undoes = (("ipv4_names", undo_ipv4_name),)
 
@@ -86,5 +88,6 @@ def with_ipv4(text: str) -> str:
 
 
 def write_hosts(text: str) -> None:
+    """Write ``/etc/hosts`` with its owner and mode."""
     seen = os.stat(HOSTS)
     write_atomically(os.path.realpath(HOSTS), text.encode(), stat.S_IMODE(seen.st_mode), (seen.st_uid, seen.st_gid))

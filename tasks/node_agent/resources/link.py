@@ -11,6 +11,8 @@ from tasks.node_agent.resources.kind import Kind
 
 
 class Links(Kind):
+    """Not noted: an interface that is on stays on."""
+
     name = "link"
 
     def questions(self, query: List[str]) -> List[List[str]]:
@@ -25,15 +27,22 @@ class Links(Kind):
 
 
 def set_up(interface: str) -> None:
+    """Switch an interface on."""
     need_interface(interface)
     run(["ip", "link", "set", interface, "up"])
 
 
 def interface_there(name: str) -> bool:
+    """Whether there is such an interface."""
     return os.path.exists("/sys/class/net/" + name)
 
 
 def need_interface(name: str) -> None:
+    """See that an interface is there.
+
+    Raises:
+        Failed: It is not; says which are.
+    """
     if not interface_there(name):
         there = ", ".join(sorted(os.listdir("/sys/class/net")))
         raise Failed("no interface {}; there are {}".format(name, there), "name the right one in the cluster file")

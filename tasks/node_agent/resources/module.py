@@ -24,6 +24,8 @@ def leave_loaded(_name: str, _before: Any) -> List[str]:
 
 
 class Modules(Kind):
+    """Noted by name, those that were not there."""
+
     name = "module"
     undoes = (("modules", leave_loaded),)
 
@@ -43,6 +45,7 @@ class Modules(Kind):
 
 
 def module_present(name: str) -> bool:
+    """Whether a module is loaded, or built into the kernel (``modules.builtin``, kbuild.rst)."""
     plain = name.replace("-", "_")
     if os.path.isdir("/sys/module/" + plain):
         return True

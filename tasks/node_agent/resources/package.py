@@ -16,6 +16,8 @@ def leave_installed(_name: str, _before: Any) -> List[str]:
 
 
 class Packages(Kind):
+    """Noted by name."""
+
     name = "package"
     noted_first = True
     at_once = True
@@ -42,10 +44,12 @@ class Packages(Kind):
 
 
 def package_manager() -> str:
+    """The first that is here of those we know; empty for none."""
     return next((name for name in ("apt-get", "dnf", "yum", "zypper") if shutil.which(name)), "")
 
 
 def install(names: List[str]) -> None:
+    """Install packages by the node's own tool, without what apt and zypper call recommended."""
     tool = package_manager()
     if tool == "dnf":
         run_shown([tool, "install", "-y"] + names)
@@ -61,6 +65,7 @@ def install(names: List[str]) -> None:
 
 
 def apt_install(names: List[str]) -> None:
+    """Install by apt, after an installation that broke off; its lists are fetched when they have to be."""
     os.environ.update(DEBIAN_FRONTEND="noninteractive", NEEDRESTART_MODE="a", APT_LISTCHANGES_FRONTEND="none")
     apt = ["apt-get", "-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=2", "-y"]
     keep = ["-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold"]
@@ -85,6 +90,7 @@ def apt_install(names: List[str]) -> None:
 
 
 def candidates_missing(names: List[str]) -> List[str]:
+    """Of some packages those that apt could not install, by its own lists."""
     text = run(["apt-cache", "policy"] + names)
     known = set()
     name = ""

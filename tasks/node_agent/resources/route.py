@@ -14,6 +14,11 @@ SHOW = ["ip", "-6", "-o", "route", "show", "table", "main"]
 
 
 def undo_route(words: str, before: Any) -> List[str]:
+    """Take away a route of ours that is still there.
+
+    Raises:
+        Stays: The SSH connection comes by it.
+    """
     from ipaddress import IPv6Address, IPv6Network  # here, because facts are asked for far more often
 
     noted = noted_route(words, before)
@@ -29,6 +34,8 @@ def undo_route(words: str, before: Any) -> List[str]:
 
 
 class Routes(Kind):
+    """Noted with all their parts, by what a change calls them."""
+
     name = "route"
     undoes = (("routes", undo_route),)
 

@@ -14,11 +14,14 @@ CONFIG = "/etc/selinux/config"
 
 
 def undo_selinux(_: str, before: Any) -> List[str]:
+    """Bring SELinux back to its modes of before, now and at boot."""
     set_selinux(before)
     return ["SELinux"]
 
 
 class Selinux(Kind):
+    """Noted with its modes ``now`` and ``boot``; its configuration is backed up."""
+
     name = "selinux"
     undoes = (("selinux", undo_selinux),)
 

@@ -36,6 +36,8 @@ def undo_service(unit: str, before: Any) -> List[str]:
 
 
 class Services(Kind):
+    """Noted by unit with its state and that of what starts it; a restart is owed until it is done."""
+
     name = "service"
     noted_first = True
     undoes = (("services", undo_service),)
@@ -94,6 +96,7 @@ def reload_units() -> List[str]:
 
 
 def reset_failed(unit: str) -> None:
+    """Let a unit that systemd has given up on start again (systemctl(1))."""
     subprocess.run(["systemctl", "reset-failed", unit], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 

@@ -25,6 +25,8 @@ def undo_swap(_: str, devices: Any) -> List[str]:
 
 
 class Swap(Kind):
+    """Noted with the devices in use; their lines stay in fstab(5) as comments."""
+
     name = "swap"
     undoes = (("swap", undo_swap),)
 
@@ -46,6 +48,7 @@ class Swap(Kind):
 
 
 def swap_devices() -> List[str]:
+    """The devices and files in use (proc(5))."""
     return [line.split()[0] for line in text_of("/proc/swaps").splitlines()[1:] if line.strip()]
 
 
@@ -60,4 +63,5 @@ def fstab_swaps(text: str) -> List[str]:
 
 
 def write_fstab(lines: List[str]) -> None:
+    """Write ``/etc/fstab``."""
     write_atomically(FSTAB, ("\n".join(lines) + "\n").encode(), 0o644)

@@ -8,6 +8,7 @@ from tasks.node_agent.resources.kind import Kind
 
 
 def undo_sysctl(key: str, before: Any) -> List[str]:
+    """Set back a setting that was there before, and is there now with another value."""
     if before is None or sysctl_value(key) in (None, before):
         return []
     write_sysctl(key, before)
@@ -15,6 +16,8 @@ def undo_sysctl(key: str, before: Any) -> List[str]:
 
 
 class Sysctls(Kind):
+    """Noted by key with the value; None where the kernel had no such setting."""
+
     name = "sysctl"
     undoes = (("sysctls", undo_sysctl),)
 
@@ -35,6 +38,7 @@ def sysctl_path(key: str) -> str:
 
 
 def sysctl_value(key: str) -> Optional[str]:
+    """A value, its words with one space between; None where the kernel has no such setting."""
     try:
         with open(sysctl_path(key)) as file:
             return " ".join(file.read().split())
@@ -43,6 +47,11 @@ def sysctl_value(key: str) -> Optional[str]:
 
 
 def write_sysctl(key: str, value: str) -> None:
+    """Set a setting of the running kernel.
+
+    Raises:
+        Failed: There is none, or the kernel does not take the value.
+    """
     try:
         with open(sysctl_path(key), "w") as file:
             file.write(value + "\n")
