@@ -54,7 +54,7 @@ def _status(argv: list[str]) -> int:
         answer(parser)
     words, rest = _split(argv)
     args = parser.parse_args(words)
-    if rest is not None and args.takes != "rest":
+    if rest is not None and not args.takes_rest:
         args.refuse("nothing may follow -- here")
     args.rest = rest or []
     if said := args.misfit(args):

@@ -1,28 +1,24 @@
-"""``kubev6 build``: build a release from source into the store."""
+"""Build a release from source into the store.
+
+Makes a git repository of the source, picks the series of patches onto it, compiles it inside a container
+and makes the images. What has been built already is taken as it is.
+
+Examples:
+  kubev6 build
+  kubev6 build debian-1.20 --refresh compile
+  kubev6 build v1.9.0-alpha.0.ipv6.0 --source upstream=/src/kubernetes --source leblancd=fork.bundle
+"""
 
 from __future__ import annotations
 
 import argparse
 
 from kubev6.cli import names
-from kubev6.cli.command import Commands, add_mirror, add_refresh, add_showing, add_source, command, completed_by
+from kubev6.cli.command import add_mirror, add_refresh, add_showing, add_source, completed_by
 
 
-def add(commands: Commands[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    """Add the command."""
-    parser = command(
-        commands,
-        "build",
-        "build a release from source into the store",
-        "Makes a git repository of the source, picks the series of patches onto it, compiles it inside a container\n"
-        "and makes the images. What has been built already is taken as it is.",
-        [
-            "kubev6 build",
-            "kubev6 build debian-1.20 --refresh compile",
-            "kubev6 build v1.9.0-alpha.0.ipv6.0 --source upstream=/src/kubernetes --source leblancd=fork.bundle",
-        ],
-        run=run,
-    )
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add its arguments."""
     release = parser.add_argument(
         "release",
         nargs="?",
@@ -35,7 +31,6 @@ def add(commands: Commands[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     add_mirror(parser)
     add_refresh(parser)
     add_showing(parser)
-    return parser
 
 
 def run(args: argparse.Namespace) -> int:

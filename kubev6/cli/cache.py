@@ -1,32 +1,28 @@
-"""``kubev6 cache``: what is kept on this machine."""
+"""What is kept on this machine: ls, prune.
+
+`ls` lists releases, what was compiled, sources, downloads, images, logs and records, with sizes, when each
+was used last, and whether prune would remove it and why. `prune` removes what nothing needs: older builds
+that no cluster runs, what no release refers to, what was not used for some time, what was left behind
+half-way. It asks first, waits until no run uses any of it, and exits with 1 when something could not be
+removed. Clusters, labs, keys, logs, records, Prefect's database and current releases always stay.
+
+Examples:
+  kubev6 cache ls
+  kubev6 cache prune --dry-run
+  kubev6 cache prune --older-than 7
+  kubev6 cache prune --all
+"""
 
 from __future__ import annotations
 
 import argparse
 
-from kubev6.cli.command import Commands, add_json, add_showing, command
+from kubev6.cli.command import add_json, add_showing
 
 
-def add(commands: Commands[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    """Add the command."""
-    parser = command(
-        commands,
-        "cache",
-        "what is kept on this machine: ls, prune",
-        "`ls` lists releases, what was compiled, sources, downloads, images, logs and records, with sizes, when each\n"
-        "was used last, and whether prune would remove it and why. `prune` removes what nothing needs: older builds\n"
-        "that no cluster runs, what no release refers to, what was not used for some time, what was left behind\n"
-        "half-way. It asks first, waits until no run uses any of it, and exits with 1 when something could not be\n"
-        "removed. Clusters, labs, keys, logs, records, Prefect's database and current releases always stay.",
-        [
-            "kubev6 cache ls",
-            "kubev6 cache prune --dry-run",
-            "kubev6 cache prune --older-than 7",
-            "kubev6 cache prune --all",
-        ],
-        misfit=_misfit,
-        run=run,
-    )
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add its arguments."""
+    parser.set_defaults(misfit=_misfit)
     parser.add_argument("action", choices=("ls", "prune"), help="what to do")
     parser.add_argument(
         "--older-than",
@@ -42,7 +38,6 @@ def add(commands: Commands[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     parser.add_argument("--yes", action="store_true", help="with prune: do not ask")
     add_json(parser, "with ls: print it as JSON")
     add_showing(parser)
-    return parser
 
 
 def _misfit(args: argparse.Namespace) -> str:

@@ -6,7 +6,7 @@ import argparse
 import re
 import shutil
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from importlib.util import find_spec
 from itertools import groupby
 
@@ -21,8 +21,6 @@ EXIT_STATUSES = (
 )
 WIDEST = 110
 """Columns of help; longer lines are read worse."""
-
-Commands = argparse._SubParsersAction  # what ArgumentParser.add_subparsers returns
 
 
 class Help(argparse.HelpFormatter):
@@ -52,46 +50,6 @@ def _filled(text: str, width: int) -> list[str]:
                     # An example is to be copied, so it stays one line.
                     filled += textwrap.wrap(line, width, subsequent_indent=" " * named.end()) if named else [line]
     return filled
-
-
-def command(
-    commands: Commands[argparse.ArgumentParser],
-    name: str,
-    short: str,
-    text: str,
-    examples: Sequence[str],
-    *,
-    run: Callable[[argparse.Namespace], int],
-    takes: str = "",
-    usage: str | None = None,
-    misfit: Callable[[argparse.Namespace], str] = lambda _: "",
-) -> argparse.ArgumentParser:
-    """Add a command.
-
-    Args:
-        commands: Where to.
-        name: Its name.
-        short: What it does, for the list of all.
-        text: What else a person should know of it, in lines.
-        examples: Command lines.
-        run: Does it: takes the arguments, returns the exit status.
-        takes: ``"rest"`` when words may follow behind ``--``, which belong to somebody else.
-        usage: What argparse cannot make up itself.
-        misfit: Says what does not go together in its arguments; nothing when all does.
-
-    Returns:
-        Its parser, to add arguments to.
-    """
-    shown = "\n".join(f"  {example}" for example in examples)
-    parser = commands.add_parser(
-        name,
-        usage=usage,
-        description=f"{short[0].upper()}{short[1:]}.\n\n{text}",
-        epilog=f"Examples:\n{shown}\n\n{EXIT_STATUSES}",
-        formatter_class=Help,
-    )
-    parser.set_defaults(run=run, short=short, takes=takes, misfit=misfit, refuse=parser.error)
-    return parser
 
 
 def completed_by(action: argparse.Action, completer: Callable[..., Iterable[str]]) -> None:

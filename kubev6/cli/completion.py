@@ -1,31 +1,24 @@
-"""``kubev6 completion``: print what makes a shell complete kubev6's command lines."""
+"""Print what makes a shell complete kubev6's command lines.
+
+Completes commands, options, and the names of clusters, machines, releases, series and runs. A shell that
+has read it asks the kubev6 that is on the PATH.
+
+Examples:
+  kubev6 completion bash > ~/.local/share/bash-completion/completions/kubev6
+  eval "$(kubev6 completion zsh)"    (in ~/.zshrc, below compinit)
+  kubev6 completion fish > ~/.config/fish/completions/kubev6.fish
+"""
 
 from __future__ import annotations
 
 import argparse
 
-from kubev6.cli.command import Commands, command
-
 SHELLS = ("bash", "zsh", "fish")
 
 
-def add(commands: Commands[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    """Add the command."""
-    parser = command(
-        commands,
-        "completion",
-        "print what makes a shell complete kubev6's command lines",
-        "Completes commands, options, and the names of clusters, machines, releases, series and runs. A shell that\n"
-        "has read it asks the kubev6 that is on the PATH.",
-        [
-            "kubev6 completion bash > ~/.local/share/bash-completion/completions/kubev6",
-            'eval "$(kubev6 completion zsh)"    (in ~/.zshrc, below compinit)',
-            "kubev6 completion fish > ~/.config/fish/completions/kubev6.fish",
-        ],
-        run=run,
-    )
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add its arguments."""
     parser.add_argument("shell", metavar="SHELL", choices=SHELLS, help=", ".join(SHELLS))
-    return parser
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,4 +1,15 @@
-"""``kubev6 deploy``: bring a cluster up and prove it, or show what that would change."""
+"""Bring a cluster up and prove it; again: change only what is not as it should be.
+
+Reads and checks the cluster file, brings up the machines of a lab, provides the release, brings every
+machine to its state over SSH, runs kubeadm, and proves that the cluster works. A run that was cut off is
+continued by running it again.
+
+Examples:
+  kubev6 deploy
+  kubev6 deploy --prebuilt
+  kubev6 deploy --prebuilt v1.9.0-alpha.0.ipv6.0 --mirror /media/usb
+  kubev6 deploy --cluster rack.yaml --plan
+"""
 
 from __future__ import annotations
 
@@ -9,7 +20,6 @@ from pathlib import Path
 
 from kubev6.cli import names
 from kubev6.cli.command import (
-    Commands,
     add_cluster,
     add_if_busy,
     add_json,
@@ -17,30 +27,14 @@ from kubev6.cli.command import (
     add_refresh,
     add_showing,
     add_task_runner,
-    command,
     completed_by,
     refuse_missing_runner,
 )
 
 
-def add(commands: Commands[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    """Add the command."""
-    parser = command(
-        commands,
-        "deploy",
-        "bring a cluster up and prove it; again: change only what is not as it should be",
-        "Reads and checks the cluster file, brings up the machines of a lab, provides the release, brings every\n"
-        "machine to its state over SSH, runs kubeadm, and proves that the cluster works. A run that was cut off is\n"
-        "continued by running it again.",
-        [
-            "kubev6 deploy",
-            "kubev6 deploy --prebuilt",
-            "kubev6 deploy --prebuilt v1.9.0-alpha.0.ipv6.0 --mirror /media/usb",
-            "kubev6 deploy --cluster rack.yaml --plan",
-        ],
-        misfit=_misfit,
-        run=run,
-    )
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add its arguments."""
+    parser.set_defaults(misfit=_misfit)
     add_cluster(parser)
     prebuilt = parser.add_argument(
         "--prebuilt",
@@ -58,7 +52,6 @@ def add(commands: Commands[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     parser.add_argument("--plan", action="store_true", help="show what would change on every machine and touch nothing")
     add_json(parser, "with --plan: print it as JSON")
     add_showing(parser)
-    return parser
 
 
 def _misfit(args: argparse.Namespace) -> str:

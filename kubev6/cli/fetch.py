@@ -1,30 +1,26 @@
-"""``kubev6 fetch``: fetch a prebuilt release into the store, or onto a stick."""
+"""Fetch a prebuilt release into the store, or onto a stick.
+
+Downloads the release's files and images; what broke off goes on where it ended, and what is in the store is
+not fetched. Each file has to have its checksum: the one in the release file, the one that its publisher
+gives, or else that of its first download. --to also writes it all as a directory that --mirror takes, for
+a site that has no network.
+
+Examples:
+  kubev6 fetch v1.9.0-alpha.0.ipv6.0
+  kubev6 fetch v1.9.0-alpha.0.ipv6.0 --to /media/usb
+  kubev6 fetch v1.34.2 --refresh --mirror http://mirror.example/kubev6
+"""
 
 from __future__ import annotations
 
 import argparse
 
 from kubev6.cli import names
-from kubev6.cli.command import Commands, add_mirror, add_showing, command, completed_by
+from kubev6.cli.command import add_mirror, add_showing, completed_by
 
 
-def add(commands: Commands[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    """Add the command."""
-    parser = command(
-        commands,
-        "fetch",
-        "fetch a prebuilt release into the store, or onto a stick",
-        "Downloads the release's files and images; what broke off goes on where it ended, and what is in the store is\n"
-        "not fetched. Each file has to have its checksum: the one in the release file, the one that its publisher\n"
-        "gives, or else that of its first download. --to also writes it all as a directory that --mirror takes, for\n"
-        "a site that has no network.",
-        [
-            "kubev6 fetch v1.9.0-alpha.0.ipv6.0",
-            "kubev6 fetch v1.9.0-alpha.0.ipv6.0 --to /media/usb",
-            "kubev6 fetch v1.34.2 --refresh --mirror http://mirror.example/kubev6",
-        ],
-        run=run,
-    )
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add its arguments."""
     release = parser.add_argument("release", metavar="RELEASE", help="a release file or the name of a shipped one")
     completed_by(release, names.releases)
     add_mirror(parser)
@@ -35,7 +31,6 @@ def add(commands: Commands[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     )
     parser.add_argument("--to", metavar="DIRECTORY", help="also write the release as a mirror, with its SHA256SUMS")
     add_showing(parser)
-    return parser
 
 
 def run(args: argparse.Namespace) -> int:

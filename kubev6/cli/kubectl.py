@@ -1,27 +1,27 @@
-"""``kubev6 kubectl``: run kubectl against a cluster."""
+"""Run kubectl against a cluster.
+
+Runs the release's own kubectl through the SSH connection to the control plane. Exits as kubectl does.
+
+Examples:
+  kubev6 kubectl -- get nodes -o wide
+"""
 
 from __future__ import annotations
 
 import argparse
 
-from kubev6.cli.command import Commands, add_cluster, command
+from kubev6.cli.command import add_cluster
 
 
-def add(commands: Commands[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    """Add the command."""
-    parser = command(
-        commands,
-        "kubectl",
-        "run kubectl against a cluster",
-        "Runs the release's own kubectl through the SSH connection to the control plane. Exits as kubectl does.",
-        ["kubev6 kubectl -- get nodes -o wide"],
-        takes="rest",
-        usage="kubev6 kubectl [-h] [--cluster CLUSTER] -- ARGUMENT...",
-        misfit=lambda args: "" if args.rest else "what shall kubectl do? such as: kubev6 kubectl -- get nodes",
-        run=run,
-    )
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add its arguments."""
+    parser.set_defaults(takes_rest=True, misfit=_misfit)
+    parser.usage = "kubev6 kubectl [-h] [--cluster CLUSTER] -- ARGUMENT..."
     add_cluster(parser)
-    return parser
+
+
+def _misfit(args: argparse.Namespace) -> str:
+    return "" if args.rest else "what shall kubectl do? such as: kubev6 kubectl -- get nodes"
 
 
 def run(args: argparse.Namespace) -> int:

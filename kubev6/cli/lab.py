@@ -1,24 +1,24 @@
-"""``kubev6 lab``: the machines of a lab."""
+"""The machines of a lab: up, down, status.
+
+A lab's machines are containers of this machine, real in everything else. `deploy` brings them up too.
+`up` and `down` give way to a run that works on the cluster. `status` exits with 1 when they are not all up.
+
+Examples:
+  kubev6 lab up
+  kubev6 lab status
+  kubev6 lab down --images
+"""
 
 from __future__ import annotations
 
 import argparse
 
-from kubev6.cli.command import Commands, add_cluster, add_if_busy, add_showing, command
+from kubev6.cli.command import add_cluster, add_if_busy, add_showing
 
 
-def add(commands: Commands[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    """Add the command."""
-    parser = command(
-        commands,
-        "lab",
-        "the machines of a lab: up, down, status",
-        "A lab's machines are containers of this machine, real in everything else. `deploy` brings them up too.\n"
-        "`up` and `down` give way to a run that works on the cluster. `status` exits with 1 when they are not all up.",
-        ["kubev6 lab up", "kubev6 lab status", "kubev6 lab down --images"],
-        misfit=_misfit,
-        run=run,
-    )
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add its arguments."""
+    parser.set_defaults(misfit=_misfit)
     parser.add_argument("action", choices=("up", "down", "status"), help="what to do")
     add_cluster(parser)
     parser.add_argument(
@@ -28,7 +28,6 @@ def add(commands: Commands[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     )
     add_if_busy(parser, "refuse")
     add_showing(parser)
-    return parser
 
 
 def _misfit(args: argparse.Namespace) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from types import ModuleType
 from typing import Any
 
 from kubev6.cli import (
@@ -31,7 +32,7 @@ GROUPS = (
     ("Releases and their patches", (build, fetch, releases, series)),
     ("This machine, Prefect, your shell and your editor", (cache, server, completion, schema)),
 )
-"""Each command is a module: ``add`` says what it takes, ``run`` does it."""
+"""Each command is a module: its docstring is its help, ``add`` says what it takes, ``run`` does it."""
 START = "Start with `kubev6 deploy`: it brings up the lab, four machines as containers of this one."
 
 
@@ -46,17 +47,27 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version, help="print kubev6's version, and exit")
     # Not listed by argparse, which knows no groups of commands.
     commands = parser.add_subparsers(prog="kubev6", metavar="COMMAND", required=True, help=argparse.SUPPRESS)
-    lists = []
-    for title, modules in GROUPS:
-        lines = [f"{title}:"]
-        for module in modules:
-            added = module.add(commands)
-            lines.append(f"    {added.prog.split()[-1]:<11} {added.get_default('short')}")
-        lists.append("\n".join(lines))
+    lists = ["\n".join([f"{title}:", *(_add(commands, module) for module in modules)]) for title, modules in GROUPS]
     parser.description = "\n\n".join(
         ["Bring up IPv6-only Kubernetes clusters, from patched source or a release, and prove it.", *lists]
     )
     return parser
+
+
+def _add(commands: argparse._SubParsersAction[argparse.ArgumentParser], module: ModuleType) -> str:
+    """Add a command; returns its line for the list of all."""
+    text, _, examples = str(module.__doc__).partition("\nExamples:\n")
+    parser = commands.add_parser(
+        module.__name__.rpartition(".")[2],
+        description=text,
+        epilog=f"Examples:\n{examples}\n{EXIT_STATUSES}",
+        formatter_class=Help,
+    )
+    # misfit: says what does not go together in the arguments. takes_rest: what follows behind -- is for somebody else.
+    parser.set_defaults(run=module.run, refuse=parser.error, misfit=lambda _: "", takes_rest=False)
+    module.add(parser)
+    short = text.partition("\n")[0].removesuffix(".")
+    return f"    {parser.prog.split()[-1]:<11} {short[0].lower()}{short[1:]}"
 
 
 class _Version(argparse.Action):

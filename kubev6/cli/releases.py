@@ -1,22 +1,18 @@
-"""``kubev6 releases``: list the releases known here and how each can be had."""
+"""List the releases known here and how each can be had.
+
+Lists what the store holds, and what could be built or fetched into it.
+
+Examples:
+  kubev6 releases
+"""
 
 from __future__ import annotations
 
 import argparse
 
-from kubev6.cli.command import Commands, command
 
-
-def add(commands: Commands[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    """Add the command."""
-    return command(
-        commands,
-        "releases",
-        "list the releases known here and how each can be had",
-        "Lists what the store holds, and what could be built or fetched into it.",
-        ["kubev6 releases"],
-        run=run,
-    )
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add its arguments."""
 
 
 def run(args: argparse.Namespace) -> int:  # noqa: ARG001 - the shape of a command

@@ -1,24 +1,24 @@
-"""``kubev6 render``: print what every machine must look like."""
+"""Print what every machine must look like.
+
+Prints the desired state: every file with its content, every route, setting, package and service. No machine
+is contacted; a deploy asks each one which system it runs and what configures its interfaces.
+
+Examples:
+  kubev6 render lab
+  kubev6 render kube-v6 --os centos-7 --node kube-master
+  kubev6 render lab --json
+"""
 
 from __future__ import annotations
 
 import argparse
 
 from kubev6.cli import names
-from kubev6.cli.command import Commands, add_json, command, completed_by
+from kubev6.cli.command import add_json, completed_by
 
 
-def add(commands: Commands[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    """Add the command."""
-    parser = command(
-        commands,
-        "render",
-        "print what every machine must look like",
-        "Prints the desired state: every file with its content, every route, setting, package and service. No machine\n"
-        "is contacted; a deploy asks each one which system it runs and what configures its interfaces.",
-        ["kubev6 render lab", "kubev6 render kube-v6 --os centos-7 --node kube-master", "kubev6 render lab --json"],
-        run=run,
-    )
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add its arguments."""
     cluster = parser.add_argument("cluster", metavar="CLUSTER", help="a cluster file or the name of a shipped one")
     completed_by(cluster, names.clusters)
     completed_by(parser.add_argument("--node", metavar="NODE", help="only this machine"), names.nodes)
@@ -29,7 +29,6 @@ def add(commands: Commands[argparse.ArgumentParser]) -> argparse.ArgumentParser:
         help="the machines' system, as ID and VERSION_ID of os-release name it (%(default)s)",
     )
     add_json(parser)
-    return parser
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,25 +1,26 @@
-"""``kubev6 report``: draw the report of a run."""
+"""Draw the report of a run: topology, connectivity, time line, patches, changes.
+
+Writes one HTML file beside the record of the run, and prints its path. It holds all it needs, so it can be
+looked at without a network and passed on. Every deploy, build, fetch, reset, nightly run and series apply
+is recorded, also when it failed; the last 50 are kept.
+
+Examples:
+  kubev6 report
+  kubev6 report --open
+  kubev6 report --list
+  kubev6 report 20260301T093000Z
+"""
 
 from __future__ import annotations
 
 import argparse
 
 from kubev6.cli import names
-from kubev6.cli.command import Commands, add_cluster, command, completed_by
+from kubev6.cli.command import add_cluster, completed_by
 
 
-def add(commands: Commands[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    """Add the command."""
-    parser = command(
-        commands,
-        "report",
-        "draw the report of a run: topology, connectivity, time line, patches, changes",
-        "Writes one HTML file beside the record of the run, and prints its path. It holds all it needs, so it can be\n"
-        "looked at without a network and passed on. Every deploy, build, fetch, reset, nightly run and series apply\n"
-        "is recorded, also when it failed; the last 50 are kept.",
-        ["kubev6 report", "kubev6 report --open", "kubev6 report --list", "kubev6 report 20260301T093000Z"],
-        run=run,
-    )
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add its arguments."""
     named = parser.add_argument(
         "named",
         nargs="?",
@@ -30,7 +31,6 @@ def add(commands: Commands[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     add_cluster(parser)
     parser.add_argument("--open", action="store_true", help="also show it in the desktop's browser")
     parser.add_argument("--list", action="store_true", help="list the runs there are, the newest first")
-    return parser
 
 
 def run(args: argparse.Namespace) -> int:

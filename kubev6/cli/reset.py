@@ -1,4 +1,16 @@
-"""``kubev6 reset``: take machines out of their cluster and make them what they were before."""
+"""Take machines out of their cluster and make them what they were before.
+
+Asks first. Workers go before the control plane, the support node last; without names all of them do. A
+worker of a cluster that goes on is drained and deleted from it. Then everything is undone by the record
+that is kept on each machine: files, services, executables, settings, routes, addresses. What carries
+your SSH connection stays. Packages stay installed, images stay in the runtime and in the registry.
+Again: nothing is left to do.
+
+Examples:
+  kubev6 reset
+  kubev6 reset kube-worker-2
+  kubev6 reset --cluster rack.yaml --yes
+"""
 
 from __future__ import annotations
 
@@ -6,31 +18,17 @@ import argparse
 
 from kubev6.cli import names
 from kubev6.cli.command import (
-    Commands,
     add_cluster,
     add_if_busy,
     add_showing,
     add_task_runner,
-    command,
     completed_by,
     refuse_missing_runner,
 )
 
 
-def add(commands: Commands[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    """Add the command."""
-    parser = command(
-        commands,
-        "reset",
-        "take machines out of their cluster and make them what they were before",
-        "Asks first. Workers go before the control plane, the support node last; without names all of them do. A\n"
-        "worker of a cluster that goes on is drained and deleted from it. Then everything is undone by the record\n"
-        "that is kept on each machine: files, services, executables, settings, routes, addresses. What carries\n"
-        "your SSH connection stays. Packages stay installed, images stay in the runtime and in the registry.\n"
-        "Again: nothing is left to do.",
-        ["kubev6 reset", "kubev6 reset kube-worker-2", "kubev6 reset --cluster rack.yaml --yes"],
-        run=run,
-    )
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add its arguments."""
     nodes = parser.add_argument("nodes", metavar="NODE", nargs="*", help="the machines' names; all of them without one")
     completed_by(nodes, names.nodes)
     add_cluster(parser)
@@ -38,7 +36,6 @@ def add(commands: Commands[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     add_if_busy(parser, "wait")
     add_task_runner(parser)
     add_showing(parser)
-    return parser
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,4 +1,14 @@
-"""``kubev6 schema``: print the JSON Schema of the files that a person writes."""
+"""Print the JSON Schema of a cluster, release or series file.
+
+An editor that knows JSON Schema completes the keys of such a file, explains them, and marks what is wrong.
+One that has yaml-language-server finds the schema by the first line of the file:
+  # yaml-language-server: $schema=cluster.schema.json
+Not all that is refused is told by a schema: `kubev6 render FILE` checks a whole cluster file.
+
+Examples:
+  kubev6 schema cluster > cluster.schema.json
+  kubev6 schema release > release.schema.json
+"""
 
 from __future__ import annotations
 
@@ -6,27 +16,13 @@ import argparse
 import json
 from typing import Any
 
-from kubev6.cli.command import Commands, command
-
 KINDS = ("cluster", "release", "series")
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
-def add(commands: Commands[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    """Add the command."""
-    parser = command(
-        commands,
-        "schema",
-        "print the JSON Schema of a cluster, release or series file",
-        "An editor that knows JSON Schema completes the keys of such a file, explains them, and marks what is wrong.\n"
-        "One that has yaml-language-server finds the schema by the first line of the file:\n"
-        "  # yaml-language-server: $schema=cluster.schema.json\n"
-        "Not all that is refused is told by a schema: `kubev6 render FILE` checks a whole cluster file.",
-        ["kubev6 schema cluster > cluster.schema.json", "kubev6 schema release > release.schema.json"],
-        run=run,
-    )
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add its arguments."""
     parser.add_argument("kind", metavar="KIND", choices=KINDS, help=", ".join(KINDS))
-    return parser
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,31 +1,29 @@
-"""``kubev6 series``: pick a series of patches, or compare it with another base."""
+"""A series of patches: apply, status.
+
+`apply` picks the patches onto their base, without building anything, and prints what became of each and
+the ids of the result, which are the same every time and everywhere. `status` tries them on a newer base:
+it goes on behind a patch that conflicts, on top of those that applied. A patch whose change the base holds
+already is dropped, and that is no failure. Both exit with 1 when a patch conflicts; `apply` then leaves
+nothing behind.
+
+Examples:
+  kubev6 series apply v1.9.0-alpha.0.ipv6.0
+  kubev6 series apply v1.9.0-alpha.0.ipv6.0 --source upstream=/src/kubernetes --source leblancd=fork.bundle
+  kubev6 series status v1.9.0-alpha.0.ipv6.0 --onto release-1.9
+"""
 
 from __future__ import annotations
 
 import argparse
 
 from kubev6.cli import names
-from kubev6.cli.command import Commands, add_json, add_showing, add_source, command, completed_by
+from kubev6.cli.command import add_json, add_showing, add_source, completed_by
 
 
-def add(commands: Commands[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    """Add the command."""
-    parser = command(
-        commands,
-        "series",
-        "a series of patches: apply, status",
-        "`apply` picks the patches onto their base, without building anything, and prints what became of each and\n"
-        "the ids of the result, which are the same every time and everywhere. `status` tries them on a newer base:\n"
-        "it goes on behind a patch that conflicts, on top of those that applied. A patch whose change the base holds\n"
-        "already is dropped, and that is no failure. Both exit with 1 when a patch conflicts; `apply` then leaves\n"
-        "nothing behind.",
-        [
-            "kubev6 series apply v1.9.0-alpha.0.ipv6.0",
-            "kubev6 series apply v1.9.0-alpha.0.ipv6.0 --source upstream=/src/kubernetes --source leblancd=fork.bundle",
-            "kubev6 series status v1.9.0-alpha.0.ipv6.0 --onto release-1.9",
-        ],
-        misfit=lambda args: "--onto goes with series status" if args.onto and args.action != "status" else "",
-        run=run,
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add its arguments."""
+    parser.set_defaults(
+        misfit=lambda args: "--onto goes with series status" if args.onto and args.action != "status" else ""
     )
     parser.add_argument("action", choices=("apply", "status"), help="what to do")
     named = parser.add_argument("name", metavar="SERIES", help="a series file or the name of a shipped one")
@@ -38,7 +36,10 @@ def add(commands: Commands[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     )
     add_json(parser)
     add_showing(parser)
-    return parser
+
+
+def _misfit(args: argparse.Namespace) -> str:
+    return "--onto goes with series status" if args.onto and args.action != "status" else ""
 
 
 def run(args: argparse.Namespace) -> int:

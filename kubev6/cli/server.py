@@ -1,4 +1,17 @@
-"""``kubev6 server``: the Prefect server that is kept."""
+"""The Prefect server that is kept: up, down, status, stay, unit.
+
+`up` starts Prefect's server and its page, makes the deployments of prefect.yaml known to it, and starts the
+worker that runs them; again: changes only what is not as it should be. While it is up, local runs use it
+too. Its history, and what it needs, are in the data directory. `down` ends what the worker runs, the worker
+and the server; nothing is lost. `status` exits with 1 when something of it is gone. `stay` is `up` that
+does not come back, and ends it all when it is stopped; `unit` prints a systemd user unit that does that.
+
+Examples:
+  kubev6 server up
+  prefect deployment run kubev6/build-and-deploy
+  kubev6 server down
+  kubev6 server unit > ~/.config/systemd/user/kubev6.service && systemctl --user enable --now kubev6
+"""
 
 from __future__ import annotations
 
@@ -6,31 +19,14 @@ import argparse
 import signal
 from typing import TYPE_CHECKING
 
-from kubev6.cli.command import Commands, add_showing, command
+from kubev6.cli.command import add_showing
 
 if TYPE_CHECKING:
     from kubev6.server.kept_server import Kept
 
 
-def add(commands: Commands[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    """Add the command."""
-    parser = command(
-        commands,
-        "server",
-        "the Prefect server that is kept: up, down, status, stay, unit",
-        "`up` starts Prefect's server and its page, makes the deployments of prefect.yaml known to it, and starts the\n"
-        "worker that runs them; again: changes only what is not as it should be. While it is up, local runs use it\n"
-        "too. Its history, and what it needs, are in the data directory. `down` ends what the worker runs, the worker\n"
-        "and the server; nothing is lost. `status` exits with 1 when something of it is gone. `stay` is `up` that\n"
-        "does not come back, and ends it all when it is stopped; `unit` prints a systemd user unit that does that.",
-        [
-            "kubev6 server up",
-            "prefect deployment run kubev6/build-and-deploy",
-            "kubev6 server down",
-            "kubev6 server unit > ~/.config/systemd/user/kubev6.service && systemctl --user enable --now kubev6",
-        ],
-        run=run,
-    )
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add its arguments."""
     parser.add_argument("action", choices=("up", "down", "status", "stay", "unit"), help="what to do")
     parser.add_argument(
         "--port",
@@ -40,7 +36,6 @@ def add(commands: Commands[argparse.ArgumentParser]) -> argparse.ArgumentParser:
         help="where it listens, on this machine only (%(default)s)",
     )
     add_showing(parser)
-    return parser
 
 
 def _port(given: str) -> int:

@@ -1,28 +1,26 @@
-"""``kubev6 ssh``: open a shell on a machine, or run a command there."""
+"""Open a shell on a machine, or run a command there.
+
+Exits as the command does.
+
+Examples:
+  kubev6 ssh kube-worker-1
+  kubev6 ssh kube-worker-1 -- ip -6 route
+"""
 
 from __future__ import annotations
 
 import argparse
 
 from kubev6.cli import names
-from kubev6.cli.command import Commands, add_cluster, command, completed_by
+from kubev6.cli.command import add_cluster, completed_by
 
 
-def add(commands: Commands[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    """Add the command."""
-    parser = command(
-        commands,
-        "ssh",
-        "open a shell on a machine, or run a command there",
-        "Exits as the command does.",
-        ["kubev6 ssh kube-worker-1", "kubev6 ssh kube-worker-1 -- ip -6 route"],
-        takes="rest",
-        usage="kubev6 ssh [-h] [--cluster CLUSTER] NODE [-- COMMAND...]",
-        run=run,
-    )
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add its arguments."""
+    parser.set_defaults(takes_rest=True)
+    parser.usage = "kubev6 ssh [-h] [--cluster CLUSTER] NODE [-- COMMAND...]"
     completed_by(parser.add_argument("node", metavar="NODE", help="the machine's name"), names.nodes)
     add_cluster(parser)
-    return parser
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,28 +1,26 @@
-"""``kubev6 verify``: prove that a cluster works over IPv6 only."""
+"""Prove that a cluster works over IPv6 only.
+
+Asks the API server, every node and a pod on every node, and prints one line for each check. Exits with 1
+when a check fails.
+
+Examples:
+  kubev6 verify
+  kubev6 verify --json
+"""
 
 from __future__ import annotations
 
 import argparse
 
-from kubev6.cli.command import Commands, add_cluster, add_if_busy, add_json, add_showing, command
+from kubev6.cli.command import add_cluster, add_if_busy, add_json, add_showing
 
 
-def add(commands: Commands[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    """Add the command."""
-    parser = command(
-        commands,
-        "verify",
-        "prove that a cluster works over IPv6 only",
-        "Asks the API server, every node and a pod on every node, and prints one line for each check. Exits with 1\n"
-        "when a check fails.",
-        ["kubev6 verify", "kubev6 verify --json"],
-        run=run,
-    )
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add its arguments."""
     add_cluster(parser)
     add_if_busy(parser, "wait")
     add_json(parser)
     add_showing(parser)
-    return parser
 
 
 def run(args: argparse.Namespace) -> int:

@@ -108,7 +108,7 @@ def refused(words: Sequence[str]) -> str:
     except SystemExit as ended:  # --help ends well
         return told.getvalue() if ended.code else ""
     args.rest = list(words[at + 1 :])
-    if at < len(words) and args.takes != "rest":
+    if at < len(words) and not args.takes_rest:
         return "nothing may follow --"
     return str(args.misfit(args))
 
