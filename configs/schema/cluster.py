@@ -195,7 +195,8 @@ class Cluster(Model):
     Attributes:
         name: Its name, which labels, locks and the kubeconfig carry.
         description: For a person.
-        release: What it runs: the name of a shipped release, or the path of a release file.
+        release: What it runs: the name of a shipped release, or the path of a release file; a relative one begins at
+            the directory of this file.
         fabric: Its own IPv6 network.
         uplink: A second network, by whose addresses its nodes are reached from outside.
         pods: Addresses of its pods.

@@ -36,7 +36,8 @@ def load_cluster(where: str | Path) -> Cluster:
     """
     path = _find(where, "clusters")
     cluster = _parse(path, Cluster)
-    cluster = cluster.model_copy(update={"nodes": (*_with_pod_subnets(cluster, _all_nodes(cluster)),)})
+    nodes = (*_with_pod_subnets(cluster, _all_nodes(cluster)),)
+    cluster = cluster.model_copy(update={"nodes": nodes, "release": _beside(path, cluster.release)})
     if found := problems(cluster):
         raise ConfigError(f"{path}: " + "; ".join(found))
     return cluster
@@ -55,7 +56,10 @@ def load_release(where: str | Path) -> Release:
     release = _parse(path, Release)
     if release.build is None and release.fetch is None:
         raise ConfigError(f"{path}: has neither build nor fetch", todo="say what to build it from or where to fetch it")
-    return release
+    if release.build is None:
+        return release
+    build = release.build.model_copy(update={"series": _beside(path, release.build.series)})
+    return release.model_copy(update={"build": build})
 
 
 def shipped(kind: Literal["clusters", "releases"]) -> tuple[str, ...]:
@@ -63,9 +67,20 @@ def shipped(kind: Literal["clusters", "releases"]) -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in (CONFIGS / kind).glob("*.yaml")))
 
 
+def is_path(where: str | Path) -> bool:
+    """Whether this is the path of a file, and not the bare name of a shipped one."""
+    path = Path(where)
+    return path.suffix in (".yaml", ".yml") or len(path.parts) > 1
+
+
+def _beside(path: Path, named: str) -> str:
+    """What the file at ``path`` names, where that is a path: a relative one begins at the directory of the file."""
+    return str(path.parent / named) if is_path(named) else named
+
+
 def _find(where: str | Path, kind: Literal["clusters", "releases"]) -> Path:
     path = Path(where)
-    if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
+    if is_path(path):
         return path
     found = CONFIGS / kind / f"{where}.yaml"
     if not found.exists():

@@ -39,8 +39,11 @@ def run(args: argparse.Namespace) -> int:
     from flows import parameters
     from kubev6.cli.running import running
     from tasks.fetch import mirror
+    from tasks.series import series_file
 
     release = load_release(args.release)
+    if release.build is not None:
+        series_file.load(release.build.series)
     mirror.chosen(args.mirror)
     sources = {remote: parameters.source(place) for remote, place in args.source}
     with running("build", args, about=release.name) as here:

@@ -12,6 +12,7 @@ from pydantic.json_schema import SkipJsonSchema
 from configs.errors import ConfigError
 from configs.logins import holds_secret, without_login
 from configs.schema.field_types import Model
+from configs.schema.loading import is_path
 from tasks.paths import RECIPES
 from tasks.series.build_file import describe
 from tasks.series.git_remote import WANTS_NO_LOGIN
@@ -167,9 +168,7 @@ def load(where: str | Path) -> Series:
     Raises:
         ConfigError: There is none, or it cannot be right; names file and field.
     """
-    path = Path(where)
-    if path.suffix != ".yaml":
-        path = SERIES / f"{where}.yaml"
+    path = Path(where) if is_path(where) else SERIES / f"{where}.yaml"
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -182,6 +182,17 @@ def test_every_shipped_cluster_is_right_and_its_release_is_shipped(name: str) ->
     assert load_release(load_cluster(name).release).name in shipped("releases")
 
 
+def test_a_file_that_names_another_by_a_relative_path_means_one_beside_itself(tmp_path: Path) -> None:
+    rack = tmp_path / "rack"
+    rack.mkdir()
+    data = changed("release", "../mine.yaml")
+    (rack / "cluster.yaml").write_text(yaml.safe_dump(data))
+    (tmp_path / "mine.yaml").write_text("name: mine\nkubernetes: 1.20.2\nbuild: {series: patches/ipv6.yaml}\n")
+    release = load_release(load_cluster(rack / "cluster.yaml").release)
+    assert release.build is not None
+    assert Path(release.build.series).resolve() == tmp_path / "patches" / "ipv6.yaml"
+
+
 def test_a_release_needs_something_to_come_from(tmp_path: Path) -> None:
     path = tmp_path / "release.yaml"
     path.write_text("name: empty\nkubernetes: 1.20.2\n")
