@@ -38,8 +38,8 @@ def reset(
         where: The former name of ``cluster``, taken until version 0.3.
         names: The former name of ``nodes``, taken until version 0.3.
     """
-    topology = load_cluster(where or cluster)
     try:
+        topology = load_cluster(where or cluster)
         with flow_run("reset", topology), locked(topology.name, called("reset"), if_busy):
             leaving = removal.chosen(topology, nodes or names)
             begun: list[PrefectFuture[Reset]] = []
