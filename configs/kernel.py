@@ -17,6 +17,9 @@ class Kernel:
         lacking: Modules that a node of Kubernetes or tayga needs and that are neither loaded nor built in nor can be
             loaded.
         swaps: Swap devices in use. In a container these are its host's.
+        without_ipv6: Interfaces whose ``disable_ipv6`` is 1, and ``all`` and ``default`` (ip-sysctl).
+        ipv6_off: What switches IPv6 off at the next start, or has done so: words of the kernel's command line, and
+            lines of modprobe.d(5).
     """
 
     processor: str = "x86_64"
@@ -25,3 +28,5 @@ class Kernel:
     ipv6: bool = True
     lacking: tuple[str, ...] = ()
     swaps: tuple[str, ...] = ()
+    without_ipv6: tuple[str, ...] = ()
+    ipv6_off: tuple[str, ...] = ()

@@ -116,6 +116,25 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class SysctlLine:
+    """A line of a machine's files that sets something of the kernel at every start (sysctl.d(5)).
+
+    Attributes:
+        path: The file.
+        number: Of the line, from 1.
+        key: The setting with dots between its names, or a pattern of settings.
+        value: What it is set to.
+        wins: Whether it is read after our own file.
+    """
+
+    path: str
+    number: int
+    key: str
+    value: str
+    wins: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Machine:
     """What a machine says of itself before anything is planned for it. The default is a machine that was not asked.
 
@@ -132,6 +151,11 @@ class Machine:
             a slash at their end.
         dhcp: What asks for IPv4 by DHCP: files of networkd, names of interfaces in netplan's.
         ssh_ipv4: The interface whose IPv4 address SSH came in by; empty when it came in by IPv6.
+        advertised: The interfaces on which the kernel listens to router advertisements, and by which it has an address
+            or a route from there; and those on which it listens because of an earlier run.
+        ssh_advertised: The interface of SSH, when its address there, or its route to the other end, is an advertised
+            one.
+        sysctl_lines: The lines of its files that set what nodes need, in the order in which they count, ours left out.
         resolvers: The resolvers that it uses, for DNS64 to forward to when the topology names none.
         resolved: Whether systemd-resolved answers its own questions.
         networkmanager: Whether NetworkManager runs, whatever configures the interfaces that are ours.
@@ -152,6 +176,9 @@ class Machine:
     sources: tuple[str, ...] = ("/etc/network/interfaces.d/*",)
     dhcp: tuple[str, ...] = ()
     ssh_ipv4: str = ""
+    advertised: tuple[str, ...] = ()
+    ssh_advertised: str = ""
+    sysctl_lines: tuple[SysctlLine, ...] = ()
     resolvers: tuple[str, ...] = ()
     resolved: bool = False
     networkmanager: bool = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 
 from configs.derived import Derived
-from configs.networking.links import Configured, Link, kernel_autoconf
+from configs.networking.links import Configured, Link
 from configs.schema.cluster import Node
 from configs.state import File
 
@@ -19,7 +19,7 @@ def configured(derived: Derived, node: Node, links: tuple[Link, ...]) -> Configu
     unread = [file.path for file in files if not _is_read(derived.machine.sources, file.path)]
     if unread:
         files.append(File(INTERFACES, "".join(f"source {path}\n" for path in unread), block=True))
-    return Configured(tuple(files), sysctls=kernel_autoconf(links))
+    return Configured(tuple(files))
 
 
 def path_of(link: Link) -> str:

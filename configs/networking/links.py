@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from configs.derived import Derived
 from configs.routes import routes, uplink_routes
 from configs.schema.cluster import Node
-from configs.state import File, Reload, Route, Service, Sysctl
+from configs.state import File, Reload, Route, Service
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +40,11 @@ class Configured:
         files: Its files.
         services: Units that run, and are restarted when those files change.
         reloads: Commands that make it take over changed files.
-        sysctls: Settings that the kernel needs where it is the kernel that listens to router advertisements.
     """
 
     files: tuple[File, ...]
     services: tuple[Service, ...] = ()
     reloads: tuple[Reload, ...] = ()
-    sysctls: tuple[Sysctl, ...] = ()
 
 
 def links(derived: Derived, node: Node) -> tuple[Link, ...]:
@@ -63,13 +61,3 @@ def links(derived: Derived, node: Node) -> tuple[Link, ...]:
     subnet = cluster.uplink.subnet
     address = f"{node.uplink_address}/{subnet.prefixlen}" if subnet else ""
     return fabric, Link(cluster.uplink.interface, "the uplink", address, uplink_routes(cluster))
-
-
-def kernel_autoconf(links: tuple[Link, ...]) -> tuple[Sysctl, ...]:
-    """That the kernel goes on listening to router advertisements when it forwards: 1 means only while it does not."""
-    return tuple(Sysctl(f"net.ipv6.conf.{key(link.interface)}.accept_ra", "2") for link in links if link.autoconf)
-
-
-def key(interface: str) -> str:
-    """An interface's name inside a setting's key, where a slash stands for a dot (sysctl.d(5))."""
-    return interface.replace(".", "/")

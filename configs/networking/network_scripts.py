@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from configs.derived import Derived
-from configs.networking.links import Configured, Link, kernel_autoconf
+from configs.networking.links import Configured, Link
 from configs.networking.zone import zone_of
 from configs.schema.cluster import Node
 from configs.state import File
@@ -18,7 +18,7 @@ def configured(derived: Derived, node: Node, links: tuple[Link, ...]) -> Configu
         files.append(File(path_of(link), derived.render("ifcfg", link=link, zone=zone_of(derived, link.interface))))
         if link.routes:
             files.append(File(f"{DIRECTORY}/route6-{link.interface}", derived.render("route6", link=link)))
-    return Configured(tuple(files), sysctls=kernel_autoconf(links))
+    return Configured(tuple(files))
 
 
 def path_of(link: Link) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from configs.derived import Derived
-from configs.networking.links import key, links
+from configs.networking.links import links
 from configs.networking.tools import TOOLS
 from configs.networking.zone import zone
 from configs.schema.cluster import Node
-from configs.state import Address, File, Reload, Service, StageState, Sysctl
+from configs.state import Address, File, Reload, Service, StageState
+from configs.sysctls import FILE as SYSCTLS
+from configs.sysctls import sysctls
 from configs.systems import networking_of
 
 IPV6_ONLY = "/usr/local/sbin/kubev6-ipv6-only"
@@ -20,19 +22,12 @@ def network(derived: Derived, node: Node) -> StageState:
     cluster, fabric = derived.cluster, derived.cluster.fabric.interface
     node_links = links(derived, node)
     by_tool = TOOLS[networking_of(derived.machine)](derived, node, node_links)
-    sysctls = (
-        *by_tool.sysctls,  # before forwarding, which makes the kernel forget what routers advertised
-        Sysctl("net.ipv6.conf.all.forwarding", "1"),
-        Sysctl("net.ipv4.ip_forward", "1"),
-        # A machine that comes back with another link-layer address tells its neighbours.
-        Sysctl(f"net.ipv6.conf.{key(fabric)}.ndisc_notify", "1"),
-        *_bridge_sysctls(node),
-    )
+    settings = sysctls(cluster, node, derived.machine)
     modules = ("br_netfilter", "overlay") if node.in_kubernetes else ()
     files = [
         *by_tool.files,
         File("/etc/hosts", derived.render("hosts"), block=True),
-        File("/etc/sysctl.d/90-kubev6.conf", derived.render("sysctl.conf", sysctls=sysctls)),
+        File(SYSCTLS, derived.render("sysctl.conf", sysctls=settings)),
     ]
     if derived.system.repositories:
         files.append(File(REPOSITORIES, derived.render("yum.repo")))
@@ -62,7 +57,7 @@ def network(derived: Derived, node: Node) -> StageState:
         swap_off=node.in_kubernetes and cluster.lab is None,
         selinux_permissive=node.in_kubernetes,
         no_ipv4_names=(node.name,) if node.in_kubernetes else (),
-        sysctls=sysctls,
+        sysctls=settings,
         links_up=tuple(link.interface for link in node_links if link.autoconf),
         addresses=tuple(Address(link.interface, link.address) for link in node_links if not link.autoconf),
         # Docker gives every interface of a lab's machine an IPv4 address. Elsewhere it may be the way in for SSH.
@@ -71,19 +66,6 @@ def network(derived: Derived, node: Node) -> StageState:
         routes=tuple(route for link in node_links for route in link.routes),
         reloads=tuple(reloads),
         services=tuple(services),
-    )
-
-
-def _bridge_sysctls(node: Node) -> tuple[Sysctl, ...]:
-    """That packets on the CNI bridge pass ip6tables; with kubeadm of the how-to's release the IPv4 one must be set too.
-
-    Both exist only with br_netfilter loaded.
-    """
-    if not node.in_kubernetes:
-        return ()
-    return (
-        Sysctl("net.bridge.bridge-nf-call-ip6tables", "1"),
-        Sysctl("net.bridge.bridge-nf-call-iptables", "1"),
     )
 
 

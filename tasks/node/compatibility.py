@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from configs import translation
+from configs import sysctls, translation
 from configs.derived import container_runtime, own_cni_version
 from configs.errors import ConfigError
 from configs.jool import mismatch
@@ -132,8 +132,39 @@ def tun_device(it: Candidate) -> Iterator[str]:
 
 def kernel_ipv6(it: Candidate) -> Iterator[str]:
     """``ipv6.disable=1`` keeps the kernel from having any IPv6 (Documentation/networking/ipv6.rst)."""
+    off = ", ".join(it.machine.kernel.ipv6_off)
     if not it.machine.kernel.ipv6:
-        yield "its kernel runs without IPv6: take ipv6.disable=1 from the kernel's command line"
+        yield f"its kernel runs without IPv6: take away {off or 'ipv6.disable=1 from its command line'}, and restart it"
+    elif off:
+        yield f"its kernel would run without IPv6 from the next start on: take away {off}"
+
+
+def ipv6_disabled(it: Candidate) -> Iterator[str]:
+    """Where ``disable_ipv6`` is 1 an interface takes no IPv6 address (:func:`configs.sysctls.without_ipv6`)."""
+    for key, place in sysctls.without_ipv6(it.cluster, it.machine) if it.machine.kernel.ipv6 else ():
+        yield (
+            f"{key} is 1, and the cluster needs IPv6 there: set it to 0 in {place or 'the file that does so, if any'}, "
+            f"and now by `sysctl -w {key}=0`"
+        )
+
+
+def sysctl_files(it: Candidate) -> Iterator[str]:
+    """Of several files that set one key the last one counts (:func:`configs.sysctls.contrary`)."""
+    for line in sysctls.contrary(it.cluster, it.node, it.machine):
+        yield (
+            f"{line.path}:{line.number} sets {line.key} = {line.value}, and is read after {sysctls.FILE}, which needs "
+            "it otherwise: take that line away"
+        )
+
+
+def advertised_ssh(it: Candidate) -> Iterator[str]:
+    """An interface with a fixed address listens to no router (:func:`configs.sysctls.static_interfaces`)."""
+    uplink, here = it.cluster.uplink, it.machine.ssh_advertised
+    if here in sysctls.static_interfaces(it.cluster) and not (uplink and uplink.gateway and uplink.interface == here):
+        yield (
+            f"SSH comes in over {here} by an address or a route that a router advertises, and the cluster gives that "
+            "interface a fixed address alone: reach it over another interface, or by an address and a route of its own"
+        )
 
 
 def processor(it: Candidate) -> Iterator[str]:
@@ -245,6 +276,9 @@ PROBLEMS: tuple[Rule, ...] = (
     jool_versions,
     tun_device,
     kernel_ipv6,
+    ipv6_disabled,
+    sysctl_files,
+    advertised_ssh,
     processor,
     cgroup_version,
     kernel_modules,

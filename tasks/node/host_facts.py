@@ -14,6 +14,7 @@ from configs.jool import jool_of
 from configs.kernel import Kernel
 from configs.systems import Claim, Machine, Networking, Unasked, systems
 from configs.versions import Runtime
+from tasks.node.sysctl_files import sysctl_lines
 from tasks.node_agent.ip import addresses_of, links_of
 from tasks.ssh.connection import Connection
 
@@ -60,6 +61,9 @@ def parse(text: str) -> Machine:
         sources=tuple(_sources(said.get("ifupdown", ""))),
         dhcp=_dhcp(networking, said, netplan),
         ssh_ipv4=_ssh_ipv4(said.get("ssh", "")),
+        advertised=_advertised(said.get("advertised", "")),
+        ssh_advertised=_ssh_advertised(said.get("ssh", ""), said.get("advertised", "")),
+        sysctl_lines=sysctl_lines(said.get("sysctl", "")),
         resolvers=resolvers(said.get("resolvers", "")),
         resolved="active" in units.get("systemd-resolved", ()),
         networkmanager=_rules(units, "NetworkManager"),
@@ -216,6 +220,24 @@ def _ssh_ipv4(text: str) -> str:
     return ""
 
 
+def _ssh_advertised(text: str, advertised: str) -> str:
+    """The interface of SSH, when its address there, or its route to the other end, is an advertised one."""
+    here = dict(enumerate(text.partition("\n")[0].split())).get(2, "")
+    if found := re.search(r"(?m)^route .*\bdev (\S+).* proto ra\b", text):
+        return found[1]
+    return next((name for name, address, _ in addresses_of(advertised) if address.split("/")[0] == here), "")
+
+
+def _advertised(text: str) -> tuple[str, ...]:
+    """The interfaces on which the kernel has to go on listening to router advertisements."""
+    found = dict.fromkeys(re.findall(r"(?m)^/proc/sys/net/ipv6/conf/(.+)/accept_ra:", text), False)
+    for line in text.splitlines():
+        route, ours = re.search(r"\bdev (\S+)", line), re.match(r"net\.ipv6\.conf\.(\S+)\.accept_ra", line)
+        names = (route and route[1], ours and ours[1].replace("/", "."), *(each[0] for each in addresses_of(line)))
+        found |= {name: True for name in names if name in found}
+    return tuple(name for name, listens in found.items() if listens)
+
+
 def _kernel(said: Mapping[str, str]) -> Kernel:
     values = assignments(said.get("kernel", ""))
     swaps = said.get("swaps", "").splitlines()[1:]
@@ -225,6 +247,8 @@ def _kernel(said: Mapping[str, str]) -> Kernel:
         cgroup=int(values.get("CGROUP", "1")),
         ipv6="IPV6" in values,
         lacking=tuple(said.get("lacking", "").split()),
+        without_ipv6=tuple(re.findall(r"conf/(.+)/disable_ipv6", said.get("without-ipv6", ""))),
+        ipv6_off=tuple(" ".join(line.split()) for line in said.get("ipv6-off", "").splitlines()),
         swaps=tuple(line.split()[0] for line in swaps if line.strip()),
     )
 

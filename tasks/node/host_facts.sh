@@ -47,6 +47,20 @@ ip -o link
 section ssh
 echo "$SSH_CONNECTION"
 ip -o -4 addr
+# By which route its other end is reached, if by one.
+ip -o route get "${SSH_CONNECTION%% *}" 2>/dev/null | sed 's/^/route /'
+section advertised
+# Where the kernel listens: 1 and 2. What came by advertisements, and where an earlier run has made it listen.
+grep -Hs '[12]' /proc/sys/net/ipv6/conf/*/accept_ra
+ip -6 -o route show table all proto ra
+ip -6 -o addr show dynamic
+grep -hs accept_ra /etc/sysctl.d/*-kubev6.conf
+section sysctl
+# The names of all files: one that is empty, or a link to /dev/null, stands in the place of others.
+for file in /etc/sysctl.d/*.conf /run/sysctl.d/*.conf /usr/local/lib/sysctl.d/*.conf /usr/lib/sysctl.d/*.conf \
+    /lib/sysctl.d/*.conf /etc/sysctl.conf; do
+    [ -e "$file" ] && echo "$file" && grep -nE '^[[:space:]]*-?[[:space:]]*net[./](ipv4|ipv6|bridge)[./]' "$file"
+done
 section jool
 tool=$(command -v jool) && echo "JOOL_TOOL=$tool" && echo "JOOL_VERSION=$("$tool" --version </dev/null 2>/dev/null)"
 module=$(cat /sys/module/jool/version 2>/dev/null || modinfo -F version jool 2>/dev/null)
@@ -58,6 +72,16 @@ echo "PROCESSOR=$(uname -m)"
 sed -n 's/^MemTotal: */MEMORY=/p' /proc/meminfo
 [ -e /sys/fs/cgroup/cgroup.controllers ] && echo CGROUP=2
 [ -e /proc/sys/net/ipv6/conf/all/forwarding ] && echo IPV6=yes
+section without-ipv6
+grep -ls 1 /proc/sys/net/ipv6/conf/*/disable_ipv6
+section ipv6-off
+grep -oE 'ipv6\.disable(_ipv6)?=1' /proc/cmdline | sed "s|$| on the kernel's command line|"
+grep -oHnsE '^[^#]*ipv6\.disable(_ipv6)?=1' /etc/default/grub /etc/default/grub.d/*.cfg /etc/kernel/cmdline
+# Options and the like are of a module, and of no use where it is built in.
+grep -qs '/ipv6\.ko' "/lib/modules/$(uname -r)/modules.builtin" ||
+    grep -HnsE '^[[:space:]]*(options[[:space:]]+ipv6[[:space:]].*disable(_ipv6)?=1|install[[:space:]]+ipv6[[:space:]])' \
+        /etc/modprobe.d/*.conf /run/modprobe.d/*.conf /usr/local/lib/modprobe.d/*.conf /usr/lib/modprobe.d/*.conf \
+        /lib/modprobe.d/*.conf
 section lacking
 needs() {
     # The second is where a module that is built in shows itself, when the machine has no list of those.

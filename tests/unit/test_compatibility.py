@@ -13,7 +13,7 @@ from configs.manifest import Manifest, SourceEntry
 from configs.schema.cluster import Cluster
 from configs.schema.loading import load_cluster, load_release
 from configs.schema.release import Release
-from configs.systems import Machine
+from configs.systems import Machine, SysctlLine
 from configs.versions import Runtime
 from tasks.node.compatibility import Candidate, problems, warnings
 from tasks.node.survey import check
@@ -36,11 +36,79 @@ def machine(**kernel: Any) -> Machine:
     return replace(GOOD, kernel=Kernel(**kernel))
 
 
+def lines(*given: tuple[str, str, str]) -> Machine:
+    """A machine whose files have these settings: name of the file, key and value."""
+    found = [SysctlLine(f"/etc/sysctl.d/{name}.conf", 1, key, value, name > "zz-kubev6") for name, key, value in given]
+    return replace(GOOD, sysctl_lines=tuple(found))
+
+
 CASES: dict[str, tuple[str, Release, Machine, tuple[str, ...]]] = {
     "a machine as it should be": (CONTROL_PLANE, RELEASE, GOOD, ()),
     "another processor": (WORKER, RELEASE, machine(processor="aarch64"), ("processor is aarch64",)),
     "another processor, where none of the release's binaries run": (SUPPORT, RELEASE, machine(processor="aarch64"), ()),
     "a kernel without IPv6": (SUPPORT, RELEASE, machine(ipv6=False), ("kernel runs without IPv6",)),
+    "IPv6 that is switched off from the next start on": (
+        SUPPORT,
+        RELEASE,
+        machine(ipv6_off=("/etc/default/grub:3:ipv6.disable=1",)),
+        ("from the next start on: take away /etc/default/grub:3:ipv6.disable=1",),
+    ),
+    "all interfaces without IPv6 are told once": (
+        WORKER,
+        RELEASE,
+        machine(without_ipv6=("all", "default", "eth0", "eth1")),
+        ("net.ipv6.conf.all.disable_ipv6 is 1",),
+    ),
+    "interfaces that are made later without IPv6": (
+        WORKER,
+        RELEASE,
+        machine(without_ipv6=("default", "eth0")),
+        ("default.disable_ipv6=0",),
+    ),
+    "the fabric without IPv6 from the next start on": (
+        WORKER,
+        RELEASE,
+        lines(("50-a", "net.ipv6.conf.all.disable_ipv6", "0"), ("60-b", "net.ipv6.conf.eth*.disable_ipv6", "1")),
+        ("eth1.disable_ipv6 is 1, and the cluster needs IPv6 there: set it to 0 in /etc/sysctl.d/60-b.conf:1",),
+    ),
+    "the same, and a later file that makes it good": (
+        WORKER,
+        RELEASE,
+        lines(("60-b", "net.ipv6.conf.eth1.disable_ipv6", "1"), ("70-a", "net.ipv6.conf.all.disable_ipv6", "0")),
+        (),
+    ),
+    "settings that ours win over": (SUPPORT, RELEASE, lines(("99-a", "net.ipv6.conf.all.forwarding", "0")), ()),
+    "settings that win over ours": (
+        SUPPORT,
+        RELEASE,
+        lines(("zzz", "net.ipv6.conf.all.forwarding", "0"), ("zzz", "net.ipv4.conf.all.forwarding", "0")),
+        ("/etc/sysctl.d/zzz.conf:1 sets net.ipv6.conf.all.forwarding = 0", "sets net.ipv4.conf.all.forwarding = 0"),
+    ),
+    "one interface that shall not forward": (
+        WORKER,
+        RELEASE,
+        lines(("zzz", "net.ipv6.conf.eth1.forwarding", "0"), ("zzz", "net.ipv6.conf.eth0.forwarding", "0")),
+        ("sets net.ipv6.conf.eth1.forwarding = 0",),
+    ),
+    "a setting of the bridge where there is none": (
+        SUPPORT,
+        RELEASE,
+        lines(("zzz", "net.bridge.bridge-nf-call-ip6tables", "0")),
+        (),
+    ),
+    "a file that is right in the end": (
+        WORKER,
+        RELEASE,
+        lines(("zza", "net.ipv4.ip_forward", "0"), ("zzz", "net.ipv4.ip_forward", "1")),
+        (),
+    ),
+    "SSH by an advertised route over the fabric": (
+        WORKER,
+        RELEASE,
+        replace(GOOD, ssh_advertised="eth1"),
+        ("SSH comes in over eth1 by an address or a route that a router advertises",),
+    ),
+    "SSH by an advertised route over another interface": (WORKER, RELEASE, replace(GOOD, ssh_advertised="eth0"), ()),
     "cgroup v2 and a release that does not know it": (
         WORKER,
         release("1.18.20"),

@@ -294,3 +294,74 @@ def test_host_facts_are_a_value_that_goes_from_process_to_process() -> None:
     machine = answer(release=CENTOS, packages=DOCKER_OF_DEBIAN, netplan=NETPLAN)
     assert pickle.loads(pickle.dumps(machine)) == machine
     assert len({machine, answer(release=CENTOS, packages=DOCKER_OF_DEBIAN, netplan=NETPLAN)}) == 1
+
+
+def test_where_the_kernel_has_to_go_on_listening_to_routers_is_where_it_holds_what_they_advertised() -> None:
+    machine = answer(
+        advertised="""
+/proc/sys/net/ipv6/conf/bond0.5/accept_ra:1
+/proc/sys/net/ipv6/conf/eth0/accept_ra:1
+/proc/sys/net/ipv6/conf/eth1/accept_ra:1
+/proc/sys/net/ipv6/conf/eth2/accept_ra:2
+default via fe80::1 dev eth0 proto ra metric 1024 expires 1798sec hoplimit 64 pref medium
+default via fe80::2 dev networkd0 proto ra metric 512 expires 1798sec pref medium
+4: bond0.5    inet6 2001:db8:5::5/64 scope global dynamic mngtmpaddr \\       valid_lft 3599sec
+net.ipv6.conf.eth2.accept_ra = 2
+net.ipv6.conf.gone0.accept_ra = 2
+""",
+        ssh="2001:db8:9::9 50000 2001:db8:5::5 22",
+    )
+    assert machine.advertised == ("bond0.5", "eth0", "eth2")
+    assert machine.ssh_advertised == "bond0.5"
+
+
+@pytest.mark.parametrize(
+    ("route", "interface"),
+    [
+        ("2001:db8:9::9 from :: via fe80::1 dev eth0 proto ra src 2001:db8:1::5 metric 1024 pref medium", "eth0"),
+        ("2001:db8:9::9 from :: via fe80::1 dev eth0 src 2001:db8:1::5 metric 1024 pref medium", ""),
+        ("192.0.2.9 via 192.0.2.1 dev eth0 src 192.0.2.5 uid 0 \\    cache", ""),
+    ],
+)
+def test_ssh_that_comes_by_an_advertised_route_is_known(route: str, interface: str) -> None:
+    assert answer(ssh=f"2001:db8:9::9 50000 2001:db8:1::5 22\nroute {route}").ssh_advertised == interface
+
+
+def test_lines_of_sysctl_files_stand_in_the_order_in_which_they_count() -> None:
+    machine = answer(
+        sysctl="""
+/etc/sysctl.d/50-masked.conf
+/etc/sysctl.d/99-sysctl.conf
+3:net.ipv6.conf.all.forwarding=0
+/etc/sysctl.d/zz-kubev6.conf
+1:net.ipv6.conf.all.forwarding = 1
+/run/sysctl.d/10-a.conf
+7: - net/ipv6/conf/eth0.5/accept_ra =  0
+8:# net.ipv6.conf.all.forwarding = 0
+9:-net.ipv6.conf.eth2
+/usr/lib/sysctl.d/50-masked.conf
+1:net.ipv4.ip_forward = 0
+/usr/lib/sysctl.d/zzz.conf
+2:net.ipv4.ip_forward = 0
+/etc/sysctl.conf
+3:net.ipv6.conf.all.forwarding=0
+"""
+    )
+    assert [(f"{line.path}:{line.number}", line.key, line.value, line.wins) for line in machine.sysctl_lines] == [
+        ("/run/sysctl.d/10-a.conf:7", "net.ipv6.conf.eth0/5.accept_ra", "0", False),
+        ("/etc/sysctl.d/99-sysctl.conf:3", "net.ipv6.conf.all.forwarding", "0", False),
+        ("/usr/lib/sysctl.d/zzz.conf:2", "net.ipv4.ip_forward", "0", True),
+        ("/etc/sysctl.conf:3", "net.ipv6.conf.all.forwarding", "0", True),
+    ]
+
+
+def test_what_switches_ipv6_off_is_known_now_and_for_the_next_start() -> None:
+    kernel = answer(
+        without_ipv6="/proc/sys/net/ipv6/conf/default/disable_ipv6\n/proc/sys/net/ipv6/conf/eth0.5/disable_ipv6",
+        ipv6_off="ipv6.disable=1 on the kernel's command line\n/etc/modprobe.d/a.conf:2:options  ipv6 disable=1",
+    ).kernel
+    assert kernel.without_ipv6 == ("default", "eth0.5")
+    assert kernel.ipv6_off == (
+        "ipv6.disable=1 on the kernel's command line",
+        "/etc/modprobe.d/a.conf:2:options ipv6 disable=1",
+    )

@@ -85,7 +85,7 @@ def test_bridge_filtering_has_its_module_both_settings_and_a_file_of_its_own(nod
     network = stage(node, "network")
     assert "br_netfilter" in network.modules
     assert "br_netfilter" in content(node, "network", "/etc/modules-load.d/kubev6.conf")
-    kept = content(node, "network", "/etc/sysctl.d/90-kubev6.conf")
+    kept = content(node, "network", "/etc/sysctl.d/zz-kubev6.conf")
     for key in ("net.bridge.bridge-nf-call-ip6tables", "net.bridge.bridge-nf-call-iptables"):
         assert (key, "1") in [(sysctl.key, sysctl.value) for sysctl in network.sysctls]
         assert f"{key} = 1" in kept

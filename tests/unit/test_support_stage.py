@@ -57,7 +57,7 @@ def test_a_translator_forwards_both_what_it_translates_and_what_comes_of_that(tm
     set_now = {sysctl.key: sysctl.value for sysctl in stage.sysctls}
     for key in ("net.ipv6.conf.all.forwarding", "net.ipv4.ip_forward"):
         assert set_now[key] == "1"
-        assert f"{key} = 1\n" in content(stage, "/etc/sysctl.d/90-kubev6.conf")
+        assert f"{key} = 1\n" in content(stage, "/etc/sysctl.d/zz-kubev6.conf")
 
 
 UNIT = "/etc/systemd/system/kubev6-nat64.service"

@@ -21,7 +21,7 @@ from configs.schema.loading import CONFIGS, load_cluster, load_release
 from configs.schema.release import Release
 from configs.stages.network import REPOSITORIES
 from configs.stages.network import network as stage_of
-from configs.state import NodeState, Reload, StageState
+from configs.state import NodeState, Reload, StageState, Sysctl
 from configs.systems import Claim, Machine, Networking, machine_running, networking_of, system_of, systems
 from flows.run.context import RunContext
 from flows.steps import nodes
@@ -292,8 +292,18 @@ def test_advertisements_are_accepted_before_forwarding_is_switched_on(tool: Netw
     keys = [sysctl.key for sysctl in stage.sysctls]
     assert keys.index("net.ipv6.conf.eth2.accept_ra") < keys.index("net.ipv6.conf.all.forwarding")
     assert next(sysctl.value for sysctl in stage.sysctls if sysctl.key.endswith("accept_ra")) == "2"
-    lasting = content(stage, "/etc/sysctl.d/90-kubev6.conf")
+    lasting = content(stage, "/etc/sysctl.d/zz-kubev6.conf")
     assert lasting.index("eth2.accept_ra = 2") < lasting.index("all.forwarding")
+
+
+@pytest.mark.parametrize("tool", ETH1)
+@pytest.mark.parametrize("node", [WORKER, SUPPORT])
+def test_where_the_kernel_listens_it_goes_on_whatever_configures_our_interfaces(tool: Networking, node: str) -> None:
+    stage = network(node, Machine(networking=tool, advertised=("eth0", "eth1", "eth3.7")))
+    listening = [sysctl for sysctl in stage.sysctls if sysctl.key.endswith("accept_ra")]
+    assert listening == [Sysctl(f"net.ipv6.conf.{name}.accept_ra", "2") for name in ("eth0", "eth3/7")]
+    assert stage.sysctls.index(listening[-1]) < stage.sysctls.index(Sysctl("net.ipv6.conf.all.forwarding", "1"))
+    assert "eth3/7.accept_ra = 2" in content(stage, "/etc/sysctl.d/zz-kubev6.conf")
 
 
 @pytest.mark.parametrize("tool", ["networkd", "netplan", "networkmanager"])

@@ -1,0 +1,104 @@
+"""What a deploy does with the network of a real kernel that was in use before, in namespaces of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from configs.plan import plan_node
+from configs.schema.cluster import Cluster
+from configs.schema.loading import load_cluster, load_release
+from configs.state import StageState
+from configs.systems import Machine
+from tasks.node import host_facts
+from tasks.node.compatibility import Candidate, problems
+from tasks.node.engine import bring_to
+from tests.integration.machine_in_namespaces import MachineInNamespaces, machine_in_namespaces
+from tests.waiting import eventually
+
+FAR = "2001:db8:9::9"
+"""Who reaches the machine by SSH, from another subnet."""
+ADVERTISE = """
+import socket, struct, sys, time
+prefix = socket.inet_pton(socket.AF_INET6, "2001:db8:1::")
+router = struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, 1800, 0, 0)
+information = struct.pack("!BBBBIII", 3, 4, 64, 0xC0, 86400, 14400, 0) + prefix
+sender = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
+sender.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
+while True:
+    try:
+        sender.sendto(router + information, ("ff02::1", 0, 0, socket.if_nametoindex("up0")))
+    except OSError:
+        pass
+    time.sleep(0.2)
+"""
+"""A router that advertises itself and a prefix (RFC 4861, 4.2 and 4.6.2)."""
+RELEASE = load_release("debian-1.20")
+
+
+@pytest.fixture
+def machine() -> Iterator[MachineInNamespaces]:
+    with machine_in_namespaces() as made:
+        yield made
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    return load_cluster("bare-metal").model_copy(update={"uplink": None})
+
+
+def name_of(cluster: Cluster, role: str) -> str:
+    return next(node.name for node in cluster.nodes if role in node.roles)
+
+
+def settings_of(cluster: Cluster, role: str, asked: Machine) -> StageState:
+    """The settings of a node's network stage, without those of br_netfilter, which has a kernel's own namespace."""
+    stage = plan_node(cluster, RELEASE, None, name_of(cluster, role), asked).stage("network")
+    assert stage
+    return StageState("network", sysctls=tuple(each for each in stage.sysctls if "bridge" not in each.key))
+
+
+def against(cluster: Cluster, role: str, asked: Machine) -> str:
+    return "; ".join(problems(Candidate(cluster, RELEASE, cluster.node(name_of(cluster, role)), asked)))
+
+
+@pytest.mark.parametrize("role", ["support", "worker"])
+def test_an_advertised_default_route_carries_ssh_on_a_machine_that_begins_to_forward(
+    machine: MachineInNamespaces, cluster: Cluster, role: str
+) -> None:
+    machine.said(
+        "ip netns add router; ip link add eth0 type veth peer name up0 netns router; ip link set eth0 up; "
+        f"ip -n router link set lo up; ip -n router link set up0 up; ip -n router addr add {FAR}/128 dev lo nodad; "
+        "ip -n router addr add 2001:db8:1::1/64 dev up0 nodad; "
+        "ip netns exec router sysctl -qw net.ipv6.conf.all.forwarding=1"
+    )
+    router = machine.command("ip", "netns", "exec", "router", sys.executable, "-c", ADVERTISE)
+
+    def addresses() -> list[str]:
+        return machine.said("ip -6 -o addr show dev eth0 scope global -tentative").split()
+
+    def reaches_far() -> bool:
+        # Nobody listens there: it is reached when it says so.
+        ask = f"import socket; socket.create_connection(('{FAR}', 9), timeout=2)"
+        return "ConnectionRefusedError" in machine.run(["python3", "-c", ask], step="test", check=False).stderr
+
+    with subprocess.Popen(router) as advertising:
+        try:
+            eventually(lambda: bool(addresses()) and reaches_far())
+            here = addresses()[3].split("/")[0]
+            machine.came_by = f"{FAR} 50000 {here} 22"
+            asked = host_facts.ask(machine)
+            assert asked.advertised == ("eth0",)
+            assert asked.ssh_advertised == "eth0"
+            stage = settings_of(cluster, role, asked)
+            assert bring_to(machine, stage)
+            assert machine.said("sysctl -n net.ipv6.conf.all.forwarding") == "1"
+            assert reaches_far()
+            assert settings_of(cluster, role, host_facts.ask(machine)) == stage
+            machine.said("ip link set eth0 down; ip link set eth0 up")  # as at the next start
+            eventually(reaches_far)
+        finally:
+            advertising.terminate()
