@@ -10,9 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import docker.errors
-import requests
-
 from configs.manifest import Manifest
 from tasks.cache.plan import Kept, Rule
 from tasks.docker import build as docker_build
@@ -222,7 +219,7 @@ def _images() -> Iterator[Kept]:
     try:
         in_use = {container["ImageID"] for container in client.api.containers(all=True)}
         found = client.api.images(filters={"label": docker_build.INPUTS_LABEL})
-    except (docker.errors.DockerException, requests.RequestException):
+    except container_engine.FAILURES:
         return
     replaced: list[dict[str, Any]] = []
     for image in found:

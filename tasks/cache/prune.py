@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import docker.errors
-import requests
 
 from tasks import steps
 from tasks.cache.plan import Fate, Kept
@@ -69,6 +68,6 @@ def _remove(kept: Kept) -> str:
             client.api.remove_image(image)
         except docker.errors.ImageNotFound:
             continue  # it went with the one that was built upon it
-        except (docker.errors.DockerException, requests.RequestException) as error:
+        except container_engine.FAILURES as error:
             refused = f"the Docker engine says: {getattr(error, 'explanation', '') or error}"
     return refused

@@ -7,13 +7,11 @@ machine uses, and it is made again when that changes.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import selectors
 import shutil
 import subprocess
-import tarfile
 import tempfile
 import time
 from collections import deque
@@ -106,14 +104,8 @@ def _derive(client: docker.DockerClient, sources: AptSources, inputs: str, shown
     if bundle.exists():
         files["files/etc/ssl/certs/ca-certificates.crt"] = bundle.read_bytes()
     files["Dockerfile"] = render("base-image.Dockerfile", **values).encode()
-    context = io.BytesIO()
-    with tarfile.open(fileobj=context, mode="w") as archive:
-        for name, content in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.size, entry.mode = len(content), 0o644
-            archive.addfile(entry, io.BytesIO(content))
-    context.seek(0)
-    docker_build.build(client, IMAGE, context, inputs=inputs, shown=shown)
+    with docker_build.context_of(files) as context:
+        docker_build.build(client, IMAGE, context, inputs=inputs, shown=shown)
 
 
 def _bootstrap(client: docker.DockerClient, sources: AptSources, inputs: str, shown: Step) -> None:

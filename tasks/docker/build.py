@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import tarfile
+import tempfile
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -18,9 +20,9 @@ from typing import IO, Any
 
 import docker
 import docker.errors
-import requests
 
 from configs.errors import KubeV6Error
+from tasks.docker import container_engine
 from tasks.steps import Step
 
 INPUTS_LABEL = "kubev6.inputs"
@@ -58,16 +60,26 @@ def directory_digest(directory: Path) -> str:
 
 
 def directory_context(directory: Path) -> IO[bytes]:
-    """A build context of the files under ``directory``, the same bytes for the same files."""
-    context = io.BytesIO()
+    """A build context of the files under ``directory``, see :func:`context_of`."""
+    files = (path for path in directory.rglob("*") if path.is_file())
+    return context_of({str(path.relative_to(directory)): path for path in files})
+
+
+def context_of(files: Mapping[str, Path | bytes]) -> IO[bytes]:
+    """A build context of some files, by the names that they get in it. Who asked for it closes it.
+
+    Times and owners are left out, so that the same content gives the same layers.
+    """
+    context = tempfile.TemporaryFile()  # noqa: SIM115 - closed after the engine has read it
     with tarfile.open(fileobj=context, mode="w") as archive:
-        for path in sorted(directory.rglob("*")):
-            if path.is_file():
-                entry = tarfile.TarInfo(str(path.relative_to(directory)))
-                content = path.read_bytes()
-                entry.size = len(content)
-                entry.mode = 0o755 if path.stat().st_mode & 0o100 else 0o644
-                archive.addfile(entry, io.BytesIO(content))
+        for name, content in sorted(files.items()):
+            executable = isinstance(content, Path) and content.stat().st_mode & 0o100
+            entry = tarfile.TarInfo(name)
+            entry.mode = 0o755 if executable else 0o644
+            with content.open("rb") if isinstance(content, Path) else io.BytesIO(content) as file:
+                entry.size = file.seek(0, os.SEEK_END)
+                file.seek(0)
+                archive.addfile(entry, file)
     context.seek(0)
     return context
 
@@ -132,7 +144,7 @@ def build(
                     transient=True,
                     detail="\n".join(tail),
                 )
-    except (docker.errors.DockerException, requests.RequestException) as error:
+    except container_engine.FAILURES as error:
         raise KubeV6Error(
             f"building {reference}: the Docker engine's answer broke off", transient=True, detail=str(error)
         ) from error
@@ -147,8 +159,8 @@ def remove(client: docker.DockerClient, reference: str) -> None:
         client: The engine.
         reference: What it was built as; the build had it as its argument ``STAGE`` too.
     """
-    with suppress(docker.errors.DockerException, requests.RequestException):
+    with suppress(*container_engine.FAILURES):
         for image in client.images.list(filters={"label": f"{STAGE_LABEL}={reference}", "dangling": True}):
             client.images.remove(str(image.id))
-    with suppress(docker.errors.DockerException, requests.RequestException):
+    with suppress(*container_engine.FAILURES):
         client.images.remove(reference)

@@ -31,6 +31,8 @@ API_TIMEOUT = 600.0
 START_DEADLINE = 60.0
 """Seconds in which a started engine must answer. It cleans up after a killed predecessor before it does."""
 DEFAULT_SOCKET = "/var/run/docker.sock"
+FAILURES = (docker.errors.DockerException, requests.RequestException)
+"""What the engine's client raises when the engine refuses, or is not there any more."""
 
 R = TypeVar("R")
 
@@ -77,7 +79,7 @@ def client() -> docker.DockerClient:
     try:
         connected = docker.from_env(timeout=int(API_TIMEOUT), max_pool_size=32)
         connected.ping()
-    except (docker.errors.DockerException, requests.RequestException) as error:
+    except FAILURES as error:
         raise KubeV6Error(
             f"the Docker engine at {address} does not answer",
             todo="see `docker info`",
@@ -95,7 +97,7 @@ def running() -> docker.DockerClient | None:
             return None
         connected = docker.from_env(timeout=int(API_TIMEOUT))
         connected.ping()
-    except (KubeV6Error, docker.errors.DockerException, requests.RequestException):
+    except (KubeV6Error, *FAILURES):
         return None
     return connected
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import docker.errors
-import requests
-
 from configs.errors import KubeV6Error
 from configs.manifest import ImageEntry, name_of
 from tasks.docker import container_engine
@@ -30,7 +27,7 @@ def keep_image(reference: str, name: str, tag: str, store: Store, shown: Step, *
     """
     try:
         digest, size = store.add_docker_image(_saved(reference))
-    except (docker.errors.DockerException, requests.RequestException) as error:
+    except container_engine.FAILURES as error:
         raise KubeV6Error(f"{reference}: the Docker engine did not give it out: {error}", transient=True) from None
     shown.ended_as(f"{name}:{tag}, {size / 1e6:.1f} MB")
     return ImageEntry(name=name, tag=tag, digest=digest, size=size, stand_in_for=stand_in_for)

@@ -6,8 +6,6 @@ import queue
 import threading
 from typing import Any
 
-import docker.errors
-import requests
 import urllib3.exceptions
 
 from tasks.docker import container_engine
@@ -39,7 +37,7 @@ def pull(reference: str, shown: Step) -> str:
         try:
             for event in api.pull(repository, tag, stream=True, decode=True):
                 said.put(event)
-        except (docker.errors.DockerException, requests.RequestException, urllib3.exceptions.HTTPError) as error:
+        except (*container_engine.FAILURES, urllib3.exceptions.HTTPError) as error:
             said.put({"error": str(getattr(error, "explanation", "") or error) or type(error).__name__})
         except Exception as error:
             said.put(error)

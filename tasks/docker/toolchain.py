@@ -10,19 +10,15 @@ import hashlib
 import json
 import logging
 import os
-import tarfile
-import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO
 
 import docker
 import docker.errors
-import requests
 from docker.models.containers import Container
 
 from configs.errors import KubeV6Error
@@ -39,8 +35,6 @@ RECIPE = RECIPES / "toolchain"
 LABEL = "kubev6.toolchain"
 KEPT_LINES = 60
 """How many of a command's last lines go with its error."""
-FAILURES = (docker.errors.DockerException, requests.RequestException)
-"""What the engine's client raises when the engine refuses, or is not there any more."""
 log = logging.getLogger("kubev6.docker")
 
 
@@ -74,7 +68,7 @@ class Containers:
                 _remove(client.containers.get(identity))
             except docker.errors.NotFound:
                 continue
-            except FAILURES as error:
+            except container_engine.FAILURES as error:
                 log.warning("container %s could not be stopped: %s", identity[:12], error)
 
 
@@ -165,23 +159,6 @@ def _make(client: docker.DockerClient) -> Toolchain:
     return made
 
 
-def context_of(files: Mapping[str, Path]) -> IO[bytes]:
-    """A build context of some files, by the names that they get in it.
-
-    Times and owners are left out, so that the same content gives the same layers.
-    """
-    context = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it, after the engine has read it
-    with tarfile.open(fileobj=context, mode="w") as archive:
-        for name, path in sorted(files.items()):
-            entry = tarfile.TarInfo(name)
-            entry.size = path.stat().st_size
-            entry.mode = 0o755 if path.stat().st_mode & 0o100 else 0o644
-            with path.open("rb") as content:
-                archive.addfile(entry, content)
-    context.seek(0)
-    return context
-
-
 def run(
     image: str,
     command: Sequence[str],
@@ -234,7 +211,7 @@ def run(
             user=f"{os.getuid()}:{os.getgid()}" if as_caller else "0:0",
             network_mode="host" if network else "none",
         )
-    except FAILURES as error:
+    except container_engine.FAILURES as error:
         raise KubeV6Error(f"{name}: the Docker engine made no container of {image}: {error}") from None
     late = threading.Event()
 
@@ -255,7 +232,7 @@ def run(
                 if on_line:
                     on_line(line)
             status = int(container.wait(timeout=60)["StatusCode"])
-    except FAILURES as error:
+    except container_engine.FAILURES as error:
         if not late.is_set():
             raise KubeV6Error(f"{name}: its container went away: {error}", detail="\n".join(tail)) from None
         status = 137
@@ -277,7 +254,7 @@ def _remove(container: Container) -> None:
     """Remove a container, or say that it stays: what came before matters more than that."""
     try:
         container.remove(force=True, v=True)
-    except FAILURES as error:
+    except container_engine.FAILURES as error:
         # Else it is gone already, or being removed by another thread.
         if not isinstance(error, docker.errors.APIError) or error.status_code not in (404, 409):
             log.warning("container %s could not be removed: %s", container.short_id, error)

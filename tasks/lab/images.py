@@ -73,16 +73,11 @@ def lab_images(runtime: Runtime) -> LabImages:
             if docker_build.is_current(client, reference, inputs):
                 continue
             with step("docker", f"lab image {target}") as shown:
-                context = docker_build.directory_context(RECIPE)
-                docker_build.build(
-                    client,
-                    reference,
-                    context,
-                    inputs=inputs,
-                    shown=shown,
-                    target=target,
-                    arguments={"BASE": base},
-                )
+                arguments = {"BASE": base}
+                with docker_build.directory_context(RECIPE) as context:
+                    docker_build.build(
+                        client, reference, context, inputs=inputs, shown=shown, target=target, arguments=arguments
+                    )
     return images
 
 

@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import docker.errors
-import requests
 
 from configs.errors import KubeV6Error
 from tasks.docker import container_engine, toolchain
@@ -89,7 +88,7 @@ def named(reference: str) -> Compiler:
                     ) from None
                 shown.ended_as(f"{reference} pulled")
             found = images.get(reference)
-    except (docker.errors.DockerException, requests.RequestException) as error:
+    except container_engine.FAILURES as error:
         raise KubeV6Error(f"the toolchain image {reference}: the Docker engine says: {error}") from None
     identity = str(found.id)
     return _recorded(identity) or _look_at(reference, identity)

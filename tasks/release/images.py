@@ -18,7 +18,7 @@ from configs.manifest import ImageEntry
 from tasks.docker import build as docker_build
 from tasks.docker import container_engine
 from tasks.docker.keep_image import keep_image
-from tasks.docker.toolchain import RECIPE, Toolchain, context_of
+from tasks.docker.toolchain import RECIPE, Toolchain
 from tasks.exclusive import exclusive
 from tasks.fetch.fetch_image import NotPulledError, fetch_in_step
 from tasks.fetch.mirror import LackingError, Mirror
@@ -71,7 +71,7 @@ def build(
         # The engine's copy is only on its way to the store.
         reference = f"kubev6/{name}:{tag}.{os.getpid()}"
         try:
-            with context_of(content) as context:
+            with docker_build.context_of(content) as context:
                 docker_build.build(
                     client,
                     reference,

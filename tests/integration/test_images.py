@@ -33,7 +33,8 @@ from configs.errors import KubeV6Error
 from configs.manifest import ImageEntry
 from tasks.docker import build as docker_build
 from tasks.docker import container_engine, toolchain
-from tasks.docker.toolchain import Toolchain, context_of
+from tasks.docker.build import context_of
+from tasks.docker.toolchain import Toolchain
 from tasks.fetch import checksums
 from tasks.fetch.mirror import Mirror
 from tasks.release import compile, images

@@ -19,7 +19,7 @@ from configs.manifest import BINARY_REPOSITORY, BinaryEntry, ImageEntry, Manifes
 from tasks import registry
 from tasks.docker import base_image, container_engine
 from tasks.docker import build as docker_build
-from tasks.docker.toolchain import context_of
+from tasks.docker.build import context_of
 from tasks.image_layout import MANIFEST_TYPE
 from tasks.steps import Step
 from tasks.store import Store
