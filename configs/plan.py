@@ -6,8 +6,6 @@ file. Pure: no machine is asked, so the same arguments always give the same stat
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from configs import versions
 from configs.derived import (
     Derived,
@@ -31,37 +29,13 @@ from configs.state import NodeState, StageState
 from configs.systems import Machine
 
 
-def plan(
-    cluster: Cluster,
-    release: Release,
-    manifest: Manifest | None = None,
-    machines: Mapping[str, Machine] | None = None,
-) -> dict[str, NodeState]:
-    """What each node of ``cluster`` must look like.
-
-    Args:
-        cluster: The topology.
-        release: The release's configuration.
-        manifest: What the release holds; without it the states lack digests and the exact version.
-        machines: What the machines say of themselves, by node; the default of :class:`Machine` for others.
-
-    Returns:
-        The state of every node, by name, in the order of the topology.
-    """
-    asked = machines or {}
-    return {
-        node.name: plan_node(cluster, release, manifest, node.name, asked.get(node.name, Machine()))
-        for node in cluster.nodes
-    }
-
-
 def plan_node(cluster: Cluster, release: Release, manifest: Manifest | None, name: str, machine: Machine) -> NodeState:
     """What the node called ``name`` must look like.
 
     Args:
         cluster: The topology.
         release: The release's configuration.
-        manifest: What the release holds, as for :func:`plan`.
+        manifest: What the release holds; without it the state lacks digests and the exact version.
         name: The node.
         machine: What its machine says of itself.
 

@@ -9,9 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv6Interface, IPv6Network, ip_address
 
-STAGES = ("network", "support", "runtime", "kubernetes")
-"""The stages of a node, in the order in which they are applied. A node may lack some of them."""
-
 
 @dataclass(frozen=True, slots=True)
 class File:
@@ -124,7 +121,7 @@ class StageState:
     """One stage of a node. Applied in the order of the attributes below.
 
     Attributes:
-        name: One of :data:`STAGES`.
+        name: ``network``, ``support``, ``runtime`` or ``kubernetes``.
         packages: Packages of the node's own distribution.
         modules: Kernel modules that are loaded (or built in) now.
         files: Files and blocks; missing directories are made.
@@ -170,7 +167,7 @@ class NodeState:
 
     Attributes:
         node: The node's name.
-        stages: Its stages, in the order of :data:`STAGES`.
+        stages: Its stages, in the order in which they are applied; it may lack some.
     """
 
     node: str

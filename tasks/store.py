@@ -135,23 +135,8 @@ class Store:
             found.append(StoredBuild(f"{place.parent.name} {place.name}", place, manifest, is_current))
         return tuple(found)
 
-    def read(self, name: str) -> Manifest:
-        """The current build of the release ``name``.
-
-        Raises:
-            KubeV6Error: The store has none, or its manifest cannot be read.
-        """
-        found = self.current(name)
-        if found is None:
-            known = ", ".join(manifest.name for manifest in self.list()) or "none"
-            raise KubeV6Error(
-                f"the store {self.root} has no release {name}",
-                todo=f"it has: {known}; build or fetch one first",
-            )
-        return found
-
     def current(self, name: str) -> Manifest | None:
-        """The same; None when the store has none.
+        """The current build of the release ``name``; None when the store has none.
 
         Raises:
             KubeV6Error: Its manifest cannot be read.

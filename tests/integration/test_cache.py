@@ -204,7 +204,7 @@ def test_of_the_cache_what_is_old_or_was_left_behind_goes(capsys: pytest.Capture
         path.relative_to(cache).parts[0] for path in cache.rglob("*") if path.is_file() and ".lock" not in path.name
     }
     assert left == {"somebody"}
-    assert store.read("test").key == "9" * 64
+    assert [manifest.key for manifest in store.list()] == ["9" * 64]
     assert all(path.exists() for path in stays if path.is_relative_to(data_dir()))
 
 
@@ -278,7 +278,7 @@ def test_a_prune_waits_for_a_build_and_says_so() -> None:
             rest = prune.stdout.read()
     assert prune.returncode == 0, rest
     assert store.check(older) == ()
-    assert store.read("test") == older
+    assert store.current("test") == older
     assert store.find("test", current.key), "it was not what the person has agreed to"
 
 

@@ -70,7 +70,7 @@ def test_a_store_of_the_version_before_is_read_after_it_was_opened(
         if path.name not in needed:
             path.unlink()
 
-    assert Store(store.root).read("test") == release[0]
+    assert Store(store.root).current("test") == release[0]
 
     skopeo("copy", reference, f"dir:{tmp_path / 'copied'}")
     assert (tmp_path / "copied" / "manifest.json").exists()

@@ -99,10 +99,10 @@ def test_an_older_build_becomes_the_current_one_again(obtained: Source, tmp_path
     store = Store()
     older = keep(store, wanted(tmp_path, "first"), obtained)
     newer = keep(store, wanted(tmp_path, "first", "second"), obtained)
-    assert store.read(newer.name) == newer
+    assert store.current(newer.name) == newer
 
     assert build_release(wanted(tmp_path, "first"), store=store) == older
-    assert store.read(newer.name) == older
+    assert store.current(newer.name) == older
 
 
 def test_another_series_has_to_be_built(obtained: Source, tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_a_stage_that_is_made_again_is_not_taken_from_the_store(
 
     with pytest.raises(NoEngineError):
         build_release(wanted(tmp_path, "first"), store=store, refresh=stage)
-    assert store.read(kept.name) == kept
+    assert store.current(kept.name) == kept
     assert debian_source.find("kubernetes", None) == obtained
 
 

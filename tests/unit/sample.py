@@ -1,8 +1,15 @@
-"""A release manifest with made-up digests, for tests of what follows from one."""
+"""A release manifest with made-up digests, and the states of all nodes, for tests of what follows from one."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from configs.manifest import BinaryEntry, ImageEntry, Manifest, SourceEntry
+from configs.plan import plan_node
+from configs.schema.cluster import Cluster
+from configs.schema.release import Release
+from configs.state import NodeState
+from configs.systems import Machine
 
 VERSION = "v1.20.2+kubev6.debian-1.20.3f2a1b7"
 TAG = VERSION.replace("+", "_")
@@ -34,3 +41,17 @@ def manifest(*, stand_in: bool = True) -> Manifest:
             for number, (name, tag, instead) in enumerate(images, 100)
         ),
     )
+
+
+def plan(
+    cluster: Cluster,
+    release: Release,
+    contents: Manifest | None = None,
+    machines: Mapping[str, Machine] | None = None,
+) -> dict[str, NodeState]:
+    """The state of every node, by name; machines that are not given are the default of :class:`Machine`."""
+    asked = machines or {}
+    return {
+        node.name: plan_node(cluster, release, contents, node.name, asked.get(node.name, Machine()))
+        for node in cluster.nodes
+    }

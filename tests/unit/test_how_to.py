@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from configs.plan import plan
 from configs.routes import routes
 from configs.schema.loading import CONFIGS, load_cluster, load_release
 from configs.state import StageState
-from tests.unit.sample import manifest
+from tests.unit.sample import manifest, plan
 
 CLUSTER = load_cluster("kube-v6")
 RELEASE = load_release(CLUSTER.release)

@@ -206,7 +206,7 @@ def test_a_store_of_the_version_before_becomes_a_layout_when_it_is_opened(
     with monkeypatch.context() as patched:
         patched.setattr(hashlib, "file_digest", lambda *_: pytest.fail("what was found right is read again"))
         assert store.check(manifest) == ()
-    assert store.read("test") == manifest
+    assert store.current("test") == manifest
     assert store.find("test", manifest.key) == manifest
 
     monkeypatch.setattr(Store, "update_index", lambda _: pytest.fail("it is done again"))
@@ -228,7 +228,7 @@ def test_a_store_whose_change_was_cut_off_becomes_a_layout_the_next_time(
         with pytest.raises(KeyboardInterrupt):
             Store(root)
 
-    assert Store(root).read("test") == manifest
+    assert Store(root).current("test") == manifest
     assert list(named(root)) == ["pause:3.2"]
 
 
@@ -244,7 +244,7 @@ def test_a_store_that_may_not_be_written_is_read_as_it_is(
 
     store = Store(root)
 
-    assert store.read("test") == manifest
+    assert store.current("test") == manifest
     assert store.check(manifest) == ()
     assert not (root / "oci-layout").exists()
 

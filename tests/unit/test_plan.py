@@ -11,14 +11,13 @@ import yaml
 
 from configs.derived import registry_name
 from configs.manifest import Manifest
-from configs.plan import plan
 from configs.routes import routes
 from configs.schema.cluster import Cluster
 from configs.schema.loading import load_cluster, load_release
 from configs.state import NodeState
 from configs.systems import Machine
 from tasks import registry
-from tests.unit.sample import manifest
+from tests.unit.sample import manifest, plan
 
 GOLDEN = Path(__file__).with_name("golden")
 

@@ -77,7 +77,7 @@ def test_another_release_of_the_store_lends_it(tmp_path: Path, built: list[str])
     release(store, "other", probe(store, TAG))
     fetched = with_probe(release(store, "fetched"), store)
     assert [image.name for image in fetched.images] == ["probe"]
-    assert store.read("fetched") == fetched
+    assert store.current("fetched") == fetched
     assert built == []
 
 
@@ -85,7 +85,8 @@ def test_one_of_other_sources_is_none_and_it_is_built_once(tmp_path: Path, built
     store = Store(tmp_path)
     release(store, "other", probe(store, "000000000000"))
     fetched = with_probe(release(store, "fetched"), store)
-    assert with_probe(store.read("fetched"), store) == fetched
+    assert store.current("fetched") == fetched
+    assert with_probe(fetched, store) == fetched
     assert built == ["probe"]
 
 
