@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from configs.versions import numbers
+
 PACKAGED = ("/usr/bin/", "/usr/sbin/", "/bin/", "/sbin/")
 """Where packages put commands; one built from source goes elsewhere unless it is told otherwise."""
 
@@ -32,7 +34,7 @@ class Jool:
     @property
     def has_instances(self) -> bool:
         """Whether its command line is that of 4.x; up to 3.5 a machine has one translator, without a name."""
-        return not self.version or _numbers(self.version) >= (4,)
+        return not self.version or numbers(self.version) >= (4,)
 
 
 def jool_of(said: Mapping[str, str]) -> Jool:
@@ -53,7 +55,7 @@ def mismatch(jool: Jool) -> str:
     """
     if not jool.version or not jool.module or jool.version == jool.module:
         return ""
-    older = "command" if _numbers(jool.version) < _numbers(jool.module) else "kernel module"
+    older = "command" if numbers(jool.version) < numbers(jool.module) else "kernel module"
     return (
         f"Jool's command {jool.tool} is {jool.version} and its kernel module {jool.module}, which do not talk to each "
         f"other: bring the {older} to the other's version (a module still loaded goes with `modprobe -r jool`)"
@@ -64,7 +66,3 @@ def _version(text: str) -> str:
     """The version at the end of what a command says of itself; empty when there is none."""
     found = re.search(r"[0-9]+(?:\.[0-9]+)+$", text.strip())
     return found[0] if found else ""
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split("."))

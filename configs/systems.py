@@ -14,7 +14,7 @@ from configs.errors import ConfigError
 from configs.jool import Jool
 from configs.kernel import Kernel
 from configs.schema.loading import CONFIGS
-from configs.versions import Runtime
+from configs.versions import Runtime, numbers
 
 Networking = Literal["networkd", "ifupdown", "netplan", "network-scripts", "networkmanager"]
 """What configures the interfaces of a machine."""
@@ -45,8 +45,8 @@ class Match(_Model):
             return False
         if not version:
             return self.before is None
-        return _numbers(self.since) <= _numbers(version) and (
-            self.before is None or _numbers(version) < _numbers(self.before)
+        return numbers(self.since) <= numbers(version) and (
+            self.before is None or numbers(version) < numbers(self.before)
         )
 
 
@@ -223,7 +223,7 @@ def system_of(machine: Machine) -> System:
     seen = f"{machine.os} {machine.version}".strip() or "unknown"
     oldest: dict[str, str] = {}
     for match in (match for system in systems() for match in system.match):
-        oldest[match.id] = min(match.since, oldest.get(match.id, match.since), key=_numbers)
+        oldest[match.id] = min(match.since, oldest.get(match.id, match.since), key=numbers)
     known = ", ".join(f"{name} from {since}" for name, since in sorted(oldest.items()))
     raise ConfigError(f"its operating system is {seen}, and known here are {known}", todo="install one of those")
 
@@ -250,8 +250,3 @@ def machine_running(name: str) -> Machine:
     machine = Machine(os, version) if dash and re.fullmatch(r"[0-9.]+", version) else Machine(name, "")
     system_of(machine)
     return machine
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    """A version as numbers to compare; anything in it that is none counts for nothing."""
-    return tuple(int(part) for part in re.findall(r"[0-9]+", version))

@@ -6,6 +6,7 @@ Versions are Semantic Versioning with or without a leading ``v``; a pre-release 
 
 from __future__ import annotations
 
+import re
 from ipaddress import IPv6Address, IPv6Network
 from typing import Literal
 
@@ -132,7 +133,7 @@ def docker_hides_ipv6(version: str) -> bool:
     Args:
         version: For example ``20.10`` or ``1.13.1``.
     """
-    return _numbers(version) >= (17, 6)
+    return numbers(version) >= (17, 6)
 
 
 def cni_shows_ipv6(version: str) -> bool:
@@ -143,12 +144,12 @@ def cni_shows_ipv6(version: str) -> bool:
     Args:
         version: Of the CNI plugins, for example ``0.6.0``.
     """
-    return _numbers(version) >= (0, 7)
+    return numbers(version) >= (0, 7)
 
 
-def _numbers(version: str) -> tuple[int, ...]:
-    """The first two numbers of a version, to compare."""
-    return tuple(int(part) for part in version.split(".")[:2])
+def numbers(version: str) -> tuple[int, ...]:
+    """A version of anything as numbers to compare; what else is in it counts for nothing."""
+    return tuple(map(int, re.findall(r"[0-9]+", version)))
 
 
 def needs_cgroup_v2(version: str) -> bool:
