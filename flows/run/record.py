@@ -50,13 +50,6 @@ class FabricOfRun(_Plain):
     subnet: str
 
 
-class PodsOfRun(_Plain):
-    """Where pods live."""
-
-    prefix: str
-    masquerade: bool = False
-
-
 class ServicesOfRun(_Plain):
     """Where Services live."""
 
@@ -68,7 +61,6 @@ class Nat64OfRun(_Plain):
     """The translator; ``address`` is that of one that was there before, outside the cluster."""
 
     prefix: str
-    pool: str = ""
     by: str = "tayga"
     address: str | None = None
 
@@ -77,7 +69,6 @@ class Dns64OfRun(_Plain):
     """The resolver, as :class:`Nat64OfRun`."""
 
     by: str = "bind"
-    exclude_any: bool = True
     address: str | None = None
 
 
@@ -87,7 +78,6 @@ class Topology(_Plain):
     name: str
     description: str = ""
     fabric: FabricOfRun
-    pods: PodsOfRun
     services: ServicesOfRun
     nat64: Nat64OfRun
     dns64: Dns64OfRun = Dns64OfRun()

@@ -14,7 +14,6 @@ from flows.run.record import (
     Nat64OfRun,
     NodeOfRun,
     PatchOfRun,
-    PodsOfRun,
     ReleaseOfRun,
     RunRecord,
     SeriesOfRun,
@@ -38,9 +37,8 @@ def topology(nodes: int = 4, **more: Any) -> Topology:
         "name": "lab",
         "description": "Machines as containers, real in everything else",
         "fabric": FabricOfRun(interface="eth1", subnet="fd00::/64"),
-        "pods": PodsOfRun(prefix="fd00::/16"),
         "services": ServicesOfRun(subnet=IPv6Network("fd00:1234::/110"), domain="cluster.local"),
-        "nat64": Nat64OfRun(prefix="fd00:64:ff9b::/96", pool="192.168.255.0/24"),
+        "nat64": Nat64OfRun(prefix="fd00:64:ff9b::/96"),
         "nodes": tuple(_node(name, role, host) for name, role, host in machines),
         "lab": {},
     }
