@@ -22,9 +22,7 @@ from kubev6.cli.command import add_json, add_showing, add_source, completed_by
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Add its arguments."""
-    parser.set_defaults(
-        misfit=lambda args: "--onto goes with series status" if args.onto and args.action != "status" else ""
-    )
+    parser.set_defaults(misfit=_misfit)
     parser.add_argument("action", choices=("apply", "status"), help="what to do")
     named = parser.add_argument("name", metavar="SERIES", help="a series file or the name of a shipped one")
     completed_by(named, names.series)
