@@ -8,6 +8,7 @@ everything else is a defect and keeps its traceback in the run log.
 from __future__ import annotations
 
 import copyreg
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -70,3 +71,8 @@ class CombinedError(KubeV6Error):
     def __init__(self, errors: tuple[BaseException, ...]) -> None:
         super().__init__("; ".join(str(error) for error in errors))
         self.errors = errors
+
+
+def combined(errors: Sequence[BaseException]) -> BaseException:
+    """What is raised for some errors: the only one as it is, else one that has them all."""
+    return errors[0] if len(errors) == 1 else CombinedError(tuple(errors))

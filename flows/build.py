@@ -23,6 +23,7 @@ from flows.run.runner import THREADS
 from flows.steps import release as steps
 from tasks.events import ReleaseChosen, emit
 from tasks.fetch import mirror as mirrors
+from tasks.fetch.fetch import plugins_part
 from tasks.fetch.mirror import Mirror
 from tasks.in_use import in_use
 from tasks.release.build import ImageOrder, Tools, building, image_orders, known_tools, recipe
@@ -103,12 +104,14 @@ def built(
             return steps.image.submit(release, order, *given, compiled, mirror, refresh, wait_for=[after])
 
         made = [image(order, None, making_tools) for order in orders if order.how != "compiled"]
-        plugins = [steps.cni_plugins.submit(release, mirror, wait_for=[making_tools])] if release.cni else []
+        published = [plugins_part(release.cni)] if release.cni else []
+        plugins = [steps.fetch.submit(part, mirror, False, wait_for=[making_tools]) for part in published]
         end_at_first_failure([compiling, *made, *plugins])
         compiled = value(compiling)
         made += [image(order, compiled, compiling) for order in orders if order.how == "compiled"]
         end_at_first_failure(made)
-        parts = (tree, picked, tools, compiled, [value(each) for each in made], value(plugins[0]) if plugins else ())
+        cni = [entry for each in plugins if (found := value(each)) for entry in found.cni]
+        parts = (tree, picked, tools, compiled, [value(each) for each in made], tuple(cni))
         needed = [compiling, *made, *plugins]
         writing = steps.write_release.submit(release, *parts, wait_for=needed)
         results([source, picking, making_tools, *needed, writing])

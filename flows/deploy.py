@@ -26,6 +26,7 @@ from configs.schema.loading import load_cluster, load_release
 from configs.systems import Machine
 from configs.words import counted
 from flows.build import built
+from flows.fetch import fetched
 from flows.parameters import ClusterName, IfBusy, MirrorPlace, NoName, ReleaseName
 from flows.run import names
 from flows.run.context import this_run
@@ -167,12 +168,16 @@ def provide(
     decision: Decision, mirror: Mirror | None, refresh: Refresh, *, before_compiling: Callable[[], None]
 ) -> Chosen:
     """The release, whole and in the store. Nothing is compiled for machines that cannot run it."""
+    release = decision.release
     if not choose.is_to_be_built(decision):
-        return result(release_steps.provide.submit(decision, mirror, refresh))
-    manifest = built(decision.release, {}, mirror, refresh, before_compiling=before_compiling)
+        chosen = result(release_steps.held.submit(decision, refresh)) or choose.fetched(
+            decision, Store(), mirror, lambda: fetched(release, mirror, bool(refresh))
+        )
+        return result(release_steps.provide.submit(chosen, mirror))
+    manifest = built(release, {}, mirror, refresh, before_compiling=before_compiling)
     why = f"{decision.why}, built from source"
     emit(ReleaseChosen(manifest=manifest, why=why))
-    return Chosen(decision.release, manifest, why)
+    return Chosen(release, manifest, why)
 
 
 def refuse_unfit(asked: Mapping[str, PrefectFuture[Any]]) -> None:

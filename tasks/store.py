@@ -166,12 +166,19 @@ class Store:
         if damaged:
             raise KubeV6Error(f"release {manifest.name}: {damaged[0].of}: {damaged[0].digest}: {damaged[0].seen}")
         place = self.root / "releases" / manifest.name / manifest.key[:12]
+        blobs = {self.blob(digest) for _, digest, _ in self.blobs(manifest)}
+        with self._writing():  # what a manifest names is there, also when the power fails in this moment
+            for path in (*blobs, *{blob.parent for blob in blobs}):
+                _to_disk(path)
         with self._unfinished(place / "manifest.json") as file:
             file.write(manifest.model_dump_json(indent=1).encode() + b"\n")
         link = place.with_name(f".current-{os.getpid()}")
         link.unlink(missing_ok=True)
         link.symlink_to(place.name)
         link.replace(place.with_name("current"))
+        with self._writing():
+            for path in (place, place.parent):
+                _to_disk(path)
         self.update_index()
         for left_behind in (self.root / "blobs" / "unfinished").iterdir():
             with suppress(FileNotFoundError):  # another run has just finished it
@@ -372,6 +379,7 @@ class Store:
                     yield file
                     if place is not None:
                         file.flush()
+                        os.fsync(file.fileno())
                         place.parent.mkdir(parents=True, exist_ok=True)
                         Path(file.name).chmod(0o644)
                         Path(file.name).replace(place)
@@ -380,6 +388,15 @@ class Store:
 
     def _writing(self) -> AbstractContextManager[None]:
         return writing(f"the store {self.root}", "KUBEV6_DATA")
+
+
+def _to_disk(path: Path) -> None:
+    """Have the content of a file, or the names in a directory, on the disk itself (fsync(2))."""
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def _written(build: StoredBuild) -> tuple[int, bool]:

@@ -16,7 +16,7 @@ from prefect.exceptions import PrefectHTTPStatusError
 from prefect.futures import PrefectFuture, wait
 from prefect.runtime import flow_run
 
-from configs.errors import CombinedError, KubeV6Error
+from configs.errors import KubeV6Error, combined
 from flows.run.context import this_run
 from flows.run.task import FromAfar
 
@@ -59,10 +59,8 @@ def results(futures: Iterable[PrefectFuture[Any]], *, also: KubeV6Error | None =
         error = error_of(future)
         if error is not None and not any(error is each for each in errors):
             errors.append(error)
-    if len(errors) == 1:
-        raise errors[0]
     if errors:
-        raise CombinedError(tuple(errors))
+        raise combined(errors)
     return [_value(future) for future in pending]
 
 

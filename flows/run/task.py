@@ -59,7 +59,7 @@ def run_task(run_name: str, *, cacheable: bool = False) -> Callable[[Callable[P,
     Args:
         run_name: What one run of it is called, with parameters in braces.
         cacheable: Whether it may find that everything is there already, which its state is then named by: when none of
-            its steps had anything to do.
+            its steps had anything to do, and it came to something.
     """
 
     def made(work: Callable[P, R]) -> Task[..., R]:
@@ -70,7 +70,7 @@ def run_task(run_name: str, *, cacheable: bool = False) -> Callable[[Callable[P,
             done = StepLog()
             with scope.holding(done):
                 value = called() if current() is not None else _from_afar(called)
-            cached = cacheable and all(step.cached for step in done.ended)
+            cached = cacheable and _here(value) is not None and all(step.cached for step in done.ended)
             return Completed(name="Cached" if cached else None, message=hide(done.outcome) or None, data=value)
 
         decorate = task(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from configs.manifest import BinaryEntry, ImageEntry, Manifest
 from configs.schema.release import Release
@@ -12,7 +14,8 @@ from flows.run.task import run_task
 from tasks.disk import writing
 from tasks.events import ReleaseChosen, emit
 from tasks.fetch import mirror_directory
-from tasks.fetch.fetch import fetch_release
+from tasks.fetch.fetch import Fetched, Part, fetch_part, find_fetched
+from tasks.fetch.fetch import complete as complete_release
 from tasks.fetch.mirror import Mirror
 from tasks.paths import cache_dir
 from tasks.release import build, choose
@@ -25,6 +28,8 @@ from tasks.series.series import Picked
 from tasks.series.source import Source
 from tasks.steps import came_to, step
 from tasks.store import Store
+
+T = TypeVar("T")
 
 
 @run_task("source of {release.name}", cacheable=True)
@@ -48,7 +53,7 @@ def cherry_pick(release: Release, tree: Source, refresh: Refresh) -> Picked:
 @run_task("{release.name} from the store", cacheable=True)
 def kept(release: Release, picked: Picked, tools: Tools) -> Manifest | None:
     """The release as it was made before from the same inputs, if the store holds it whole."""
-    return build.find_kept(release, picked, tools, Store())
+    return _looked_for(build.find_kept(release, picked, tools, Store()))
 
 
 @run_task("toolchain of {release.name}", cacheable=True)
@@ -84,12 +89,6 @@ def image(
     return made
 
 
-@run_task("CNI plugins of {release.name}", cacheable=True)
-def cni_plugins(release: Release, mirror: Mirror | None) -> tuple[BinaryEntry, ...]:
-    """The CNI plugins that the release names, in the store."""
-    return build.cni_plugins(release, Store(), mirror)
-
-
 @run_task("release {release.name}")
 def write_release(
     release: Release,
@@ -105,10 +104,25 @@ def write_release(
         return build.write_release(release, tree, picked, tools, compiled, images, cni, Store())
 
 
-@run_task("fetch {release.name}", cacheable=True)
-def fetch(release: Release, mirror: Mirror | None, force: bool) -> Manifest:
-    """A published release, whole and in the store. Running it again goes on from what is done."""
-    return fetch_release(release, store=Store(), mirror=mirror, force=force)
+@run_task("{release.name} from the store", cacheable=True)
+def fetched_before(release: Release) -> Manifest | None:
+    """A published release as it was fetched before, if the store holds it whole."""
+    return _looked_for(find_fetched(release, Store()))
+
+
+@run_task("fetch {part.name}", cacheable=True)
+def fetch(part: Part, mirror: Mirror | None, force: bool) -> Fetched:
+    """One file or image of a release, in the store."""
+    return fetch_part(part, store=Store(), mirror=mirror, force=force)
+
+
+@run_task("release {release.name}")
+def complete(release: Release, fetched: Iterable[Fetched]) -> Manifest:
+    """A published release, whole and in the store, of all that was fetched."""
+    with step("release", "write") as shown:
+        manifest = complete_release(release, fetched, Store())
+        shown.ended_as(f"{manifest.version}: {len(manifest.binaries)} executables, {len(manifest.images)} images")
+    return manifest
 
 
 @run_task("mirror {release.name}")
@@ -119,15 +133,25 @@ def write_mirror(release: Release, manifest: Manifest, mirror: Mirror | None, to
     return mirror_directory.write(release, whole, Store(), Path(to), mirror)
 
 
-@run_task("release {decision.release.name}", cacheable=True)
-def provide(decision: Decision, mirror: Mirror | None, refresh: Refresh) -> Chosen:
-    """A release that is not to be built, whole and in the store."""
+@run_task("{decision.release.name} from the store", cacheable=True)
+def held(decision: Decision, refresh: Refresh) -> Chosen | None:
+    """A release that is not to be built as it stands in the store, unless it is to be fetched."""
+    return _looked_for(choose.held(decision, Store(), refresh))
+
+
+@run_task("proof's image of {chosen.release.name}", cacheable=True)
+def provide(chosen: Chosen, mirror: Mirror | None) -> Chosen:
+    """A release that was not built here, with the image that its cluster is proved with."""
     with step("release", "choose") as shown:
-        chosen = choose.provide(decision, Store(), mirror, refresh)
         manifest = with_probe(chosen.manifest, Store(), mirror)
-        shown.ended_as(f"{manifest.version}: {chosen.why}")
+        shown.ended_as(f"{manifest.version}: {chosen.why}", cached=manifest == chosen.manifest)
         emit(ReleaseChosen(manifest=manifest, why=chosen.why))
-        return Chosen(chosen.release, manifest, chosen.why)
+        return replace(chosen, manifest=manifest)
+
+
+def _looked_for(found: T | None) -> T | None:
+    came_to("is there" if found else "is not there, or not to be taken")
+    return found
 
 
 def _cache() -> AbstractContextManager[None]:

@@ -1,28 +1,146 @@
-"""Fetching a prebuilt release into the store: from its publishers, or from a mirror of them."""
+"""Fetching a prebuilt release into the store: from its publishers, or from a mirror of them.
+
+Each file and each image of a release is a part that is fetched by itself; the release is written when all are there.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, wait
+from collections.abc import Iterable, Sequence
+from concurrent.futures import wait
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 
-from configs.errors import KubeV6Error
-from configs.manifest import BinaryEntry, Manifest, SourceEntry
-from configs.schema.release import CniPlugins, Fetch, Release
+from configs.errors import KubeV6Error, combined
+from configs.manifest import BinaryEntry, ImageEntry, Manifest, SourceEntry
+from configs.schema.release import CniPlugins, Download, Release
 from tasks.fetch import cni
-from tasks.fetch.fetch_file import fetch_file, held_file
+from tasks.fetch.fetch_file import FetchedFile, fetch_file, held_file
 from tasks.fetch.fetch_image import fetch_image, held_image
-from tasks.fetch.mirror import Mirror, path_of_file, path_of_image
+from tasks.fetch.mirror import LackingError, Mirror
 from tasks.in_use import in_use
 from tasks.scope import Threads
+from tasks.steps import step
 from tasks.store import Store
 
 PARALLEL = 4
-"""Files and images that are fetched at a time."""
+"""Parts that are fetched at a time where nothing else orders them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A file or an image of a release.
+
+    Attributes:
+        name: What it is; the reference of an image.
+        file: Where a file is published; None for an image.
+    """
+
+    name: str
+    file: Download | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What a part came to, as the manifest names it: an executable, the CNI plugins, or an image."""
+
+    binaries: tuple[BinaryEntry, ...] = ()
+    cni: tuple[BinaryEntry, ...] = ()
+    images: tuple[ImageEntry, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return sum(each.size for each in (*self.binaries, *self.cni)) + sum(each.size for each in self.images)
+
+
+def parts(release: Release) -> tuple[Part, ...]:
+    """All that is to be fetched of a release.
+
+    Raises:
+        KubeV6Error: It is not published.
+    """
+    if release.fetch is None:
+        raise KubeV6Error(f"release {release.name} has no download address", todo="build it instead")
+    files = [Part(name, file) for name, file in sorted(release.fetch.binaries.items())]
+    plugins = [plugins_part(release.cni)] if release.cni else []
+    return (*files, *plugins, *map(Part, release.fetch.images))
+
+
+def plugins_part(plugins: CniPlugins) -> Part:
+    """The archive of CNI plugins."""
+    return Part(f"cni-plugins {plugins.version}", plugins)
+
+
+def fetch_part(part: Part, *, store: Store, mirror: Mirror | None = None, force: bool = False) -> Fetched:
+    """Fetch one part and keep it in the store, unless it is there.
+
+    Args:
+        part: Which.
+        store: Where it is kept, and looked for first.
+        mirror: Where its address is read from; None for its publisher.
+        force: Fetch it although it is there; it has to come as it was.
+
+    Raises:
+        KubeV6Error: The network or the mirror does not give it, its checksum is wrong, or it is of another kind. What
+            has come stays where the next attempt finds it.
+    """
+    if not force and (held := held_part(part, store)):
+        with step(part.name.rpartition("/")[2], "download") as shown:
+            shown.ended_as(f"{held.size / 1e6:.1f} MB, in the store", cached=True)
+        return held
+    if part.file is None:
+        return Fetched(images=(fetch_image(part.name, store, mirror, force=force),))
+    file = fetch_file(part.file, name=part.name, store=store, mirror=mirror, force=force)
+    return _of_file(part, part.file, file, store)
+
+
+def held_part(part: Part, store: Store) -> Fetched | None:
+    """What the store has of a part; None when it has not all of it."""
+    if part.file is None:
+        image = held_image(part.name, store)
+        return Fetched(images=(image,)) if image else None
+    file = held_file(part.file, store)
+    return _of_file(part, part.file, file, store) if file else None
+
+
+def complete(release: Release, fetched: Iterable[Fetched], store: Store) -> Manifest:
+    """The release of its parts, whole and in the store: the current one of its name from now on.
+
+    Args:
+        release: The release.
+        fetched: What each of its :func:`parts` came to, in their order.
+        store: Where they are.
+    """
+    whole = tuple(fetched)
+    first = next(part.file for part in parts(release) if part.file)
+    manifest = Manifest(
+        name=release.name,
+        version=f"v{release.kubernetes.removeprefix('v')}",
+        key=fetch_key(release),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        source=SourceEntry(kind="fetched", origin=first.url),
+        binaries=tuple(entry for each in whole for entry in each.binaries),
+        images=tuple(entry for each in whole for entry in each.images),
+        cni=tuple(entry for each in whole for entry in each.cni),
+        cni_version=release.cni.version if release.cni else "",
+    )
+    store.write(manifest)
+    return manifest
+
+
+def find_fetched(release: Release, store: Store) -> Manifest | None:
+    """The release as it was fetched before by the same addresses and checksums, made the current one of its name.
+
+    Returns:
+        It; None when the store does not hold it whole.
+    """
+    kept = store.find(release.name, fetch_key(release))
+    if kept is None or store.check(kept):
+        return None
+    store.write(kept)
+    return kept
 
 
 def fetch_release(release: Release, *, store: Store, mirror: Mirror | None = None, force: bool = False) -> Manifest:
@@ -35,47 +153,29 @@ def fetch_release(release: Release, *, store: Store, mirror: Mirror | None = Non
         force: Fetch also what is there.
 
     Raises:
-        KubeV6Error: There is nothing to fetch, the network or mirror does not give it, or a checksum is wrong. What
-            has come stays where the next attempt finds it.
+        KubeV6Error: There is nothing to fetch, or some parts cannot be had: all of them are named, and the others stay.
     """
-    if release.fetch is None:
-        raise KubeV6Error(f"release {release.name} has no download address", todo="build it instead")
+    wanted = parts(release)
     with in_use(f"fetch of {release.name}"):
-        return _fetch_release(release, release.fetch, store, mirror, force=force)
+        if not force and (kept := find_fetched(release, store)):
+            return kept
+        with Threads(PARALLEL, thread_name_prefix="fetch") as pool:
+            futures = [pool.submit(fetch_part, each, store=store, mirror=mirror, force=force) for each in wanted]
+            wait(futures)
+        if errors := [error for future in futures if (error := future.exception())]:
+            raise not_fetched(errors)
+        return complete(release, [future.result() for future in futures], store)
 
 
-def _fetch_release(release: Release, wanted: Fetch, store: Store, mirror: Mirror | None, *, force: bool) -> Manifest:
-    key = fetch_key(release)
-    kept = None if force else store.find(release.name, key)
-    if kept is not None and not store.check(kept):
-        store.write(kept)
-        return kept
-    _refuse_missing(release, store, mirror)
-    names = sorted(wanted.binaries)
-    with Threads(PARALLEL, thread_name_prefix="fetch") as pool:
-        files = [
-            pool.submit(fetch_file, wanted.binaries[name], name=name, store=store, mirror=mirror, force=force)
-            for name in names
-        ]
-        plugins = [pool.submit(fetch_cni, release.cni, store=store, mirror=mirror, force=force)] if release.cni else []
-        pulled = [pool.submit(fetch_image, reference, store, mirror, force=force) for reference in wanted.images]
-        _finish([*files, *plugins, *pulled])
-    manifest = Manifest(
-        name=release.name,
-        version=f"v{release.kubernetes.removeprefix('v')}",
-        key=key,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        source=SourceEntry(kind="fetched", origin=wanted.binaries[names[0]].url),
-        binaries=tuple(
-            BinaryEntry(name=name, sha256=file.sha256, size=file.size, checked=file.checked)
-            for name, file in zip(names, (each.result() for each in files), strict=True)
-        ),
-        images=tuple(each.result() for each in pulled),
-        cni=plugins[0].result() if plugins else (),
-        cni_version=release.cni.version if release.cni else "",
-    )
-    store.write(manifest)
-    return manifest
+def not_fetched(errors: Sequence[BaseException]) -> BaseException:
+    """The error that names all that could not be fetched; what a mirror lacks comes to one line. Pure.
+
+    Args:
+        errors: Those of the parts.
+    """
+    lacking = [error for error in errors if isinstance(error, LackingError)]
+    others = [error for error in errors if error not in lacking]
+    return combined([*([LackingError.of_all(lacking)] if lacking else []), *others])
 
 
 def fetch_key(release: Release) -> str:
@@ -97,65 +197,12 @@ def is_current(manifest: Manifest, release: Release) -> bool:
 
 
 def lacking(release: Release, store: Store) -> tuple[str, ...]:
-    """What of a release is still to be fetched: executables, CNI plugins and images, as people call them."""
-    wanted = dict(release.fetch.binaries) if release.fetch else {}
-    files = [name for name in sorted(wanted) if held_file(wanted[name], store) is None]
-    plugins = ["the CNI plugins"] if release.cni and held_file(release.cni, store) is None else []
-    images = release.fetch.images if release.fetch else ()
-    return (*files, *plugins, *(each for each in images if held_image(each, store) is None))
+    """What of a release is still to be fetched, as people call it."""
+    return tuple(part.name for part in parts(release) if held_part(part, store) is None)
 
 
-def fetch_cni(
-    wanted: CniPlugins, *, store: Store, mirror: Mirror | None = None, force: bool = False
-) -> tuple[BinaryEntry, ...]:
-    """Fetch the CNI plugins and keep those that nodes need.
-
-    Raises:
-        KubeV6Error: As :func:`fetch_file`; or the archive is none, or lacks one.
-    """
-    name = f"cni-plugins {wanted.version}"
-    archive = fetch_file(wanted, name=name, store=store, mirror=mirror, force=force)
-    return cni.keep_plugins(store.blob(archive.sha256), store, name=f"{name}: {wanted.url}", checked=archive.checked)
-
-
-def _refuse_missing(release: Release, store: Store, mirror: Mirror | None) -> None:
-    """Say at once all that a directory lacks, before anything is copied."""
-    if mirror is None or not mirror.is_directory or release.fetch is None:
-        return
-    missing: list[str] = []
-    for wanted in (*release.fetch.binaries.values(), *([release.cni] if release.cni else [])):
-        if held_file(wanted, store) is None:
-            urls = [wanted.url, *([wanted.sha256_url] if wanted.sha256_url else [])]
-            missing += [path_of_file(url) for url in urls if not Path(mirror.file(url)).is_file()]
-    for reference in release.fetch.images:
-        if held_image(reference, store) is None and not Path(mirror.image(reference)).is_file():
-            missing.append(path_of_image(reference))
-    if missing:
-        raise mirror.lacks(missing)
-
-
-def _finish(futures: Sequence[Future[Any]]) -> None:
-    """Wait for all of them; after a failure only for those that have begun, whose work stays.
-
-    Raises:
-        KubeV6Error: Some failed; the message has all of them.
-    """
-    wait(futures, return_when=FIRST_EXCEPTION)
-    if any(future.done() and future.exception() for future in futures):
-        for future in futures:
-            future.cancel()
-        wait(futures)
-    errors = [error for future in futures if not future.cancelled() and (error := future.exception())]
-    for error in errors:
-        if not isinstance(error, KubeV6Error):
-            raise error
-    told = [error for error in errors if isinstance(error, KubeV6Error)]
-    if len(told) == 1:
-        raise told[0]
-    if told:
-        raise KubeV6Error(
-            "; ".join(dict.fromkeys(error.message for error in told)),
-            todo="; ".join(dict.fromkeys(error.todo for error in told if error.todo)),
-            transient=all(error.transient for error in told),
-            detail="\n".join(error.detail for error in told if error.detail),
-        )
+def _of_file(part: Part, wanted: Download, file: FetchedFile, store: Store) -> Fetched:
+    if isinstance(wanted, CniPlugins):
+        archive, name = store.blob(file.sha256), f"{part.name}: {wanted.url}"
+        return Fetched(cni=cni.keep_plugins(archive, store, name=name, checked=file.checked))
+    return Fetched(binaries=(BinaryEntry(name=part.name, sha256=file.sha256, size=file.size, checked=file.checked),))

@@ -10,7 +10,7 @@ from configs.errors import KubeV6Error
 from configs.schema.release import CniPlugins, Download
 from tasks.fetch import checksums, cni
 from tasks.fetch.download import NotThereError, Obtained, Say, alone, discard, obtain
-from tasks.fetch.mirror import Mirror, path_of_file
+from tasks.fetch.mirror import Mirror, origin, path_of_file
 from tasks.fetch.program import HEAD, instead_of_a_program
 from tasks.steps import step
 from tasks.store import ChecksumError, Store
@@ -55,23 +55,23 @@ def fetch_file(
         return held
     with step(name, "download") as shown, alone(wanted.url, shown.progress):
         if not force and (held := held_file(wanted, store)):  # the one before us has fetched it
-            shown.ended_as("fetched by another run")
+            shown.ended_as("fetched by another run", cached=True)
             return held
         known, checked = _known(wanted, name, store, mirror, shown.progress)
-        where = mirror.file(wanted.url) if mirror else wanted.url
+        where, source = mirror.file(wanted.url) if mirror else wanted.url, origin(path_of_file(wanted.url), mirror)
         try:
             if known and not force and not store.drop_damaged(known):  # it came when its checksum was not known yet
-                sha256, size = known, store.blob(known).stat().st_size
+                sha256, size, source = known, store.blob(known).stat().st_size, "the store"
             else:
                 sha256, size = _into_store(wanted, where, name, store, known, shown.progress)
         except NotThereError as error:
-            raise _lacking(error, wanted.url, mirror) from None
+            raise _lacking(error, wanted, wanted.url, mirror) from None
         except ChecksumError as error:
             raise _another(wanted, f"{name}: {where}", error, checked, store) from None
         if not size:
             raise KubeV6Error(f"{name}: {where} is empty", todo="correct its address")
         checksums.remember(store, wanted.url, sha256, size, checked)
-        shown.ended_as(f"{size / 1e6:.1f} MB, {checked}")
+        shown.ended_as(f"{size / 1e6:.1f} MB from {source}, {checked}")
         return FetchedFile(sha256, size, checked)
 
 
@@ -94,12 +94,12 @@ def _known(wanted: Download, name: str, store: Store, mirror: Mirror | None, say
     if wanted.sha256:
         return wanted.sha256, checksums.GIVEN
     if wanted.sha256_url:
-        return _published(wanted.url, wanted.sha256_url, name, mirror, say), checksums.PUBLISHED
+        return _published(wanted, wanted.sha256_url, name, mirror, say), checksums.PUBLISHED
     record = checksums.find(store, wanted.url)
     return (record.sha256, checksums.SAME) if record else (None, checksums.FIRST)
 
 
-def _published(url: str, sha256_url: str, name: str, mirror: Mirror | None, say: Say) -> str:
+def _published(wanted: Download, sha256_url: str, name: str, mirror: Mirror | None, say: Say) -> str:
     """The sha256 of a file in the words of its publisher."""
     where = mirror.file(sha256_url) if mirror else sha256_url
     try:
@@ -109,8 +109,8 @@ def _published(url: str, sha256_url: str, name: str, mirror: Mirror | None, say:
                 text = file.read(PUBLISHED_BYTES).decode(errors="replace")
             discard(come)
     except NotThereError as error:
-        raise _lacking(error, sha256_url, mirror) from None
-    file_name = url.rpartition("/")[2]
+        raise _lacking(error, wanted, sha256_url, mirror) from None
+    file_name = wanted.url.rpartition("/")[2]
     sha256 = checksums.published_in(text, file_name)
     if sha256 is None:
         raise KubeV6Error(
@@ -168,8 +168,13 @@ def _keep(come: Obtained, store: Store, known: str | None) -> tuple[str, int]:
     return kept
 
 
-def _lacking(error: NotThereError, url: str, mirror: Mirror | None) -> KubeV6Error:
-    return mirror.lacks([path_of_file(url)]) if mirror else error
+def _lacking(error: NotThereError, wanted: Download, url: str, mirror: Mirror | None) -> KubeV6Error:
+    """What is said of an address that gives nothing; a directory tells at once whether it lacks the other one too."""
+    if mirror is None:
+        return error
+    others = [each for each in (wanted.url, wanted.sha256_url) if each and mirror.is_directory]
+    missing = [each for each in others if not Path(mirror.file(each)).is_file()]
+    return mirror.lacks([path_of_file(each) for each in missing or [url]])
 
 
 def _another(wanted: Download, what: str, error: ChecksumError, checked: str, store: Store) -> KubeV6Error:

@@ -11,7 +11,7 @@ from tasks.docker.pull import pull
 from tasks.docker_archive import CHUNK, ArchiveError
 from tasks.fetch import checksums
 from tasks.fetch.download import NotThereError, Say, alone, discard, obtain
-from tasks.fetch.mirror import Mirror, full_reference, path_of_image
+from tasks.fetch.mirror import Mirror, full_reference, origin, path_of_image
 from tasks.steps import Step, step
 from tasks.store import Store
 
@@ -68,7 +68,7 @@ def fetch_in_step(
             raise checksums.not_as_recorded(f"the image {reference}", sha256, record, store)
         checked = checksums.SAME if record else checksums.FIRST
         checksums.remember(store, full_reference(reference), sha256, size, checked, manifest=digest)
-        shown.ended_as(f"{size / 1e6:.1f} MB, {checked}")
+        shown.ended_as(f"{size / 1e6:.1f} MB from {origin(path_of_image(reference), mirror)}, {checked}")
         return entry_of(reference, digest, size, checked)
 
 

@@ -15,12 +15,32 @@ from urllib.parse import urlsplit
 from configs.errors import ConfigError, KubeV6Error
 
 VARIABLE = "KUBEV6_MIRROR"
-NAMED = 3
-"""How many missing files an error names; the run log has all of them."""
 
 
 class LackingError(KubeV6Error):
-    """A mirror does not have what was looked for there."""
+    """A mirror does not have what was looked for there.
+
+    Args:
+        root: Its address, or the path of its directory.
+        paths: What it does not have, below its root.
+    """
+
+    def __init__(self, root: str, paths: Sequence[str]) -> None:
+        super().__init__(
+            f"the mirror {root} has no {', '.join(paths)}",
+            todo="put it there (`kubev6 fetch RELEASE --to DIRECTORY` writes a whole mirror), or do without the mirror",
+        )
+        self.root = root
+        self.paths = tuple(paths)
+
+    @classmethod
+    def of_all(cls, errors: Sequence[LackingError]) -> LackingError:
+        """One for all that one mirror does not have.
+
+        Args:
+            errors: What it was found not to have; one at least.
+        """
+        return cls(errors[0].root, tuple(dict.fromkeys(path for error in errors for path in error.paths)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +68,7 @@ class Mirror:
 
     def lacks(self, paths: Sequence[str]) -> LackingError:
         """The error that says which files this mirror does not have."""
-        more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
-        return LackingError(
-            f"the mirror {self.root} has no {', '.join(paths[:NAMED])}{more}",
-            todo="put it there (`kubev6 fetch RELEASE --to DIRECTORY` writes a whole mirror), or do without the mirror",
-            detail="missing there:\n" + "\n".join(paths),
-        )
+        return LackingError(self.root, paths)
 
 
 def unpublished(name: str, tag: str) -> str:
@@ -89,6 +104,16 @@ def chosen(given: str = "") -> Mirror | None:
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise ConfigError(f"{said} {root}: is no address", todo="such as http://mirror.example/kubev6 is wanted")
     return Mirror(root.rstrip("/"))
+
+
+def origin(path: str, mirror: Mirror | None) -> str:
+    """Where something comes from, in short: the mirror, or the host that publishes it.
+
+    Args:
+        path: Where a mirror keeps it.
+        mirror: Where it is read from; None for its publisher.
+    """
+    return mirror.root if mirror else path.partition("/")[0]
 
 
 def path_of_file(url: str) -> str:

@@ -23,7 +23,6 @@ from tasks.docker import build as docker_build
 from tasks.docker import toolchain
 from tasks.docker.toolchain import Toolchain
 from tasks.exclusive import exclusive, holder
-from tasks.fetch.fetch import fetch_cni
 from tasks.fetch.fetch_image import fetch_image
 from tasks.fetch.mirror import Mirror
 from tasks.paths import RECIPES, cache_dir
@@ -254,15 +253,6 @@ def make_image(
             files = {order.name: compiled.programs[order.name]}
     entry = images.build(order.name, tag, own, store, files=files, force=force)
     return entry.model_copy(update={"name": image_name(order.name, release.kubernetes)})
-
-
-def cni_plugins(release: Release, store: Store, mirror: Mirror | None) -> tuple[BinaryEntry, ...]:
-    """The CNI plugins that a release names, in the store; none when it names none.
-
-    Raises:
-        KubeV6Error: They cannot be had.
-    """
-    return fetch_cni(release.cni, store=store, mirror=mirror) if release.cni else ()
 
 
 def write_release(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from configs.derived import refuse_misfit
 from configs.errors import ConfigError, KubeV6Error
@@ -10,7 +11,7 @@ from configs.manifest import Manifest
 from configs.schema.cluster import Cluster
 from configs.schema.loading import load_release, shipped
 from configs.schema.release import Release
-from tasks.fetch.fetch import fetch_release, is_current, lacking
+from tasks.fetch.fetch import is_current, lacking
 from tasks.fetch.mirror import Mirror
 from tasks.release.refresh import Refresh, refuse_stage_of_a_build
 from tasks.store import Store
@@ -81,31 +82,68 @@ def is_to_be_built(decision: Decision) -> bool:
     return not decision.prebuilt and decision.release.build is not None
 
 
-def provide(decision: Decision, store: Store, mirror: Mirror | None = None, refresh: Refresh = "") -> Chosen:
-    """A release that is not to be built, whole and in the store: as it is there, or fetched.
+def held(decision: Decision, store: Store, refresh: Refresh = "") -> Chosen | None:
+    """A release that is not to be built as it stands in the store.
 
     Args:
         decision: Which.
         store: The release store.
-        mirror: Where it is fetched from; None for its publishers.
         refresh: That it is fetched again although it is here.
 
+    Returns:
+        It; None when it is to be fetched.
+
     Raises:
-        KubeV6Error: It cannot be had; of one that is taken as it stands, the message lists the choices there are.
+        KubeV6Error: It is damaged and published nowhere; or it has no such stage that could be made again.
     """
-    release, why = decision.release, decision.why
+    release = decision.release
     if decision.prebuilt and not refresh:
-        return _held(decision, store) or _fetched(decision, store, mirror)
+        return _in_store_as_it_is(decision, store)
     if decision.prebuilt and release.fetch is None:
         raise ConfigError(
             f"release {release.name} cannot be fetched again: its file names no place to fetch it from",
             todo="leave out --refresh to take it as it is in the store, or --prebuilt to build it again",
         )
     refuse_stage_of_a_build(refresh, release.name)
-    if decision.prebuilt:
-        return _fetched(decision, store, mirror, force=True)
-    published = replace(decision, why=f"{why}, which is published and not built")
-    return _fetched(published, store, mirror, force=bool(refresh))
+    return None
+
+
+def fetched(decision: Decision, store: Store, mirror: Mirror | None, fetch: Callable[[], Manifest]) -> Chosen:
+    """A release that is fetched now.
+
+    Args:
+        decision: Which.
+        store: The release store.
+        mirror: Where it is fetched from; None for its publishers.
+        fetch: Fetches it.
+
+    Raises:
+        KubeV6Error: It cannot be had; the message lists the choices there are.
+    """
+    release = decision.release
+    why = decision.why if decision.prebuilt else f"{decision.why}, which is published and not built"
+    before = _in_store(release, store)
+    changed = before is not None and not is_current(before, release)
+    if release.fetch is None:
+        seen = "is in the store as its file was before" if changed else "is not in the store"
+        raise KubeV6Error(f"release {release.name} {seen}, and it is not published", todo=_choices(store))
+    try:
+        manifest = fetch()
+    except KubeV6Error as error:
+        errors = getattr(error, "errors", (error,))
+        if not all(isinstance(each, KubeV6Error) for each in errors):
+            raise
+        lacks = ", ".join(lacking(release, store)) if changed else ""
+        since = f"; its file has changed since it was fetched, and the store lacks {lacks}" if lacks else ""
+        seen = "; ".join(each.message for each in errors)
+        raise KubeV6Error(
+            f"{release.name} ({why}) could not be fetched: {seen}{since}",
+            todo="; ".join(dict.fromkeys([each.todo for each in errors if each.todo] + [_choices(store)])),
+            detail="\n".join(each.detail for each in errors if each.detail),
+        ) from error
+    place = f"from the mirror {mirror.root}" if mirror else "by download"
+    since = " as its file has changed" if changed else ""
+    return Chosen(release, manifest, f"{why}, {place}{since}")
 
 
 def for_plan(cluster: Cluster, prebuilt: bool, named: str, store: Store) -> tuple[Release, Manifest | None]:
@@ -158,7 +196,7 @@ def _in_store(release: Release, store: Store) -> Manifest | None:
         return None
 
 
-def _held(decision: Decision, store: Store) -> Chosen | None:
+def _in_store_as_it_is(decision: Decision, store: Store) -> Chosen | None:
     """What the store has of it; None when that is nothing, or is to be fetched (again)."""
     release = decision.release
     manifest = _in_store(release, store)
@@ -169,30 +207,10 @@ def _held(decision: Decision, store: Store) -> Chosen | None:
             return None
         raise KubeV6Error(
             f"release {release.name} is damaged in the store: {damaged[0].of}: {damaged[0].digest}: {damaged[0].seen}",
-            todo="the choices: " + "; ".join(choices(store)),
+            todo=_choices(store),
         )
     return Chosen(release, manifest, f"{decision.why}, from the store")
 
 
-def _fetched(decision: Decision, store: Store, mirror: Mirror | None, *, force: bool = False) -> Chosen:
-    release = decision.release
-    before = _in_store(release, store)
-    changed = before is not None and not is_current(before, release)
-    todo = "the choices: " + "; ".join(choices(store))
-    if release.fetch is None:
-        seen = "is in the store as its file was before" if changed else "is not in the store"
-        raise KubeV6Error(f"release {release.name} {seen}, and it is not published", todo=todo)
-    try:
-        manifest = fetch_release(release, store=store, mirror=mirror, force=force)
-    except KubeV6Error as error:
-        lacks = ", ".join(lacking(release, store)) if changed else ""
-        since = f"; its file has changed since it was fetched, and the store lacks {lacks}" if lacks else ""
-        raise KubeV6Error(
-            f"{release.name} ({decision.why}) could not be fetched: {error.message}{since}",
-            todo=f"{error.todo}; {todo}" if error.todo else todo,
-            transient=error.transient,
-            detail=error.detail,
-        ) from error
-    place = f"from the mirror {mirror.root}" if mirror else "by download"
-    since = " as its file has changed" if changed else ""
-    return Chosen(release, manifest, f"{decision.why}, {place}{since}")
+def _choices(store: Store) -> str:
+    return "the choices: " + "; ".join(choices(store))

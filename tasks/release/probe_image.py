@@ -5,9 +5,10 @@ from __future__ import annotations
 from configs.manifest import ImageEntry, Manifest
 from tasks.docker import build as docker_build
 from tasks.docker import toolchain
-from tasks.fetch.fetch_image import fetch_image
+from tasks.fetch.fetch_image import fetch_in_step
 from tasks.fetch.mirror import LackingError, Mirror, unpublished
 from tasks.release import images
+from tasks.steps import step
 from tasks.store import Store
 
 PROBE = "probe"
@@ -44,10 +45,12 @@ def _mirrored(store: Store, mirror: Mirror | None) -> ImageEntry | None:
     """The image out of a mirror; None where there is no mirror, or one that was not written by us."""
     if mirror is None:
         return None
-    try:
-        return fetch_image(unpublished(PROBE, _tag()), store, mirror)
-    except LackingError:
-        return None
+    with step(PROBE, "image") as shown:
+        try:
+            return fetch_in_step(unpublished(PROBE, _tag()), store, mirror, shown)
+        except LackingError as error:
+            shown.ended_as(f"{error.message}; it is built")
+            return None
 
 
 def _held(store: Store) -> ImageEntry | None:

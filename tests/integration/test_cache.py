@@ -326,7 +326,7 @@ def test_a_series_is_not_picked_while_a_prune_is_at_work(tmp_path: Path) -> None
 def test_a_mirror_is_written_while_nothing_may_be_removed(monkeypatch: pytest.MonkeyPatch) -> None:
     said = []
 
-    def fetched(*_: object, **__: object) -> Manifest:
+    def fetched(*_: object) -> Manifest:
         said.append(users())
         return sample.manifest()
 
@@ -334,7 +334,7 @@ def test_a_mirror_is_written_while_nothing_may_be_removed(monkeypatch: pytest.Mo
         said.append(users())
         return 0
 
-    monkeypatch.setattr(steps, "fetch_release", fetched)
+    monkeypatch.setattr(steps, "find_fetched", fetched)
     monkeypatch.setattr(steps, "with_probe", lambda manifest, *_: manifest)
     monkeypatch.setattr(mirror_directory, "write", mirrored)
     assert flows.fetch.fetch("v1.34.2", to="/nowhere") == sample.manifest()

@@ -15,9 +15,10 @@ from configs.schema.cluster import Cluster
 from configs.schema.loading import load_cluster, load_release, shipped
 from flows import deploy
 from tasks.events import Event, ReleaseChosen
+from tasks.fetch.fetch import fetch_release
 from tasks.fetch.mirror import Mirror
 from tasks.release import choose as choose_release
-from tasks.release.choose import Chosen, choices, decide, for_plan, provide
+from tasks.release.choose import Chosen, Decision, choices, decide, for_plan
 from tasks.release.refresh import Refresh, again
 from tasks.store import Store
 from tests.unit.test_program import elf
@@ -56,6 +57,16 @@ def kept(store: Store, name: str) -> Manifest:
     )
     store.write(manifest)
     return manifest
+
+
+def provide(decision: Decision, store: Store, mirror: Mirror | None = None, refresh: Refresh = "") -> Chosen:
+    """What a flow does of tasks, without Prefect."""
+
+    def fetch() -> Manifest:
+        return fetch_release(decision.release, store=store, mirror=mirror, force=bool(refresh))
+
+    taken = choose_release.held(decision, store, refresh)
+    return taken or choose_release.fetched(decision, store, mirror, fetch)
 
 
 def prebuilt(cluster: Cluster, named: str, store: Store, mirror: Mirror | None = None) -> Chosen:
@@ -216,16 +227,13 @@ def test_a_release_that_was_fetched_by_another_file_is_a_choice_but_not_as_it_is
     )
 
 
-def test_which_release_it_is_to_be_is_known_before_any_of_it_is_here(
-    store: Store, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_which_release_it_is_to_be_is_known_before_any_of_it_is_here(store: Store, cluster: Cluster) -> None:
     """What the lab's machines are made from follows from it, and they are made while it is fetched."""
 
     def decided(prebuilt: bool, named: str = "") -> tuple[str, str, str]:
         decision = decide(cluster, prebuilt, named, store)
         return decision.release.name, decision.release.runtime, decision.why
 
-    monkeypatch.setattr(choose_release, "fetch_release", None)
     how_to = "v1.9.0-alpha.0.ipv6.0"
     assert decided(False) == ("debian-1.20", "containerd", "this cluster's release")
     assert decided(True) == (how_to, "docker", "the how-to's release, since the store has no debian-1.20")
@@ -256,21 +264,17 @@ def test_a_release_that_is_fetched_has_no_stages_of_a_build(
     store: Store, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     release = load_release("v1.9.0-alpha.0.ipv6.0").model_copy(update={"build": None})
-    manifest, fetched = kept(store, release.name), []
-
-    def fetch(*_: object, force: bool, **__: object) -> Manifest:
-        fetched.append(force)
-        return manifest
-
+    manifest = kept(store, release.name)
     monkeypatch.setattr(choose_release, "load_release", lambda _: release)
     monkeypatch.setattr(choose_release, "refuse_misfit", lambda *_: None)
-    monkeypatch.setattr(choose_release, "fetch_release", fetch)
+    decision = decide(cluster, False, "", store)
     with pytest.raises(KubeV6Error, match="is fetched and has no stage compile"):
-        provide(decide(cluster, False, "", store), store, refresh="compile")
+        choose_release.held(decision, store, "compile")
     for refresh in get_args(Refresh):
         if again(refresh, "source") or not refresh:
-            provide(decide(cluster, False, "", store), store, refresh=refresh)
-    assert fetched == [False, True, True]
+            assert choose_release.held(decision, store, refresh) is None
+    why = choose_release.fetched(decision, store, None, lambda: manifest).why
+    assert why == "this cluster's release, which is published and not built, by download"
 
 
 def test_what_need_not_be_built_is_fetched_again_when_that_is_asked_for_and_has_to_be_what_it_was(

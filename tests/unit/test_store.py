@@ -83,6 +83,26 @@ def test_a_release_is_read_as_it_was_written(store: Store) -> None:
     assert store.check(manifest) == ()
 
 
+def test_a_manifest_reaches_the_disk_after_all_that_it_names(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a power failure could leave a release that is current and not whole."""
+    written, sync = list[tuple[Path, bool]](), os.fsync
+    manifest = release(store)
+    link = store.root / "releases" / manifest.name / "current"
+
+    def synced(descriptor: int) -> None:
+        sync(descriptor)
+        written.append((Path(f"/proc/self/fd/{descriptor}").readlink(), link.is_symlink()))
+
+    monkeypatch.setattr(os, "fsync", synced)
+    store.write(manifest)
+
+    before = [path for path, current in written if not current]
+    blobs = {store.blob(digest) for _, digest, _ in store.blobs(manifest)}
+    assert set(before[:-1]) == {*blobs, store.blob("a").parent}
+    assert before[-1].parent.name == "unfinished"
+    assert [path for path, current in written if current] == [link.parent / manifest.key[:12], link.parent]
+
+
 def test_builds_of_one_release_are_kept_and_the_last_written_is_current(store: Store) -> None:
     first, second = release(store, "a" * 64), release(store, "b" * 64, b"other")
     store.write(first)
