@@ -34,6 +34,28 @@ def addresses_of(text: str) -> List[List[str]]:
     return found
 
 
+STATES = ("linkdown", "dead", "pervasive", "offload", "trap", "offload_failed", "rt_offload", "rt_trap", "notify")
+"""Words of ``ip route show`` that say how a route is, and that ``ip route add`` does not take."""
+NUMBERS = ("expires", "error", "nhid", "users", "used", "age")
+"""The same, with a value behind them."""
+
+
+def words_of_routes(text: str) -> List[str]:
+    """Every route as ``ip route`` takes it to make it again (ip-route(8)), whole, from ``ip -o route``."""
+    found = []
+    for line in text.splitlines():
+        words = line.replace("\\", " ").split()
+        before = [""] + words
+        kept = [
+            word
+            for word, previous in zip(words, before)  # noqa: B905 - strict is newer than 3.5
+            if word not in STATES and word not in NUMBERS and previous not in NUMBERS
+        ]
+        if kept:
+            found.append(" ".join(kept))
+    return found
+
+
 def routes_of(text: str) -> List[Json]:
     """Every route, from ``ip -o route``; of one with several next hops these are left out."""
     found = []

@@ -16,6 +16,7 @@ from configs.systems import Machine
 from tasks.node import host_facts
 from tasks.node.compatibility import Candidate, problems
 from tasks.node.engine import bring_to
+from tasks.node.reset import reset
 from tests.integration.machine_in_namespaces import MachineInNamespaces, machine_in_namespaces
 from tests.waiting import eventually
 
@@ -102,3 +103,51 @@ def test_an_advertised_default_route_carries_ssh_on_a_machine_that_begins_to_for
             eventually(reaches_far)
         finally:
             advertising.terminate()
+
+
+BOTH = "nexthop via 203.0.113.1 dev eth1 weight 1 nexthop via 203.0.113.2 dev eth1 weight 2"
+DEFAULT_ROUTES = {
+    "onlink": ("203.0.113.10/32", ("via 198.51.100.1 dev eth1 onlink",)),
+    "two next hops": ("203.0.113.10/24", (BOTH,)),
+    "of DHCP": ("203.0.113.11/24", ("proto dhcp via 203.0.113.1 dev eth1 src 203.0.113.11 metric 100 mtu lock 1400",)),
+    "no next hop": ("203.0.113.10/24", ("dev eth1 scope link",)),
+    "several": ("203.0.113.10/24", ("via 203.0.113.1 dev eth1 metric 5", "via 203.0.113.2 dev eth1 metric 9 onlink")),
+}
+
+
+@pytest.mark.parametrize("ssh", ["203.0.113.99", "192.0.2.50", "2001:db8::1"])
+@pytest.mark.parametrize("kind", DEFAULT_ROUTES)
+def test_an_ipv4_default_route_is_kept_whole_for_ssh_and_put_back_as_it_was(
+    machine: MachineInNamespaces, cluster: Cluster, kind: str, ssh: str
+) -> None:
+    address, routes = DEFAULT_ROUTES[kind]
+    machine.said(
+        f"ip addr add {address} dev eth1; for r in {' '.join(map(repr, routes))}; do ip route add default $r; done"
+    )
+    before, way = machine.said("ip -4 route"), f"ip -4 route get {ssh} | sed 's/uid.*//'"
+    led = machine.said(way)
+    machine.came_by = f"{ssh} 50000 203.0.113.10 22"
+    bring_to(machine, StageState("network", no_ipv4_default_route=True))
+    assert machine.said("ip -4 route show default") == ""
+    if ssh == "192.0.2.50":
+        assert machine.said(way) == led
+    reset(machine, cluster)
+    assert machine.said("ip -4 route") == before
+
+
+def test_settings_and_files_that_keep_ipv6_or_forwarding_from_a_node_are_told_beforehand(
+    machine: MachineInNamespaces, cluster: Cluster
+) -> None:
+    assert against(cluster, "worker", host_facts.ask(machine)) == ""
+    machine.said(
+        "sysctl -qw net.ipv6.conf.default.disable_ipv6=1; mkdir -p /etc/default; "
+        "echo 'GRUB_CMDLINE_LINUX=ipv6.disable=1' >/etc/default/grub; "
+        "printf '# x\\nnet/ipv6/conf/all/forwarding = 0\\n' >/etc/sysctl.d/zzz.conf; "
+        "mkdir -p /run/sysctl.d; ln -s /dev/null /etc/sysctl.d/zzzz.conf; "
+        "echo net.ipv4.ip_forward=0 >/run/sysctl.d/zzzz.conf"
+    )
+    told = against(cluster, "worker", host_facts.ask(machine))
+    assert "take away /etc/default/grub:1:GRUB_CMDLINE_LINUX=ipv6.disable=1" in told
+    assert "net.ipv6.conf.default.disable_ipv6 is 1" in told
+    assert "/etc/sysctl.d/zzz.conf:2 sets net.ipv6.conf.all.forwarding = 0" in told
+    assert "ip_forward" not in told

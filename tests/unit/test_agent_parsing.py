@@ -12,7 +12,6 @@ import pytest
 from tasks.node_agent import blocks, files, ip, ssh_connection
 from tasks.node_agent.resources import (
     binary,
-    ipv4_default_route,
     ipv4_name,
     package,
     route,
@@ -121,14 +120,23 @@ def test_routes_are_told_without_the_kernels_own() -> None:
     [
         ("default via 10.0.2.2 dev eth0 \n", "default via 10.0.2.2 dev eth0"),
         (
-            "default via 10.0.2.2 dev eth0 proto dhcp src 10.0.2.15 metric 100 ",
-            "default via 10.0.2.2 dev eth0 metric 100",
+            "default via 10.0.2.2 dev eth0 proto dhcp src 10.0.2.15 metric 100 mtu lock 1400 linkdown",
+            "default via 10.0.2.2 dev eth0 proto dhcp src 10.0.2.15 metric 100 mtu lock 1400",
         ),
-        ("default dev ppp0 scope link", "default dev ppp0"),
+        ("default dev ppp0 scope link", "default dev ppp0 scope link"),
+        ("default via 10.0.2.2 dev eth0 onlink", "default via 10.0.2.2 dev eth0 onlink"),
+        (
+            "default nhid 20 proto bird metric 20 \\\tnexthop via 10.0.2.2 dev eth0 weight 1 dead linkdown "
+            "\\\tnexthop via 10.0.2.3 dev eth0 weight 2",
+            "default proto bird metric 20 nexthop via 10.0.2.2 dev eth0 weight 1 "
+            "nexthop via 10.0.2.3 dev eth0 weight 2",
+        ),
+        ("default via inet6 fe80::1 dev eth0 table 7", "default via inet6 fe80::1 dev eth0 table 7"),
+        ("unreachable default metric 4278198272 error -113", "unreachable default metric 4278198272"),
     ],
 )
-def test_an_ipv4_default_route_is_told_as_it_is_given(text: str, words: str) -> None:
-    assert [ipv4_default_route.route_arguments(each) for each in ip.routes_of(text)] == [words]
+def test_a_route_is_told_whole_as_it_is_given(text: str, words: str) -> None:
+    assert ip.words_of_routes(text) == [words]
 
 
 ADDRESSES = r"""1: lo    inet 127.0.0.1/8 scope host lo\       valid_lft forever preferred_lft forever

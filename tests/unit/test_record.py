@@ -65,10 +65,10 @@ def attempted(done: list[str], failed: list[str]) -> Callable[[Callable[[], list
 
 
 UNDONE = [
-    "ip -4 route add default via 172.24.0.1 dev eth0",
-    "ip -4 route del 192.0.2.7/32 via 172.24.0.1 dev eth0",
     "ip -4 addr replace 172.25.0.2/16 dev eth1",
     "ip -4 addr replace 172.25.0.3/16 dev eth1",
+    "ip -4 route add default via 172.24.0.1 dev eth0",
+    "ip -4 route del 192.0.2.7/32 via 172.24.0.1 dev eth0",
     "ip -6 route del fd00:101::/64 via fd00::101 dev eth1 metric 1024",
     "ip -6 route del fd00:1234::/110 dev eth1 metric 1024",
     "ip -6 addr del fd00::64/64 dev eth1",

@@ -5,7 +5,7 @@ from typing import Any, List
 
 from tasks.node_agent.commands import run
 from tasks.node_agent.files import text_of, write_atomically
-from tasks.node_agent.ip import routes_of
+from tasks.node_agent.ip import TYPES, routes_of, words_of_routes
 from tasks.node_agent.protocol import Json
 from tasks.node_agent.record import HOME, Record
 from tasks.node_agent.resources.kind import Kind, Stays
@@ -15,8 +15,8 @@ SHOW = ["ip", "-4", "-o", "route", "show", "default"]
 
 
 def undo_default_route(arguments: str, _: Any) -> List[str]:
-    """Put back a default route that is not there."""
-    if arguments in [route_arguments(route) for route in routes_of(run(SHOW))]:
+    # The kernel keeps routes by destination and metric: what is there now is the machine's own.
+    if metric_of(arguments) in [metric_of(words) for words in words_of_routes(run(SHOW))]:
         return []
     run(["ip", "-4", "route", "add"] + arguments.split())
     return ["IPv4 route {}".format(arguments)]
@@ -44,7 +44,7 @@ class Ipv4DefaultRoutes(Kind):
 
     def facts(self, query: Any, records: List[Record], answers: List[str]) -> List[str]:
         """The arguments that ``ip route`` takes for each."""
-        return [route_arguments(route) for route in routes_of(answers[0])]
+        return words_of_routes(answers[0])
 
     def note(self, change: Json, record: Record) -> None:
         record.note("ipv4_default_routes", change["subject"], None)
@@ -58,11 +58,11 @@ class Ipv4DefaultRoutes(Kind):
 def keep_own_path(default: List[str], record: Record) -> None:
     """Where only a default route leads to the controller, a route to it alone takes the default's place."""
     peer = own_connection()[0]
-    if not peer:
+    if not peer or default[0] in TYPES:
         return
     matching = routes_of(run(["ip", "-4", "-o", "route", "show", "match", peer]))
     if all(route["dst"] == "default" for route in matching):
-        keep = ["{}/32".format(peer)] + default[1:]
+        keep = ["{}/32".format(peer)] + way_of(default)
         record.note("keep_routes", " ".join(keep), None)
         record.save()
         run(["ip", "-4", "route", "replace"] + keep)
@@ -72,10 +72,16 @@ def keep_own_path(default: List[str], record: Record) -> None:
         write_atomically(kept, "".join(line + "\n" for line in others + [" ".join(keep)]).encode(), 0o644)
 
 
-def route_arguments(route: Json) -> str:
-    """An IPv4 route as ``ip route`` takes it."""
-    words = [route["dst"]]
-    for key, word in (("gateway", "via"), ("dev", "dev"), ("metric", "metric")):
-        if key in route:
-            words += [word, str(route[key])]
-    return " ".join(words)
+def way_of(default: List[str]) -> List[str]:
+    """The words of a default route but for its destination, and for who made it: the one in its place is ours."""
+    words = default[1:]
+    if "proto" in words:
+        at = words.index("proto")
+        del words[at : at + 2]
+    return words
+
+
+def metric_of(arguments: str) -> str:
+    """What tells a route from others to the same destination; 0 is that of one without."""
+    words = arguments.split()
+    return words[words.index("metric") + 1] if "metric" in words else "0"

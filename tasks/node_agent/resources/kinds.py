@@ -30,7 +30,7 @@ BEFORE_THE_NETWORK: Tuple[Kind, ...] = (
     Sysctls(),
 )
 """In the order in which they are undone."""
-NETWORK: Tuple[Kind, ...] = (Ipv4DefaultRoutes(), Ipv4Addresses(), Routes(), Addresses(), Links())
+NETWORK: Tuple[Kind, ...] = (Ipv4Addresses(), Ipv4DefaultRoutes(), Routes(), Addresses(), Links())
 """Undone after all others, when the services that were there before run as they did."""
 LEFT: Tuple[Kind, ...] = (Packages(), Modules())
 """What stays when all is undone."""
