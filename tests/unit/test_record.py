@@ -82,9 +82,9 @@ def test_the_network_of_a_record_of_words_is_undone(tmp_path: Path, ran: list[st
     assert ran == UNDONE
     assert failed == []
     assert done == [
+        "IPv4 addresses of eth1",
         "IPv4 route default via 172.24.0.1 dev eth0",
         "IPv4 route 192.0.2.7/32 via 172.24.0.1 dev eth0",
-        "IPv4 addresses of eth1",
         "route fd00:101::/64 via fd00::101 dev eth1 metric 1024",
         "route fd00:1234::/110 dev eth1 metric 1024",
         "address fd00::64/64 dev eth1",

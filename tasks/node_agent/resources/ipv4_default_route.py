@@ -15,7 +15,7 @@ SHOW = ["ip", "-4", "-o", "route", "show", "default"]
 
 
 def undo_default_route(arguments: str, _: Any) -> List[str]:
-    # The kernel keeps routes by destination and metric: what is there now is the machine's own.
+    """The kernel keeps routes by destination and metric: one that is in the place already is the machine's own."""
     if metric_of(arguments) in [metric_of(words) for words in words_of_routes(run(SHOW))]:
         return []
     run(["ip", "-4", "route", "add"] + arguments.split())
