@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from configs.errors import ConfigError
+from configs.interfaces import Claim, Definition, Interface
 from configs.jool import Jool
 from configs.kernel import Kernel
 from configs.schema.loading import CONFIGS
@@ -101,21 +102,6 @@ class System(_Model):
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
-    """A file of a machine that configures an interface.
-
-    Attributes:
-        path: The file.
-        interface: Name of the interface, or a pattern of names as networkd takes them.
-        family: ``inet``, ``inet6``, or empty where a file's business is both.
-    """
-
-    path: str
-    interface: str
-    family: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class SysctlLine:
     """A line of a machine's files that sets something of the kernel at every start (sysctl.d(5)).
 
@@ -146,10 +132,12 @@ class Machine:
         version: ``VERSION_ID`` of os-release(5).
         networking: What configures its interfaces; empty to leave that to its system.
         interfaces: Names of all its interfaces; empty when it was not asked.
+        details: Those of which more is to be known than the name.
         claims: The files that configure interfaces, ours left out.
         sources: What its ``/etc/network/interfaces`` reads too, our own line left out: patterns, and directories with
             a slash at their end.
-        dhcp: What asks for IPv4 by DHCP: files of networkd, names of interfaces in netplan's.
+        dhcp: The files of networkd that take addresses or resolvers of others.
+        definitions: What netplan's files define, ours left out.
         ssh_ipv4: The interface whose IPv4 address SSH came in by; empty when it came in by IPv6.
         advertised: The interfaces on which the kernel listens to router advertisements, and by which it has an address
             or a route from there; and those on which it listens because of an earlier run.
@@ -172,9 +160,11 @@ class Machine:
     version: str = "12"
     networking: Networking | Unasked = ""
     interfaces: tuple[str, ...] = ()
+    details: tuple[Interface, ...] = ()
     claims: tuple[Claim, ...] = ()
     sources: tuple[str, ...] = ("/etc/network/interfaces.d/*",)
     dhcp: tuple[str, ...] = ()
+    definitions: tuple[Definition, ...] = ()
     ssh_ipv4: str = ""
     advertised: tuple[str, ...] = ()
     ssh_advertised: str = ""
@@ -189,6 +179,10 @@ class Machine:
     packages: tuple[tuple[str, str], ...] = ()
     runtime_in_use: Runtime | Unasked = ""
     iptables: Literal["nft", "legacy"] | Unasked = ""
+
+    def interface(self, name: str) -> Interface:
+        """What is known of an interface."""
+        return next((each for each in self.details if each.name == name), Interface(name))
 
 
 @cache

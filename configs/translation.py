@@ -127,6 +127,8 @@ def _forwarders(cluster: Cluster) -> Iterator[str]:
     for index, forwarder in enumerate(dns64.forwarders):
         if asks_itself(cluster, forwarder):
             yield f"dns64.forwarders[{index}]: {forwarder} is DNS64 itself, which would ask itself; name another"
+        elif ":" in forwarder and ip_address(forwarder).is_link_local and "%" not in forwarder:
+            yield f"dns64.forwarders[{index}]: {forwarder} is link-local; say by which interface: {forwarder}%INTERFACE"
 
 
 def asks_itself(cluster: Cluster, resolver: str) -> bool:

@@ -19,12 +19,16 @@ class Link:
         purpose: What it is for, as comments in files say it.
         address: Its IPv6 address with the prefix length; empty when it takes one from router advertisements.
         routes: The routes that go out by it.
+        kind: What makes it, where it is no card, such as ``vlan``.
+        kept: Lines of the file that configured it so far which have to stay.
     """
 
     interface: str
     purpose: str
     address: str
     routes: tuple[Route, ...]
+    kind: str = ""
+    kept: tuple[str, ...] = ()
 
     @property
     def autoconf(self) -> bool:
@@ -49,15 +53,19 @@ class Configured:
 
 def links(derived: Derived, node: Node) -> tuple[Link, ...]:
     """The interfaces of a node that are configured: the fabric's, and the uplink if the topology has one."""
-    cluster = derived.cluster
+    cluster, machine = derived.cluster, derived.machine
+    interface = machine.interface(cluster.fabric.interface)
     fabric = Link(
-        cluster.fabric.interface,
+        interface.name,
         "the cluster's fabric",
         f"{node.address}/{cluster.fabric.subnet.prefixlen}",
         routes(cluster, node, derived.version),
+        interface.kind,
+        interface.kept,
     )
     if cluster.uplink is None:
         return (fabric,)
     subnet = cluster.uplink.subnet
     address = f"{node.uplink_address}/{subnet.prefixlen}" if subnet else ""
-    return fabric, Link(cluster.uplink.interface, "the uplink", address, uplink_routes(cluster))
+    interface = machine.interface(cluster.uplink.interface)
+    return fabric, Link(interface.name, "the uplink", address, uplink_routes(cluster), interface.kind, interface.kept)

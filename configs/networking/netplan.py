@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 from configs.derived import Derived
+from configs.interfaces import Definition
 from configs.networking.links import Configured, Link
 from configs.schema.cluster import Node
 from configs.state import File, Reload
+from configs.systems import Machine
 
 PATH = "/etc/netplan/90-kubev6.yaml"
 
 
 def configured(derived: Derived, node: Node, links: tuple[Link, ...]) -> Configured:
     """What makes netplan configure a node's interfaces. What it writes for listens to router advertisements itself."""
-    dhcp = derived.machine.dhcp if node.in_kubernetes else ()
+    machine = derived.machine
+    types: dict[str, list[Link | Definition]] = {}
+    for link in links:
+        types.setdefault(type_of(machine, link.interface), []).append(link)
+    for definition in machine.definitions if node.in_kubernetes else ():
+        if definition.dhcp4 or definition.dhcp6:
+            types.setdefault(definition.type, []).append(definition)
     # It complains of a file that others may read.
-    file = File(PATH, derived.render("netplan.yaml", links=links, dhcp=dhcp), mode=0o600)
+    file = File(PATH, derived.render("netplan.yaml", types=types), mode=0o600)
     return Configured((file,), reloads=(Reload(("netplan", "apply"), when=(PATH,)),))
+
+
+def type_of(machine: Machine, interface: str) -> str:
+    """The key that an interface stands under; a name has the same in all files, and what is nowhere is a card."""
+    return next((each.type for each in machine.definitions if each.name == interface), "ethernets")

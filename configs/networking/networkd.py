@@ -13,7 +13,10 @@ UNIT = "systemd-networkd.service"
 
 def configured(derived: Derived, node: Node, links: tuple[Link, ...]) -> Configured:
     """What makes networkd configure a node's interfaces. It listens to router advertisements itself."""
-    files = [File(path_of(link), derived.render("networkd.network", link=link)) for link in links]
+    files = [
+        File(path_of(link), derived.render("networkd.network", link=link, own_resolver=node.in_kubernetes))
+        for link in links
+    ]
     if node.in_kubernetes:
         dhcp = derived.render("networkd-dhcp.conf")
         files += [File(f"{DIRECTORY}/{name}.d/90-kubev6.conf", dhcp) for name in derived.machine.dhcp]

@@ -10,6 +10,8 @@ from configs.networking.zone import zone_of
 from configs.schema.cluster import Node
 from configs.state import File, Reload
 
+PRIORITY = 100
+"""Of our profiles: of those that an interface may be given by itself, the one with the highest is (nm-settings(5))."""
 DIRECTORY = "/etc/NetworkManager/system-connections"
 
 
@@ -24,7 +26,9 @@ def configured(derived: Derived, node: Node, links: tuple[Link, ...]) -> Configu
         path, name = path_of(link), f"kubev6-{link.interface}"
         uuid = uuid5(NAMESPACE_DNS, f"{link.interface}.{node.name}.{derived.cluster.name}")
         zone = zone_of(derived, link.interface)
-        text = derived.render("networkmanager.nmconnection", link=link, name=name, uuid=uuid, zone=zone)
+        text = derived.render(
+            "networkmanager.nmconnection", link=link, name=name, uuid=uuid, zone=zone, priority=PRIORITY
+        )
         files.append(File(path, text, mode=0o600))  # one that others may read is not read at all
         reloads.append(Reload(("nmcli", "connection", "load", path), when=(path,)))
         reloads.append(Reload(("nmcli", "connection", "up", "id", name), when=(path,)))

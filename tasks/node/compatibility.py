@@ -258,6 +258,18 @@ def translation_doubts(it: Candidate) -> Iterable[str]:
     return translation.warnings(it.cluster, it.machine.resolvers) if "support" in it.node.roles else ()
 
 
+def somebody_to_ask(it: Candidate) -> Iterator[str]:
+    """Without forwarders our DNS64 asks the servers of the root zone, which many sites let nobody reach."""
+    dns64 = it.cluster.dns64
+    if "support" not in it.node.roles or dns64.by == "existing" or dns64.forwarders or not it.machine.interfaces:
+        return
+    if all(translation.asks_itself(it.cluster, resolver) for resolver in it.machine.resolvers):
+        yield (
+            "its resolv.conf names no resolver that DNS64 could ask (a link-local one needs its interface, such as "
+            "fe80::1%eth0): name some as dns64.forwarders in the cluster file"
+        )
+
+
 def iptables_of_kube_proxy(it: Candidate) -> Iterator[str]:
     """A published kube-proxy before 1.17 brings the legacy iptables (:func:`kube_proxy_finds_iptables`)."""
     published = it.manifest.source.kind == "fetched" if it.manifest else it.release.build is None
@@ -288,7 +300,7 @@ PROBLEMS: tuple[Rule, ...] = (
     containerd_version,
     docker_and_cni_plugins,
 )
-WARNINGS: tuple[Rule, ...] = (translation_doubts, iptables_of_kube_proxy)
+WARNINGS: tuple[Rule, ...] = (translation_doubts, somebody_to_ask, iptables_of_kube_proxy)
 
 
 def _reaches(version: str, other: str) -> bool:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import fnmatch
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
-from posixpath import basename, dirname, join
+from types import MappingProxyType
 from typing import Literal
 
 from configs.jool import jool_of
 from configs.kernel import Kernel
-from configs.systems import Claim, Machine, Networking, Unasked, systems
+from configs.systems import Machine, Networking, Unasked, systems
 from configs.versions import Runtime
+from tasks.node import network_files
+from tasks.node.network_files import ifupdown, netplan, networkd
+from tasks.node.network_files.links import links_of
 from tasks.node.sysctl_files import sysctl_lines
-from tasks.node_agent.ip import addresses_of, links_of
+from tasks.node_agent import ip
 from tasks.ssh.connection import Connection
 
 SCRIPT = Path(__file__).with_suffix(".sh").read_text()
@@ -49,22 +51,24 @@ def parse(text: str) -> Machine:
     said = _sections(text)
     release = assignments(said.get("release", ""))
     units = _units(said.get("units", ""))
-    netplan = _netplan(said.get("netplan", ""))
-    networking = _networking(units, netplan)
-    foreign = tuple(claim for claim in _claims(said, netplan) if "kubev6" not in basename(claim.path))
+    networking = _networking(units, netplan.is_there(said.get("netplan", "")))
+    shown = said.get("interfaces", "")
+    links = links_of(shown, said.get("drivers", ""))
     return Machine(
         os=release.get("ID", ""),
         version=release.get("VERSION_ID", ""),
         networking=networking,
-        interfaces=tuple(name for name, _ in links_of(said.get("interfaces", ""))),
-        claims=foreign,
-        sources=tuple(_sources(said.get("ifupdown", ""))),
-        dhcp=_dhcp(networking, said, netplan),
+        interfaces=tuple(name for name, _ in ip.links_of(shown)),
+        details=network_files.interfaces(said, links, networking),
+        claims=network_files.claims(said, links, networking),
+        sources=tuple(ifupdown.sources(said.get("ifupdown", ""))),
+        dhcp=networkd.asking(said.get("networkd", "")) if networking == "networkd" else (),
+        definitions=netplan.definitions(said.get("netplan", "")) if networking == "netplan" else (),
         ssh_ipv4=_ssh_ipv4(said.get("ssh", "")),
         advertised=_advertised(said.get("advertised", "")),
         ssh_advertised=_ssh_advertised(said.get("ssh", ""), said.get("advertised", "")),
         sysctl_lines=sysctl_lines(said.get("sysctl", "")),
-        resolvers=resolvers(said.get("resolvers", "")),
+        resolvers=resolvers(said.get("resolvers", ""), dict(re.findall(r"(?m)^(\d+): ([^:@\s]+)", shown))),
         resolved="active" in units.get("systemd-resolved", ()),
         networkmanager=_rules(units, "NetworkManager"),
         firewalld=_rules(units, "firewalld"),
@@ -83,16 +87,31 @@ def assignments(text: str) -> dict[str, str]:
     return {key: value.strip().strip("\"'") for key, equals, value in lines if equals and key.isidentifier()}
 
 
-def resolvers(text: str) -> tuple[str, ...]:
-    """The addresses of the ``nameserver`` lines of a resolv.conf (resolv.conf(5)), without scopes, in order."""
+def resolvers(text: str, names: Mapping[str, str] = MappingProxyType({})) -> tuple[str, ...]:
+    """The addresses of the ``nameserver`` lines of a resolv.conf (resolv.conf(5)), in order.
+
+    A link-local address is none without its interface (RFC 4007, 11), which is told by its name: systemd-resolved
+    writes a number, and that is another one after the next start. What names no interface is left out.
+
+    Args:
+        text: The file's content.
+        names: The interfaces' names by their numbers.
+    """
     found = []
     for line in text.splitlines():
         words = line.split()
-        if len(words) >= 2 and words[0] == "nameserver":
-            try:
-                found.append(str(ip_address(words[1].split("%")[0])))
-            except ValueError:
-                continue
+        if len(words) < 2 or words[0] != "nameserver":
+            continue
+        address, _, scope = words[1].partition("%")
+        try:
+            parsed = ip_address(address)
+        except ValueError:
+            continue
+        scope = names.get(scope, "" if scope.isdigit() else scope)
+        if not parsed.is_link_local or parsed.version == 4:
+            found.append(str(parsed))
+        elif scope:
+            found.append(f"{parsed}%{scope}")
     return tuple(dict.fromkeys(found))
 
 
@@ -112,15 +131,13 @@ def _rules(units: Mapping[str, tuple[str, ...]], unit: str) -> bool:
     return any(word in RULES for word in units.get(unit, ()))
 
 
-def _networking(
-    units: Mapping[str, tuple[str, ...]], netplan: Mapping[str, Mapping[str, bool]]
-) -> Networking | Unasked:
+def _networking(units: Mapping[str, tuple[str, ...]], has_netplan: bool) -> Networking | Unasked:
     """What configures interfaces. What stands further up makes or overrules the configuration of what comes later.
 
     netplan writes for networkd or NetworkManager; the network scripts tell NetworkManager to keep off; NetworkManager
     and networkd run beside ifupdown where somebody chose them over it.
     """
-    if netplan:
+    if has_netplan:
         return "netplan"
     if _rules(units, "network"):
         return "network-scripts"
@@ -131,90 +148,12 @@ def _networking(
     return "ifupdown" if _rules(units, "networking") else ""
 
 
-def _netplan(text: str) -> dict[str, dict[str, bool]]:
-    """By file the names in it that have something below them, and whether that is ``dhcp4: true``.
-
-    The names are those of interfaces and of much else; who looks for one knows which. Empty without netplan.
-    """
-    lines = text.splitlines()
-    if not lines or not lines[0].endswith("/netplan"):
-        return {}
-    found: dict[str, dict[str, bool]] = {}
-    names: dict[str, bool] = {}
-    above: list[tuple[int, str]] = []
-    for line in lines[1:]:
-        if not line.startswith(" "):
-            names, above = found.setdefault(line, {}), []
-            continue
-        depth, name = len(line) - len(line.lstrip()), line.strip()
-        above = [each for each in above if each[0] < depth]
-        if name == "dhcp4" and above:
-            names[above[-1][1]] = True
-        else:
-            names.setdefault(name, False)
-            above.append((depth, name))
-    return found
-
-
-def _claims(said: Mapping[str, str], netplan: Mapping[str, Mapping[str, bool]]) -> Iterator[Claim]:
-    for path, names in netplan.items():
-        yield from (Claim(path, name) for name in names)
-    for path, key, value in _networkd(said):
-        if key == "Name":
-            yield from (Claim(path, pattern) for pattern in value.split())
-    for path, words in _ifupdown(said.get("ifupdown", "")):
-        if words[0] == "iface" and len(words) > 2:
-            yield Claim(path, words[1], words[2])
-    for section in ("network-scripts", "networkmanager"):
-        for line in said.get(section, "").splitlines():
-            path, _, assignment = line.partition(":")
-            yield Claim(path, assignment.partition("=")[2].strip().strip("\"'"))
-
-
-def _networkd(said: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
-    """Path, key and value of each line of networkd's files."""
-    for line in said.get("networkd", "").splitlines():
-        path, _, assignment = line.partition(":")
-        key, _, value = assignment.partition("=")
-        yield f"/{path}", key.strip(), value.strip()
-
-
-def _ifupdown(text: str) -> Iterator[tuple[str, list[str]]]:
-    for line in text.splitlines():
-        path, *words = line.split()
-        if words:
-            yield path, words
-
-
-def _sources(text: str) -> Iterator[str]:
-    """What ``/etc/network/interfaces`` reads besides itself, as :class:`configs.systems.Machine` says it."""
-    for path, words in _ifupdown(text):
-        if words[0] in ("source", "source-directory"):
-            end = "/" if words[0] == "source-directory" else ""
-            yield from (join(dirname(path), word.rstrip("/")) + end for word in words[1:])
-
-
-def _dhcp(
-    networking: Networking | Unasked, said: Mapping[str, str], netplan: Mapping[str, Mapping[str, bool]]
-) -> tuple[str, ...]:
-    if networking == "netplan":
-        found = [name for names in netplan.values() for name, dhcp in names.items() if dhcp]
-    else:
-        # What the system itself brings is for containers of its own.
-        found = [
-            basename(path)
-            for path, key, value in _networkd(said)
-            if key == "DHCP" and value in ("yes", "true", "ipv4", "both", "1") and not fnmatch.fnmatch(path, "/usr/*")
-        ]
-    return tuple(dict.fromkeys(found)) if networking in ("netplan", "networkd") else ()
-
-
 def _ssh_ipv4(text: str) -> str:
     """The interface that has the IPv4 address by which SSH came in."""
     connection, _, shown = text.partition("\n")
     words = connection.replace("::ffff:", "").split()
     here = words[2] if len(words) == 4 else ""
-    for interface, address, _ in addresses_of(shown):
+    for interface, address, _ in ip.addresses_of(shown):
         if address.split("/")[0] == here:
             return interface
     return ""
@@ -225,7 +164,7 @@ def _ssh_advertised(text: str, advertised: str) -> str:
     here = dict(enumerate(text.partition("\n")[0].split())).get(2, "")
     if found := re.search(r"(?m)^route .*\bdev (\S+).* proto ra\b", text):
         return found[1]
-    return next((name for name, address, _ in addresses_of(advertised) if address.split("/")[0] == here), "")
+    return next((name for name, address, _ in ip.addresses_of(advertised) if address.split("/")[0] == here), "")
 
 
 def _advertised(text: str) -> tuple[str, ...]:
@@ -233,7 +172,7 @@ def _advertised(text: str) -> tuple[str, ...]:
     found = dict.fromkeys(re.findall(r"(?m)^/proc/sys/net/ipv6/conf/(.+)/accept_ra:", text), False)
     for line in text.splitlines():
         route, ours = re.search(r"\bdev (\S+)", line), re.match(r"net\.ipv6\.conf\.(\S+)\.accept_ra", line)
-        names = (route and route[1], ours and ours[1].replace("/", "."), *(each[0] for each in addresses_of(line)))
+        names = (route and route[1], ours and ours[1].replace("/", "."), *(each[0] for each in ip.addresses_of(line)))
         found |= {name: True for name in names if name in found}
     return tuple(name for name, listens in found.items() if listens)
 

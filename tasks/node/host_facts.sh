@@ -20,30 +20,57 @@ systemctl show -p LoadState -p ActiveState $units 2>/dev/null | while IFS== read
         ;;
     esac
 done
+# Of each file a line with its path, and its lines behind a space. What goes before another of its name comes first.
+show() {
+    for file; do
+        { [ -f "$file" ] || [ -L "$file" ]; } && echo "$file" && sed -nE "$SHOWN" "$file" 2>/dev/null
+        echo  # whose last line may have no end
+    done
+}
+SHOWN='s/^/ /p'
 section netplan
 command -v netplan
-for file in /etc/netplan/*.yaml /run/netplan/*.yaml /usr/lib/netplan/*.yaml; do
-    [ -f "$file" ] || continue
-    echo "$file"
-    # Keys alone: there are passwords in some values.
-    sed -nE 's/^( +)"?([A-Za-z0-9._-]+)"?: *(\{.*|#.*)?$/\1\2/p; s/^( +)dhcp4: *"?(true|yes|on)"?.*/\1dhcp4/p' "$file"
-done
+# Some values are passwords.
+SHOWN='s/((password|psk|key|private|shared|pin|input|output)["'\'']?[[:space:]]*:[[:space:]]+)("[^"]*"|'\''[^'\'']*'\''|[^],}{["'\''#[:space:]][^],}]*)/\1x/g; s/^/ /p'
+show /etc/netplan/*.yaml /run/netplan/*.yaml /usr/lib/netplan/*.yaml
+SHOWN=':a; /\\$/{N; s/\\\n/ /; ta}; s/^/ /p'
 section networkd
-cd / && grep -HsE '^[[:space:]]*(Name|DHCP)[[:space:]]*=' etc/systemd/network/*.network run/systemd/network/*.network \
-    usr/lib/systemd/network/*.network
-section ifupdown
-for file in /etc/network/interfaces /etc/network/interfaces.d/*; do
-    [ -f "$file" ] && sed '/^# BEGIN kubev6$/,/^# END kubev6$/d' "$file" |
-        sed -nE "s|^[[:space:]]*((iface\|source\|source-directory)[[:space:]].*)|$file \1|p"
+for directory in /etc /run /usr/local/lib /usr/lib; do
+    show "$directory"/systemd/network/*.network "$directory"/systemd/network/*.network.d/*.conf
 done
+section ifupdown
+# A file says which others are read, and those may say more (interfaces(5)). In a shell of its own for each.
+interfaces() (
+    case $1 in */*) ;; *) set -- "./$1" ;; esac
+    cd "${1%/*}" 2>/dev/null && file=$PWD/${1##*/} && [ -f "$file" ] || exit 0
+    case " $above " in *" $file "*) exit 0 ;; esac
+    above="$above $file"
+    echo "$file"
+    lines=$(sed -E ':a; /\\$/{N; s/\\\n/ /; ta}; /^# BEGIN kubev6$/,/^# END kubev6$/d' "$file")
+    words='iface|mapping|auto|allow-[^[:space:]]*|source|source-directory'
+    echo "$lines" | sed -nE "s/^[[:space:]]*(($words)[[:space:]].*)/ \1/p"
+    for each in $(echo "$lines" | sed -nE 's/^[[:space:]]*source[[:space:]]+//p'); do interfaces "$each"; done
+    for each in $(echo "$lines" | sed -nE 's|^[[:space:]]*source-directory[[:space:]]+(.*[^/])/*$|\1/*|p'); do
+        case ${each##*/} in *[!A-Za-z0-9_-]*) ;; *) interfaces "$each" ;; esac
+    done
+)
+interfaces /etc/network/interfaces
 section network-scripts
-grep -HsE '^[[:space:]]*DEVICE=' /etc/sysconfig/network-scripts/ifcfg-*
+SHOWN='/^[[:space:]]*(DEVICE|HWADDR|MACADDR|ONBOOT|AUTOCONNECT_PRIORITY|TYPE|DEVICETYPE|VLAN|VLAN_ID|PHYSDEV|REORDER_HDR|GVRP|MVRP|BONDING_MASTER|BONDING_OPTS|STP|DELAY|BRIDGING_OPTS|TEAM_CONFIG|MTU|ETHTOOL_OPTS)=/s/^/ /p'
+for file in /etc/sysconfig/network-scripts/ifcfg-*; do
+    case $file in *~ | *.bak | *.old | *.orig | *.rpm*) ;; *) show "$file" ;; esac
+done
 section networkmanager
+SHOWN='/^(\[|(type|interface-name|autoconnect|autoconnect-priority|mac-address|driver|path|kernel-command-line)=)/s/^/ /p'
 for directory in /etc /run /usr/lib; do
-    grep -HsE '^interface-name=' "$directory"/NetworkManager/system-connections/*
+    show "$directory"/NetworkManager/system-connections/*
 done
 section interfaces
-ip -o link
+ip -o -d link
+section drivers
+for driver in /sys/class/net/*/device/driver; do
+    [ -e "$driver" ] && name=${driver%/device/driver} && echo "${name##*/} $(basename "$(readlink -f "$driver")")"
+done
 section ssh
 echo "$SSH_CONNECTION"
 ip -o -4 addr

@@ -20,7 +20,7 @@ from tasks.node.survey import check
 
 CLUSTER = load_cluster("lab")
 RELEASE = load_release("debian-1.20")
-GOOD = Machine(interfaces=("lo", "eth0", "eth1"))
+GOOD = Machine(interfaces=("lo", "eth0", "eth1"), resolvers=("2001:db8::53",))
 SUPPORT, CONTROL_PLANE, WORKER = "kube-support", "kube-control-plane", "kube-worker-1"
 
 

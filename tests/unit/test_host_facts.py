@@ -11,10 +11,11 @@ from typing import cast
 
 import pytest
 
+from configs.interfaces import Claim, Definition
 from configs.kernel import Kernel
 from configs.networking import tools
 from configs.schema.loading import load_cluster
-from configs.systems import Claim, Machine
+from configs.systems import Machine
 from tasks.node import host_facts
 from tasks.ssh.connection import Connection
 
@@ -42,9 +43,9 @@ CENTOS = 'NAME="CentOS Linux"\nVERSION="7 (Core)"\nID="centos"\nVERSION_ID="7"'
         ("NetworkManager inactive masked\nnetworking active enabled", "", "ifupdown"),
         ("NetworkManager active enabled", "", "networkmanager"),
         ("NetworkManager active enabled\nnetwork active enabled", "", "network-scripts"),
-        ("systemd-networkd active enabled", "/usr/sbin/netplan\n/etc/netplan/50-a.yaml\n  ethernets\n", "netplan"),
+        ("systemd-networkd active enabled", "/usr/sbin/netplan\n/etc/netplan/50-a.yaml\n network:\n", "netplan"),
         ("systemd-networkd active enabled", "/usr/sbin/netplan\n", "networkd"),
-        ("systemd-networkd active enabled", "/etc/netplan/50-left-behind.yaml\n  ethernets\n", "networkd"),
+        ("systemd-networkd active enabled", "/etc/netplan/50-left-behind.yaml\n network:\n", "networkd"),
     ],
 )
 def test_what_configures_interfaces_is_told_by_what_runs(units: str, netplan: str, networking: str) -> None:
@@ -56,13 +57,13 @@ def test_a_machine_of_the_how_tos() -> None:
         release=CENTOS,
         resolvers="search lan\nnameserver 10.0.2.3\nnameserver fe80::1%eth0\nnameserver none\n",
         units="NetworkManager inactive disabled\nnetwork active enabled\nfirewalld active enabled",
-        network_scripts="/etc/sysconfig/network-scripts/ifcfg-eth0:DEVICE=eth0\n"
-        '/etc/sysconfig/network-scripts/ifcfg-eth1:DEVICE="eth1"\n',
+        network_scripts="/etc/sysconfig/network-scripts/ifcfg-eth0\n DEVICE=eth0\n"
+        '/etc/sysconfig/network-scripts/ifcfg-eth1\n DEVICE="eth1"\n',
         interfaces="1: lo: <LOOPBACK,UP> mtu 1\n2: eth0: <UP> mtu 1\n3: eth1@if9: <BROADCAST> mtu 1",
         ssh="10.0.2.2 50000 10.0.2.15 22\n2: eth0    inet 10.0.2.15/24 brd 10.0.2.255 scope global eth0\\   valid",
     )
     assert (machine.os, machine.version, machine.networking) == ("centos", "7", "network-scripts")
-    assert machine.resolvers == ("10.0.2.3", "fe80::1")
+    assert machine.resolvers == ("10.0.2.3", "fe80::1%eth0")
     assert (machine.firewalld, machine.networkmanager, machine.resolved) == (True, False, False)
     assert machine.claims[1] == Claim("/etc/sysconfig/network-scripts/ifcfg-eth1", "eth1")
     assert machine.ssh_ipv4 == "eth0"
@@ -73,27 +74,32 @@ def test_a_machine_of_the_how_tos() -> None:
 NETPLAN = """
 /usr/sbin/netplan
 /etc/netplan/50-cloud-init.yaml
-  version
-  ethernets
-    eth0
-      dhcp4
-      match
-    eth1
-      addresses
-  wifis
-    wlan0
-      dhcp4
+ network:
+   ethernets:
+     eth0: {dhcp4: true, match: {macaddress: 52:54:00:00:00:00}, set-name: eth0}
+     eth1: {addresses: [192.0.2.1/24]}
+   wifis:
+     wlan0:
+       dhcp4: yes
 /etc/netplan/90-kubev6.yaml
-  ethernets
-    eth1
-    eth0
-      dhcp4-overrides
+ network:
+   ethernets:
+     eth1: {dhcp4: false}
+     eth0: {dhcp4-overrides: {use-dns: false}}
 """
 
 
 def test_netplans_interfaces_are_told_by_file_and_ours_is_left_out() -> None:
-    machine = answer(units="systemd-networkd active enabled\nsystemd-resolved active enabled", netplan=NETPLAN)
-    assert machine.dhcp == ("eth0", "wlan0")
+    machine = answer(
+        units="systemd-networkd active enabled\nsystemd-resolved active enabled",
+        netplan=NETPLAN,
+        interfaces="2: eth0: <UP> mtu 1\n3: eth1: <UP> mtu 1",
+    )
+    assert machine.definitions == (
+        Definition("eth0", dhcp4=True),
+        Definition("eth1"),
+        Definition("wlan0", "wifis", dhcp4=True),
+    )
     assert machine.resolved
     assert {claim.path for claim in machine.claims} == {"/etc/netplan/50-cloud-init.yaml"}
     assert tools.problems(CLUSTER, machine) == (
@@ -101,42 +107,33 @@ def test_netplans_interfaces_are_told_by_file_and_ours_is_left_out() -> None:
     )
 
 
-def test_networkds_files_are_told_with_their_patterns_and_which_ask_for_an_address() -> None:
+def test_networkds_files_are_told_that_ask_for_an_address() -> None:
     machine = answer(
         units="systemd-networkd active enabled",
-        networkd="etc/systemd/network/00-lan.network:Name=en* eth*\netc/systemd/network/00-lan.network:DHCP=ipv4\n"
-        "etc/systemd/network/10-kubev6-eth1.network:Name=eth1\netc/systemd/network/10-kubev6-eth1.network:DHCP=no\n"
-        "usr/lib/systemd/network/80-container-host0.network:Name = host0\n"
-        "usr/lib/systemd/network/80-container-host0.network:DHCP=yes\n",
+        networkd="/etc/systemd/network/00-lan.network\n [Match]\n Name=en* eth*\n [Network]\n DHCP=ipv4\n"
+        "/etc/systemd/network/10-kubev6-eth1.network\n [Match]\n Name=eth1\n [Network]\n DHCP=yes\n"
+        "/etc/systemd/network/20-still.network\n [Match]\n Name=eth7\n [Network]\n DHCP=no\n"
+        "/etc/systemd/network/30-uplink.network\n [Match]\n Name=eth8\n [Network]\n IPv6AcceptRA=yes\n"
+        "/usr/lib/systemd/network/80-container-host0.network\n [Match]\n Name = host0\n [Network]\n DHCP=yes\n",
     )
-    assert machine.dhcp == ("00-lan.network",)
-    assert Claim("/etc/systemd/network/00-lan.network", "eth*") in machine.claims
-    assert len(tools.problems(CLUSTER, machine)) == 1
+    assert machine.dhcp == ("00-lan.network", "30-uplink.network")
 
 
-def test_ifupdowns_stanzas_are_told_by_family_and_what_its_file_reads_too() -> None:
+def test_what_ifupdowns_file_reads_too_is_told() -> None:
     machine = answer(
         units="networking active enabled",
-        ifupdown="/etc/network/interfaces source interfaces.d/*\n/etc/network/interfaces iface eth0 inet dhcp\n"
-        "/etc/network/interfaces source-directory /etc/network/more\n"
-        "/etc/network/interfaces.d/lan iface eth1 inet6 static\n"
-        "/etc/network/interfaces.d/kubev6-eth1 iface eth1 inet6 static\n",
+        ifupdown="/etc/network/interfaces\n source interfaces.d/*\n source-directory /etc/network/more\n",
     )
     assert machine.sources == ("/etc/network/interfaces.d/*", "/etc/network/more/")
-    assert machine.claims == (
-        Claim("/etc/network/interfaces", "eth0", "inet"),
-        Claim("/etc/network/interfaces.d/lan", "eth1", "inet6"),
-    )
 
 
-def test_networkmanagers_profiles_are_told() -> None:
-    where = "/etc/NetworkManager/system-connections"
+def test_a_link_local_resolver_keeps_its_interface_and_by_its_name() -> None:
     machine = answer(
-        units="NetworkManager active enabled",
-        networkmanager=f"{where}/lan.nmconnection:interface-name=eth1\n{where}/kubev6-eth1.nmconnection:interface-name=eth1",
+        resolvers="nameserver fe80::1%3\nnameserver fe80::2%eth0\nnameserver fe80::3%9\nnameserver fe80::4\n"
+        "nameserver 2001:db8::53\nnameserver 169.254.169.254\n",
+        interfaces="2: eth0: <UP> mtu 1\n3: eth1@if9: <UP> mtu 1",
     )
-    assert machine.claims == (Claim(f"{where}/lan.nmconnection", "eth1"),)
-    assert machine.networkmanager
+    assert machine.resolvers == ("fe80::1%eth1", "fe80::2%eth0", "2001:db8::53", "169.254.169.254")
 
 
 @pytest.mark.parametrize(

@@ -153,14 +153,16 @@ VERSIONS = [("1.13.12", "v1beta1"), ("1.20.2", "v1beta2"), ("1.30.9", "v1beta3")
 
 
 @pytest.mark.parametrize(("version", "api"), VERSIONS)
-def test_newer_kubeadms_get_the_node_ip_with_the_registration(version: str, api: str) -> None:
+def test_newer_kubeadms_get_the_node_ip_and_the_resolvers_file_with_the_registration(version: str, api: str) -> None:
     release = BUILT.model_copy(update={"kubernetes": version})
     init, cluster_document, *_ = documents(LAB, release, None)
     joined = yaml.safe_load(join_config(LAB, release, version, LAB.node("kube-worker-1"), "t", "sha256:0"))
     as_list = api == "v1beta4"
+    assert documents(LAB, release, None)[2]["resolvConf"] == "/etc/resolv.conf"
     for document, address in ((init, "fd00::100"), (joined, "fd00::101")):
         assert document["apiVersion"] == f"kubeadm.k8s.io/{api}"
-        wanted = [{"name": "node-ip", "value": address}] if as_list else {"node-ip": address}
+        resolver = {"resolv-conf": "/etc/resolv.conf"} if api in ("v1beta1", "v1beta2") else {}
+        wanted = [{"name": "node-ip", "value": address}] if as_list else {"node-ip": address, **resolver}
         assert document["nodeRegistration"]["kubeletExtraArgs"] == wanted
         socket = document["nodeRegistration"]["criSocket"]
         assert socket == ("unix:///" if version >= "1.24" else "/") + "run/containerd/containerd.sock"

@@ -14,6 +14,7 @@ import yaml
 
 from configs.derived import derive
 from configs.errors import ConfigError, NodeError
+from configs.interfaces import Claim, Definition
 from configs.networking import tools
 from configs.plan import plan_node
 from configs.schema.cluster import Cluster, Uplink
@@ -22,7 +23,7 @@ from configs.schema.release import Release
 from configs.stages.network import REPOSITORIES
 from configs.stages.network import network as stage_of
 from configs.state import NodeState, Reload, StageState, Sysctl
-from configs.systems import Claim, Machine, Networking, machine_running, networking_of, system_of, systems
+from configs.systems import Machine, Networking, machine_running, networking_of, system_of, systems
 from flows.run.context import RunContext
 from flows.steps import nodes
 from flows.steps.job import Job
@@ -44,7 +45,9 @@ SYSTEMS: dict[str, Machine] = {
     ),
     "rocky-9": replace(machine_running("rocky-9"), networkmanager=True, firewalld=True),
     "ubuntu-16.04": replace(machine_running("ubuntu-16.04"), sources=("/etc/network/interfaces.d/*.cfg",)),
-    "ubuntu-22.04": replace(machine_running("ubuntu-22.04"), resolved=True, dhcp=("eth0",)),
+    "ubuntu-22.04": replace(
+        machine_running("ubuntu-22.04"), resolved=True, definitions=(Definition("eth0", dhcp4=True),)
+    ),
     "debian-12 with ifupdown": replace(machine_running("debian-12"), networking="ifupdown"),
     "debian-12 with networkd": replace(machine_running("debian-12"), networking="networkd", dhcp=("eth0.network",)),
 }
@@ -198,31 +201,42 @@ ETH1 = {
 
 
 @pytest.mark.parametrize(
-    ("tool", "claim", "contends"),
+    ("tool", "path", "contends"),
     [
-        ("networkd", Claim("/etc/systemd/network/05-all.network", "eth*"), True),
-        ("networkd", Claim("/etc/systemd/network/50-all.network", "eth*"), False),
-        ("networkd", Claim("/etc/systemd/network/05-other.network", "eth0"), False),
-        ("networkd", Claim("/etc/network/interfaces", "eth1", "inet6"), False),
-        ("ifupdown", Claim("/etc/network/interfaces", "eth1", "inet6"), True),
-        ("ifupdown", Claim("/etc/network/interfaces", "eth1", "inet"), False),
-        ("ifupdown", Claim("/etc/network/interfaces", "eth10", "inet6"), False),
-        ("netplan", Claim("/etc/netplan/50-cloud-init.yaml", "eth1"), True),
-        ("netplan", Claim("/run/systemd/network/10-netplan-eth1.network", "eth1"), False),
-        ("network-scripts", Claim("/etc/sysconfig/network-scripts/ifcfg-eth1", "eth1"), False),
-        ("network-scripts", Claim("/etc/sysconfig/network-scripts/ifcfg-lan", "eth1"), True),
-        ("networkmanager", Claim("/etc/sysconfig/network-scripts/ifcfg-eth1", "eth1"), True),
-        ("networkmanager", Claim("/etc/NetworkManager/system-connections/lan.nmconnection", "eth1"), True),
-        ("networkmanager", Claim("/etc/NetworkManager/system-connections/lan.nmconnection", "eth2"), False),
+        ("networkd", "/etc/systemd/network/05-all.network", True),
+        ("networkd", "/etc/systemd/network/50-all.network", False),
+        ("networkd", "/etc/network/interfaces", False),
+        ("ifupdown", "/etc/network/interfaces", True),
+        ("ifupdown", "/etc/systemd/network/05-all.network", False),
+        ("netplan", "/etc/netplan/50-cloud-init.yaml", True),
+        ("netplan", "/run/systemd/network/10-netplan-eth1.network", False),
+        ("netplan", "/etc/systemd/network/10-nameless.network", True),
+        ("network-scripts", "/etc/sysconfig/network-scripts/ifcfg-eth1", False),
+        ("network-scripts", "/etc/sysconfig/network-scripts/ifcfg-lan", True),
+        ("networkmanager", "/etc/sysconfig/network-scripts/ifcfg-eth1", True),
+        ("networkmanager", "/etc/NetworkManager/system-connections/lan.nmconnection", True),
     ],
 )
 def test_an_interface_that_another_file_configures_is_refused_and_the_file_named(
-    tool: Networking, claim: Claim, contends: bool
+    tool: Networking, path: str, contends: bool
 ) -> None:
-    found = tools.problems(HOW_TO, Machine(networking=tool, claims=(claim,)))
-    assert bool(found) is contends
+    found = tools.problems(HOW_TO, Machine(networking=tool, claims=(Claim(path, "eth1"), Claim(path, "eth10"))))
+    assert len(found) is int(contends)
     if contends:
-        assert found[0].startswith(f"{claim.path} configures eth1 already: take eth1 out of it")
+        assert found[0].startswith(f"{path} configures eth1 already: take eth1 out of it")
+
+
+@pytest.mark.parametrize(("running", "seen"), [(True, 1), (False, 0)])
+def test_beside_netplan_a_profile_counts_where_networkmanager_runs_and_netplans_own_does_not(
+    running: bool, seen: int
+) -> None:
+    where = "/NetworkManager/system-connections"
+    claims = (
+        Claim(f"/etc{where}/lan.nmconnection", "eth1"),
+        Claim(f"/run{where}/netplan-eth1.nmconnection", "eth1"),
+    )
+    machine = Machine(networking="netplan", networkmanager=running, claims=claims)
+    assert len(tools.problems(HOW_TO, machine)) == seen
 
 
 def test_an_interface_that_is_not_there_is_told_with_those_that_are() -> None:

@@ -1,0 +1,51 @@
+"""ifupdown's files (interfaces(5))."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from posixpath import dirname, join
+
+from configs.interfaces import Claim
+from tasks.node.network_files.links import Link, blocks
+
+
+def claims(text: str, links: tuple[Link, ...]) -> Iterator[Claim]:
+    """The stanzas that are about an interface, and what makes ifup take another one for it."""
+    for path, words in _lines(text):
+        for link in links:
+            if words[0] == "iface" and words[1] in link.names:
+                family = words[2] if len(words) > 2 and words[2] in ("inet", "inet6") else ""
+                yield Claim(path, link.name, family, only_makes=words[-1] == "manual")
+            elif words[0] == "mapping":
+                if any(fnmatchcase(link.name, pattern) for pattern in words[1:]):
+                    yield Claim(path, link.name, by=" ".join(words))
+            elif words[0] == "auto" or words[0].startswith("allow-"):
+                for word in words[1:]:
+                    pattern, _, logical = word.partition("=")
+                    if logical and logical != link.name and _may_match(pattern, link):
+                        yield Claim(path, link.name, by=f"{words[0]} {word}")
+
+
+def sources(text: str) -> Iterator[str]:
+    """What is read besides ``/etc/network/interfaces``: patterns, and directories with a slash at their end."""
+    for path, words in _lines(text):
+        if words[0] in ("source", "source-directory"):
+            end = "/" if words[0] == "source-directory" else ""
+            yield from (join(dirname(path), word.rstrip("/")) + end for word in words[1:])
+
+
+def _lines(text: str) -> Iterator[tuple[str, list[str]]]:
+    for path, lines in blocks(text):
+        yield from ((path, words) for line in lines if len(words := line.split()) > 1 and words[0][0] != "#")
+
+
+def _may_match(pattern: str, link: Link) -> bool:
+    """Whether ``[VARIABLE]/VALUE[/OPTIONS]`` or a plain name may be an interface."""
+    if "/" not in pattern:
+        return pattern in link.names
+    variable, value, *_ = pattern.split("/")
+    if variable in ("", "mac") and not (variable and not link.mac):
+        mac = ":".join(link.mac[at : at + 2] for at in range(0, 12, 2))
+        return fnmatchcase(mac if variable else link.name, value.lower() if variable else value)
+    return True

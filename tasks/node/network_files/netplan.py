@@ -1,0 +1,85 @@
+"""netplan's files (netplan(5))."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from posixpath import basename
+from typing import Any
+
+import yaml
+
+from configs.interfaces import Claim, Definition
+from tasks.node.network_files.links import Link, blocks, may_match
+
+TRUE = ("true", "on", "yes", "y")
+MAKES = ("bonds", "bridges", "dummy-devices", "vlans", "vrfs")
+"""The types whose interfaces netplan makes."""
+MAKING = frozenset(("id", "interfaces", "link", "macaddress", "mtu", "optional", "parameters", "renderer", "table"))
+"""What makes an interface, and gives it no address."""
+MATCHES = {"name": "Name", "macaddress": "PermanentMACAddress", "driver": "Driver"}
+"""The conditions of ``match``, by those of networkd's that say the same."""
+
+
+def is_there(text: str) -> bool:
+    """Whether netplan is installed and has a file."""
+    return text.partition("\n")[0].endswith("/netplan") and any(True for _ in _files(text))
+
+
+def claims(text: str, links: tuple[Link, ...]) -> Iterator[Claim]:
+    """The files that are about an interface. One that is no YAML may be about every one."""
+    there = [link.name for link in links]
+    for path, document in _files(text):
+        if document is None:
+            yield from (Claim(path, link.name, by="lines that are no YAML") for link in links)
+        for type_, name, said in _definitions(document):
+            match = said.get("match") if isinstance(said.get("match"), dict) else None
+            conditions = {key: _words((match or {}).get(of)) for of, key in MATCHES.items() if (match or {}).get(of)}
+            for link in links:
+                makes = type_ in MAKES and MAKING.issuperset(said)
+                if name == link.name:  # ours would be merged with it, whatever it matches
+                    yield Claim(path, link.name, only_makes=makes)
+                elif "set-name" in said and said["set-name"] in there:
+                    if said["set-name"] == link.name:
+                        yield Claim(path, link.name, by=f"{name}: set-name: {link.name}")
+                elif match is not None and type_ == "ethernets" and may_match(conditions, link):
+                    shown = ", ".join(f"{key}: {match[key]}" for key in MATCHES if key in match) or "{}"
+                    yield Claim(path, link.name, by=f"{name}: match: {shown}")
+
+
+def definitions(text: str) -> tuple[Definition, ...]:
+    """What all files together define, but for ours; what a later one says of a name counts."""
+    found: dict[str, tuple[str, dict[str, Any]]] = {}
+    for path, document in sorted(_files(text), key=lambda each: basename(each[0])):
+        for type_, name, said in _definitions(document) if "kubev6" not in basename(path) else ():
+            found[name] = (found.get(name, (type_,))[0], {**found.get(name, ("", {}))[1], **said})
+    return tuple(
+        Definition(name, type_, *(str(said.get(key, "")).lower() in TRUE for key in ("dhcp4", "dhcp6")))
+        for name, (type_, said) in found.items()
+    )
+
+
+def _files(text: str) -> list[tuple[str, Any]]:
+    """Path and content of each; one in /etc stands for those of its name elsewhere, and the machine tells it first."""
+    if not text.partition("\n")[0].endswith("/netplan"):
+        return []
+    found: dict[str, tuple[str, Any]] = {}
+    for path, lines in blocks(text.partition("\n")[2]):
+        try:
+            # As it is written: what YAML 1.1 takes for a number in base 60 is a link-layer address here.
+            document = yaml.load("\n".join(lines), Loader=yaml.BaseLoader) or {}
+        except yaml.YAMLError:
+            document = None
+        found.setdefault(basename(path), (path, document))
+    return list(found.values())
+
+
+def _definitions(document: Any) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Type, name and content of each."""
+    network = document.get("network") if isinstance(document, dict) else None
+    for type_, named in network.items() if isinstance(network, dict) else ():
+        for name, said in named.items() if isinstance(named, dict) else ():
+            yield type_, name, said if isinstance(said, dict) else {}
+
+
+def _words(value: Any) -> list[str]:
+    return value if isinstance(value, list) else [str(value)]

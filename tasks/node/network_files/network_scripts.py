@@ -1,0 +1,64 @@
+"""The network scripts of the RHEL family (sysconfig.txt of initscripts), which NetworkManager reads too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from posixpath import basename
+
+from configs.interfaces import Claim
+from tasks.node.network_files.links import Link, blocks, may_match, settings
+
+KEPT = (
+    *(
+        "TYPE",
+        "DEVICETYPE",
+        "VLAN",
+        "VLAN_ID",
+        "PHYSDEV",
+        "REORDER_HDR",
+        "GVRP",
+        "MVRP",
+        "BONDING_MASTER",
+        "BONDING_OPTS",
+    ),
+    *("STP", "DELAY", "BRIDGING_OPTS", "TEAM_CONFIG", "MTU", "HWADDR", "MACADDR", "ETHTOOL_OPTS"),
+)
+"""What makes an interface, and what its link is."""
+
+
+def claims(text: str, links: tuple[Link, ...], *, any_without: bool) -> Iterator[Claim]:
+    """The scripts that are about an interface.
+
+    Args:
+        text: What a machine tells of them.
+        links: Its interfaces.
+        any_without: Whether one that names none is about every interface, as NetworkManager takes it, or about the one
+            that its own name ends in.
+    """
+    for path, lines in blocks(text):
+        said = _assignments(lines)
+        name = said.get("DEVICE") or ("" if any_without or "HWADDR" in said else basename(path).removeprefix("ifcfg-"))
+        for link in links:
+            if name and name in link.names:
+                yield Claim(path, link.name)
+            elif not name and said.get("ONBOOT", "yes").lower() in ("yes", "true", "1", "y", "t"):
+                address = said.get("HWADDR", "")
+                if may_match({"PermanentMACAddress": [address]} if address else {}, link):
+                    by = f"HWADDR={address}" if address else "no DEVICE"
+                    yield Claim(path, link.name, by=by, priority=_number(said.get("AUTOCONNECT_PRIORITY", "")))
+
+
+def kept(text: str, links: tuple[Link, ...], interface: str) -> tuple[str, ...]:  # noqa: ARG001 - one shape for all
+    """What of the script that ours replaces has to stay."""
+    for path, lines in blocks(text):
+        if basename(path) == f"ifcfg-{interface}":
+            return tuple(line.strip() for line in lines if line.strip().partition("=")[0] in KEPT)
+    return ()
+
+
+def _assignments(lines: list[str]) -> Mapping[str, str]:
+    return {key: value.strip("\"'") for _, key, value in settings(lines)}
+
+
+def _number(text: str) -> int:
+    return int(text) if text.lstrip("-").isdigit() else 0

@@ -1,0 +1,104 @@
+"""networkd's files. The first in the order of their names that matches an interface is applied (systemd.network(5))."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from posixpath import basename, dirname
+
+from configs.interfaces import Claim
+from tasks.node.network_files.links import Conditions, Link, blocks, may_match, reason, settings
+
+KEPT = {
+    "Network": (
+        *(
+            "VLAN",
+            "MACVLAN",
+            "MACVTAP",
+            "IPVLAN",
+            "IPVTAP",
+            "VXLAN",
+            "Tunnel",
+            "L2TP",
+            "MACsec",
+            "Xfrm",
+            "IPoIB",
+            "VRF",
+        ),
+        "BatmanAdvanced",
+    ),
+    "Link": ("MTUBytes",),
+}
+"""What hangs on an interface, and the size of its packets; by section."""
+ASKS = {
+    "DHCP": ("yes", "true", "1", "on", "both", "ipv4", "ipv6", "v4", "v6"),
+    "IPv6AcceptRA": ("yes", "true", "1", "on"),
+}
+"""What makes networkd take addresses, routes and resolvers of others."""
+
+Settings = list[tuple[str, str, str]]
+
+
+def claims(text: str, links: tuple[Link, ...]) -> Iterator[Claim]:
+    """The files that are about an interface."""
+    for path, found in _files(text):
+        conditions = _conditions(found)
+        for link in links:
+            if may_match(conditions, link):
+                yield Claim(path, link.name, by=reason(conditions, link))
+
+
+def asking(text: str) -> tuple[str, ...]:
+    """The names of the files that take addresses or resolvers of others, but for those that the system brings."""
+    return tuple(
+        basename(path)
+        for path, found in _files(text)
+        # What the system brings is for containers of its own.
+        if not path.startswith("/usr/")
+        and "kubev6" not in path
+        and any(section == "Network" and value.lower() in ASKS.get(key, ()) for section, key, value in found)
+    )
+
+
+def kept(text: str, links: tuple[Link, ...], interface: str) -> tuple[str, ...]:
+    """What of the file that is applied to an interface, were ours not there, has to stay."""
+    link = next(each for each in links if each.name == interface)
+    for path, found in _files(text):
+        if "kubev6" in path or not may_match(_conditions(found), link):
+            continue
+        lines = list[str]()
+        for section, keys in KEPT.items():
+            wanted = [f"{key}={value}" for where, key, value in found if where == section and key in keys]
+            lines += [f"[{section}]", *wanted] if wanted else []
+        return tuple(lines)
+    return ()
+
+
+def _files(text: str) -> list[tuple[str, Settings]]:
+    """Files that say anything with what they and their drop-ins say, in the order in which networkd goes by them.
+
+    One in /etc stands for those of its name elsewhere, and the machine tells of it first.
+    """
+    found: dict[str, tuple[str, Settings]] = {}
+    drop_ins: dict[tuple[str, str], Settings] = {}
+    for path, lines in blocks(text):
+        said = list(settings(lines))
+        if path.endswith(".conf"):
+            drop_ins.setdefault((basename(dirname(path)).removesuffix(".d"), basename(path)), said)
+        else:
+            found.setdefault(basename(path), (path, said))
+    for (name, _), said in sorted(drop_ins.items()):
+        if name in found:
+            found[name][1].extend(said)
+    return [found[name] for name in sorted(found) if found[name][1]]
+
+
+def _conditions(said: Settings) -> Conditions:
+    found: dict[str, list[str]] = {}
+    for section, key, value in said:
+        if section != "Match":
+            continue
+        words = value.split()
+        if words and words[0].startswith("!"):  # is about all words of the line
+            words = [f"!{word.removeprefix('!')}" for word in words]
+        found[key] = [*found.get(key, []), *words] if words else []
+    return {key: patterns for key, patterns in found.items() if patterns}

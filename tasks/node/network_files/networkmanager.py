@@ -1,0 +1,40 @@
+"""NetworkManager's profiles (nm-settings-keyfile(5))."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from configs.interfaces import Claim
+from tasks.node.network_files.links import Link, blocks, may_match, settings
+
+CARDS = ("ethernet", "802-3-ethernet")
+"""The types of profiles that may be brought up on any card."""
+
+
+def claims(text: str, links: tuple[Link, ...]) -> Iterator[Claim]:
+    """The profiles that are about an interface: those that name it, and those that it may be given by itself."""
+    for path, lines in blocks(text):
+        said = {(section, key): value for section, key, value in settings(lines)}
+        named = said.get(("connection", "interface-name"), "")
+        priority = said.get(("connection", "autoconnect-priority"), "0")
+        conditions: dict[str, list[str]] = {}
+        for section in CARDS:
+            if address := said.get((section, "mac-address")):
+                conditions["PermanentMACAddress"] = [address]
+        for key, of_networkd in (("interface-name", "Name"), ("driver", "Driver")):
+            if patterns := said.get(("match", key)):
+                conditions[of_networkd] = [word.lstrip("|&") for word in patterns.strip(";").split(";")]
+        for key in ("path", "kernel-command-line"):
+            if patterns := said.get(("match", key)):
+                conditions[key] = [patterns]
+        for link in links:
+            if named:
+                if named in link.names:
+                    yield Claim(path, link.name)
+            elif (
+                said.get(("connection", "type"), CARDS[0]) in CARDS
+                and said.get(("connection", "autoconnect"), "true") != "false"
+                and may_match(conditions, link)
+            ):
+                by = "; ".join(f"{key}={' '.join(words)}" for key, words in conditions.items()) or "no interface-name"
+                yield Claim(path, link.name, by=by, priority=int(priority) if priority.lstrip("-").isdigit() else 0)

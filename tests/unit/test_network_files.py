@@ -1,0 +1,401 @@
+"""The files that configure a machine's interfaces: what is asked of a machine that has them, and what comes of it."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from configs.interfaces import Definition
+from configs.networking import netplan, tools
+from configs.plan import plan_node
+from configs.schema.loading import load_cluster, load_release
+from configs.systems import Machine, networking_of
+from tasks.node import host_facts
+from tasks.node.network_files.links import links_of
+
+CLUSTER = load_cluster("kube-v6")
+RELEASE = load_release("debian-1.20")
+MAC = "52:54:00:00:00:01"
+LINKS = f"""\
+1: lo: <LOOPBACK,UP> mtu 65536 qdisc noqueue \\    link/loopback 00:00:00:00:00:00 brd 00:00:00:00:00:00 promiscuity 0
+2: eth0: <UP> mtu 1500 qdisc mq \\    link/ether 52:54:00:00:00:00 brd ff:ff promiscuity 0 minmtu 68
+3: eth1: <UP> mtu 1500 qdisc mq \\    link/ether {MAC} brd ff:ff promiscuity 0 minmtu 68 \\    altname enp0s3
+7: veth0@if2: <UP> mtu 1500 qdisc noqueue master cbr0 \\    link/ether 52:54:00:00:00:07 brd ff:ff \\    veth
+"""
+DRIVERS = "eth0 virtio_net\neth1 mlx5_core\n"
+OF_TOOL = {
+    "networkd": ("systemd-networkd active enabled", "debian", "12"),
+    "ifupdown": ("networking active enabled", "debian", "12"),
+    "netplan": ("systemd-networkd active enabled", "ubuntu", "22.04"),
+    "networkmanager": ("NetworkManager active enabled", "rocky", "9"),
+    "network-scripts": ("network active enabled", "centos", "7"),
+}
+NETWORKD, NETPLAN, PROFILES = "/etc/systemd/network", "/etc/netplan", "/etc/NetworkManager/system-connections"
+SCRIPTS = "/etc/sysconfig/network-scripts"
+
+
+def asked(root: Path, tool: str, files: dict[str, str], links: str = LINKS) -> Machine:
+    """The machine that has these files and interfaces, by the question that every machine is asked."""
+    for path, text in {**files, "/programs/systemctl": "#!/bin/sh\n", "/programs/netplan": "#!/bin/sh\n"}.items():
+        place = root / path.lstrip("/")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text)
+        place.chmod(0o755)
+    script = re.sub(r"(?<![\w.:$\"'/}|])/(?=(etc|run|usr/lib|usr/local/lib)\b)", f"{root}/", host_facts.SCRIPT)
+    path = f"{root}/programs:{os.environ['PATH']}"
+    done = subprocess.run(["sh", "-c", script], env={"PATH": path}, capture_output=True, text=True, timeout=60)
+    parts = dict(
+        part.partition("\n")[::2] for part in ("\n" + done.stdout).replace(f"{root}/", "/").split("\n=== ")[1:]
+    )
+    units, system, version = OF_TOOL[tool]
+    parts |= {"release": f"ID={system}\nVERSION_ID={version}\n", "units": units, "interfaces": links, "ssh": ""}
+    parts["drivers"] = DRIVERS
+    machine = host_facts.parse("".join(f"=== {name}\n{text}\n" for name, text in parts.items()))
+    assert networking_of(machine) == tool
+    return machine
+
+
+def networkd(match: str, name: str = "05-site.network") -> dict[str, str]:
+    return {f"{NETWORKD}/{name}": f"[Match]\n{match}\n[Network]\nDHCP=yes"}
+
+
+def planned(ethernets: str) -> dict[str, str]:
+    return {f"{NETPLAN}/50-site.yaml": f"network:\n  version: 2\n  ethernets:\n    {ethernets}\n"}
+
+
+def profile(text: str, type_: str = "ethernet") -> dict[str, str]:
+    return {f"{PROFILES}/site.nmconnection": f"[connection]\nid=site\ntype={type_}\n{text}\n"}
+
+
+CLAIMS: dict[str, tuple[str, dict[str, str], str]] = {
+    "none": ("networkd", {}, ""),
+    "its name": ("networkd", networkd("Name=eth1"), "configures eth1 already: take eth1 out of it"),
+    "another name": ("networkd", networkd("Name=eth0 eth10"), ""),
+    "a pattern": ("networkd", networkd("Name=en* eth[12]"), "already, by Name=en* eth[12]"),
+    "a pattern that is not meant": ("networkd", networkd("Name=!en* eth*"), ""),
+    "all but another": ("networkd", networkd("Name=!eth0"), "by Name=!eth0"),
+    "its other name": ("networkd", networkd("Name=enp0s*"), "by Name=enp0s*"),
+    "a list that is begun anew": ("networkd", networkd("Name=eth1\nName=\nName=eth0"), ""),
+    "its address": ("networkd", networkd(f"MACAddress={MAC.upper()}"), f"by MACAddress={MAC.upper()}"),
+    "its address in dashes": ("networkd", networkd("PermanentMACAddress=52-54-00-00-00-01"), "by PermanentMACAddress"),
+    "another address": ("networkd", networkd("MACAddress=52:54:00:00:00:02"), ""),
+    "its driver": ("networkd", networkd("Driver=mlx5_*"), "by Driver=mlx5_*"),
+    "another driver": ("networkd", networkd("Driver=virtio_net"), ""),
+    "its type": ("networkd", networkd("Type=ether"), "by Type=ether"),
+    "another type": ("networkd", networkd("Type=wlan bond"), ""),
+    "a kind that no card has": ("networkd", networkd("Kind=bond"), ""),
+    "a type and another driver": ("networkd", networkd("Type=ether\nDriver=!mlx5_core"), ""),
+    "what the machine does not tell": ("networkd", networkd("Path=pci-0000:02:*"), "by Path=pci-0000:02:*"),
+    "the kernel's command line": ("networkd", networkd("KernelCommandLine=!nfsroot"), "by KernelCommandLine=!nfsroot"),
+    "nothing": ("networkd", networkd(""), "by a [Match] that names no interface"),
+    "what sorts behind ours": ("networkd", networkd("Type=ether", "80-site.network"), ""),
+    "in a drop-in": (
+        "networkd",
+        {**networkd("Type=wlan"), f"{NETWORKD}/05-site.network.d/more.conf": "[Match]\nType=ether\n"},
+        "by Type=wlan ether",
+    ),
+    "in a line that goes on": ("networkd", networkd("Name=eth0 \\\n  eth1"), "configures eth1 already"),
+    "a file of the system's": (
+        "networkd",
+        {"/usr/lib/systemd/network/05-all.network": "[Match]\nName=*\n"},
+        "/usr/lib/systemd/network/05-all.network configures eth1 already, by Name=*",
+    ),
+    "a file that an empty one stands for": (
+        "networkd",
+        {"/usr/lib/systemd/network/05-all.network": "[Match]\nName=*\n", f"{NETWORKD}/05-all.network": ""},
+        "",
+    ),
+    "netplan, its name": ("netplan", planned("eth1: {dhcp4: true}"), "configures eth1 already: take"),
+    "netplan, another's name in the same style": ("netplan", planned("eth0: {dhcp4: true}"), ""),
+    "netplan, a pattern": (
+        "netplan",
+        planned('all: {match: {name: "eth*"}, dhcp4: true}'),
+        "by all: match: name: eth*",
+    ),
+    "netplan, another pattern": ("netplan", planned('all: {match: {name: "wl*"}, dhcp4: true}'), ""),
+    "netplan, an address that looks like a number": (
+        "netplan",
+        planned(f"lan:\n      match:\n        macaddress: {MAC}\n      dhcp4: true"),
+        f"by lan: match: macaddress: {MAC}",
+    ),
+    "netplan, a name that it gives": (
+        "netplan",
+        planned("lan: {match: {macaddress: '52:54:00:00:00:09'}, set-name: eth1}"),
+        "by lan: set-name: eth1",
+    ),
+    "netplan, a name that another has": ("netplan", planned("lan: {match: {driver: '*'}, set-name: eth0}"), ""),
+    "netplan, drivers": ("netplan", planned("lan: {match: {driver: [bnx2, mlx5_core]}}"), "by lan: match: driver"),
+    "netplan, all": ("netplan", planned("lan: {match: {}}"), "by lan: match: {}"),
+    "netplan, a file that is no YAML": ("netplan", planned("{eth0: ["), "lines that are no YAML"),
+    "netplan, networkd's own file": (
+        "netplan",
+        {**planned("{}"), **networkd("Type=ether")},
+        "05-site.network configures",
+    ),
+    "netplan, behind what it writes": ("netplan", {**planned("{}"), **networkd("Type=ether", "11-a.network")}, ""),
+    "netplan, a file that another of its name stands for": (
+        "netplan",
+        {**planned("eth0: {}"), "/usr/lib/netplan/50-site.yaml": "network: {ethernets: {eth1: {}}}\n"},
+        "",
+    ),
+    "ifupdown, its name": (
+        "ifupdown",
+        {"/etc/network/interfaces": "iface eth1 inet6 auto\n"},
+        "configures eth1 already",
+    ),
+    "ifupdown, no family": (
+        "ifupdown",
+        {"/etc/network/interfaces": "iface eth1\n address fd00::9/64\n"},
+        "eth1 already",
+    ),
+    "ifupdown, the other family": ("ifupdown", {"/etc/network/interfaces": "iface eth1 inet dhcp\n"}, ""),
+    "ifupdown, a pattern alone": ("ifupdown", {"/etc/network/interfaces": "auto /eth*\niface eth0 inet dhcp\n"}, ""),
+    "ifupdown, a pattern": (
+        "ifupdown",
+        {"/etc/network/interfaces": "auto /eth*=lan\niface lan inet6 auto\n"},
+        "/eth*=lan",
+    ),
+    "ifupdown, another pattern": ("ifupdown", {"/etc/network/interfaces": "allow-hotplug /en*=lan\n"}, ""),
+    "ifupdown, its address": (
+        "ifupdown",
+        {"/etc/network/interfaces": f"auto mac/{MAC}=lan\n"},
+        f"by auto mac/{MAC}=lan",
+    ),
+    "ifupdown, another address": ("ifupdown", {"/etc/network/interfaces": "auto mac/52:54:00:00:00:02=lan\n"}, ""),
+    "ifupdown, a mapping": ("ifupdown", {"/etc/network/interfaces": "mapping eth*\n script /x\n"}, "by mapping eth*"),
+    "ifupdown, a file that is read by a file that is read": (
+        "ifupdown",
+        {
+            "/etc/network/interfaces": "source own\n",
+            "/etc/network/own": "source interfaces.d/*.cfg\n",
+            "/etc/network/interfaces.d/a.cfg": "source-directory ../more\n",
+            "/etc/network/more/lan": "iface eth1 \\\n inet6 auto\n",
+            "/etc/network/more/lan.dpkg-old": "iface eth1 inet6 auto\n",
+        },
+        "more/lan configures eth1 already",
+    ),
+    "ifupdown, a file that nothing reads": (
+        "ifupdown",
+        {"/etc/network/interfaces.d/lan": "iface eth1 inet6 auto\n"},
+        "",
+    ),
+    "ifupdown, files that read each other": ("ifupdown", {"/etc/network/interfaces": "source /etc/network/*\n"}, ""),
+    "NetworkManager, its name": ("networkmanager", profile("interface-name=eth1"), "configures eth1 already: take"),
+    "NetworkManager, none": ("networkmanager", profile(""), ""),  # ours has the higher priority
+    "NetworkManager, none, before ours": (
+        "networkmanager",
+        profile("autoconnect-priority=100"),
+        "by no interface-name",
+    ),
+    "NetworkManager, none, by hand": ("networkmanager", profile("autoconnect=false\nautoconnect-priority=999"), ""),
+    "NetworkManager, none, not for cards": ("networkmanager", profile("autoconnect-priority=999", "wifi"), ""),
+    "NetworkManager, its address": (
+        "networkmanager",
+        profile(f"autoconnect-priority=500\n[ethernet]\nmac-address={MAC}"),
+        f"by PermanentMACAddress={MAC}",
+    ),
+    "NetworkManager, another's address": (
+        "networkmanager",
+        profile("autoconnect-priority=500\n[ethernet]\nmac-address=52:54:00:00:00:02"),
+        "",
+    ),
+    "NetworkManager, a pattern": (
+        "networkmanager",
+        profile("autoconnect-priority=500\n[match]\ninterface-name=eth*;!eth0;"),
+        "by Name=eth* !eth0",
+    ),
+    "NetworkManager, a script that names none": (
+        "networkmanager",
+        {f"{SCRIPTS}/ifcfg-Wired": "TYPE=Ethernet\nONBOOT=yes\nAUTOCONNECT_PRIORITY=200\n"},
+        "by no DEVICE",
+    ),
+    "scripts, the usual name": ("network-scripts", {f"{SCRIPTS}/ifcfg-eth1": "DEVICE=eth1\n"}, ""),
+    "scripts, another name": (
+        "network-scripts",
+        {f"{SCRIPTS}/ifcfg-lan": 'DEVICE="eth1"\n'},
+        "ifcfg-lan configures eth1",
+    ),
+    "scripts, its address": ("network-scripts", {f"{SCRIPTS}/ifcfg-lan": f"HWADDR={MAC.upper()}\n"}, "by HWADDR="),
+    "scripts, a copy": ("network-scripts", {f"{SCRIPTS}/ifcfg-lan.bak": "DEVICE=eth1\n"}, ""),
+}
+"""What a site's file goes by: the tool, the file, and what is said against it; nothing where ours wins."""
+
+
+@pytest.mark.parametrize(("tool", "files", "seen"), CLAIMS.values(), ids=CLAIMS.keys())
+def test_a_file_that_takes_the_fabrics_interface_is_refused_whatever_it_goes_by(
+    tmp_path: Path, tool: str, files: dict[str, str], seen: str
+) -> None:
+    found = tools.problems(CLUSTER, asked(tmp_path, tool, files))
+    assert len(found) == bool(seen), found
+    assert seen in "".join(found)
+
+
+MADE = {
+    "bond0": "4: bond0: <UP> mtu 1500 \\    link/ether 52:54:00:00:00:04 brd ff:ff promiscuity 0 \\    bond mode 4",
+    "eth1.100": f"4: eth1.100@eth1: <UP> mtu 1500 \\    link/ether {MAC} brd ff:ff \\    vlan protocol 802.1Q",
+    "lan": "4: lan: <UP> mtu 1500 \\    link/ether 52:54:00:00:00:04 brd ff:ff promiscuity 0 \\    bridge hello",
+}
+BOND = "[connection]\ntype=bond\ninterface-name=bond0\n"
+SOFTWARE: dict[str, tuple[str, str, dict[str, str], str, str]] = {
+    "a bond of network scripts": (
+        "network-scripts",
+        "bond0",
+        {f"{SCRIPTS}/ifcfg-bond0": 'DEVICE=bond0\nTYPE=Bond\nBONDING_MASTER=yes\nBONDING_OPTS="mode=4 miimon=100"\n'},
+        "",
+        'TYPE=Bond\nBONDING_MASTER=yes\nBONDING_OPTS="mode=4 miimon=100"\nONBOOT=yes\n',
+    ),
+    "a VLAN of network scripts": (
+        "network-scripts",
+        "eth1.100",
+        {f"{SCRIPTS}/ifcfg-eth1.100": "DEVICE=eth1.100\nVLAN=yes\nMTU=9000\n"},
+        "",
+        "VLAN=yes\nMTU=9000\nONBOOT=yes\n",
+    ),
+    "a bridge that no script makes": ("network-scripts", "lan", {}, "lan is a bridge, and no ifcfg-lan makes it", ""),
+    "a bond of NetworkManager's": (
+        "networkmanager",
+        "bond0",
+        {f"{PROFILES}/a.nmconnection": BOND},
+        "bond0 is a bond, and kubev6 writes profiles of NetworkManager's for cards alone",
+        "",
+    ),
+    "a VLAN of netplan's": (
+        "netplan",
+        "eth1.100",
+        {f"{NETPLAN}/1.yaml": "network:\n  vlans:\n    eth1.100: {id: 100, link: eth1}\n"},
+        "",
+        "  vlans:\n    eth1.100:  # the cluster's fabric\n",
+    ),
+    "a bond of netplan's that has an address": (
+        "netplan",
+        "bond0",
+        {f"{NETPLAN}/1.yaml": "network: {bonds: {bond0: {interfaces: [eth0], dhcp4: true}}}\n"},
+        "1.yaml makes bond0 and configures it too: leave in it what makes the bond",
+        "",
+    ),
+    "a bond that netplan does not make": (
+        "netplan",
+        "bond0",
+        {f"{NETPLAN}/1.yaml": "network: {ethernets: {eth0: {}}}\n"},
+        "bond0 is a bond, and no file of netplan's makes it",
+        "",
+    ),
+    "a bond of ifupdown's": (
+        "ifupdown",
+        "bond0",
+        {"/etc/network/interfaces": "iface bond0 inet manual\n bond-slaves eth0\n"},
+        "",
+        "iface bond0 inet6 static\n",
+    ),
+    "a bond that ifupdown does not make": ("ifupdown", "bond0", {}, "no stanza makes it: write one, `iface bond0", ""),
+    "a VLAN of networkd's": ("networkd", "eth1.100", {}, "", "Name=eth1.100\n"),
+}
+
+
+@pytest.mark.parametrize(("tool", "name", "files", "seen", "written"), SOFTWARE.values(), ids=SOFTWARE.keys())
+def test_a_fabric_that_software_makes_stays_made_or_is_refused(
+    tmp_path: Path, tool: str, name: str, files: dict[str, str], seen: str, written: str
+) -> None:
+    cluster = CLUSTER.model_copy(update={"fabric": CLUSTER.fabric.model_copy(update={"interface": name})})
+    machine = asked(tmp_path, tool, files, f"{LINKS}{MADE[name]}\n")
+    found = tools.problems(cluster, machine)
+    assert seen in "".join(found)
+    assert len(found) == bool(seen), found
+    if not seen:
+        cluster = cluster.model_copy(update={"runtime": "docker", "release": "debian-1.20"})
+        stage = plan_node(cluster, RELEASE, None, "kube-minion-1", machine).stage("network")
+        assert stage is not None
+        assert any(written in file.content for file in stage.files)
+        assert not any("TYPE=Ethernet" in file.content for file in stage.files)
+        # What is kept is found again in our own file, so the next run plans the same.
+        ours = {file.path: file.content for file in stage.files if file.path.startswith(SCRIPTS)}
+        again = asked(tmp_path, tool, {**files, **ours}, f"{LINKS}{MADE[name]}\n")
+        assert again.interface(name) == machine.interface(name)
+
+
+@pytest.mark.parametrize("kind", ["bond", "bridge", "team", "openvswitch"])
+def test_a_port_is_refused_and_what_it_is_a_port_of_is_named(kind: str) -> None:
+    port = LINKS.replace("qdisc mq \\    link/ether 52:54:00:00:00:01", "master up0 \\    link/ether 52:54:00:00:00:01")
+    port = port.replace("\\    altname enp0s3", f"\\    {kind}_slave state ACTIVE \\    altname enp0s3")
+    machine = host_facts.parse(f"=== release\nID=debian\nVERSION_ID=12\n=== interfaces\n{port}")
+    assert tools.problems(CLUSTER, machine) == (
+        "eth1 is a port of up0: name up0 as fabric.interface in the cluster file",
+    )
+
+
+def test_what_hangs_on_an_interface_of_networkds_stays_there_and_so_does_the_size_of_its_packets(
+    tmp_path: Path,
+) -> None:
+    site = "[Match]\nName=eth1\n[Link]\nMTUBytes=9000\n[Network]\nDHCP=no\nVLAN=lan100\nVLAN=lan200\n"
+    machine = asked(tmp_path, "networkd", {f"{NETWORKD}/50-eth1.network": site})
+    cluster = CLUSTER.model_copy(update={"runtime": "docker", "release": "debian-1.20"})
+    stage = plan_node(cluster, RELEASE, None, "kube-minion-1", machine).stage("network")
+    assert stage is not None
+    text = next(file.content for file in stage.files if file.path.endswith("10-kubev6-eth1.network"))
+    assert text.endswith("[Network]\nVLAN=lan100\nVLAN=lan200\n[Link]\nMTUBytes=9000\n")
+    again = asked(tmp_path, "networkd", {f"{NETWORKD}/10-kubev6-eth1.network": text})
+    assert again.interface("eth1") == machine.interface("eth1")
+
+
+def test_passwords_in_netplans_files_stay_on_the_machine_and_what_else_is_there_is_told(tmp_path: Path) -> None:
+    text = (
+        "network:\n  wifis:\n    wlan0:\n      dhcp6: yes\n      access-points:\n"
+        '        "home": {password: "hidden, away", hidden: true}\n        work:\n          auth:\n'
+        "            password: hidden\n            client-key-password: 'hidden'\n  tunnels:\n"
+        "    wg0: {mode: wireguard, keys: {private: hidden=}}\n  bonds: {bond0: {interfaces: [eth0], dhcp4: true}}\n"
+    )
+    machine = asked(tmp_path, "netplan", {f"{NETPLAN}/1.yaml": text})
+    assert machine.definitions == (
+        Definition("wlan0", "wifis", dhcp6=True),
+        Definition("wg0", "tunnels"),
+        Definition("bond0", "bonds", dhcp4=True),
+    )
+    script = host_facts.SCRIPT.partition("section networkd\n")[0]
+    script = script.replace("/etc/netplan", f"{tmp_path}/etc/netplan")
+    said = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=60).stdout
+    assert "access-points" in said
+    assert "hidden:" in said
+    assert not re.search(r"hidden(?!:)", said)
+
+
+def test_netplans_overrides_stand_under_the_type_of_the_sites_file_and_agree_for_both_families() -> None:
+    definitions = (
+        Definition("bond0", "bonds", dhcp4=True),
+        Definition("eth0", dhcp4=True, dhcp6=True),
+        Definition("eth2", dhcp6=True),
+        Definition("eth3"),
+    )
+    machine = replace(Machine("ubuntu", "22.04"), definitions=definitions)
+    cluster = CLUSTER.model_copy(update={"runtime": "docker", "release": "debian-1.20"})
+    stage = plan_node(cluster, RELEASE, None, "kube-minion-1", machine).stage("network")
+    assert stage is not None
+    network = yaml.safe_load(next(file.content for file in stage.files if file.path == netplan.PATH))["network"]
+    overrides = {"use-routes": False, "use-dns": False}
+    assert network["bonds"] == {"bond0": {"dhcp4-overrides": overrides}}
+    assert network["ethernets"]["eth0"] == {"dhcp4-overrides": overrides, "dhcp6-overrides": overrides}
+    assert network["ethernets"]["eth2"] == {"dhcp6-overrides": overrides}
+    assert "eth3" not in network["ethernets"]
+
+
+def test_an_interface_is_told_with_all_that_files_may_match() -> None:
+    eth0, eth1 = links_of(LINKS, DRIVERS)
+    assert (eth1.names, eth1.mac, eth1.driver, eth1.type, eth1.kind) == (
+        ("eth1", "enp0s3"),
+        "525400000001",
+        "mlx5_core",
+        "ether",
+        "",
+    )
+    assert eth0.permanent_mac == "525400000000"
+    old = "3: eth1.100: <UP> mtu 1500 qdisc noqueue state UP\n4: bond0: <UP> mtu 1500\n5: eth2: <UP> mtu 1500"
+    assert [(link.name, link.kind) for link in links_of(old)] == [
+        ("eth1.100", "vlan"),
+        ("bond0", "bond"),
+        ("eth2", None),
+    ]
