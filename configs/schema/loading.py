@@ -35,7 +35,7 @@ def load_cluster(where: str | Path) -> Cluster:
         ConfigError: The file cannot be read or cannot be right.
     """
     path = _find(where, "clusters")
-    cluster = _parse(path, Cluster)
+    cluster = checked(path, Cluster, read_yaml(path))
     nodes = (*_with_pod_subnets(cluster, _all_nodes(cluster)),)
     cluster = cluster.model_copy(update={"nodes": nodes, "release": _beside(path, cluster.release)})
     if found := problems(cluster):
@@ -53,7 +53,7 @@ def load_release(where: str | Path) -> Release:
         ConfigError: The file cannot be read or cannot be right.
     """
     path = _find(where, "releases")
-    release = _parse(path, Release)
+    release = checked(path, Release, read_yaml(path))
     if release.build is None and release.fetch is None:
         raise ConfigError(f"{path}: has neither build nor fetch", todo="say what to build it from or where to fetch it")
     if release.build is None:
@@ -89,29 +89,45 @@ def _find(where: str | Path, kind: Literal["clusters", "releases"]) -> Path:
     return found
 
 
-def _parse(path: Path, model: type[M]) -> M:
+def read_yaml(path: Path) -> Any:
+    """What a YAML file says, whatever that is.
+
+    Raises:
+        ConfigError: It cannot be read, or is no YAML.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}", todo="check the path") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: is not text (UTF-8)", todo="a YAML file is wanted") from None
-    try:
-        data = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        line = f"line {error.problem_mark.line + 1}" if error.problem_mark else "somewhere"
-        raise ConfigError(f"{path}: is not YAML: {line}: {error.problem}", todo="mend that line") from None
     except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: is not YAML: {error}".replace("\n", " "), todo="mend the file") from None
+        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None) or error
+        seen = without_login(f"{f'line {mark.line + 1}: ' if mark else ''}{problem}".replace("\n", " "))
+        raise ConfigError(f"{path}: is not YAML: {seen}", todo=f"mend {'that line' if mark else 'the file'}") from None
+
+
+def checked(file: Path, model: type[M], data: Any, **more: object) -> M:
+    """What a file says in its typed form.
+
+    Args:
+        file: The file, for errors.
+        model: The form.
+        data: What the file says.
+        more: Fields that follow from elsewhere.
+
+    Raises:
+        ConfigError: It cannot be right.
+    """
     if data is None:
-        raise ConfigError(f"{path}: is empty", todo=f"start from a copy of {CONFIGS}/clusters/bare-metal.yaml")
+        raise ConfigError(f"{file}: is empty", todo=f"start from a copy of one that is shipped, as in {CONFIGS}")
     if not isinstance(data, dict):
-        raise ConfigError(f"{path}: holds a {type(data).__name__}", todo="a mapping with keys such as name: is wanted")
+        raise ConfigError(f"{file}: holds a {type(data).__name__}", todo="a mapping with keys such as name: is wanted")
     try:
-        return model.model_validate(data)
+        return model.model_validate({**data, **more})
     except ValidationError as error:
         lines = [_explain(model, detail) for detail in error.errors()]
-        raise ConfigError(f"{path}: " + "; ".join(lines)) from None
+        raise ConfigError(f"{file}: " + "; ".join(lines)) from None
 
 
 def _explain(model: type[BaseModel], detail: ErrorDetails) -> str:
@@ -140,7 +156,8 @@ def _known_keys(model: type[BaseModel], location: Iterable[str | int]) -> list[s
         # A number is an item of a list; a name that is no field is a key of a mapping.
         if hasattr(current, "model_fields") and part in current.model_fields:
             current = _model_in(current.model_fields[part].annotation)
-    return list(current.model_fields) if hasattr(current, "model_fields") else []
+    # Not all fields: some follow from elsewhere, and have no place in its JSON Schema.
+    return list(current.model_json_schema()["properties"]) if hasattr(current, "model_fields") else []
 
 
 def _model_in(annotation: Any) -> Any:

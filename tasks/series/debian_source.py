@@ -20,16 +20,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import git
-import yaml
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from configs.errors import ConfigError, KubeV6Error
+from configs.errors import KubeV6Error
+from configs.schema.field_types import Model
+from configs.schema.loading import checked, read_yaml
 from tasks.docker import toolchain
 from tasks.docker.toolchain import Toolchain
 from tasks.exclusive import exclusive
 from tasks.paths import RECIPES, cache_dir
 from tasks.replace import replace_directory
-from tasks.series.build_file import describe
 from tasks.series.patch_header import read_header
 from tasks.series.repository import COMMITTER, commit_all, commit_index, create_repository, kind_of
 from tasks.series.source import Source
@@ -44,7 +43,7 @@ TRAILER = "Patch-Name"
 _INPUTS = "kubev6.json"
 
 
-class Overlay(BaseModel):
+class Overlay(Model):
     """A directory of the tree that is replaced by what a Debian package of the toolchain holds.
 
     Attributes:
@@ -56,8 +55,6 @@ class Overlay(BaseModel):
         into: The directory of the tree that is replaced.
         keep: Names in there that stay.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     title: str
@@ -133,14 +130,7 @@ def read_overlays(package: str) -> tuple[Overlay, ...]:
         ConfigError: The file cannot be right; names file and field.
     """
     path = OVERLAY / f"{package}.yaml"
-    if not path.exists():
-        return ()
-    try:
-        return TypeAdapter(tuple[Overlay, ...]).validate_python(yaml.safe_load(path.read_text()))
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: is not YAML: {error}".replace("\n", " ")) from None
-    except ValidationError as error:
-        raise ConfigError(f"{path}: {describe(error)}") from None
+    return tuple(checked(path, Overlay, each) for each in read_yaml(path)) if path.exists() else ()
 
 
 def own_patches(package: str) -> tuple[Path, ...]:

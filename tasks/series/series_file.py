@@ -5,16 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import yaml
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from configs.errors import ConfigError
-from configs.logins import holds_secret, without_login
+from configs.logins import holds_secret
 from configs.schema.field_types import Model
-from configs.schema.loading import is_path
+from configs.schema.loading import checked, is_path, read_yaml
 from tasks.paths import RECIPES
-from tasks.series.build_file import describe
 from tasks.series.git_remote import WANTS_NO_LOGIN
 
 SERIES = RECIPES / "series"
@@ -169,22 +167,15 @@ def load(where: str | Path) -> Series:
         ConfigError: There is none, or it cannot be right; names file and field.
     """
     path = Path(where) if is_path(where) else SERIES / f"{where}.yaml"
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.exists():
         known = ", ".join(sorted(found.stem for found in SERIES.glob("*.yaml")))
-        raise ConfigError(f"there is no series {path}", todo=f"name a file, or one of: {known}") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: cannot be read: {without_login(str(error))}".replace("\n", " ")) from None
-    if not isinstance(data, dict):
-        raise ConfigError(f"{path}: holds no mapping", todo="keys wanted: description, base, patches")
-    kind = GitSeries if "remotes" in data or isinstance(data.get("base"), dict) else DebianSeries
-    try:
-        series = kind.model_validate({**data, "name": path.stem, "path": path})
-    except ValidationError as error:
-        raise ConfigError(f"{path}: {describe(error)}") from None
-    if isinstance(series, GitSeries):
-        _check(series)
+        raise ConfigError(f"there is no series {path}", todo=f"name a file, or one of: {known}")
+    data = read_yaml(path)
+    more = {"name": path.stem, "path": path}
+    if not (isinstance(data, dict) and ("remotes" in data or isinstance(data.get("base"), dict))):
+        return checked(path, DebianSeries, data, **more)
+    series = checked(path, GitSeries, data, **more)
+    _check(series)
     return series
 
 
