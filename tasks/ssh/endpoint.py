@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from configs.errors import NodeError
+
 
 @dataclass(frozen=True, slots=True)
 class ClientSettings:
@@ -74,3 +76,7 @@ class Endpoint:
     def authority(self) -> str:
         """``[address]:port``, or ``name:port`` for anything that holds no colon."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    def unreached(self, seen: str, *, todo: str = "", transient: bool = False, detail: str = "") -> NodeError:
+        """The error that no connection came about; its arguments are those of :class:`configs.errors.NodeError`."""
+        return NodeError(self.node, "connect", seen, todo=todo, transient=transient, detail=detail)

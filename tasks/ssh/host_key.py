@@ -8,11 +8,9 @@ from pathlib import Path
 import paramiko
 from paramiko.hostkeys import HostKeyEntry, HostKeys
 
-from configs.errors import NodeError
 from tasks.shell import quote
 from tasks.ssh.endpoint import Endpoint
 from tasks.ssh.proxy_command import Piped
-from tasks.ssh.transport import STEP
 
 
 def shake_hands(endpoint: Endpoint, transport: paramiko.Transport, timeout: float) -> None:
@@ -49,16 +47,12 @@ def shake_hands(endpoint: Endpoint, transport: paramiko.Transport, timeout: floa
         incompatible = isinstance(error, paramiko.ssh_exception.IncompatiblePeer)
         seen = str(error) or "closed by the other side"
         if isinstance(transport.sock, Piped):
-            raise NodeError(
-                endpoint.node,
-                STEP,
+            raise endpoint.unreached(
                 f"no SSH session with {endpoint.authority} came of its ProxyCommand: {transport.sock.said() or seen}",
                 todo=f"run it by hand: {endpoint.settings.proxy_command}",
                 transient=not incompatible,
             ) from error
-        raise NodeError(
-            endpoint.node,
-            STEP,
+        raise endpoint.unreached(
             f"{endpoint.authority} takes the connection, but no SSH session came of it: {seen}",
             todo="let its sshd offer algorithms of this century"
             if incompatible
@@ -66,9 +60,7 @@ def shake_hands(endpoint: Endpoint, transport: paramiko.Transport, timeout: floa
             transient=not incompatible,
         ) from error
     if key in revoked:
-        raise NodeError(
-            endpoint.node,
-            STEP,
+        raise endpoint.unreached(
             f"the host key of {endpoint.authority} is revoked: {key.get_name()} {key.fingerprint} was seen",
             todo="give the machine a new host key, if it is that machine",
         )
@@ -77,18 +69,14 @@ def shake_hands(endpoint: Endpoint, transport: paramiko.Transport, timeout: floa
         return
     where = endpoint.known_hosts or next(iter(endpoint.settings.user_known_hosts_files), "~/.ssh/known_hosts")
     if accepted:
-        raise NodeError(
-            endpoint.node,
-            STEP,
+        raise endpoint.unreached(
             f"the host key of {endpoint.authority} has changed: "
             f"{accepted[0].fingerprint} is known, {key.fingerprint} was seen",
             todo="if the machine was installed again, forget the old key with "
             f"`{quote(['ssh-keygen', '-R', name, '-f', where])}` and learn the new one; else somebody answers "
             "in its place",
         )
-    raise NodeError(
-        endpoint.node,
-        STEP,
+    raise endpoint.unreached(
         f"the host key of {endpoint.authority} is not known: {key.get_name()} {key.fingerprint} was seen",
         todo=f"compare it with the machine's own, then `{_told(endpoint, key)} >> {where}`",
     )
@@ -123,7 +111,7 @@ def _keys_in(path: Path, endpoint: Endpoint, name: str) -> Iterator[tuple[str, p
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError as error:
-        raise NodeError(endpoint.node, STEP, f"cannot read {path}: {error.strerror}") from error
+        raise endpoint.unreached(f"cannot read {path}: {error.strerror}") from error
     for number, line in enumerate(lines, 1):
         fields = line.split()
         marker = fields.pop(0) if fields and fields[0].startswith("@") else ""
@@ -133,7 +121,7 @@ def _keys_in(path: Path, endpoint: Endpoint, name: str) -> Iterator[tuple[str, p
             entry = HostKeyEntry.from_line(" ".join(fields[:3]), number)
         except Exception as error:  # the reader of each kind of key has exceptions of its own
             seen = f"{path}, line {number}: no host key of {name} can be read there"
-            raise NodeError(endpoint.node, STEP, seen, todo="correct that line, or remove it") from error
+            raise endpoint.unreached(seen, todo="correct that line, or remove it") from error
         if entry and entry.key:
             yield marker, entry.key
 

@@ -15,7 +15,6 @@ from paramiko.pkey import UnknownKeyType
 from configs.errors import NodeError
 from tasks.secrets import KEY_PASSPHRASE, SSH_PASSWORD, open_to_others, secret
 from tasks.ssh.endpoint import Endpoint
-from tasks.ssh.transport import STEP
 
 DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
 
@@ -58,9 +57,7 @@ def log_in(endpoint: Endpoint, transport: paramiko.Transport) -> None:
             seen = "the server hung up, as it does when its MaxAuthTries is reached"
             break
         refused = True
-    raise NodeError(
-        endpoint.node,
-        STEP,
+    raise endpoint.unreached(
         f"{endpoint.authority} refused {endpoint.user}: tried {', '.join(tried) or 'nothing, there is no key'}"
         + (f" ({seen})" if seen else ""),
         todo=f"put a public key of yours into {endpoint.user}'s authorized_keys there, and "
@@ -87,9 +84,7 @@ class _UnusableKeyError(Exception):
 
 
 def _unanswered(endpoint: Endpoint, seen: str) -> NodeError:
-    return NodeError(
-        endpoint.node,
-        STEP,
+    return endpoint.unreached(
         f"{endpoint.authority} has not answered the login of {endpoint.user}: {seen}",
         todo="look on the machine's console whether it is frozen or overloaded",
         transient=True,
@@ -114,7 +109,7 @@ def _keys(endpoint: Endpoint, tried: list[str]) -> Iterator[tuple[str, paramiko.
             key = _read(path)
         except _UnusableKeyError as error:
             seen = f"cannot use the key {path}: {error}"
-            raise NodeError(endpoint.node, STEP, seen, todo=error.todo, detail=str(error.__cause__ or "")) from error
+            raise endpoint.unreached(seen, todo=error.todo, detail=str(error.__cause__ or "")) from error
         yield f"key {path}", key
         return
     files = [Path(each) for each in endpoint.settings.identity_files] or _default_keys()

@@ -7,12 +7,9 @@ import socket
 
 import paramiko
 
-from configs.errors import NodeError
 from tasks.ssh.endpoint import Endpoint
 from tasks.ssh.proxy_command import started
 
-STEP = "connect"
-"""The step that every failure to get a connection is told of."""
 FORBIDDEN = 1
 """The reason of a channel that is not opened for want of a permission (RFC 4254, 5.1)."""
 CHANNEL_TIMEOUT = 15.0
@@ -59,17 +56,13 @@ def _dialled(endpoint: Endpoint, timeout: float) -> socket.socket:
     try:
         sock = socket.create_connection((endpoint.host, endpoint.port), timeout=timeout)
     except socket.gaierror as error:
-        raise NodeError(
-            endpoint.node,
-            STEP,
+        raise endpoint.unreached(
             f"the name {endpoint.host} has no address: {error.strerror}",
             todo="correct its host in the cluster file or in ~/.ssh/config, or the resolver",
         ) from error
     except OSError as error:
         seen = "no answer" if isinstance(error, TimeoutError) else (error.strerror or str(error))
-        raise NodeError(
-            endpoint.node,
-            STEP,
+        raise endpoint.unreached(
             f"cannot reach {endpoint.authority}: {seen}",
             todo="check that the machine is up, its address, and that sshd listens there",
             transient=True,
@@ -87,9 +80,7 @@ def _forwarded(endpoint: Endpoint, through: paramiko.Transport, timeout: float) 
         return through.open_channel("direct-tcpip", (endpoint.host, endpoint.port), ("127.0.0.1", 0), timeout=timeout)
     except paramiko.ChannelException as error:
         forbidden = error.code == FORBIDDEN
-        raise NodeError(
-            endpoint.node,
-            STEP,
+        raise endpoint.unreached(
             f"cannot reach {endpoint.authority} from the jump host {jump}: {error.text.lower()}",
             todo=f"let the sshd of {jump} forward connections (AllowTcpForwarding, PermitOpen)"
             if forbidden
@@ -98,9 +89,7 @@ def _forwarded(endpoint: Endpoint, through: paramiko.Transport, timeout: float) 
         ) from error
     except (paramiko.SSHException, OSError, EOFError) as error:
         seen = str(error).rstrip(".").lower() or "the connection to it broke"
-        raise NodeError(
-            endpoint.node,
-            STEP,
+        raise endpoint.unreached(
             f"cannot reach {endpoint.authority} from the jump host {jump}: {seen}",
             todo=f"check that the machine is up, and its address as {jump} sees it",
             transient=True,
