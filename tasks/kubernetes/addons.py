@@ -10,7 +10,7 @@ from typing import Any
 from configs.manifest import Manifest
 from configs.schema.cluster import Cluster
 from configs.versions import kube_proxy_takes_configuration, kubeadm_api
-from tasks.kubernetes.kubeadm import ADMIN
+from tasks.kubernetes.kubeadm import KUBECTL
 from tasks.shell import quote
 from tasks.ssh.connection import Connection
 from tasks.steps import step
@@ -49,7 +49,7 @@ def apply(connection: Connection, cluster: Cluster, manifest: Manifest, images: 
     """
     if kubeadm_api(manifest.version) != "v1alpha1":
         return ()
-    kubectl = ["kubectl", "--kubeconfig", ADMIN, "--namespace", "kube-system"]
+    kubectl = [*KUBECTL.split(), "--namespace", "kube-system"]
     with step(cluster.name, "add-ons") as shown:
         listed = connection.run([*kubectl, "get", "deployments,daemonsets", "-o", "json"], step="add-ons").stdout
         mends = tuple(wanting(json.loads(listed)["items"], cluster, manifest, images))

@@ -6,7 +6,7 @@ from configs.manifest import ImageEntry, Manifest
 from configs.plan import cluster_dns_manifest, image_reference
 from configs.schema.cluster import Cluster
 from configs.versions import kubeadm_api
-from tasks.kubernetes.kubeadm import ADMIN
+from tasks.kubernetes.kubeadm import KUBECTL
 from tasks.ssh.connection import Connection
 from tasks.steps import step
 
@@ -32,12 +32,11 @@ def apply(connection: Connection, cluster: Cluster, manifest: Manifest) -> bool:
         return False
     with step(cluster.name, "cluster DNS") as current:
         objects = cluster_dns_manifest(cluster, manifest.version, image_reference(cluster, manifest, image.name))
-        kubectl = f"kubectl --kubeconfig {ADMIN}"
         # Looking objects of our own up in the API's description would take longer than comparing them.
-        script = f"{kubectl} apply --validate=false -f -"
+        script = f"{KUBECTL} apply --validate=false -f -"
         if kubeadm_api(manifest.version) == "v1alpha1":
             # There kubeadm deploys its own whatever it is told, and two would share the Service.
-            script = f"{kubectl} -n kube-system delete deployment kube-dns --ignore-not-found >&2 && {script}"
+            script = f"{KUBECTL} -n kube-system delete deployment kube-dns --ignore-not-found >&2 && {script}"
         lines = connection.run(script, step="cluster DNS", stdin=objects.encode()).stdout.splitlines()
         changed = [line for line in lines if not line.endswith("unchanged")]
         current.ended_as(f"stand-in for CoreDNS, {len(changed)} changes")

@@ -24,6 +24,8 @@ from tasks.ssh.connection import Connection
 from tasks.ssh.program import program
 
 ADMIN = "/etc/kubernetes/admin.conf"
+KUBECTL = f"kubectl --kubeconfig {ADMIN}"
+"""On the control plane."""
 CA_CERTIFICATE = "/etc/kubernetes/pki/ca.crt"
 TOKEN = re.compile(r"^[a-z0-9]{6}\.[a-z0-9]{16}$", re.MULTILINE)
 INIT_SECONDS = 420
@@ -84,7 +86,7 @@ def init(connection: Connection, manifest: Manifest) -> None:
     """
     _kubeadm(connection, "init", kubeadm_commands.init(manifest), INIT_SECONDS)
     # kubeadm made a token for joining that nobody has asked for.
-    kubectl = f"kubectl --kubeconfig {ADMIN} -n kube-system"
+    kubectl = f"{KUBECTL} -n kube-system"
     tokens = f"{kubectl} get secrets -o name | grep /bootstrap-token-"
     connection.run(f"{tokens} | xargs -r {kubectl} delete", step="kubeadm init")
 

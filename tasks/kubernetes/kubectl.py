@@ -14,7 +14,7 @@ from configs.manifest import Manifest
 from configs.schema.cluster import Cluster
 from configs.versions import kubectl_names_server
 from tasks.in_use import in_use
-from tasks.kubernetes.kubeadm import ADMIN
+from tasks.kubernetes.kubeadm import KUBECTL
 from tasks.paths import cache_dir, cluster_dir
 from tasks.ssh.connection import connect
 from tasks.ssh.endpoint import Endpoint
@@ -58,7 +58,7 @@ def run(cluster: Cluster, manifest: Manifest, store: Store, control_plane: Endpo
 
 def _run_there(control_plane: Endpoint, arguments: Sequence[str]) -> int:
     given = b"" if sys.stdin is None or sys.stdin.isatty() else sys.stdin.buffer.read()
-    words = ["kubectl", "--kubeconfig", ADMIN, *arguments]
+    words = [*KUBECTL.split(), *arguments]
     with connect(control_plane) as connection:
         done = connection.run(words, step="kubectl", stdin=given, timeout=HOUR, check=False)
     sys.stdout.write(done.stdout)

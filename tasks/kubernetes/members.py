@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from configs.errors import NodeError
-from tasks.kubernetes.kubeadm import ADMIN
+from tasks.kubernetes.kubeadm import KUBECTL
 from tasks.shell import quote
 from tasks.ssh.channel import last_line
 from tasks.ssh.connection import Connection
 from tasks.steps import step
 
-KUBECTL = f"kubectl --kubeconfig {ADMIN} --request-timeout=10s"
+SOON = "--request-timeout=10s"
 DRAIN_SECONDS = 60
 """How long the pods of a node that works may take to end."""
 GONE_SECONDS = 5
@@ -22,7 +22,7 @@ def members(control_plane: Connection) -> tuple[str, ...]:
     Args:
         control_plane: To the control plane.
     """
-    asked = control_plane.run(f"{KUBECTL} get nodes -o name", step="members", timeout=20, check=False)
+    asked = control_plane.run(f"{KUBECTL} {SOON} get nodes -o name", step="members", timeout=20, check=False)
     return tuple(line.removeprefix("node/") for line in asked.stdout.split()) if asked.status == 0 else ()
 
 
@@ -41,7 +41,8 @@ def take_out(control_plane: Connection, name: str) -> bool:
     """
     with step(name, "drain") as shown:
         ready = '{.status.conditions[?(@.type=="Ready")].status}'
-        get = quote([*KUBECTL.split(), "get", "node", name, "--ignore-not-found", "-o", f"jsonpath={{.kind}} {ready}"])
+        wanted = ["node", name, "--ignore-not-found", "-o", f"jsonpath={{.kind}} {ready}"]
+        get = quote([*KUBECTL.split(), SOON, "get", *wanted])
         seen = control_plane.run(get, step="drain", timeout=20, check=False)
         if seen.status != 0:
             said = last_line(seen.stderr) or f"kubectl ended with status {seen.status}"
@@ -51,7 +52,7 @@ def take_out(control_plane: Connection, name: str) -> bool:
             return False
         seconds = DRAIN_SECONDS if seen.stdout.split()[-1] == "True" else GONE_SECONDS
         drained = control_plane.run(_drain(name, seconds), step="drain", timeout=seconds + 30, check=False)
-        control_plane.run(["kubectl", "--kubeconfig", ADMIN, "delete", "node", name], step="drain", timeout=60)
+        control_plane.run([*KUBECTL.split(), "delete", "node", name], step="drain", timeout=60)
         whole = "" if drained.status == 0 else f"; not all pods ended: {last_line(drained.stderr)}"
         shown.ended_as(f"drained and deleted{whole}")
         return True
@@ -62,5 +63,5 @@ def _drain(name: str, seconds: int) -> str:
     words = f"drain {quote([name])} --ignore-daemonsets --force --timeout={seconds}s"
     return (
         f"kubectl drain --help | grep -q delete-emptydir-data && give_up=--delete-emptydir-data; "
-        f"kubectl --kubeconfig {ADMIN} {words} ${{give_up:---delete-local-data}}"
+        f"{KUBECTL} {words} ${{give_up:---delete-local-data}}"
     )

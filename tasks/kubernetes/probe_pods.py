@@ -18,10 +18,9 @@ from configs.plan import image_reference
 from configs.render import render
 from configs.schema.cluster import Cluster
 from tasks.kubernetes import waiting
-from tasks.kubernetes.kubeadm import ADMIN
+from tasks.kubernetes.kubeadm import KUBECTL
 from tasks.ssh.connection import Connection
 
-KUBECTL = f"kubectl --kubeconfig {ADMIN}"
 LABEL = "kubev6=proof"
 """Of the namespaces that proofs live in."""
 READY_SECONDS = 120

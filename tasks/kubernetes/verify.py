@@ -10,6 +10,7 @@ from configs.manifest import Manifest
 from configs.schema.cluster import Cluster
 from tasks.kubernetes import probe_pods
 from tasks.kubernetes.checks import Check, Probe, check_objects, judge, probes
+from tasks.kubernetes.kubeadm import KUBECTL
 from tasks.scope import Threads
 from tasks.ssh.connection import Connection
 from tasks.ssh.program import program
@@ -87,7 +88,7 @@ def _ask(connection: Connection, namespace: str, questions: tuple[Probe, ...]) -
     payload = {
         "node": [wire for question, wire in asked if question.node == node and not question.from_pod],
         "pods": pods,
-        "kubectl": [*probe_pods.KUBECTL.split(), "-n", namespace],
+        "kubectl": [*KUBECTL.split(), "-n", namespace],
         "patience": PATIENCE_SECONDS,
     }
     answers: dict[str, Any] = connection.run_python(
