@@ -26,7 +26,7 @@ from flows.run.notify import notify
 from flows.run.results import result
 from flows.run.task import run_task
 from tasks import registry_tags
-from tasks.deployed import deployed_from_here
+from tasks.deployed import deployed_on
 from tasks.events import ImagesPushed, ReleaseChosen, emit
 from tasks.fetch import mirror as mirrors
 from tasks.in_use import in_use
@@ -143,7 +143,7 @@ def _pushed(manifest: Manifest, registry: str, address: str, keep: int, login: R
     date = f"{datetime.now(UTC):%Y%m%d}"
     with in_use(f"push of {manifest.name}"):
         registry_tags.push_dated(manifest, Store(), address, date, login)
-    needed = {image.digest for each in (*deployed_from_here(), manifest) for image in each.images}
+    needed = {image.digest for each in (*deployed_on().values(), manifest) for image in each.images}
     pruned = registry_tags.prune({image.name for image in manifest.images}, address, keep, needed, login)
     gone = f"older ones stay: {pruned.refused}" if pruned.refused else f"{pruned.deleted} old ones deleted"
     emit(ImagesPushed(registry=registry, images=tuple(manifest.images), tag=date))

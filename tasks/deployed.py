@@ -48,11 +48,6 @@ def deployed(cluster: Cluster) -> Manifest:
     return _read(path)
 
 
-def deployed_from_here() -> tuple[Manifest, ...]:
-    """The releases that clusters run which were deployed from here."""
-    return tuple(deployed_on().values())
-
-
 def deployed_on() -> dict[str, Manifest]:
     """The release that each cluster runs which was deployed from here, by the cluster's name.
 

@@ -20,7 +20,7 @@ from flows.run.context import RunContext, run_context
 from flows.run.log import run_log
 from flows.run.recording import recorded
 from kubev6.console import standard_error
-from kubev6.console.display import Showing, showing_steps
+from kubev6.console.display import showing_steps
 from kubev6.console.listener import Listener
 from kubev6.server.orchestration import Orchestration
 from tasks import secrets
@@ -57,14 +57,14 @@ def running(
         about: What a report is to be drawn of: the cluster, the release or the series; None for no report.
         on: The cluster on whose nodes it runs, when no report is to be drawn of it.
     """
-    how = Showing(verbose=args.verbose, live=not args.no_progress, as_json=args.log_json)
+    how = {"verbose": args.verbose, "live": not args.no_progress, "as_json": args.log_json}
     cluster = about if isinstance(about, Cluster) else on
     nodes = [node.name for node in cluster.nodes] if cluster else []
     with run_context() as run, run_log(command) as path:
         try:
             with (
                 recorded(run.events, command, about, path) if about else nullcontext() as run.recording,
-                showing_steps(run.events, how, nodes=nodes) as shown,
+                showing_steps(run.events, nodes=nodes, **how) as shown,
             ):
                 here = Running(run, shown, Orchestration())
                 with _stoppable(here):

@@ -7,7 +7,6 @@ import sys
 import threading
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from typing import cast
 
 from rich.console import Console
@@ -20,21 +19,6 @@ from tasks.events import Bus
 
 WIDTH_OF_FILES = 130
 """Columns of output that goes to a file or a pipe."""
-
-
-@dataclass(frozen=True, slots=True)
-class Showing:
-    """How a run is shown.
-
-    Attributes:
-        verbose: Also every word of progress, the commands that are run, and what Prefect says.
-        live: Whether a terminal has live lines; else it gets plain lines as a file does.
-        as_json: JSON lines instead.
-    """
-
-    verbose: bool = False
-    live: bool = True
-    as_json: bool = False
 
 
 class _PlainConsole(Console):
@@ -52,23 +36,27 @@ def plain_console(*, stderr: bool = False) -> Console:
 
 
 @contextmanager
-def showing_steps(bus: Bus, how: Showing, *, nodes: Collection[str] = ()) -> Iterator[Listener]:
+def showing_steps(
+    bus: Bus, *, nodes: Collection[str] = (), verbose: bool = False, live: bool = True, as_json: bool = False
+) -> Iterator[Listener]:
     """Show the steps of everything that runs in this context, on standard error.
 
     Args:
         bus: Tells the events of the run.
-        how: In which way.
         nodes: The names of the cluster's nodes, to tell machines which events are on one.
+        verbose: Also show every word of progress, the commands that are run, and what Prefect says.
+        live: Whether a terminal has live lines; else it gets plain lines as a file does.
+        as_json: Show JSON lines instead.
 
     Yields:
         What shows them, which also keeps the times.
     """
     console = plain_console(stderr=True)
-    live = how.live and not how.as_json and console.is_terminal and not console.is_dumb_terminal
+    live = live and not as_json and console.is_terminal and not console.is_dumb_terminal
     shown = (
-        JsonLines(sys.stderr, nodes=nodes, verbose=how.verbose)
-        if how.as_json
-        else StepScreen(console, verbose=how.verbose, live=live)
+        JsonLines(sys.stderr, nodes=nodes, verbose=verbose)
+        if as_json
+        else StepScreen(console, verbose=verbose, live=live)
     )
     # To the root of all loggers: Prefect, when it is imported, takes away what listens to its own.
     root = logging.getLogger()

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 import docker
@@ -154,7 +155,7 @@ def up(cluster: Cluster, release: Release | None = None) -> LabRecord:
             outcomes.append(done)
 
         jobs: list[Callable[[], NodeRecord | None]] = [outside_up]
-        jobs += [_bound(node_up, node) for node in cluster.nodes]
+        jobs += [partial(node_up, node) for node in cluster.nodes]
         nodes = [made for made in _parallel(lambda job: job(), jobs) if made is not None]
         nodes += _kept_orphans(cluster, present.values())
         record = LabRecord(cluster.name, str(subnet), str(subnet[lab_network.OUTSIDE_HOST]), tuple(nodes))
@@ -391,7 +392,3 @@ def _parallel(verb: Callable[[T], R], subjects: Sequence[T]) -> list[R]:
             errors[0].add_note(str(other))
         raise errors[0]
     return [future.result() for future in futures]
-
-
-def _bound(function: Callable[[T], R], argument: T) -> Callable[[], R]:
-    return lambda: function(argument)

@@ -22,12 +22,12 @@ REPO = Path(__file__).parents[2]
 PROGRAM = """
 import logging, pathlib, sys, time
 from flows.run.context import run_context
-from kubev6.console.display import Showing, showing_steps
+from kubev6.console.display import showing_steps
 from tasks.steps import step
 logging.getLogger().setLevel(logging.DEBUG)
 go = pathlib.Path(sys.argv[1])
-how = Showing(live="--no-progress" not in sys.argv)
-with run_context() as run, showing_steps(run.events, how):
+live = "--no-progress" not in sys.argv
+with run_context() as run, showing_steps(run.events, live=live):
     with step("kube-worker-1", "kubernetes") as current:
         current.progress("50 of 100 MB fetched, and more " + 40 * "words ", 50, 100)
         print("the result")

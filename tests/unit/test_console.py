@@ -10,13 +10,14 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from rich.console import Console
 
 from flows.run.context import RunContext
 from kubev6.console import step_screen
-from kubev6.console.display import Showing, showing_steps
+from kubev6.console.display import showing_steps
 from kubev6.console.json_lines import JsonLines
 from kubev6.console.listener import Ended, Listener
 from kubev6.console.step_screen import StepScreen
@@ -162,13 +163,15 @@ def test_commands_of_this_machine_are_heard_whoever_starts_them_and_logins_are_n
     assert line == f"local $ {sys.executable} -c '' https://***@example.net/x"
 
 
-@pytest.mark.parametrize("how", [Showing(), Showing(verbose=True), Showing(as_json=True)])
-def test_a_reader_that_is_gone_ends_no_step(run: RunContext, monkeypatch: pytest.MonkeyPatch, how: Showing) -> None:
+@pytest.mark.parametrize("how", [{}, {"verbose": True}, {"as_json": True}])
+def test_a_reader_that_is_gone_ends_no_step(
+    run: RunContext, monkeypatch: pytest.MonkeyPatch, how: dict[str, Any]
+) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     monkeypatch.setattr(sys, "stderr", os.fdopen(writing, "w", buffering=1))
     monkeypatch.setattr(logging.getLogger(), "level", logging.DEBUG)
-    with showing_steps(run.events, how) as shown, step("build", "compile") as current:
+    with showing_steps(run.events, **how) as shown, step("build", "compile") as current:
         current.progress("kubelet")
     assert [ended.ok for ended in shown.ended] == [True]
     sys.stderr.close()  # nothing is left that could not be written
