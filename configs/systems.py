@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from configs.errors import ConfigError
@@ -15,6 +14,7 @@ from configs.interfaces import Claim, Definition, Interface
 from configs.jool import Jool
 from configs.kernel import Kernel
 from configs.schema.loading import CONFIGS
+from configs.schema.reading import checked, read_yaml, validated
 from configs.versions import Runtime, numbers
 
 Networking = Literal["networkd", "ifupdown", "netplan", "network-scripts", "networkmanager"]
@@ -188,9 +188,9 @@ class Machine:
 @cache
 def systems() -> tuple[System, ...]:
     """Every system that is known, in the order of their names."""
-    files = {path.stem: path.read_text() for path in (CONFIGS / "systems").glob("*.yaml")}
-    data: dict[str, dict[str, Any]] = {name: yaml.safe_load(text) for name, text in files.items()}
-    return tuple(System.model_validate({"name": name, **_whole(name, data)}) for name in sorted(data))
+    files = {path.stem: path for path in sorted((CONFIGS / "systems").glob("*.yaml"))}
+    data = {name: validated(path, dict[str, Any], read_yaml(path)) for name, path in files.items()}
+    return tuple(checked(path, System, _whole(name, data), name=name) for name, path in files.items())
 
 
 def _whole(name: str, data: dict[str, dict[str, Any]]) -> dict[str, Any]:

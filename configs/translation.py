@@ -101,6 +101,17 @@ def _pool(cluster: Cluster) -> Iterator[str]:
             f"nat64.pool: {nat64.pool} has too few addresses, {nat64.pool.num_addresses}; tayga needs one for every "
             f"source, so take a /{_length_for(least)} or a larger one, or let nat64.by be jool, which shares addresses"
         )
+    own, subnet = tayga_address(cluster), cluster.fabric.subnet
+    if own not in subnet:
+        yield f"fabric.subnet: {subnet} has no room for tayga's own address, {own}; a /64 is usual, /104 the least"
+    for index, node in enumerate(cluster.nodes):
+        if node.address == own:
+            yield f"nodes[{index}] ({node.name}).address: {own} is tayga's own; take another"
+
+
+def tayga_address(cluster: Cluster) -> IPv6Address:
+    """tayga's own IPv6 address, which it needs where its prefix may not embed its (private) IPv4 one."""
+    return IPv6Address(int(cluster.fabric.subnet.network_address) | 0x64_0064)
 
 
 def _servers(cluster: Cluster) -> Iterator[str]:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
+INVISIBLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
+"""Control characters, which a terminal obeys, and what changes unseen how the characters around it are shown: direction
+(Unicode's UAX 9, the "Trojan Source"), joining, and separators of lines."""
 MONOSPACE = 0.61
 """Width of a character of the usual fixed-width typefaces, as a part of the type size."""
 
@@ -32,6 +37,16 @@ def answer_time(seconds: float) -> str:
 def counted(number: int, thing: str, several: str = "") -> str:
     """``1 change``, ``2 changes``."""
     return f"{number} {thing}" if number == 1 else f"{number} {several or thing + 's'}"
+
+
+def visible(text: str) -> str:
+    r"""A text of somebody else's that changes nothing where it is shown: on one line, ``\x1b`` in the place of ESC."""
+    return INVISIBLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def shortened(text: str, most: int) -> str:
+    """A text of at most so many characters, cut at its end."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def fitted(text: str, width: float, size: float) -> str:

@@ -10,39 +10,53 @@ from pydantic import Field
 from configs.errors import ConfigError
 from configs.schema.field_types import (
     Address6,
+    Domain,
+    FilePath,
+    Gateway6,
     Hostname,
     Interface,
     Model,
     Network6,
+    OutsideUrl,
+    Pool4,
     Resolver,
     SshHost,
     SshUser,
+    TranslationPrefix,
 )
 from configs.versions import Runtime
 
 Role = Literal["support", "control-plane", "worker"]
 
 
-class Ssh(Model):
-    """How the controller reaches a machine. Passwords come from the environment or a file, never from here.
+class ClusterSsh(Model):
+    """How the controller reaches the machines. Passwords come from the environment or a file, never from here.
 
     What is absent is as the user's ``~/.ssh/config`` says of the host, and then as described here.
 
     Attributes:
-        host: Address, name, or a ``Host`` of ``~/.ssh/config``; the node's own fabric address when absent.
         port: TCP port; 22 when absent.
         user: Login, root when absent; anyone but root needs sudo.
         key_file: Private key; the agent's and the user's own keys when absent.
         known_hosts: File of accepted host keys; the user's own when absent.
     """
 
-    host: SshHost | None = Field(default=None, examples=["rack-1-worker-1.example.org"])
     port: int | None = Field(default=None, ge=1, le=65535, examples=[2222])
     user: SshUser | None = Field(default=None, examples=["admin"])
-    key_file: str | None = Field(default=None, examples=["~/.ssh/id_ed25519"])
-    known_hosts: str | None = Field(default=None, examples=["~/.ssh/known_hosts"])
+    key_file: FilePath | None = Field(default=None, examples=["~/.ssh/id_ed25519"])
+    known_hosts: FilePath | None = Field(default=None, examples=["~/.ssh/known_hosts"])
 
-    def over(self, base: Ssh) -> Ssh:
+
+class Ssh(ClusterSsh):
+    """How the controller reaches one machine: the same settings, and where it is.
+
+    Attributes:
+        host: Address, name, or a ``Host`` of ``~/.ssh/config``; the node's own fabric address when absent.
+    """
+
+    host: SshHost | None = Field(default=None, examples=["rack-1-worker-1.example.org"])
+
+    def over(self, base: ClusterSsh) -> Ssh:
         """These settings, with ``base`` where one is absent here."""
         return Ssh(**{**base.model_dump(exclude_none=True), **self.model_dump(exclude_none=True)})
 
@@ -55,7 +69,8 @@ class Node(Model):
         roles: What it does. One machine is ``support`` (NAT64, DNS64 and the registry, outside Kubernetes), one is the
             ``control-plane``, the others are ``worker``.
         address: Its address on the fabric, inside ``fabric.subnet``.
-        pod_subnet: Subnet of its pods, at least a /112; derived from ``pods.prefix`` and the address when absent.
+        pod_subnet: Subnet of its pods, at least a /112, within ``pods.prefix``; derived from that and the address when
+            absent.
         uplink_address: Its address on the uplink, where these are static.
         ssh: What differs from the cluster's own ssh settings.
     """
@@ -98,15 +113,16 @@ class Uplink(Model):
     interface: Interface = Field(default="eth2", examples=["eth2"])
     addressing: Literal["slaac", "static"] = "slaac"
     subnet: Network6 | None = Field(default=None, examples=["2001:db8:1::/64"])
-    gateway: Address6 | None = Field(default=None, examples=["fe80::1"])
+    gateway: Gateway6 | None = Field(default=None, examples=["fe80::1"])
 
 
 class Pods(Model):
     """Addresses of pods.
 
     Attributes:
-        prefix: A /16 to /48 prefix; a node's pod subnet is the /64 in which the last 16 bits of the node's
-            address follow the prefix: ``fd00::/16`` and ``fd00::101`` give ``fd00:101::/64``.
+        prefix: The prefix of all pods. A node's pod subnet is the /64 in which the last 16 bits of the node's address
+            follow the prefix: ``fd00::/16`` and ``fd00::101`` give ``fd00:101::/64``. So it is a /16 to /48, or has
+            any length where every node of Kubernetes names its ``pod_subnet``.
         masquerade: Whether pods leave their node under its address (CNI ``ipMasq``).
     """
 
@@ -124,9 +140,7 @@ class Services(Model):
     """
 
     subnet: Network6 = Field(examples=["fd00:1234::/110"])
-    domain: str = Field(
-        default="cluster.local", examples=["cluster.local"], pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
-    )
+    domain: Domain = "cluster.local"
 
 
 class Nat64(Model):
@@ -142,9 +156,9 @@ class Nat64(Model):
         address: Address on the fabric of an existing translator, which must route the pod subnets back.
     """
 
-    prefix: Network6 = Field(examples=["64:ff9b::/96"])
+    prefix: TranslationPrefix = Field(examples=["64:ff9b::/96"])
     by: Literal["tayga", "jool", "existing"] = "tayga"
-    pool: IPv4Network = IPv4Network("198.18.0.0/16")
+    pool: Pool4 = IPv4Network("198.18.0.0/16")
     address: Address6 | None = Field(default=None, examples=["fd00::64"])
 
 
@@ -182,7 +196,7 @@ class Verify(Model):
             ``dns64.exclude_any``.
     """
 
-    outside: str = Field(examples=["http://example.com/"], pattern=r"^http://[^/\s]+(/\S*)?$")
+    outside: OutsideUrl
 
 
 class Lab(Model):
@@ -205,7 +219,7 @@ class Cluster(Model):
         dns64: What resolves names for it.
         registry: Where its nodes get executables and images.
         verify: How it is proved.
-        ssh: How its machines are reached; any of it can stand under a node too.
+        ssh: How its machines are reached; any of it can stand under a node too, and ``host`` only there.
         nodes: Its machines. Once the file has been read, those generated for ``workers`` too.
         workers: How many more workers there are, called ``kube-worker-1`` and so on, at ``::101`` and following.
         lab: Present, though empty (``{}``), when its machines are containers on this machine.
@@ -218,7 +232,7 @@ class Cluster(Model):
 
     name: Hostname = Field(examples=["rack-1"])
     description: str = Field(default="", examples=["A rack in the lab"])
-    release: str = Field(examples=["debian-1.20"])
+    release: FilePath = Field(examples=["debian-1.20"])
     fabric: Fabric
     uplink: Uplink | None = None
     pods: Pods
@@ -230,7 +244,7 @@ class Cluster(Model):
     runtime: Runtime | None = Field(default=None, examples=["docker"])
     images: Literal["registry", "upstream"] = "registry"
     cni: Literal["release", "system"] | None = Field(default=None, examples=["system"])
-    ssh: Ssh = Ssh()
+    ssh: ClusterSsh = ClusterSsh()
     nodes: tuple[Node, ...]
     workers: int = Field(default=0, ge=0, le=200, examples=[2])
     lab: Lab | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from ipaddress import IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -12,10 +12,12 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from configs.schema.docstrings import described
+from configs.schema.special_purpose import TRANSLATION, unusable, unusable_ipv4
 from configs.versions import parse_version
 
 _ADDRESS = r"[0-9a-fA-F:.]*:[0-9a-fA-F:.]*"
 _HOSTNAME = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+_INTERFACE = r"[A-Za-z][A-Za-z0-9_.-]{0,14}"
 _IMAGE_NAME = r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*"
 _IMAGE = rf"{_IMAGE_NAME}(?::[0-9]+)?(?:/{_IMAGE_NAME})*:[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}}"
 
@@ -25,6 +27,8 @@ def _ipv6_address(value: object) -> object:
         raise ValueError("not text; an IPv6 address such as fd00::100 is wanted, in quotes if YAML needs them")
     if "/" in value:
         raise ValueError("has a prefix length; an address alone is wanted, such as fd00::100")
+    if "%" in value:
+        raise ValueError("has a scope; an address alone is wanted, such as fd00::100")
     if re.fullmatch(r"[0-9.]+", value):
         raise ValueError("is IPv4; this cluster is IPv6-only, an address such as fd00::100 is wanted")
     return value
@@ -35,12 +39,42 @@ def _ipv6_network(value: object) -> object:
         raise ValueError("not a prefix with its length; such as fd00::/64 is wanted")
     if re.fullmatch(r"[0-9.]+/[0-9]+", value):
         raise ValueError("is IPv4; this cluster is IPv6-only, a prefix such as fd00::/64 is wanted")
+    if "%" in value:
+        raise ValueError("has a scope; a prefix alone is wanted, such as fd00::/64")
     try:
         IPv6Network(value)
     except ValueError as error:
         if "host bits set" in str(error):
             raise ValueError(f"has host bits set; {IPv6Network(value, strict=False)} is the prefix") from None
         raise ValueError("is no IPv6 prefix; such as fd00::/64 is wanted") from None
+    return value
+
+
+def _interface(value: str) -> str:
+    if value in ("lo", "all", "default"):
+        raise ValueError("is no interface to another machine")
+    return value
+
+
+def _own(value: IPv6Network) -> IPv6Network:
+    if why := unusable(value):
+        raise ValueError(f"{why}; a prefix of your own is wanted, such as fd00::/64")
+    return value
+
+
+def _own_address(value: IPv6Address) -> IPv6Address:
+    if why := unusable(value):
+        raise ValueError(f"{why}; a machine's own address is wanted, such as fd00::100")
+    return value
+
+
+def _translation_prefix(value: IPv6Network) -> IPv6Network:
+    return value if any(value.overlaps(known) for known in TRANSLATION) else _own(value)
+
+
+def _pool(value: IPv4Network) -> IPv4Network:
+    if why := unusable_ipv4(value):
+        raise ValueError(why)
     return value
 
 
@@ -52,6 +86,8 @@ def _hostname(value: str) -> str:
 
 def _kubernetes_version(value: str) -> str:
     parse_version(value)
+    if len(value) > 100 or not value.isprintable():  # it becomes the tag of images
+        raise ValueError("is no version of a release")
     return value
 
 
@@ -59,6 +95,8 @@ def _url(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"\s", value):
         raise ValueError("is no address; such as https://dl.k8s.io/release/v1.34.2/bin/linux/amd64/kubeadm is wanted")
+    if parts.port == 0 or not value.isprintable():
+        raise ValueError("is no address")
     if parts.username is not None:
         raise ValueError("holds a login; that belongs into ~/.netrc")
     # A mirror is laid out by host and path, so the path has to be that of a file.
@@ -73,24 +111,65 @@ def _image_reference(value: str) -> str:
     return value
 
 
+def _not_one_word(value: str) -> bool:
+    """Whether a text may be taken for an option or for several words, or holds what nobody sees."""
+    return not value or value.startswith("-") or " " in value or not value.isprintable()
+
+
 def _ssh_host(value: str) -> str:
     # What ssh refuses too (its valid_hostname): it comes into command lines, such as that of a ProxyCommand.
-    if value.startswith("-") or not value or re.search(r"""[\s\x00-\x1f'"`$\\;&<>|(){}\[\]]""", value):
+    if _not_one_word(value) or re.search(r"""['"`$\\;&<>|(){}\[\]]""", value):
         raise ValueError("is no host; a name, an address without brackets or a Host of ~/.ssh/config is wanted")
     return value
 
 
 def _ssh_user(value: str) -> str:
-    if value.startswith("-") or not value or re.search(r"""[\s\x00-\x1f'"`;&<>|(){}]|\\$""", value):  # its valid_ruser
+    if _not_one_word(value) or re.search(r"""['"`;&<>|(){}]|\\$""", value):  # its valid_ruser
         raise ValueError("is no login name")
+    return value
+
+
+def _path(value: str) -> str:
+    if not value or not value.isprintable():
+        raise ValueError("is no path")
+    return value
+
+
+def _domain(value: str) -> str:
+    if len(value) > 200 or not all(re.fullmatch(_HOSTNAME, label) for label in value.split(".")):
+        raise ValueError("is no domain; names of letters, digits and inner dashes between dots, such as cluster.local")
+    return value
+
+
+def _outside(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        name, port = parts.hostname or "", parts.port
+    except ValueError:
+        name, port = "", None
+    if not value.isascii() or not value.isprintable() or not value.startswith("http://") or " " in value:
+        raise ValueError("is no address of a page; such as http://example.com/ is wanted")
+    if not name or port == 0 or not re.fullmatch(r"[a-z0-9._-]+|[0-9a-f:.]+", name):
+        raise ValueError("names no host; such as http://example.com/ is wanted")
+    if parts.username is not None:
+        raise ValueError("holds a login, and whoever reads this file would have it")
     return value
 
 
 def _resolver(value: str) -> str:
     try:
-        return str(ip_address(value))
+        found = ip_address(value)
     except ValueError:
         raise ValueError("is no address; a resolver's IPv4 or IPv6 address is wanted") from None
+    if isinstance(found, IPv4Address):
+        if found.is_multicast or found.is_unspecified or found.is_reserved:
+            raise ValueError("is no address of a resolver")
+        return str(found)
+    if found.scope_id is not None and not (found.is_link_local and re.fullmatch(_INTERFACE, found.scope_id)):
+        raise ValueError("has a scope that is no interface, or needs none")
+    if found.is_multicast or found.is_unspecified or (found.is_link_local and found.scope_id is None):
+        raise ValueError("is no address of a resolver; a link-local one needs its interface, such as fe80::1%eth0")
+    return str(found)
 
 
 def _shown(pattern: str, example: str) -> object:
@@ -98,13 +177,21 @@ def _shown(pattern: str, example: str) -> object:
     return Field(json_schema_extra={"pattern": f"^{pattern}$"}, examples=[example])
 
 
-Interface = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,14}$", examples=["eth1"])]
-Address6 = Annotated[IPv6Address, BeforeValidator(_ipv6_address), _shown(_ADDRESS, "fd00::100")]
-Network6 = Annotated[IPv6Network, BeforeValidator(_ipv6_network), _shown(_ADDRESS + "/[0-9]{1,3}", "fd00::/64")]
-Resolver = Annotated[str, AfterValidator(_resolver), _shown("[0-9a-fA-F:.]+", "9.9.9.9")]
+Interface = Annotated[str, Field(pattern=f"^{_INTERFACE}$", examples=["eth1"]), AfterValidator(_interface)]
+_Address = Annotated[IPv6Address, BeforeValidator(_ipv6_address), _shown(_ADDRESS, "fd00::100")]
+_Network = Annotated[IPv6Network, BeforeValidator(_ipv6_network), _shown(_ADDRESS + "/[0-9]{1,3}", "fd00::/64")]
+Address6 = Annotated[_Address, AfterValidator(_own_address)]
+Gateway6 = _Address
+Network6 = Annotated[_Network, AfterValidator(_own)]
+TranslationPrefix = Annotated[_Network, AfterValidator(_translation_prefix)]
+Resolver = Annotated[str, AfterValidator(_resolver), _shown("[0-9a-fA-F:.]+(%.+)?", "9.9.9.9")]
 Hostname = Annotated[str, AfterValidator(_hostname), _shown(_HOSTNAME, "kube-1")]
 SshHost = Annotated[str, AfterValidator(_ssh_host)]
 SshUser = Annotated[str, AfterValidator(_ssh_user)]
+FilePath = Annotated[str, AfterValidator(_path)]
+Domain = Annotated[str, AfterValidator(_domain), _shown(rf"{_HOSTNAME}(\.{_HOSTNAME})*", "cluster.local")]
+OutsideUrl = Annotated[str, AfterValidator(_outside), _shown(r"http://[^/\s]+(/\S*)?", "http://example.com/")]
+Pool4 = Annotated[IPv4Network, AfterValidator(_pool)]
 KubernetesVersion = Annotated[
     str, AfterValidator(_kubernetes_version), _shown("v?[0-9]+\\.[0-9]+\\.[0-9]+.*", "1.34.2")
 ]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
 from configs.manifest import SHA256
 from configs.schema.field_types import (
+    FilePath,
     ImageReference,
     KubernetesVersion,
     Model,
@@ -26,8 +27,8 @@ class DebianSource(Model):
         version: Exact version; the newest that the archive offers when absent.
     """
 
-    package: str = Field(examples=["kubernetes"])
-    version: str | None = Field(default=None, examples=["1.20.2-1"])
+    package: str = Field(examples=["kubernetes"], pattern=r"^[a-z0-9][a-z0-9+.-]{1,127}$")  # Debian Policy, 5.6.1
+    version: str | None = Field(default=None, examples=["1.20.2-1"], pattern=r"^[0-9A-Za-z][0-9A-Za-z.+:~-]*$")
 
 
 class Source(Model):
@@ -60,7 +61,7 @@ class Build(Model):
         toolchain: What compiles; absent for Debian's Go.
     """
 
-    series: str = Field(examples=["debian-1.20"])
+    series: FilePath = Field(examples=["debian-1.20"])
     source: Source | None = None
     toolchain: GoImage | None = None
 
@@ -100,6 +101,9 @@ class CniPlugins(Download):
     version: str = Field(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+$", examples=["1.8.0"])
 
 
+BinaryName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
+
+
 class Fetch(Model):
     """Where a prebuilt release is downloaded from.
 
@@ -109,7 +113,7 @@ class Fetch(Model):
             that is built takes from here those that do not come from Kubernetes' own tree.
     """
 
-    binaries: dict[str, Download] = Field(min_length=1)
+    binaries: dict[BinaryName, Download] = Field(min_length=1)
     images: tuple[ImageReference, ...] = ()
 
 
@@ -121,7 +125,7 @@ class ReleaseImages(Model):
             CoreDNS among the images that it is fetched with.
     """
 
-    coredns: str | None = Field(default=None, examples=["1.7.0"])
+    coredns: str | None = Field(default=None, examples=["1.7.0"], pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$")
 
 
 class Release(Model):
@@ -142,7 +146,7 @@ class Release(Model):
 
     model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["build"]}, {"required": ["fetch"]}]})
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$", examples=["debian-1.20"])
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,62}$", examples=["debian-1.20"])
     description: str = Field(default="", examples=["Kubernetes 1.20 compiled from Debian's source package"])
     kubernetes: KubernetesVersion
     runtime: Runtime = "containerd"

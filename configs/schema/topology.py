@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from ipaddress import IPv6Address
+from collections.abc import Iterable, Iterator, Sequence
+from ipaddress import IPv6Address, ip_address
 
 from configs import translation
 from configs.schema.cluster import Cluster, Node
@@ -11,14 +11,8 @@ from configs.schema.cluster import Cluster, Node
 
 def problems(cluster: Cluster) -> list[str]:
     """Why a topology cannot work. Each text names the field, the value and what would be right."""
-    found: list[str] = []
     nodes = cluster.nodes
-    for field in ("name", "address", "pod_subnet"):
-        values = [str(getattr(node, field) or "") for node in nodes]
-        for value in sorted({value for value in values if value and values.count(value) > 1}):
-            where = ", ".join(f"nodes[{index}]" for index, other in enumerate(values) if other == value)
-            owners = ", ".join(node.name for node, other in zip(nodes, values, strict=True) if other == value)
-            found.append(f"{where}: {field} {value} is used twice ({owners}); each node needs its own")
+    found: list[str] = [*_shared(nodes), *_machines(cluster)]
     for role, wanted in (("support", "exactly one"), ("control-plane", "exactly one")):
         holders = [node.name for node in nodes if role in node.roles]
         if len(holders) != 1:
@@ -34,21 +28,75 @@ def problems(cluster: Cluster) -> list[str]:
             found.append(f"{where}.address: {node.address} is outside fabric.subnet {cluster.fabric.subnet}")
         elif node.address == cluster.fabric.subnet.network_address:
             found.append(f"{where}.address: {node.address} is the subnet's own (router anycast) address")
-        if node.pod_subnet and node.pod_subnet.prefixlen > 112:
-            found.append(f"{where}.pod_subnet: {node.pod_subnet} is too small; a /64 is usual, /112 the least")
+        found += _pod_subnet(cluster, node, where)
     if not 108 <= cluster.services.subnet.prefixlen <= 120:
         found.append(
             f"services.subnet: {cluster.services.subnet} has length /{cluster.services.subnet.prefixlen}; "
             "/108 to /120 is wanted: API servers refuse more than 20 host bits"
         )
-    if not 16 <= cluster.pods.prefix.prefixlen <= 48:
-        found.append(
-            f"pods.prefix: {cluster.pods.prefix} has length /{cluster.pods.prefix.prefixlen}; /16 to /48 is wanted"
-        )
     found += translation.problems(cluster)
     found += (*_uplink(cluster), *_uplink_addresses(cluster, nodes))
     found += _overlaps(cluster)
     return found
+
+
+def _shared(nodes: Sequence[Node]) -> Iterator[str]:
+    """What two nodes may not have in common."""
+    for field in ("name", "address", "pod_subnet"):
+        owners: dict[object, list[int]] = {}
+        for index, node in enumerate(nodes):
+            if (value := getattr(node, field)) is not None:
+                owners.setdefault(value, []).append(index)
+        for value, among in owners.items():
+            if len(among) > 1:
+                where, names = _named(nodes, among)
+                yield f"{where}: {field} {value} is used twice ({names}); each node needs its own"
+
+
+def _machines(cluster: Cluster) -> Iterator[str]:
+    """The nodes that would be one machine, as far as the file can tell."""
+    owners: dict[tuple[str, int], list[int]] = {}
+    for index, node in enumerate(cluster.nodes):
+        ssh = node.ssh.over(cluster.ssh)
+        host = ssh.host or str(node.address)
+        owners.setdefault((_canonical(host), ssh.port or 22), []).append(index)
+    for (host, port), among in owners.items():
+        # Nodes of one address have been told already.
+        if len({str(cluster.nodes[index].address) for index in among}) > 1:
+            where, names = _named(cluster.nodes, among)
+            yield f"{where}: ssh.host {host}, port {port} is one machine ({names}); each node needs its own"
+
+
+def _canonical(host: str) -> str:
+    """A host as all ways to write it are written here."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host.lower().rstrip(".")
+    return str((isinstance(address, IPv6Address) and address.ipv4_mapped) or address)
+
+
+def _named(nodes: Sequence[Node], among: Sequence[int]) -> tuple[str, str]:
+    """Places and names of nodes: of the first ones, where there are many."""
+    more = ", …" if len(among) > 5 else ""
+    return (
+        ", ".join(f"nodes[{index}]" for index in among[:5]) + more,
+        ", ".join(nodes[index].name for index in among[:5]) + more,
+    )
+
+
+def _pod_subnet(cluster: Cluster, node: Node, where: str) -> Iterator[str]:
+    prefix, subnet = cluster.pods.prefix, node.pod_subnet
+    if subnet is None:
+        if node.in_kubernetes:
+            yield (
+                f"pods.prefix: {prefix} has length /{prefix.prefixlen}; /16 to /48 is wanted, or {where}.pod_subnet "
+                "and that of every other node, such as a /64 inside it"
+            )
+    elif subnet.prefixlen > 112:
+        yield f"{where}.pod_subnet: {subnet} is too small; a /64 is usual, /112 the least"
+    elif not subnet.subnet_of(prefix):
+        yield f"{where}.pod_subnet: {subnet} is outside pods.prefix {prefix}"
 
 
 def _uplink(cluster: Cluster) -> Iterable[str]:
@@ -75,6 +123,10 @@ def _uplink_addresses(cluster: Cluster, nodes: Iterable[Node]) -> Iterable[str]:
                 yield f"{where}: is missing; uplink.addressing is static"
         elif not static:
             yield f"{where}: {address} has no uplink to be on whose addressing is static"
+        elif subnet and address == subnet.network_address:
+            yield f"{where}: {address} is the subnet's own (router anycast) address"
+        elif cluster.uplink and address == cluster.uplink.gateway:
+            yield f"{where}: {address} is uplink.gateway, which is another machine"
         elif subnet and address not in subnet:
             yield f"{where}: {address} is outside uplink.subnet {subnet}"
         elif address in taken:
@@ -83,7 +135,7 @@ def _uplink_addresses(cluster: Cluster, nodes: Iterable[Node]) -> Iterable[str]:
             taken[address] = node.name
 
 
-def _overlaps(cluster: Cluster) -> list[str]:
+def _overlaps(cluster: Cluster) -> Iterator[str]:
     subnets = [
         ("fabric.subnet", cluster.fabric.subnet),
         *([("uplink.subnet", cluster.uplink.subnet)] if cluster.uplink and cluster.uplink.subnet else []),
@@ -91,9 +143,16 @@ def _overlaps(cluster: Cluster) -> list[str]:
         ("nat64.prefix", cluster.nat64.prefix),
         *((f"pod_subnet of {node.name}", node.pod_subnet) for node in cluster.nodes if node.pod_subnet),
     ]
-    return [
-        f"{name}: {subnet} overlaps {other_name} {other}; they must be apart"
-        for index, (name, subnet) in enumerate(subnets)
-        for other_name, other in subnets[:index]
-        if subnet.overlaps(other) and not ("pod_subnet" in name and subnet == other)
-    ]
+    # Prefixes are apart or one in the other, so in the order of their addresses each has all those around it at hand.
+    order = sorted(range(len(subnets)), key=lambda each: (subnets[each][1].network_address, subnets[each][1].prefixlen))
+    around: list[int] = []
+    for index in order:
+        while around and not subnets[index][1].subnet_of(subnets[around[-1]][1]):
+            around.pop()
+        subnet = subnets[index][1]
+        if around and subnets[around[-1]][1] == subnet and subnets[around[-1]][0].startswith("pod_subnet"):
+            continue  # another pod subnet, as what else is equal comes before; it is told as used twice
+        for other in around:
+            (other_name, less), (name, more) = subnets[min(index, other)], subnets[max(index, other)]
+            yield f"{name}: {more} overlaps {other_name} {less}; they must be apart"
+        around.append(index)

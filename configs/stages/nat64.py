@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv6Address
-
 from configs.derived import Derived
 from configs.state import File, Service, StageState
+from configs.translation import tayga_address
 
 UNIT = "kubev6-nat64.service"
 UNIT_FILE = f"/etc/systemd/system/{UNIT}"
@@ -27,8 +26,7 @@ def _tayga(derived: Derived) -> StageState:
     cluster = derived.cluster
     values = {
         "tayga_ipv4": cluster.nat64.pool.network_address + 1,
-        # tayga needs an IPv6 address of its own outside its prefix when that may not embed its (private) IPv4 one.
-        "tayga_ipv6": IPv6Address(int(cluster.fabric.subnet.network_address) | 0x64_0064),
+        "tayga_ipv6": tayga_address(cluster),
     }
     settings = File("/etc/kubev6/tayga.conf", derived.render("tayga.conf", **values))
     unit = File(UNIT_FILE, derived.render("nat64-tayga.service", **values))

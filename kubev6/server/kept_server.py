@@ -22,9 +22,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import IO
 
-import yaml
+from pydantic import BaseModel
 
 from configs.errors import KubeV6Error
+from configs.schema.reading import checked, read_yaml
 from kubev6.server import lost_runs, worker_runs
 from kubev6.server.api import ask
 from kubev6.server.temporary_server import answers
@@ -363,16 +364,21 @@ def _taken(port: int) -> str:
     return ""
 
 
+class _Deployment(BaseModel):
+    name: str
+
+
+class _PrefectFile(BaseModel):
+    """What of prefect.yaml is asked here."""
+
+    deployments: tuple[_Deployment, ...]
+
+
 def _outside_the_pool(kept: Kept) -> tuple[str, ...]:
     """The deployments of prefect.yaml whose runs no worker of the pool would get."""
     found = {each["name"]: each["work_pool_name"] for each in ask(kept.url, "/deployments/filter", {})}
-    try:
-        wanted = [each["name"] for each in yaml.safe_load(DEPLOYMENTS.read_text())["deployments"]]
-    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
-        raise KubeV6Error(
-            f"{DEPLOYMENTS}: cannot be read: {str(error).partition(chr(10))[0]}", todo="mend it"
-        ) from None
-    return tuple(name for name in wanted if found.get(name) != POOL)
+    wanted = checked(DEPLOYMENTS, _PrefectFile, read_yaml(DEPLOYMENTS)).deployments
+    return tuple(each.name for each in wanted if found.get(each.name) != POOL)
 
 
 def _schedules(kept: Kept) -> dict[str, str]:

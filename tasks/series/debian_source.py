@@ -23,7 +23,7 @@ import git
 
 from configs.errors import KubeV6Error
 from configs.schema.field_types import Model
-from configs.schema.loading import checked, read_yaml
+from configs.schema.reading import read_yaml, validated
 from tasks.docker import toolchain
 from tasks.docker.toolchain import Toolchain
 from tasks.exclusive import exclusive
@@ -130,7 +130,7 @@ def read_overlays(package: str) -> tuple[Overlay, ...]:
         ConfigError: The file cannot be right; names file and field.
     """
     path = OVERLAY / f"{package}.yaml"
-    return tuple(checked(path, Overlay, each) for each in read_yaml(path)) if path.exists() else ()
+    return validated(path, tuple[Overlay, ...], read_yaml(path)) if path.exists() else ()
 
 
 def own_patches(package: str) -> tuple[Path, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,9 @@ from pydantic.json_schema import SkipJsonSchema
 from configs.errors import ConfigError
 from configs.logins import holds_secret
 from configs.schema.field_types import Model
-from configs.schema.loading import checked, is_path, read_yaml
+from configs.schema.loading import is_path
+from configs.schema.reading import checked, read_yaml
+from configs.words import shortened
 from tasks.paths import RECIPES
 from tasks.series.git_remote import WANTS_NO_LOGIN
 
@@ -136,7 +139,7 @@ class DebianSeries(_Series):
         patches: The patches in order.
     """
 
-    base: str = Field(examples=["kubernetes"])
+    base: str = Field(examples=["kubernetes"], pattern=r"^[a-z0-9][a-z0-9+.-]{1,127}$")
     patches: tuple[NamedPatch, ...]
 
 
@@ -167,9 +170,9 @@ def load(where: str | Path) -> Series:
         ConfigError: There is none, or it cannot be right; names file and field.
     """
     path = Path(where) if is_path(where) else SERIES / f"{where}.yaml"
-    if not path.exists():
+    if not os.path.exists(path):  # noqa: PTH110 - what no path can be does not exist either
         known = ", ".join(sorted(found.stem for found in SERIES.glob("*.yaml")))
-        raise ConfigError(f"there is no series {path}", todo=f"name a file, or one of: {known}")
+        raise ConfigError(f"there is no series {shortened(str(path), 300)}", todo=f"name a file, or one of: {known}")
     data = read_yaml(path)
     more = {"name": path.stem, "path": path}
     if not (isinstance(data, dict) and ("remotes" in data or isinstance(data.get("base"), dict))):

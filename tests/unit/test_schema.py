@@ -97,7 +97,52 @@ def test_workers_are_added_with_names_addresses_and_pod_subnets(tmp_path: Path) 
         ("nat64.prefix", "64:ff9b:1::/48", []),  # that of RFC 8215, for local use
         ("nat64.prefix", "64:ff9b:1::/96", []),
         ("nat64.pool", "192.168.255.0/30", ["nat64.pool", "too few"]),
-        ("pods.prefix", "fd00::/60", ["pods.prefix", "/60", "/16 to /48"]),
+        ("pods.prefix", "fd00::/60", ["pods.prefix", "/60", "/16 to /48", "nodes[2] (kube-10).pod_subnet"]),
+        (
+            "nodes.2.pod_subnet",
+            "fd01:10a::/64",
+            ["nodes[2] (kube-10).pod_subnet: fd01:10a::/64 is outside"],
+        ),
+        ("nodes.2.pod_subnet", "fd00:100::/63", ["pod_subnet of kube-10: fd00:100::/63 overlaps pod_subnet of kube-1"]),
+        ("nodes.2.pod_subnet", "fd00:100::/64", ["nodes[1], nodes[2]: pod_subnet fd00:100::/64 is used twice"]),
+        ("nat64.prefix", "fd00:100::/64", ["pod_subnet of kube-1: fd00:100::/64 overlaps nat64.prefix fd00:100::/64"]),
+        ("services.subnet", "fd00::/112", ["services.subnet: fd00::/112 overlaps fabric.subnet fd00::/64"]),
+        ("nodes.2.address", "fd00::1:0", ["pod_subnet of kube-10: fd00::/64 overlaps fabric.subnet fd00::/64"]),
+        ("nodes.2.address", "fd00::64:64", ["nodes[2] (kube-10).address: fd00::64:64 is tayga's own"]),
+        ("nodes.2.address", "fd00::10a%eth1", ["nodes[2].address", "has a scope"]),
+        ("fabric.subnet", "fe80::/64", ["fabric.subnet: 'fe80::/64' is in fe80::/10, link-local", "fd00::/64"]),
+        ("fabric.subnet", "fd00::%eth1/64", ["fabric.subnet", "has a scope"]),
+        ("pods.prefix", "fe80::/32", ["pods.prefix: 'fe80::/32' is in fe80::/10, link-local"]),
+        ("pods.prefix", "fe00::/7", ["pods.prefix: 'fe00::/7' holds fe80::/10, link-local"]),
+        ("services.subnet", "ff05::/112", ["services.subnet: 'ff05::/112' is in ff00::/8, multicast"]),
+        ("services.subnet", "fec0::/112", ["services.subnet", "site-local"]),
+        ("services.subnet", "2002:c000:201::/112", ["services.subnet", "6to4's"]),
+        ("services.subnet", "2001:0:1::/112", ["services.subnet", "Teredo's"]),
+        ("services.subnet", "64:ff9b:1::/112", ["services.subnet", "is in ::/8"]),
+        ("services.subnet", "2001:db8::/112", []),  # for documentation: routed like any other
+        ("nat64.prefix", "::ffff:0:0/96", ["nat64.prefix: '::ffff:0:0/96' is in ::/8", "IPv4-mapped"]),
+        ("nat64.prefix", "fe80:64::/96", ["nat64.prefix", "link-local"]),
+        ("nat64.prefix", "100::/64", ["nat64.prefix", "for discarding"]),
+        ("nat64.pool", "224.0.0.0/8", ["nat64.pool", "multicast"]),
+        ("dns64", {"by": "existing", "address": "ff02::fb"}, ["dns64.address", "multicast"]),
+        ("dns64", {"forwarders": ["fe80::1"]}, ["dns64.forwarders[0]", "needs its interface"]),
+        ("dns64", {"forwarders": ["fe80::1%eth0;}"]}, ["dns64.forwarders[0]", "a scope that is no interface"]),
+        ("dns64", {"forwarders": ["fe80::1%eth0"]}, []),
+        ("fabric.interface", "all", ["fabric.interface: 'all' is no interface"]),
+        ("services", {"subnet": "fd00:1234::/110", "domain": "a..b"}, ["services.domain: 'a..b' is no domain"]),
+        ("ssh", {"host": "192.0.2.1"}, ["ssh.host: no such key", "port, user"]),
+        ("nodes.2.ssh", {"host": "FD00::0100"}, ["nodes[1], nodes[2]: ssh.host fd00::100, port 22 is one machine"]),
+        ("nodes.2.ssh", {"host": "fd00::100", "port": 2222}, []),
+        ("nodes.2.ssh", {"host": "-oProxyCommand=x"}, ["nodes[2].ssh.host: '-oProxyCommand=x' is no host"]),
+        ("nodes.2.ssh", {"host": "a b"}, ["nodes[2].ssh.host: 'a b' is no host"]),
+        ("nodes.2.ssh", {"host": "a\nb"}, ["nodes[2].ssh.host: 'a\\nb' is no host"]),
+        ("nodes.2.ssh", {"host": "a\u202eb"}, ["nodes[2].ssh.host", "U+202E"]),
+        ("nodes.2.ssh", {"user": "-l"}, ["nodes[2].ssh.user: '-l' is no login name"]),
+        ("nodes.2.ssh", {"user": "a\x1bb"}, ["nodes[2].ssh.user", "U+001B"]),
+        ("nodes.2.ssh", {"key_file": "a\nb"}, ["nodes[2].ssh.key_file: 'a\\nb' is no path"]),
+        ("verify.outside", "http://[x/", ["verify.outside: 'http://[x/' names no host"]),
+        ("verify.outside", "http://x:99999/", ["verify.outside", "names no host"]),
+        ("verify.outside", "http://me:secret@x.example/", ["verify.outside: 'http://x.example/' holds a login"]),
         ("verify.outside", "ftp://x", ["verify.outside", "'ftp://x'"]),
         ("colour", "red", ["colour", "no such key", "fabric"]),
         ("runtime", "podman", ["runtime", "'podman'", "'containerd' or 'docker'"]),
@@ -161,6 +206,27 @@ def test_what_is_no_topology_at_all_is_refused(tmp_path: Path, text: str, told: 
     path.write_text(text)
     with pytest.raises(ConfigError, match=told):
         load_cluster(path)
+
+
+def test_a_prefix_of_any_length_will_do_where_every_node_names_its_pod_subnet(tmp_path: Path) -> None:
+    data = changed("pods.prefix", "2001:db8:0:ff00::/56")
+    for number in (1, 2):
+        data["nodes"][number]["pod_subnet"] = f"2001:db8:0:ff0{number}::/64"
+
+    assert str(load_cluster(write(tmp_path, data)).node("kube-10").pod_subnet) == "2001:db8:0:ff02::/64"
+
+
+def test_a_static_uplink_is_not_the_pods_and_its_gateway_is_none_of_the_nodes(tmp_path: Path) -> None:
+    data = changed("uplink", {"addressing": "static", "subnet": "fd00:100::/64", "gateway": "fd00:100::1"})
+    for number, node in enumerate(data["nodes"]):
+        node["uplink_address"] = f"fd00:100::{number}"
+
+    with pytest.raises(ConfigError) as raised:
+        load_cluster(write(tmp_path, data))
+
+    assert "pod_subnet of kube-1: fd00:100::/64 overlaps uplink.subnet fd00:100::/64" in str(raised.value)
+    assert "nodes[0] (support).uplink_address: fd00:100:: is the subnet's own" in str(raised.value)
+    assert "nodes[1] (kube-1).uplink_address: fd00:100::1 is uplink.gateway" in str(raised.value)
 
 
 def test_bytes_that_are_no_text_and_a_missing_file_are_refused(tmp_path: Path) -> None:
