@@ -12,6 +12,15 @@ GOING = ".going-"
 """What the name of something begins with that is being removed."""
 
 
+def to_disk(path: Path) -> None:
+    """Have the content of a file, or the names in a directory, on the disk itself (fsync(2))."""
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
 def replace_directory(made: Path, place: Path) -> None:
     """Put a directory in the place of another one of the same file system, if there is one.
 
@@ -47,7 +56,7 @@ def put_aside(path: Path) -> Path | None:
 
 
 def write_whole(path: Path, text: str, *, mode: int = 0o644) -> None:
-    """Write a file so that it has all of its content, or what it had before.
+    """Write a file so that it has all of its content, or what it had before, also after a power cut.
 
     Args:
         path: The file; its directory is made when it is not there.
@@ -59,7 +68,9 @@ def write_whole(path: Path, text: str, *, mode: int = 0o644) -> None:
     try:
         with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w", encoding="utf-8") as file:
             file.write(text)
+        to_disk(unfinished)
         unfinished.replace(path)
+        to_disk(path.parent)
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise

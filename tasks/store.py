@@ -35,7 +35,7 @@ from tasks.disk import writing
 from tasks.docker_archive import CHUNK
 from tasks.exclusive import exclusive
 from tasks.paths import data_dir
-from tasks.replace import write_whole
+from tasks.replace import to_disk, write_whole
 from tasks.verified import Verified
 
 ABANDONED = 24 * 3600
@@ -169,7 +169,7 @@ class Store:
         blobs = {self.blob(digest) for _, digest, _ in self.blobs(manifest)}
         with self._writing():  # what a manifest names is there, also when the power fails in this moment
             for path in (*blobs, *{blob.parent for blob in blobs}):
-                _to_disk(path)
+                to_disk(path)
         with self._unfinished(place / "manifest.json") as file:
             file.write(manifest.model_dump_json(indent=1).encode() + b"\n")
         link = place.with_name(f".current-{os.getpid()}")
@@ -178,7 +178,7 @@ class Store:
         link.replace(place.with_name("current"))
         with self._writing():
             for path in (place, place.parent):
-                _to_disk(path)
+                to_disk(path)
         self.update_index()
         for left_behind in (self.root / "blobs" / "unfinished").iterdir():
             with suppress(FileNotFoundError):  # another run has just finished it
@@ -388,15 +388,6 @@ class Store:
 
     def _writing(self) -> AbstractContextManager[None]:
         return writing(f"the store {self.root}", "KUBEV6_DATA")
-
-
-def _to_disk(path: Path) -> None:
-    """Have the content of a file, or the names in a directory, on the disk itself (fsync(2))."""
-    opened = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
 
 
 def _written(build: StoredBuild) -> tuple[int, bool]:

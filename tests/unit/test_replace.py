@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.replace import GOING, put_aside, remove, replace_directory
+from tasks.replace import GOING, put_aside, remove, replace_directory, write_whole
 
 
 def directory(path: Path, content: str) -> Path:
@@ -74,3 +74,19 @@ def test_what_cannot_be_moved_stays_and_nothing_else_does(tmp_path: Path, monkey
     with pytest.raises(PermissionError):
         remove(place)
     assert list(tmp_path.iterdir()) == [place]
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name_and_the_name_is_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By fsync(2), of the file and of its directory: else a power cut leaves an empty file in its place."""
+    place, synced = tmp_path / "file", list[tuple[Path, bool]]()
+
+    def sync(descriptor: int) -> None:
+        synced.append((Path(f"/proc/self/fd/{descriptor}").readlink(), place.exists()))
+
+    monkeypatch.setattr(os, "fsync", sync)
+    write_whole(place, "content\n")
+    (file, named), then = synced
+    assert (file.parent, named) == (tmp_path, False)
+    assert then == (tmp_path, True)
