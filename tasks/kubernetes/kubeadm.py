@@ -8,6 +8,7 @@ from pathlib import Path
 
 from configs.errors import NodeError
 from configs.manifest import Manifest
+from configs.membership import api_server
 from configs.plan import join_config
 from configs.schema.cluster import Cluster, Node
 from configs.schema.release import Release
@@ -57,7 +58,7 @@ def is_member(connection: Connection, cluster: Cluster, manifest: Manifest, node
     Raises:
         NodeError: The node belongs to another cluster, or its control plane runs another version.
     """
-    wanted = f"https://[{cluster.control_plane.address}]:6443"
+    wanted = api_server(cluster)
     asked = {"node": node.name, "control_plane": "control-plane" in node.roles, "wanted": wanted}
     seen = connection.run_python(program("kubeadm_probe"), asked, step="kubeadm probe", timeout=INIT_SECONDS + 120)
     reset = f"take it out of there first (kubev6 reset {node.name}, or kubeadm reset on the node)"

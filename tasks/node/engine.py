@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from configs.errors import NodeError
+from configs.membership import Identity
 from configs.state import StageState
 from tasks.node.change import Change
 from tasks.node.resources import kinds
@@ -51,6 +52,7 @@ def apply(
     stage: StageState,
     changes: Sequence[Change],
     *,
+    of: Identity | None = None,
     progress: Callable[..., object] | None = None,
     made: Callable[[Change], None] = lambda _: None,
 ) -> None:
@@ -60,13 +62,16 @@ def apply(
         connection: To the node.
         stage: The stage that the changes belong to.
         changes: What :func:`tasks.node.resources.kinds.diff` found.
+        of: The cluster that the node is brought to, which the record there names from now on.
         progress: Called with what is being done, and how much of how much where that is counted, from another thread.
         made: Called with each change that was made, also when a later one could not be.
 
     Raises:
-        NodeError: A change could not be made; those before it stand, and running it again goes on from there.
+        NodeError: A change could not be made; those before it stand, and running it again goes on from there. Or the
+            record there names another cluster.
     """
-    order = {"stage": stage.name, "changes": [as_order(change) for change in changes]}
+    cluster = asdict(of) if of else None
+    order = {"stage": stage.name, "changes": [as_order(change) for change in changes], "cluster": cluster}
     count = 0
 
     def heard(number: int) -> None:
@@ -97,13 +102,18 @@ def apply(
 
 
 def bring_to(
-    connection: Connection, stage: StageState, *, made: Callable[[Change], None] = lambda _: None
+    connection: Connection,
+    stage: StageState,
+    *,
+    of: Identity | None = None,
+    made: Callable[[Change], None] = lambda _: None,
 ) -> tuple[Change, ...]:
     """Bring a node to a stage and make sure that it is there.
 
     Args:
         connection: To the node.
         stage: The stage.
+        of: The cluster that the node is brought to.
         made: Called with each change that was made, also when the stage is not reached.
 
     Returns:
@@ -120,7 +130,7 @@ def bring_to(
                 shown.ended_as(f"{len(all_made)} change{'s' if len(all_made) > 1 else ''}" if all_made else "no change")
                 return tuple(all_made)
             shown.progress(f"{len(changes)} to change")
-            apply(connection, stage, changes, progress=shown.progress, made=made)
+            apply(connection, stage, changes, of=of, progress=shown.progress, made=made)
             all_made += changes
         left = plan_changes(connection, (stage,))[stage.name]
         if left:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from configs.errors import NodeError
+from configs.membership import identity
 from configs.schema.cluster import Cluster
 from tasks.secrets import hide
 from tasks.ssh.connection import Connection
@@ -42,9 +43,9 @@ def reset(connection: Connection, cluster: Cluster) -> Reset:
     """
     node = connection.node
     with step(node, "reset") as shown:
-        wanted = f"https://[{cluster.control_plane.address}]:6443"
+        wanted = {"cluster": asdict(identity(cluster))}
         answer = connection.run_python(
-            program("reset_node"), {"server_wanted": wanted}, step="reset", timeout=SECONDS, progress=shown.progress
+            program("reset_node"), wanted, step="reset", timeout=SECONDS, progress=shown.progress
         )
         if "seen" in answer:
             raise NodeError(node, "reset", hide(answer["seen"]), todo=answer["todo"], transient=answer["transient"])

@@ -7,20 +7,23 @@ and the whole can be undone.
 import errno
 import itertools
 import json
-from typing import Callable, List
+from typing import Callable, List, Optional
 
 from tasks.node_agent.commands import prepare
 from tasks.node_agent.lock import alone
 from tasks.node_agent.protocol import Failed, Json, made
-from tasks.node_agent.record import Record, read_record
+from tasks.node_agent.record import Record, read_record, refuse_other_cluster
 from tasks.node_agent.resources.kinds import KINDS
 from tasks.node_agent.resources.service import reload_units
+from tasks.node_agent.undo import remove_partials
 
 UNITS = "/etc/systemd/system/"
 
 
 def note(changes: List[Json], record: Record) -> None:
     """Write down what the changes are about to replace, and make the copies."""
+    if not changes:
+        return
     for name, kind in KINDS.items():
         kind.note_all([change for change in changes if change["kind"] == name], record)
     record.save()
@@ -28,9 +31,12 @@ def note(changes: List[Json], record: Record) -> None:
 
 def make(changes: List[Json], record: Record, doing: Callable[[int], None]) -> None:
     """Make the changes in their order. ``doing`` hears of the number of each before it is begun."""
+    remove_partials(record)
     note([change for change in changes if KINDS[change["kind"]].noted_first], record)
     count = len([change for change in changes if change["kind"] == "package"])
     if count:
+        # It starts services as it is installed (deb-systemd-invoke(1p)).
+        record.begin(["services"], list(record.stage.get("services", {})))
         doing(0)
         KINDS["package"].make_all(changes[:count], record)
         made(count)
@@ -45,6 +51,7 @@ def make(changes: List[Json], record: Record, doing: Callable[[int], None]) -> N
             doing(begun)
             begun += len(part)
             kind, first = KINDS[part[0]["kind"]], part[0]
+            record.begin([notes for notes, _ in kind.undoes], [kind.subject(change) for change in part])
             if first["kind"] == "service" and first["action"] != "undo" and not reloaded:
                 reload_units()
                 reloaded = True
@@ -55,9 +62,8 @@ def make(changes: List[Json], record: Record, doing: Callable[[int], None]) -> N
             made(begun)
         if not reloaded:
             reload_units()
-    except (Failed, OSError):
-        record.drop_fresh([change["subject"] for change in changes[begun:]])
-        raise
+    finally:
+        record.drop_unbegun()
 
 
 def parts_of(changes: List[Json]) -> List[List[Json]]:
@@ -69,8 +75,8 @@ def parts_of(changes: List[Json]) -> List[List[Json]]:
     return parts
 
 
-def apply(stage: str, changes: List[Json]) -> Json:
-    """Make the changes of one stage; says which failed and why, if one did."""
+def apply(stage: str, changes: List[Json], cluster: Optional[Json] = None) -> Json:
+    """Make the changes of one stage for a cluster; says which failed and why, if one did."""
     current: Json = {}
 
     def doing(number: int) -> None:
@@ -78,7 +84,11 @@ def apply(stage: str, changes: List[Json]) -> Json:
 
     try:
         with alone():
-            make(changes, read_record(stage), doing)
+            record = read_record(stage)
+            if cluster:
+                refuse_other_cluster(record.all, cluster)
+                record.all["cluster"] = cluster
+            make(changes, record, doing)
     except Failed as error:
         return dict(current, seen=error.seen, todo=error.todo, detail=error.detail, transient=error.transient)
     except OSError as error:
@@ -89,10 +99,10 @@ def apply(stage: str, changes: List[Json]) -> Json:
     return {}
 
 
-def main(stage: str, changes: List[Json]) -> None:
+def main(stage: str, changes: List[Json], cluster: Optional[Json]) -> None:
     """Print what :func:`apply` says, as JSON."""
     prepare()
-    print(json.dumps(apply(stage, changes)))
+    print(json.dumps(apply(stage, changes, cluster)))
 
 
 if "PAYLOAD" in globals():

@@ -3,7 +3,7 @@
 import hashlib
 from typing import Optional
 
-from tasks.node_agent.files import text_of
+from tasks.node_agent.files import exact_bytes, exact_text_of, lines_of
 from tasks.node_agent.protocol import Failed
 
 BEGIN = "# BEGIN kubev6"
@@ -12,7 +12,7 @@ END = "# END kubev6"
 
 def block_of(text: str) -> Optional[str]:
     """What stands between our marks; None without them. Raises ValueError when a mark is missing its other half."""
-    lines = text.splitlines(True)
+    lines = lines_of(text)
     marks = [line.strip() for line in lines]
     if BEGIN not in marks and END not in marks:
         return None
@@ -23,7 +23,7 @@ def block_of(text: str) -> Optional[str]:
 
 def with_block(text: str, content: Optional[str]) -> str:
     """The text with our block set to ``content``, at its place or at the end; None takes the block away."""
-    lines = text.splitlines(True)
+    lines = lines_of(text)
     marks = [line.strip() for line in lines]
     if block_of(text) is None:
         if content is None:
@@ -38,10 +38,10 @@ def with_block(text: str, content: Optional[str]) -> str:
 def block_fact(path: str) -> Optional[str]:
     """sha256 of our block in a file, None without one, or the trouble with its marks after an exclamation mark."""
     try:
-        content = block_of(text_of(path))
+        content = block_of(exact_text_of(path))
     except ValueError as error:
         return "!{}".format(error)
-    return None if content is None else hashlib.sha256(content.encode()).hexdigest()
+    return None if content is None else hashlib.sha256(exact_bytes(content)).hexdigest()
 
 
 def new_text(path: str, content: Optional[str]) -> str:
@@ -51,6 +51,6 @@ def new_text(path: str, content: Optional[str]) -> str:
         Failed: Its marks do not make one pair.
     """
     try:
-        return with_block(text_of(path), content)
+        return with_block(exact_text_of(path), content)
     except ValueError as error:
         raise Failed("{}: {}".format(path, error), "put the two lines right, or remove both") from None

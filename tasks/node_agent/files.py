@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import re
 import stat
 from typing import List, Optional, Tuple
 
@@ -18,6 +19,28 @@ def text_of(path: str) -> str:
         return ""
 
 
+def exact_text_of(path: str) -> str:
+    """Content of a file that others write too, empty without one.
+
+    :func:`rewrite` gives back each of its bytes, also those that are no UTF-8 (PEP 383).
+    """
+    try:
+        with open(path, "rb") as file:
+            return file.read().decode("utf-8", "surrogateescape")
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+
+
+def exact_bytes(text: str) -> bytes:
+    """The bytes that :func:`exact_text_of` has made a text of."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def lines_of(text: str) -> List[str]:
+    """The lines of a text with their ends. Only a newline ends one: joined, they are the text again."""
+    return re.findall("[^\n]*\n|[^\n]+", text)
+
+
 def sha256_of(path: str) -> str:
     """Hexadecimal digest of a file's content."""
     digest = hashlib.sha256()
@@ -31,6 +54,13 @@ def identity_of(path: str) -> List[int]:
     """What changes when a file is written again, or is another one."""
     seen = os.stat(path)
     return [seen.st_size, seen.st_mtime_ns, seen.st_ino]
+
+
+def fingerprint(path: str) -> str:
+    """What tells the content of a file from any other; empty when there is nothing, or no file."""
+    if os.path.islink(path):
+        return "link to " + os.readlink(path)
+    return sha256_of(path) if os.path.isfile(path) else ""
 
 
 def file_fact(path: str) -> Optional[Json]:
@@ -73,12 +103,37 @@ def make_directories(path: str, mode: int = 0o755) -> None:
         except FileExistsError:
             if not os.path.isdir(path):
                 raise
+        sync_directory(os.path.dirname(path))
+
+
+def sync_directory(path: str) -> None:
+    """Make the names in a directory durable: what is renamed into it is not, by fsync(2) of the file alone."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def partial_path(path: str) -> str:
+    """Where a file is written before it is put in its place."""
+    return os.path.join(os.path.dirname(path), ".kubev6-{}.partial".format(os.path.basename(path)))
+
+
+def rewrite(path: str, text: str) -> None:
+    """Write a changed text into a file that others write too. Mode and owner stay, and a link to it."""
+    real = os.path.realpath(path)
+    seen = os.stat(real)
+    write_atomically(real, exact_bytes(text), stat.S_IMODE(seen.st_mode), (seen.st_uid, seen.st_gid))
 
 
 def write_atomically(path: str, data: bytes, mode: int, owner: Optional[Tuple[int, int]] = None) -> None:
-    """Write a whole file or nothing of it. A mount point cannot be renamed over and is written in place."""
+    """Write a whole file or nothing of it, also when the power fails.
+
+    A mount point cannot be renamed over and is written in place.
+    """
     make_directories(os.path.dirname(path))
-    temporary = os.path.join(os.path.dirname(path), ".kubev6-{}.partial".format(os.path.basename(path)))
+    temporary = partial_path(path)
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         with open(descriptor, "wb") as file:
@@ -96,7 +151,10 @@ def write_atomically(path: str, data: bytes, mode: int, owner: Optional[Tuple[in
             with open(path, "r+b") as file:
                 file.write(data)
                 file.truncate()
+                file.flush()
+                os.fsync(file.fileno())
             os.chmod(path, mode)
+        sync_directory(os.path.dirname(path))
     except OSError as error:
         if error.filename is None:  # what writing says of a full disk does not say where
             raise OSError(error.errno, error.strerror, path) from None

@@ -6,9 +6,17 @@ What is replaced is kept under ``backup``; the rest stands in ``record.json``.
 import json
 import os
 import shutil
-from typing import Any, Iterator, List, Tuple
+from typing import Any, Iterator, List, Sequence, Tuple
 
-from tasks.node_agent.files import make_directories, missing_directories, text_of, write_atomically
+from tasks.node_agent.blocks import block_fact
+from tasks.node_agent.files import (
+    fingerprint,
+    make_directories,
+    missing_directories,
+    sync_directory,
+    text_of,
+    write_atomically,
+)
 from tasks.node_agent.protocol import Failed, Json
 
 HOME = "/var/lib/kubev6"
@@ -46,7 +54,7 @@ class Record:
         self.all.setdefault("version", 1)
         self.all.setdefault("pending_restarts", [])
         self.stage = self.all.setdefault("stages", {}).setdefault(stage, {})
-        self.fresh: List[Tuple[str, str]] = []
+        self.unbegun: List[List[str]] = self.all.setdefault("unbegun", [])
 
     def save(self) -> None:
         """Write the record down. What is noted before is kept only by this."""
@@ -54,16 +62,36 @@ class Record:
 
     def note(self, kind: str, subject: str, before: Any) -> None:
         """Remember what was there before us; the first answer stands."""
+        self.stage.setdefault(kind, {}).setdefault(subject, before)
+
+    def note_ahead(self, kind: str, subject: str, before: Any) -> None:
+        """Remember what is there before a change whose :meth:`begin` comes later.
+
+        Until then nothing was done, by this run or by one that died: what somebody else has changed meanwhile is what
+        was there, and there is nothing to undo.
+        """
+        mark = [self.name, kind, subject]
         notes = self.stage.setdefault(kind, {})
         if subject not in notes:
+            self.unbegun.append(mark)
+        if mark in self.unbegun:
             notes[subject] = before
-            self.fresh.append((kind, subject))
 
-    def drop_fresh(self, subjects: List[str]) -> None:
-        """Drop the notes of this run about changes that were not even begun."""
-        for kind, subject in self.fresh:
-            if subject in subjects:
+    def begin(self, kinds: Sequence[str], subjects: Sequence[str]) -> None:
+        """Write down that changes are begun, so that their notes stand from now on."""
+        left = [
+            mark for mark in self.unbegun if mark[0] != self.name or mark[1] not in kinds or mark[2] not in subjects
+        ]
+        if left != self.unbegun:
+            self.unbegun[:] = left
+            self.save()
+
+    def drop_unbegun(self) -> None:
+        """Drop the notes of this stage about changes that were not even begun."""
+        for stage, kind, subject in self.unbegun:
+            if stage == self.name:
                 self.forget(kind, subject)
+        self.unbegun[:] = [mark for mark in self.unbegun if mark[0] != self.name]
         self.save()
 
     def note_directories(self, path: str) -> None:
@@ -95,15 +123,24 @@ class Record:
         order = [name for name in STAGES if name in stages] + sorted(set(stages) - set(STAGES))
         for name in reversed(order):
             for subject, before in stages[name].get(kind, {}).items():
-                yield name, subject, before
+                if [name, kind, subject] not in self.unbegun:
+                    yield name, subject, before
 
     def take_out(self, stage: str, kind: str, subject: str) -> None:
         """Forget a note of any stage: it has been undone."""
         self.all["stages"][stage][kind].pop(subject, None)
 
     def owns(self, path: str) -> bool:
-        """Whether a stage of ours wrote this file, so that it is not an original."""
+        """Whether a stage of ours wrote this file, or was about to."""
         return any(path in stage.get("files", {}) for stage in self.all["stages"].values())
+
+    def wrote(self, path: str) -> bool:
+        """Whether what is in this file now is of ours, so that it is not an original."""
+        return any(
+            is_ours(path, stage["files"][path])
+            for stage in self.all["stages"].values()
+            if path in stage.get("files", {})
+        )
 
 
 class LostRecord(Record):
@@ -125,16 +162,41 @@ def read_record(stage: str) -> Record:
     return Record(stage, read_json("record.json"))
 
 
+def refuse_other_cluster(known: Json, wanted: Json) -> None:
+    """Leave a machine to the cluster that its record names. Records of versions before this one name none.
+
+    Raises:
+        Failed: It is another.
+    """
+    named = known.get("cluster", wanted)
+    if named != wanted:
+        raise Failed(
+            "belongs to the cluster {name} at {server}, ".format(**named) + "not {name} at {server}".format(**wanted),
+            "`kubev6 reset` it with that cluster's file, or correct the one that named this machine",
+        )
+
+
+def is_ours(path: str, entry: Json) -> bool:
+    """Whether a file has what a note of it says that we wrote or were about to write.
+
+    Versions before this one did not say what that was.
+    """
+    if entry["block"]:
+        return block_fact(path) is not None
+    return "ours" not in entry or fingerprint(path) in (entry["ours"], entry["next"])
+
+
 def backup_path(path: str) -> str:
     """Where the original of a file is kept."""
     return os.path.join(HOME, "backup") + path
 
 
 def back_up(path: str) -> None:
-    """Keep a copy of an original; a copy that is there already is the older one and stays."""
+    """Keep a copy of an original, durable before anything refers to it.
+
+    A copy that is there already is one that no note refers to, or of what somebody has replaced since.
+    """
     copy = backup_path(path)
-    if os.path.lexists(copy):
-        return
     make_directories(os.path.dirname(copy), 0o700)
     temporary = copy + ".partial"
     if os.path.lexists(temporary):
@@ -145,4 +207,7 @@ def back_up(path: str) -> None:
         shutil.copy2(path, temporary)
         seen = os.stat(path)
         os.chown(temporary, seen.st_uid, seen.st_gid)
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
     os.rename(temporary, copy)
+    sync_directory(os.path.dirname(copy))

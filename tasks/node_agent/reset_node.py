@@ -14,7 +14,7 @@ from tasks.node_agent.commands import prepare
 from tasks.node_agent.leave_kubernetes import leave, remove_empty_directories, remove_whole, server
 from tasks.node_agent.lock import alone
 from tasks.node_agent.protocol import Failed, Json, progress
-from tasks.node_agent.record import HOME, LostRecord, read_record
+from tasks.node_agent.record import HOME, LostRecord, read_record, refuse_other_cluster
 from tasks.node_agent.resources.kind import Stays
 from tasks.node_agent.undo import undo
 
@@ -28,11 +28,11 @@ OWN = ("/run/kubev6-registry-blobs.json", "/var/lib/kubev6-nat64")
 """What is ours beside the record's directory."""
 
 
-def reset(server_wanted: str) -> Json:
+def reset(cluster: Json) -> Json:
     """Undo everything.
 
     Args:
-        server_wanted: The API server of the cluster that this node may be taken out of without a record.
+        cluster: The ``name`` and the API ``server`` of the cluster that this node may be taken out of.
 
     Returns:
         What was ``done``, what ``stays`` because the connection needs it, and what is ``left`` because it could not be
@@ -60,10 +60,10 @@ def reset(server_wanted: str) -> Json:
 
     recorded = os.path.exists(RECORD)
     member_of = server()
-    if not recorded and member_of not in ("", server_wanted):
+    if member_of not in ("", cluster["server"]):
         raise Failed(
-            "belongs to the cluster at {}, not {}, and has no record of ours".format(member_of, server_wanted),
-            "take it out of there by `kubeadm reset` on the node",
+            "belongs to the cluster at {}, not {}".format(member_of, cluster["server"]),
+            "take it out of there, by `kubev6 reset` with that cluster's file or by `kubeadm reset` on the node",
         )
     if not recorded and not member_of and not os.path.isdir(HOME):
         return {"done": done, "stays": stays, "left": left}
@@ -73,9 +73,10 @@ def reset(server_wanted: str) -> Json:
         except Failed as error:
             unknown.append("{}: {}".format(error.seen, UNKNOWN))
             record = LostRecord()
+        refuse_other_cluster(record.all, cluster)
         if not recorded and (member_of or os.path.isdir(BACKUP)):
             unknown.append("{} is gone: {}".format(RECORD, UNKNOWN))
-        if member_of == server_wanted:
+        if member_of == cluster["server"]:
             # Begun here; goes on from here, too, when the configuration that says so has been removed.
             record.all["stages"].setdefault("kubernetes", {})
             record.save()
@@ -96,11 +97,11 @@ def remove_own() -> List[str]:
     return []
 
 
-def main(server_wanted: str) -> None:
+def main(cluster: Json) -> None:
     """Print what :func:`reset` returns as JSON, or what was ``seen`` that forbids it."""
     prepare()
     try:
-        result = reset(server_wanted)
+        result = reset(cluster)
     except Failed as error:
         result = {"seen": error.seen, "todo": error.todo, "transient": error.transient}
     print(json.dumps(result))

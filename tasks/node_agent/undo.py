@@ -4,14 +4,19 @@ Everything is tried, and what cannot be undone stays in the record and is told. 
 it that carries the SSH connection is taken away.
 """
 
+import os
 from functools import partial
 from typing import Any, Callable, List, Sequence
 
 from tasks.node_agent.commands import run
+from tasks.node_agent.files import partial_path
 from tasks.node_agent.record import Record
+from tasks.node_agent.resources.ipv4_name import HOSTS
 from tasks.node_agent.resources.kind import Kind, Stays, Undo
 from tasks.node_agent.resources.kinds import BEFORE_THE_NETWORK, LEFT, NETWORK
+from tasks.node_agent.resources.selinux import CONFIG
 from tasks.node_agent.resources.service import RUNNING, SERVICE_SECONDS, reload_units
+from tasks.node_agent.resources.swap import FSTAB
 
 Attempt = Callable[[Callable[[], List[str]]], None]
 """Runs a step, and remembers what it did or why it could not."""
@@ -20,12 +25,22 @@ Attempt = Callable[[Callable[[], List[str]]], None]
 def undo(record: Record, attempt: Attempt) -> None:
     """Undo every note of the record; what has been undone is taken out of it."""
     ran = [unit for _, unit, before in record.notes("services") if before.get("active") in RUNNING]
+    attempt(lambda: remove_partials(record))
     files_undone = any(True for _ in record.notes("files"))
     undo_all(BEFORE_THE_NETWORK, record, attempt)
     if files_undone:
         attempt(reload_units)
         attempt(lambda: restart(ran))
     undo_all(NETWORK + LEFT, record, attempt)
+
+
+def remove_partials(record: Record) -> List[str]:
+    """Remove what a run that was killed has left unfinished beside the places of files and executables."""
+    noted = [path for notes in ("files", "deleted_files", "binaries") for _, path, _ in record.notes(notes)]
+    for path in {os.path.realpath(each) for each in noted + [HOSTS, FSTAB, CONFIG]} | set(noted):
+        if os.path.lexists(partial_path(path)):
+            os.unlink(partial_path(path))
+    return []
 
 
 def undo_all(kinds: Sequence[Kind], record: Record, attempt: Attempt) -> None:

@@ -232,7 +232,7 @@ def test_what_starts_a_unit_is_asked_of_a_systemd_that_knows_no_value_option(
 
 def test_swap_lines_of_fstab() -> None:
     text = "# /dev/old none swap sw 0 0\nUUID=1 / ext4 defaults 0 1\n/swapfile none swap sw 0 0\n\n"
-    assert swap.fstab_swaps(text) == ["/swapfile none swap sw 0 0"]
+    assert swap.fstab_swaps(text) == ["/swapfile none swap sw 0 0\n"]
 
 
 @pytest.mark.parametrize(
@@ -260,9 +260,8 @@ def test_an_old_executable_is_kept_by_the_next_free_number(tmp_path: Path) -> No
     tool = tmp_path / "tool"
     for content in ("one", "two"):
         tool.write_text(content)
-        binary.keep_numbered(str(tool))
+        binary.name_also(str(tool), binary.next_kept(str(tool)))
         tool.unlink()
-    binary.keep_numbered(str(tool))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["tool.~1~", "tool.~2~"]
     assert (tmp_path / "tool.~2~").read_text() == "two"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tasks.node_agent import record
-from tasks.node_agent.apply_changes import make
+from tasks.node_agent.apply_changes import make, note
 from tasks.node_agent.protocol import Failed, Json
 from tasks.node_agent.record import Record, read_record
 from tasks.node_agent.resources.kinds import KINDS
@@ -58,8 +58,6 @@ def test_a_first_fetch_that_fails_leaves_nothing_to_take_back(tool: Path) -> Non
     broken["resource"]["sha256"] = "0" * 64
     with pytest.raises(Failed, match="wrong checksum"):
         apply(broken, fetch(other, "new other"))
-    notes = read_record("kubernetes")
-    assert [list(notes.notes(kind)) for kind in ("binaries", "old_binaries")] == [[], []]
     assert reset() == []
     assert [path.name for path in tool.parent.iterdir()] == ["tool"]
     assert tool.read_text() == "old"
@@ -79,8 +77,8 @@ def test_what_was_put_in_place_before_another_failed_is_taken_back(tool: Path) -
 
 def test_a_run_that_died_before_it_moved_anything_is_no_reason_not_to_reset(tool: Path) -> None:
     node = read_record("kubernetes")
-    node.note("binaries", str(tool), f"{tool}.~1~")
-    node.note("old_binaries", f"{tool}.~1~", None)
+    node.stage["binaries"] = {str(tool): f"{tool}.~1~"}
+    node.stage["old_binaries"] = {f"{tool}.~1~": None}
     node.save()
     assert reset() == []
     assert tool.read_text() == "old"
@@ -92,3 +90,45 @@ def test_an_executable_of_ours_whose_original_somebody_has_removed_is_told(tool:
     with pytest.raises(Failed, match="the executable that was there before is gone"):
         reset()
     assert tool.read_text() == "new"
+
+
+def test_one_original_is_kept_however_often_it_is_replaced(tool: Path) -> None:
+    for content in ("new", "newer", "newest"):
+        apply(fetch(tool, content))
+    assert {path.name: path.read_text() for path in tool.parent.iterdir()} == {"tool": "newest", "tool.~1~": "old"}
+    reset()
+    assert {path.name: path.read_text() for path in tool.parent.iterdir()} == {"tool": "old"}
+
+
+def test_what_the_version_before_kept_of_ours_goes_and_its_original_stays(tool: Path) -> None:
+    node = read_record("kubernetes")
+    for name, content in {"tool.~1~": "old", "tool.~2~": "new", "tool": "newer"}.items():
+        tool.with_name(name).write_text(content)
+    node.stage["binaries"] = {str(tool): f"{tool}.~1~"}
+    node.stage["old_binaries"] = {f"{tool}.~1~": None, f"{tool}.~2~": None}
+    node.save()
+    apply(fetch(tool, "newest"))
+    assert {path.name: path.read_text() for path in tool.parent.iterdir()} == {"tool": "newest", "tool.~1~": "old"}
+    reset()
+    assert {path.name: path.read_text() for path in tool.parent.iterdir()} == {"tool": "old"}
+
+
+@pytest.mark.parametrize("deployed", [False, True])
+def test_an_executable_that_a_package_brought_after_a_run_that_died_is_the_original(tool: Path, deployed: bool) -> None:
+    tool.unlink()
+    note([fetch(tool, "new")], read_record("kubernetes"))
+    tool.write_text("a package's")
+    if deployed:
+        apply(fetch(tool, "new"))
+        assert tool.read_text() == "new"
+    reset()
+    assert {path.name: path.read_text() for path in tool.parent.iterdir()} == {"tool": "a package's"}
+
+
+def test_an_executable_of_a_run_that_died_when_it_was_in_place_is_ours(tool: Path) -> None:
+    tool.unlink()
+    note([fetch(tool, "new")], read_record("kubernetes"))
+    tool.write_text("new")
+    apply(fetch(tool, "newer"))
+    reset()
+    assert not list(tool.parent.iterdir())

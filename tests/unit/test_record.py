@@ -119,6 +119,7 @@ def test_what_is_noted_now_is_undone_by_the_same_commands(tmp_path: Path, ran: l
     for words in old["addresses"]:
         change = {"subject": words, "action": "add", "resource": address.noted_address(words, None)}
         KINDS["address"].note(change, node)
+    node.begin(["routes", "addresses"], [*old["routes"], *old["addresses"]])
     assert node.stage["routes"]["fd00:1234::/110 dev eth1 metric 1024"] == {
         "destination": "fd00:1234::/110",
         "via": "",

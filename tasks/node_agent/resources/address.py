@@ -57,7 +57,7 @@ class Addresses(Kind):
 
     def note(self, change: Json, record: Record) -> None:
         if change["action"] == "add":
-            record.note("addresses", change["subject"], change["resource"])
+            record.note_ahead("addresses", change["subject"], change["resource"])
 
     def make(self, change: Json, record: Record) -> None:
         if change["action"] == "add":

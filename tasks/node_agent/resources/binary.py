@@ -6,7 +6,7 @@ import os
 import time
 from typing import IO, Any, Callable, Dict, Iterator, List, Optional
 
-from tasks.node_agent.files import identity_of, make_directories, sha256_of
+from tasks.node_agent.files import identity_of, make_directories, partial_path, sha256_of, sync_directory
 from tasks.node_agent.protocol import Failed, Json, progress
 from tasks.node_agent.record import Record, read_json, write_json
 from tasks.node_agent.resources.kind import Kind
@@ -17,19 +17,21 @@ DIGESTS = "digests.json"
 """Digests of executables, remembered of those that were installed by us."""
 
 
-def undo_binary(path: str, kept: Any) -> List[str]:
+def undo_binary(path: str, noted: Any) -> List[str]:
     """Put back the executable that was at ``path`` before us; ``kept`` is empty when there was none."""
+    entry = noted_binary(noted)
+    kept = entry["kept"]
+    if not entry["ours"] and not is_ours(path, entry, read_json(DIGESTS)):
+        return []  # the run that was about to write it did not come to that
     if not kept:
         if not os.path.lexists(path):
             return []
         os.unlink(path)
-    elif os.path.islink(kept):
-        os.symlink(os.readlink(kept), partial_path(path))
-        os.replace(partial_path(path), path)
     elif os.path.lexists(kept):
-        if os.path.lexists(path):
-            os.unlink(path)
-        os.link(kept, path)
+        if os.path.islink(path) or not os.path.exists(path) or not os.path.samefile(kept, path):
+            name_also(kept, partial_path(path))
+            os.replace(partial_path(path), path)
+            sync_directory(os.path.dirname(path))
     elif installed_digest(path, read_json(DIGESTS)):
         raise Failed("{}: the executable that was there before is gone ({})".format(path, kept))
     else:
@@ -58,8 +60,13 @@ class Binaries(Kind):
         return {path: digest_of(path, known) for path in query}
 
     def note(self, change: Json, record: Record) -> None:
-        # The executable itself is noted once all have been fetched.
-        record.note_directories(change["subject"])
+        # What it replaces is noted once all have been fetched.
+        path = change["subject"]
+        record.note_directories(path)
+        entry = noted_binary(record.stage.get("binaries", {}).get(path, {}))
+        if is_ours(path, entry, read_json(DIGESTS)):
+            entry["ours"] = entry["ours"] or entry["next"]
+        record.stage.setdefault("binaries", {})[path] = dict(entry, next=change["resource"]["sha256"])
 
     def make_all(self, changes: List[Json], record: Record) -> None:
         fetch([change["resource"] for change in changes], record)
@@ -86,25 +93,23 @@ def fetch(binaries: List[Json], record: Record) -> None:
             jobs = [pool.submit(download, binary, partial_path(binary["path"]), tell) for binary in binaries]
             for job in jobs:
                 job.result()
-        for binary in binaries:
-            note_replaced(binary["path"], record)
-        record.save()
         known = read_json(DIGESTS)
+        originals = [binary["path"] for binary in binaries if note_replaced(binary["path"], record, known)]
+        record.save()
         for binary in binaries:
             path = binary["path"]
-            keep_numbered(path)
+            if path in originals:
+                name_also(path, record.stage["binaries"][path]["kept"])
             os.replace(partial_path(path), path)
+            sync_directory(os.path.dirname(path))
+            record.stage["binaries"][path]["ours"] = binary["sha256"]
             known[path] = {"identity": identity_of(path), "sha256": binary["sha256"]}
         write_json(DIGESTS, known)
+        drop_superseded(record)
     finally:
         for binary in binaries:
             if os.path.exists(partial_path(binary["path"])):
                 os.unlink(partial_path(binary["path"]))
-
-
-def partial_path(path: str) -> str:
-    """Where an executable is downloaded to: beside its place, so that it can be renamed."""
-    return os.path.join(os.path.dirname(path), ".kubev6-{}.partial".format(os.path.basename(path)))
 
 
 def need_space(binaries: List[Json]) -> None:
@@ -178,20 +183,52 @@ def pieces(source: IO[bytes]) -> Iterator[bytes]:
         yield piece
 
 
-def note_replaced(path: str, record: Record) -> None:
-    """Note an executable that is about to be replaced, and the name under which the old one will be kept."""
-    kept = next_kept(path) if os.path.lexists(path) else ""
-    record.note("binaries", path, kept)
-    if kept:
-        record.note("old_binaries", kept, None)
+def noted_binary(noted: Any) -> Json:
+    """A note of an executable.
+
+    It says where what was there before is ``kept``, and the digests of what we have put there (``ours``) and were about
+    to (``next``). The version before this one wrote but the first.
+    """
+    if isinstance(noted, str):
+        return {"kept": noted, "ours": "unknown", "next": ""}
+    return dict({"kept": "", "ours": "", "next": ""}, **noted)
 
 
-def keep_numbered(path: str) -> None:
-    """Keep the old executable as ``cp --backup=t`` does, by a second name, so there is never none."""
+def is_ours(path: str, entry: Json, known: Json) -> bool:
+    """Whether an executable is one that we have put there."""
     if os.path.islink(path):
-        os.symlink(os.readlink(path), next_kept(path))
-    elif os.path.lexists(path):
-        os.link(path, next_kept(path))
+        return False
+    return bool(installed_digest(path, known)) or digest_of(path, known) in (entry["ours"], entry["next"])
+
+
+def note_replaced(path: str, record: Record, known: Json) -> bool:
+    """Note under which name the executable that is replaced is kept; says whether it is an original.
+
+    Only that is kept, and once: neither what is ours nor what somebody has put in its place since.
+    """
+    entry = record.stage["binaries"][path]
+    if not os.path.lexists(path) or is_ours(path, entry, known) or (entry["kept"] and entry["ours"]):
+        return False
+    entry["kept"] = next_kept(path)
+    record.note("old_binaries", entry["kept"], None)
+    return True
+
+
+def name_also(path: str, name: str) -> None:
+    """Give an executable a second name, so that there is never none."""
+    if os.path.islink(path):
+        os.symlink(os.readlink(path), name)
+    else:
+        os.link(path, name)
+    sync_directory(os.path.dirname(name))
+
+
+def drop_superseded(record: Record) -> None:
+    """Remove the copies that are no originals: versions before this one kept whatever they replaced."""
+    kept = [noted_binary(noted)["kept"] for noted in record.stage["binaries"].values()]
+    for path in [path for path in record.stage.get("old_binaries", {}) if path not in kept]:
+        undo_kept_binary(path, None)
+        record.forget("old_binaries", path)
 
 
 def next_kept(path: str) -> str:

@@ -1,21 +1,31 @@
 """Files, and marked blocks inside files that others write too: written, removed and undone."""
 
+import hashlib
 import os
 import stat
 from typing import Any, List
 
-from tasks.node_agent.blocks import block_fact, new_text
-from tasks.node_agent.files import file_fact, files_in, write_atomically
+from tasks.node_agent.blocks import END, block_fact, new_text
+from tasks.node_agent.files import (
+    exact_bytes,
+    exact_text_of,
+    file_fact,
+    files_in,
+    fingerprint,
+    partial_path,
+    rewrite,
+    sync_directory,
+    write_atomically,
+)
 from tasks.node_agent.protocol import Failed, Json
-from tasks.node_agent.record import Record, back_up, backup_path
+from tasks.node_agent.record import Record, back_up, backup_path, is_ours
 from tasks.node_agent.resources.kind import Kind
 
 
 def undo_file(path: str, entry: Any) -> List[str]:
     """Make of a file or block of ours what was there before."""
     there = os.path.lexists(path)
-    restore(path, entry)
-    return ["file {}".format(path)] if there or entry.get("before") else []
+    return ["file {}".format(path)] if restore(path, entry) and (there or entry.get("before")) else []
 
 
 def undo_deleted_file(path: str, entry: Any) -> List[str]:
@@ -61,14 +71,13 @@ class Files(Kind):
         there = os.path.lexists(path)
         if there and not os.path.islink(path) and not os.path.isfile(path):
             raise Failed("{} is a directory or a device, not a file".format(path), "move it away")
-        original = there and not record.owns(path)
-        if original:
-            back_up(path)
         record.note_directories(path)
-        notes = "deleted_files" if change["action"] == "delete" else "files"
-        record.note(notes, path, {"before": "backup" if original else "", "block": False})
-        if change["action"] != "delete" and change["resource"]["block"]:
-            record.stage["files"][path]["block"] = True
+        if change["action"] == "delete":
+            if not record.wrote(path):
+                back_up(path)
+                record.stage.setdefault("deleted_files", {})[path] = {"before": "backup", "block": False}
+        else:
+            note_original(change["resource"], record)
 
     def make(self, change: Json, record: Record) -> None:
         path = change["subject"]
@@ -79,9 +88,32 @@ class Files(Kind):
             path = backup_path(path)
         elif change["action"] != "delete":
             write(change["resource"])
+            record.stage["files"][path]["ours"] = record.stage["files"][path]["next"]
             return
         if os.path.lexists(path):
             os.unlink(path)
+
+
+def note_original(file: Json, record: Record) -> None:
+    """Note what a file or block takes the place of.
+
+    The note says what we have written there (``ours``) and are about to write (``next``), as fingerprints. A file that
+    has neither is somebody else's, also when a run that died has noted that there was none, or has kept a copy: it is
+    copied. Only where we did write before, the first original stays the one that comes back.
+    """
+    path, there = file["path"], os.path.lexists(file["path"])
+    ours = there and record.wrote(path)
+    entry = record.stage.setdefault("files", {}).setdefault(path, {"before": "", "ours": "", "next": ""})
+    if ours:
+        entry["ours"] = fingerprint(path)
+    elif there and not (entry["before"] and entry.get("ours", True)):
+        back_up(path)
+        entry["before"] = "backup"
+    entry["block"] = file["block"]
+    entry["next"] = hashlib.sha256(file["content"].encode()).hexdigest()
+    if file["block"] and not ours:
+        text = exact_text_of(path)
+        entry["unended"] = bool(text) and not text.endswith("\n")
 
 
 def write(file: Json) -> None:
@@ -90,40 +122,46 @@ def write(file: Json) -> None:
     if not file["block"]:
         write_atomically(path, file["content"].encode(), mode, (0, 0))
         return
-    real = os.path.realpath(path)
-    text = new_text(real, file["content"])
-    if os.path.exists(real):
-        seen = os.stat(real)
-        write_atomically(real, text.encode(), stat.S_IMODE(seen.st_mode), (seen.st_uid, seen.st_gid))
+    text = new_text(path, file["content"])
+    if os.path.exists(path):
+        rewrite(path, text)
     else:
-        write_atomically(real, text.encode(), mode)
+        write_atomically(os.path.realpath(path), exact_bytes(text), mode)
 
 
-def restore(path: str, entry: Json) -> None:
+def restore(path: str, entry: Json) -> bool:
     """Make of a file or block of ours what was there before; ``entry`` is what the record says of it.
 
     The copy stays where it is, so that the same can be done again by a run that follows one that died.
+
+    Returns:
+        False when the run that was about to write it did not come to that, and it is somebody else's.
     """
     if entry.get("block"):
-        if not os.path.exists(path):
-            return
+        if block_fact(path) is None:
+            return False
         text = new_text(path, None)
+        if entry.get("unended") and exact_text_of(path).endswith(END + "\n"):
+            text = text[:-1]  # the newline that our first mark needed
         if text or entry["before"]:
-            seen = os.stat(path)
-            write_atomically(os.path.realpath(path), text.encode(), stat.S_IMODE(seen.st_mode))
+            rewrite(path, text)
         else:
             os.unlink(path)
-    elif entry.get("before"):
+        return True
+    if not entry.get("ours", True) and not is_ours(path, entry):
+        return False
+    if entry.get("before"):
         copy = backup_path(path)
         if not os.path.lexists(copy):
             raise Failed("{}: the copy of what was there before is gone ({})".format(path, copy))
         if os.path.islink(copy):
-            if os.path.lexists(path):
-                os.unlink(path)
-            os.symlink(os.readlink(copy), path)
+            os.symlink(os.readlink(copy), partial_path(path))
+            os.replace(partial_path(path), path)
+            sync_directory(os.path.dirname(path))
         else:
             seen = os.stat(copy)
             with open(copy, "rb") as file:
                 write_atomically(path, file.read(), stat.S_IMODE(seen.st_mode), (seen.st_uid, seen.st_gid))
     elif os.path.lexists(path):
         os.unlink(path)
+    return True

@@ -40,7 +40,7 @@ class Ipv4Addresses(Kind):
 
     def note(self, change: Json, record: Record) -> None:
         interface = change["subject"]
-        record.note("ipv4_addresses", interface, [address for _, address, _ in addresses_on(interface, "-4")])
+        record.note_ahead("ipv4_addresses", interface, [address for _, address, _ in addresses_on(interface, "-4")])
 
     def make(self, change: Json, record: Record) -> None:
         interface = change["subject"]

@@ -47,7 +47,7 @@ class Ipv4DefaultRoutes(Kind):
         return words_of_routes(answers[0])
 
     def note(self, change: Json, record: Record) -> None:
-        record.note("ipv4_default_routes", change["subject"], None)
+        record.note_ahead("ipv4_default_routes", change["subject"], None)
 
     def make(self, change: Json, record: Record) -> None:
         arguments = change["subject"].split()

@@ -1,10 +1,8 @@
 """Names in ``/etc/hosts`` that have an IPv4 address there."""
 
-import os
-import stat
 from typing import Any, Dict, List, Tuple
 
-from tasks.node_agent.files import text_of, write_atomically
+from tasks.node_agent.files import exact_text_of, lines_of, rewrite
 from tasks.node_agent.protocol import Json
 from tasks.node_agent.record import Record, back_up
 from tasks.node_agent.resources.kind import Kind
@@ -16,10 +14,10 @@ OFF = "# kubev6: "
 
 def undo_ipv4_name(name: str, _: Any) -> List[str]:
     """All names of ours at once: one line may hold several."""
-    text = text_of(HOSTS)
+    text = exact_text_of(HOSTS)
     if OFF not in text:
         return []
-    write_hosts(with_ipv4(text))
+    rewrite(HOSTS, with_ipv4(text))
     return ["IPv4 address of {}".format(name)]
 
 
@@ -30,14 +28,15 @@ class Ipv4Names(Kind):
     undoes = (("ipv4_names", undo_ipv4_name),)
 
     def facts(self, query: List[str], records: List[Record], answers: List[str]) -> Dict[str, List[str]]:
-        return ipv4_names(text_of(HOSTS), query)
+        return ipv4_names(exact_text_of(HOSTS), query)
 
     def note(self, change: Json, record: Record) -> None:
-        back_up(HOSTS)
-        record.note("ipv4_names", change["subject"], None)
+        if not record.wrote(HOSTS) and OFF not in exact_text_of(HOSTS):
+            back_up(HOSTS)
+        record.note_ahead("ipv4_names", change["subject"], None)
 
     def make(self, change: Json, record: Record) -> None:
-        write_hosts(without_ipv4(text_of(HOSTS), change["subject"]))
+        rewrite(HOSTS, without_ipv4(exact_text_of(HOSTS), change["subject"]))
 
 
 def entry_of(line: str) -> Tuple[str, List[str]]:
@@ -49,7 +48,7 @@ def entry_of(line: str) -> Tuple[str, List[str]]:
 def ipv4_names(text: str, names: List[str]) -> Dict[str, List[str]]:
     """Of some names those that have IPv4 addresses, and these."""
     found: Dict[str, List[str]] = {}
-    for address, others in map(entry_of, text.splitlines()):
+    for address, others in map(entry_of, lines_of(text)):
         for name in names:
             if ":" not in address and name.lower() in (other.lower() for other in others):
                 found.setdefault(name, []).append(address)
@@ -59,23 +58,25 @@ def ipv4_names(text: str, names: List[str]) -> Dict[str, List[str]]:
 def without_ipv4(text: str, name: str) -> str:
     """The text in which a name has no IPv4 address; what is changed stays as a comment."""
     lines = []
-    for line in text.splitlines():
+    for line in lines_of(text):
         address, names = entry_of(line)
         if name not in ipv4_names(line, [name]):
             lines.append(line)
             continue
-        lines.append(OFF + line)
         others = [other for other in names if other.lower() != name.lower()]
         if others:
-            lines.append(" ".join([address] + others))
-    return "".join(line + "\n" for line in lines)
+            end = "\n" if line.endswith("\n") else ""
+            lines += [OFF + line + "\n"[len(end) :], " ".join([address] + others) + end]
+        else:
+            lines.append(OFF + line)
+    return "".join(lines)
 
 
 def with_ipv4(text: str) -> str:
     """The inverse of :func:`without_ipv4`."""
     lines: List[str] = []
     before = ""
-    for line in text.splitlines():
+    for line in lines_of(text):
         if line.startswith(OFF):
             before = line[len(OFF) :]
             lines.append(before)
@@ -83,11 +84,7 @@ def with_ipv4(text: str) -> str:
         (address, names), (old_address, old_names) = entry_of(line), entry_of(before)
         if not (address and address == old_address and set(names) < set(old_names)):
             lines.append(line)
+        elif not line.endswith("\n"):
+            lines[-1] = lines[-1][:-1]  # the newline that our line behind it needed
         before = ""
-    return "".join(line + "\n" for line in lines)
-
-
-def write_hosts(text: str) -> None:
-    """Write ``/etc/hosts`` with its owner and mode."""
-    seen = os.stat(HOSTS)
-    write_atomically(os.path.realpath(HOSTS), text.encode(), stat.S_IMODE(seen.st_mode), (seen.st_uid, seen.st_gid))
+    return "".join(lines)

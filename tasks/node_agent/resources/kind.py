@@ -57,6 +57,10 @@ class Kind:
         for change in changes:
             self.note(change, record)
 
+    def subject(self, change: Json) -> str:
+        """The subject of the notes of a change."""
+        return str(change["subject"])
+
     def make(self, change: Json, record: Record) -> None:
         """Make a change."""
         raise NotImplementedError(self.name)

@@ -50,7 +50,7 @@ class Routes(Kind):
 
     def note(self, change: Json, record: Record) -> None:
         if change["action"] != "remove":
-            record.note("routes", change["subject"], change["resource"])
+            record.note_ahead("routes", change["subject"], change["resource"])
 
     def make(self, change: Json, record: Record) -> None:
         route = change["resource"]

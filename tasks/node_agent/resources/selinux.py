@@ -1,10 +1,10 @@
 """SELinux, now and at boot."""
 
 import os
-import stat
+import re
 from typing import Any, Dict, List
 
-from tasks.node_agent.files import text_of, write_atomically
+from tasks.node_agent.files import exact_text_of, lines_of, rewrite, text_of
 from tasks.node_agent.protocol import Failed, Json
 from tasks.node_agent.record import Record, back_up
 from tasks.node_agent.resources.kind import Kind
@@ -29,9 +29,9 @@ class Selinux(Kind):
         return selinux_facts()
 
     def note(self, change: Json, record: Record) -> None:
-        if os.path.lexists(CONFIG):
+        if os.path.lexists(CONFIG) and change["subject"] not in record.stage.get("selinux", {}):
             back_up(os.path.realpath(CONFIG))
-        record.note("selinux", change["subject"], selinux_facts())
+        record.note_ahead("selinux", change["subject"], selinux_facts())
 
     def make(self, change: Json, record: Record) -> None:
         set_selinux({"now": "permissive", "boot": "permissive"})
@@ -40,19 +40,18 @@ class Selinux(Kind):
 def selinux_facts() -> Dict[str, str]:
     """``now`` and ``boot``: ``enforcing``, ``permissive``, or empty where there is none."""
     now = {"1": "enforcing", "0": "permissive"}.get(text_of(ENFORCE).strip(), "")
-    return {"now": now, "boot": mode_of(text_of(CONFIG))}
+    return {"now": now, "boot": mode_of(exact_text_of(CONFIG))}
 
 
 def mode_of(text: str) -> str:
     """What a configuration says of the next start; empty when it switches SELinux off or says nothing."""
-    modes = [line.split("=", 1)[1].strip() for line in text.splitlines() if line.startswith("SELINUX=")]
+    modes = [line.split("=", 1)[1].strip() for line in lines_of(text) if line.startswith("SELINUX=")]
     return modes[-1] if modes and modes[-1] in ("enforcing", "permissive") else ""
 
 
 def with_mode(text: str, mode: str) -> str:
     """A configuration that says another mode."""
-    lines = ["SELINUX=" + mode if line.startswith("SELINUX=") else line for line in text.splitlines()]
-    return "".join(line + "\n" for line in lines)
+    return "".join(re.sub(r"^(SELINUX=\s*)[a-z]+", r"\g<1>" + mode, line) for line in lines_of(text))
 
 
 def set_selinux(wanted: Dict[str, str]) -> None:
@@ -65,6 +64,4 @@ def set_selinux(wanted: Dict[str, str]) -> None:
         except OSError as error:
             raise Failed("SELinux cannot be made {}: {}".format(wanted["now"], error.strerror)) from None
     if seen["boot"] and wanted["boot"] and seen["boot"] != wanted["boot"]:
-        real = os.path.realpath(CONFIG)
-        mode = stat.S_IMODE(os.stat(real).st_mode)
-        write_atomically(real, with_mode(text_of(real), wanted["boot"]).encode(), mode)
+        rewrite(CONFIG, with_mode(exact_text_of(CONFIG), wanted["boot"]))

@@ -56,8 +56,7 @@ class Services(Kind):
         units = [change["subject"] for change in changes]
         seen = state_of(units)
         for unit in units:
-            if unit not in record.stage.get("services", {}):
-                record.note("services", unit, dict(seen.get(unit, {}), triggers=triggers(unit)))
+            record.note_ahead("services", unit, dict(seen.get(unit, {}), triggers=triggers(unit)))
         for change in changes:
             if change["action"] in ("start", "restart"):
                 record.owe(change["subject"])

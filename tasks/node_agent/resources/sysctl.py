@@ -26,7 +26,7 @@ class Sysctls(Kind):
         return {key: sysctl_value(key) for key in query}
 
     def note(self, change: Json, record: Record) -> None:
-        record.note("sysctls", change["subject"], sysctl_value(change["subject"]))
+        record.note_ahead("sysctls", change["subject"], sysctl_value(change["subject"]))
 
     def make(self, change: Json, record: Record) -> None:
         write_sysctl(change["subject"], change["resource"]["value"])

@@ -1,0 +1,58 @@
+"""Which cluster a machine is of, by what kubeadm and kubev6 have left on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from configs.schema.cluster import Cluster
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A cluster, as the record on its machines names it.
+
+    Attributes:
+        name: Its name.
+        server: The URL of its API server.
+    """
+
+    name: str
+    server: str
+
+    def __str__(self) -> str:
+        return f"{self.name} at {self.server}"
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """What a machine says of the cluster that it is of. The default is a machine that is of none.
+
+    Attributes:
+        recorded: The cluster that kubev6 has changed the machine for; None without a record, or by one of a version
+            that did not name it.
+        server: The URL of the API server that its kubeconfigs name.
+        is_node: Whether it has the kubelet's kubeconfig, which a join is the last to write.
+        is_control_plane: Whether it has an API server's manifest, or the key of a certificate authority.
+        authorities: The cluster's certificate authority, as base64 of its DER form, for each place that holds it:
+            those that are not the same are of two clusters.
+        tag: The tag of its API server's image.
+        version: The kubelet's, of a node.
+    """
+
+    recorded: Identity | None = None
+    server: str = ""
+    is_node: bool = False
+    is_control_plane: bool = False
+    authorities: frozenset[str] = frozenset()
+    tag: str = ""
+    version: str = ""
+
+
+def api_server(cluster: Cluster) -> str:
+    """The URL of a cluster's API server."""
+    return f"https://[{cluster.control_plane.address}]:6443"
+
+
+def identity(cluster: Cluster) -> Identity:
+    """The cluster of a topology, as the record on its machines names it."""
+    return Identity(cluster.name, api_server(cluster))
