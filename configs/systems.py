@@ -13,6 +13,7 @@ from configs.errors import ConfigError
 from configs.interfaces import Claim, Definition, Interface
 from configs.jool import Jool
 from configs.kernel import Kernel
+from configs.membership import Membership
 from configs.schema.loading import CONFIGS
 from configs.schema.reading import checked, read_yaml, validated
 from configs.versions import Runtime, numbers
@@ -154,6 +155,8 @@ class Machine:
         packages: Where it has none: the packages that would bring one, and the version of each.
         runtime_in_use: What runs the containers of the cluster that it is a node of; empty when it is none of any.
         iptables: How its iptables keeps its rules; empty without one.
+        identity: What no other machine has that runs now, whatever name it was reached by; empty when it does not say.
+        membership: The cluster that it is of.
     """
 
     os: str = "debian"
@@ -179,6 +182,8 @@ class Machine:
     packages: tuple[tuple[str, str], ...] = ()
     runtime_in_use: Runtime | Unasked = ""
     iptables: Literal["nft", "legacy"] | Unasked = ""
+    identity: str = ""
+    membership: Membership = field(default_factory=Membership)
 
     def interface(self, name: str) -> Interface:
         """What is known of an interface."""

@@ -44,6 +44,7 @@ from tasks.fetch.mirror import Mirror
 from tasks.in_use import in_use
 from tasks.kubernetes.checks import Check
 from tasks.lab import lab
+from tasks.node import membership
 from tasks.node.change import Change
 from tasks.release import choose
 from tasks.release.choose import Chosen, Decision
@@ -78,6 +79,7 @@ def deploy(
     mirror: MirrorPlace = "",
     if_busy: IfBusy = "wait",
     refresh: Refresh = "",
+    prune: bool = False,
 ) -> State[Any]:
     """Bring a cluster to what its file says, and prove it.
 
@@ -89,6 +91,7 @@ def deploy(
         mirror: Where a release is fetched from; empty for what ``KUBEV6_MIRROR`` names, else for its publishers.
         if_busy: Wait for another run on this cluster to end, or refuse to begin.
         refresh: Which stage of the build is made again although the cache has what it came to, or all of them.
+        prune: Whether members leave that neither the file nor a deploy from here has made one.
     """
     try:
         topology = load_cluster(cluster)
@@ -99,7 +102,7 @@ def deploy(
         with flow_run("deploy", topology) as run, locked(topology.name, who, if_busy), in_use(who):
             made_before = len(run.changes)
             decision = decide(topology, prebuilt, release)
-            chosen, checks = bring_up(topology, decision, mirrors.chosen(mirror), refresh)
+            chosen, checks = bring_up(topology, decision, mirrors.chosen(mirror), refresh, prune=prune)
             done = Deployed(chosen.manifest, chosen.why, tuple(run.changes[made_before:]), checks)
     except KubeV6Error as error:
         return failed(error)
@@ -120,7 +123,7 @@ def decide(cluster: Cluster, prebuilt: bool, named: str) -> Decision:
 
 
 def bring_up(
-    cluster: Cluster, decision: Decision, mirror: Mirror | None, refresh: Refresh
+    cluster: Cluster, decision: Decision, mirror: Mirror | None, refresh: Refresh, *, prune: bool
 ) -> tuple[Chosen, tuple[Check, ...]]:
     """The order. Returns the release that was taken, and the proof."""
     made_before = len(this_run().changes)
@@ -133,10 +136,15 @@ def bring_up(
     def refuse() -> None:
         result(machines)
         refuse_unfit(surveys)
+        found = {name: value(survey) for name, survey in surveys.items()}
+        membership.refuse_one_machine(found)
+        membership.refuse_other_life(cluster, found)
 
     try:
         chosen = provide(decision, mirror, refresh, before_compiling=refuse)
         refuse()
+        found = {name: value(survey) for name, survey in surveys.items()}
+        membership.refuse_other_version(cluster, chosen.manifest, found)
     except KubeV6Error as error:
         settled(surveys.values())
         bad = [survey for survey in surveys.values() if not survey.state.is_completed()]
@@ -146,8 +154,7 @@ def bring_up(
         raise
 
     job = Job(cluster, chosen.release, chosen.manifest)
-    found = {name: value(survey) for name, survey in surveys.items()}
-    orphaned = nodes.find_orphaned.submit(cluster)
+    orphaned = nodes.find_orphaned.submit(cluster, prune)
     ahead = proof.make_pods_ahead.submit(job)
     compared = {
         name: nodes.compare.submit(job, name, found[name], wait_for=[survey]) for name, survey in surveys.items()

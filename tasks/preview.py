@@ -7,11 +7,12 @@ from configs.manifest import Manifest
 from configs.plan import plan_node
 from configs.schema.cluster import Cluster
 from configs.schema.release import Release
+from configs.systems import Machine
 from configs.words import counted
 from tasks import inventory, removal
 from tasks.kubernetes import kubeadm
 from tasks.lab import lab
-from tasks.node import engine
+from tasks.node import engine, membership
 from tasks.node.change import Change
 from tasks.node.survey import survey
 from tasks.scope import Threads
@@ -23,13 +24,14 @@ Preview = dict[str, dict[str, tuple[Change, ...]]]
 """Node -> stage -> changes."""
 
 
-def preview(cluster: Cluster, release: Release, manifest: Manifest | None) -> Preview:
+def preview(cluster: Cluster, release: Release, manifest: Manifest | None, *, prune: bool) -> Preview:
     """The changes that a deploy would make on every machine, asked of all of them at once. Changes nothing.
 
     Args:
         cluster: The topology.
         release: How the release wants to be configured.
         manifest: What it holds; without it the binaries cannot be compared.
+        prune: Whether members leave that neither the file nor a deploy from here has made one.
 
     Raises:
         KubeV6Error: The lab is not up, or made for another container runtime; or a machine cannot be reached or cannot
@@ -38,15 +40,21 @@ def preview(cluster: Cluster, release: Release, manifest: Manifest | None) -> Pr
     machines = inventory.endpoints(cluster)
     lab.refuse_other_runtime(cluster, release)
 
+    seen: dict[str, Machine] = {}
+
     def of(name: str) -> dict[str, tuple[Change, ...]]:
-        return _changes(cluster, release, manifest, name, machines[name])
+        return _changes(cluster, release, manifest, name, machines[name], seen)
 
     with Threads(max_workers=32) as pool:
         asked = {node.name: pool.submit(of, node.name) for node in cluster.nodes}
+    found = {node.name: seen.get(node.name) for node in cluster.nodes}
+    membership.refuse_one_machine(found)
+    membership.refuse_other_life(cluster, found)
     if errors := tuple(error for future in asked.values() if (error := future.exception())):
         raise errors[0] if len(errors) == 1 else CombinedError(errors)
-    found: Preview = {name: {"kubeadm": (_removal(cluster, name),)} for name in removal.orphaned(cluster)}
-    return {**found, **{name: future.result() for name, future in asked.items()}}
+    orphaned = removal.orphaned(cluster, prune=prune)
+    leaving: Preview = {name: {"kubeadm": (_removal(cluster, name),)} for name in orphaned}
+    return {**leaving, **{name: future.result() for name, future in asked.items()}}
 
 
 def _removal(cluster: Cluster, name: str) -> Change:
@@ -56,10 +64,15 @@ def _removal(cluster: Cluster, name: str) -> Change:
 
 
 def _changes(
-    cluster: Cluster, release: Release, manifest: Manifest | None, name: str, endpoint: Endpoint
+    cluster: Cluster,
+    release: Release,
+    manifest: Manifest | None,
+    name: str,
+    endpoint: Endpoint,
+    seen: dict[str, Machine],
 ) -> dict[str, tuple[Change, ...]]:
     with step(name, "compare") as shown, connect(endpoint) as ssh:
-        machine = survey(ssh, cluster, release, name, manifest)
+        machine = seen[name] = survey(ssh, cluster, release, name, manifest)
         stages = plan_node(cluster, release, manifest, name, machine).stages
         node = cluster.node(name)
         changes = engine.plan_changes(ssh, stages)

@@ -73,11 +73,16 @@ def chosen(cluster: Cluster, names: Sequence[str]) -> Leaving:
     return Leaving(cluster, tuple(filter(None, groups)), frozenset(() if whole else workers))
 
 
-def orphaned(cluster: Cluster) -> tuple[str, ...]:
-    """Machines that belong to a cluster and that its file no longer names.
+def orphaned(cluster: Cluster, *, prune: bool = False) -> tuple[str, ...]:
+    """Machines that are to leave a cluster, because its file does not name them.
 
-    These are the members that its API server knows, and those that were deployed to from here. Only a cluster whose
-    control plane is the file's is asked: one that is another, or gone for the moment, is no reason to take anybody out.
+    These are those that were deployed to from here. A member that somebody else has joined goes only when a person has
+    said so, and is told otherwise. Only a cluster whose control plane is the file's is asked: one that is another, or
+    gone for the moment, is no reason to take anybody out.
+
+    Args:
+        cluster: The topology.
+        prune: Whether members that nobody has deployed to from here go too.
     """
     control_plane = cluster.control_plane.name
     try:
@@ -89,7 +94,14 @@ def orphaned(cluster: Cluster) -> tuple[str, ...]:
     if control_plane not in found:
         return ()
     named = {node.name for node in cluster.nodes}
-    return tuple(dict.fromkeys(name for name in (*found, *deployed.remembered_machines(cluster)) if name not in named))
+    known = [name for name in deployed.remembered_machines(cluster) if name not in named]
+    others = [name for name in found if name not in named and name not in known]
+    if prune:
+        return (*others, *known)
+    for name in others:
+        log.warning("%s is a member that neither the file nor a deploy from here has made one: it stays", name)
+        log.warning("%s: `kubev6 deploy --prune` drains it and deletes it from the cluster", name)
+    return tuple(known)
 
 
 def reset(leaving: Leaving, name: str) -> Reset:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from configs.derived import for_registry, image_references, registry_url
+from configs.membership import identity
 from configs.plan import plan_node
 from configs.schema.cluster import Cluster
 from configs.schema.release import Release
@@ -66,9 +67,9 @@ def survey(cluster: Cluster, release: Release, name: str) -> Machine:
 
 
 @run_task("members of {cluster.name}")
-def find_orphaned(cluster: Cluster) -> tuple[str, ...]:
-    """The machines that belong to the cluster and that its file no longer names."""
-    return removal.orphaned(cluster)
+def find_orphaned(cluster: Cluster, prune: bool) -> tuple[str, ...]:
+    """The machines that are to leave the cluster, because its file does not name them."""
+    return removal.orphaned(cluster, prune=prune)
 
 
 @run_task("compare {name}")
@@ -91,7 +92,7 @@ def bring_to(job: Job, name: str, machine: Machine, stage: str) -> None:
     if wanted is None:
         return
     with connection(job.cluster, name) as ssh:
-        engine.bring_to(ssh, wanted, made=lambda change: emit(ChangeMade(change=change)))
+        engine.bring_to(ssh, wanted, of=identity(job.cluster), made=lambda change: emit(ChangeMade(change=change)))
 
 
 @run_task("check existing servers")

@@ -17,6 +17,7 @@ import argparse
 import shutil
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kubev6.cli import names
 from kubev6.cli.command import (
@@ -30,6 +31,9 @@ from kubev6.cli.command import (
     completed_by,
     refuse_missing_runner,
 )
+
+if TYPE_CHECKING:
+    from configs.schema.cluster import Cluster
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -50,6 +54,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     add_if_busy(parser, "wait")
     add_task_runner(parser)
     parser.add_argument("--plan", action="store_true", help="show what would change on every machine and touch nothing")
+    parser.add_argument(
+        "--prune",
+        action="store_true",
+        help="drain and delete members that neither the cluster's file nor a deploy from here has made one; asks first",
+    )
+    parser.add_argument("--yes", action="store_true", help="with --prune: do not ask")
     add_json(parser, "with --plan: print it as JSON")
     add_showing(parser)
 
@@ -57,6 +67,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 def _misfit(args: argparse.Namespace) -> str:
     if args.json and not args.plan:
         return "--json goes with --plan; kubev6 verify --json gives the proof for machines"
+    if args.yes and not args.prune:
+        return "--yes goes with --prune, which asks"
     if args.refresh and args.plan:
         return "--refresh makes a release again, and --plan makes none"
     if args.prebuilt is not None and args.refresh not in ("", "all", "source"):
@@ -83,6 +95,9 @@ def run(args: argparse.Namespace) -> int:
     refuse_missing_runner(args.task_runner)
     cluster = load_cluster(args.cluster)
     refuse_misfit(cluster, load_release(args.prebuilt or cluster.release))
+    if args.prune and not args.yes and not _pruning_agreed(cluster, args):
+        print("Nothing was done.")
+        return 1
     began = time.monotonic()
     with running("deploy", args, about=cluster) as here:
         here.prefect.start()
@@ -93,7 +108,7 @@ def run(args: argparse.Namespace) -> int:
         # The parameters are those of a deployment, so a path has to be whole.
         where, release = parameters.named(args.cluster), parameters.named(args.prebuilt or "")
         source = parameters.place(args.mirror)
-        given = (where, args.prebuilt is not None, release, source, args.if_busy, args.refresh)
+        given = (where, args.prebuilt is not None, release, source, args.if_busy, args.refresh, args.prune)
         done = here.prefect.outcome(flow.with_options(task_runner=task_runner(args.task_runner)), *given)
     from kubev6.console import tables
 
@@ -129,12 +144,26 @@ def _plan(args: argparse.Namespace) -> int:
 
         release, manifest = for_plan(cluster, args.prebuilt is not None, args.prebuilt or "", Store())
         provide_secrets(here)
-        found = preview.preview(cluster, release, manifest)
+        found = preview.preview(cluster, release, manifest, prune=args.prune)
     print(changes.as_json(found) if args.json else changes.as_text(found))
     if manifest is None:
         note = f"the store does not have release {release.name} as its file says it: its binaries are not compared"
         standard_error.say(note, level="warning")
     return 0
+
+
+def _pruning_agreed(cluster: Cluster, args: argparse.Namespace) -> bool:
+    """Name the members that would leave, and ask."""
+    from kubev6.cli.running import agreed, provide_secrets, running
+    from tasks import removal
+
+    with running("prune", args, on=cluster) as here:
+        provide_secrets(here)
+        leaving = removal.orphaned(cluster, prune=True)
+    if not leaving:
+        return True
+    print(f"These leave cluster {cluster.name}, drained and deleted: {', '.join(leaving)}.")
+    return agreed("deploy --prune")
 
 
 def _program() -> str:

@@ -27,6 +27,7 @@ from configs.versions import (
     needs_cgroup_v2,
     supports_cgroup_v2,
 )
+from tasks.node import membership
 
 PROCESSOR = "x86_64"
 """What the releases' binaries are compiled for."""
@@ -282,7 +283,30 @@ def iptables_of_kube_proxy(it: Candidate) -> Iterator[str]:
         )
 
 
+def other_cluster(it: Candidate) -> Iterable[str]:
+    """A machine of another cluster is left to that one (:func:`tasks.node.membership.other_cluster`)."""
+    return membership.other_cluster(it.cluster, it.machine)
+
+
+def other_role(it: Candidate) -> Iterable[str]:
+    """A member's role is not changed in place (:func:`tasks.node.membership.other_role`)."""
+    return membership.other_role(it.cluster, it.node, it.machine.membership)
+
+
+def other_minor(it: Candidate) -> Iterator[str]:
+    """Another minor version is known not to go before the release is made; another build of one is seen then."""
+    there, wanted = it.machine.membership.tag, it.version
+    if there and _minor(there) != _minor(wanted):
+        yield (
+            f"its control plane runs {there}, and the release to deploy is {wanted}: take the cluster down first, or "
+            "deploy the release that it runs, as upgrading in place is not done"
+        )
+
+
 PROBLEMS: tuple[Rule, ...] = (
+    other_cluster,
+    other_role,
+    other_minor,
     operating_system,
     network_configuration,
     jool_versions,
@@ -301,6 +325,10 @@ PROBLEMS: tuple[Rule, ...] = (
     docker_and_cni_plugins,
 )
 WARNINGS: tuple[Rule, ...] = (translation_doubts, somebody_to_ask, iptables_of_kube_proxy)
+
+
+def _minor(version: str) -> list[str]:
+    return version.removeprefix("v").split(".")[:2]
 
 
 def _reaches(version: str, other: str) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 from collections.abc import Mapping
 from ipaddress import ip_address
@@ -11,6 +13,7 @@ from typing import Literal
 
 from configs.jool import jool_of
 from configs.kernel import Kernel
+from configs.membership import Identity, Membership
 from configs.systems import Machine, Networking, Unasked, systems
 from configs.versions import Runtime
 from tasks.node import network_files
@@ -78,6 +81,8 @@ def parse(text: str) -> Machine:
         packages=_packages(said.get("packages", "")),
         runtime_in_use=_runtime_in_use(said.get("kubelet", "")),
         iptables=_iptables(said.get("iptables", "")),
+        identity=_identity(said.get("identity", "")),
+        membership=_membership(said.get("kubernetes", ""), said.get("record", "")),
     )
 
 
@@ -215,3 +220,45 @@ def _iptables(text: str) -> Literal["nft", "legacy"] | Unasked:
     if not text.startswith("iptables v"):
         return ""
     return "nft" if "nf_tables" in text else "legacy"
+
+
+def _identity(text: str) -> str:
+    """The kernel's boot and the network that the machine is in, when it says both."""
+    words = text.split()
+    return " ".join(words) if len(words) == 2 else ""
+
+
+def _membership(kubernetes: str, record: str) -> Membership:
+    said: dict[str, list[str]] = {}
+    for line in kubernetes.splitlines():
+        key, _, value = line.partition(" ")
+        said.setdefault(key, []).append(value.strip())
+    authorities = (_certificate(text) for text in said.get("authority", ()))
+    return Membership(
+        recorded=_recorded(record),
+        server=next(iter(said.get("server", ())), ""),
+        is_node="node" in said,
+        is_control_plane="control-plane" in said,
+        authorities=frozenset(filter(None, authorities)),
+        tag=next(iter(said.get("tag", ())), ""),
+        version=" ".join(said.get("node", ())).removeprefix("Kubernetes").strip(),
+    )
+
+
+def _certificate(text: str) -> str:
+    """The first certificate of a PEM file (RFC 7468) that is told as base64: what is between its marks."""
+    try:
+        pem = base64.b64decode(text).decode("ascii", "replace")
+    except ValueError:
+        return ""
+    found = re.search("-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", pem, re.DOTALL)
+    return "".join(found[1].split()) if found else ""
+
+
+def _recorded(text: str) -> Identity | None:
+    """The cluster that kubev6's record on the machine names. One that is damaged is told when it is needed."""
+    try:
+        named = json.loads(text)["cluster"]
+        return Identity(str(named["name"]), str(named["server"]))
+    except (ValueError, KeyError, TypeError):
+        return None

@@ -119,6 +119,21 @@ needs br_netfilter /proc/sys/net/bridge
 needs overlay /sys/module/overlay
 # Where the module is and not the device, a container was not given it.
 [ -e /dev/net/tun ] || { [ ! -e /sys/module/tun ] && modprobe -n -q tun 2>/dev/null; } || echo tun
+section identity
+# The boot alone would be that of every container of one host.
+echo "$(cat /proc/sys/kernel/random/boot_id 2>/dev/null) $(readlink /proc/self/ns/net)"
+section record
+cat /var/lib/kubev6/record.json 2>/dev/null
+section kubernetes
+cd /etc/kubernetes 2>/dev/null && {
+    for file in kubelet bootstrap-kubelet admin; do
+        sed -n "s|^ *server: |server |p; s|^ *certificate-authority-data: |authority |p" $file.conf 2>/dev/null
+    done
+    echo "authority $(sed -n '/^-----BEGIN/,/^-----END/p' pki/ca.crt 2>/dev/null | base64 | tr -d '\n')"
+    sed -n 's|^ *image: .*/kube-apiserver[^/]*:\([^:/]*\)$|tag \1|p' manifests/kube-apiserver.yaml 2>/dev/null
+    [ -e manifests/kube-apiserver.yaml ] || [ -e pki/ca.key ] && echo control-plane
+    [ -s kubelet.conf ] && echo "node $(kubelet --version 2>/dev/null)"
+}
 [ $# -gt 0 ] || exit 0
 section runtime
 # What is installed goes before what would be.

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from configs.errors import KubeV6Error, NodeError
 from configs.kernel import Kernel
 from configs.manifest import BinaryEntry, Manifest, SourceEntry
+from configs.membership import Identity, Membership
 from configs.schema.cluster import Cluster
 from configs.schema.loading import load_cluster
 from configs.schema.release import Release
@@ -46,6 +47,13 @@ ORPHAN = "kube-worker-9"
 """A member that the cluster's file does not name."""
 UNFIT = {"unknown-system": Machine("void", ""), "other-processor": Machine(kernel=Kernel(processor="aarch64"))}
 """What a machine says that cannot become a node."""
+OURS = "https://[fd00::100]:6443"
+MISPLACED = {
+    "another-cluster": {"kube-worker-2": Machine(membership=Membership(server="https://[fd00:9::1]:6443"))},
+    "another-build": {"kube-control-plane": Machine(membership=Membership(server=OURS, tag="v1.20.2_kubev6.aaaaaaa"))},
+    "one-machine": dict.fromkeys(("kube-control-plane", "kube-worker-1"), Machine(identity="boot network")),
+}
+"""What machines say that cannot be brought in place to what the file says."""
 READY = ("ready", "ready-but-one", "ready-but-one-fails")
 """Of machines that are what they should be, all or all but one."""
 GO_ON = data_dir() / "go-on"
@@ -94,10 +102,11 @@ def surveyed(connection: FakeConnection, runtime: str = "") -> Machine:  # noqa:
     others_surveyed.release()
     if behaviour == "unreachable" and connection.node == "kube-worker-2":
         raise NodeError(connection.node, "connect", "no route to host", todo="switch it on", transient=True)
-    return Machine(resolvers=("2001:db8::53",))
+    return MISPLACED.get(behaviour, {}).get(connection.node, Machine(resolvers=("2001:db8::53",)))
 
 
-def bring_to(connection: FakeConnection, stage: StageState, *, made: Callable[[Change], None]) -> None:
+def bring_to(connection: FakeConnection, stage: StageState, *, of: Identity, made: Callable[[Change], None]) -> None:
+    assert of.server == OURS
     with step(connection.node, stage.name) as shown:
         here = (connection.node, stage.name)
         if behaviour in ("two-fail", "ready-but-one-fails") and here == ("kube-worker-1", "runtime"):

@@ -135,7 +135,7 @@ def test_one_node_fails_there_and_the_others_go_on(dask: Dask, data: Path) -> No
 
 def test_a_machine_that_leaves_there_has_left_before_any_other_is_changed(dask: Dask) -> None:
     dask.behave("orphan")
-    status, _, lines = run("orphan", "--task-runner", dask.address)
+    status, _, lines = run("orphan", "--prune", "--yes", "--task-runner", dask.address)
     assert status == 0, lines
     reset = position(lines, rf"{fake_machines.ORPHAN} reset \d")
     assert reset < position(lines, r"kube-\S+ network\b")

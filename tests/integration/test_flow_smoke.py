@@ -205,6 +205,24 @@ def test_a_machine_that_cannot_become_a_node_keeps_every_other_as_it_is(
         assert f"compare {waiting}: not begun, because survey kube-worker-2 failed\n" in the_log(own_data)
 
 
+@pytest.mark.parametrize(
+    ("behaviour", "seen"),
+    [
+        ("another-cluster", "kube-worker-2: preflight: it belongs to the cluster at https://[fd00:9::1]:6443, not "),
+        ("another-build", "kube-control-plane: preflight: its control plane runs v1.20.2_kubev6.aaaaaaa, the release"),
+        ("one-machine", "kube-control-plane: preflight: kube-control-plane, kube-worker-1 are one machine"),
+    ],
+)
+def test_what_cannot_be_done_in_place_is_refused_before_any_machine_is_changed(behaviour: str, seen: str) -> None:
+    status, out, lines = run(behaviour)
+    assert (status, out) == (1, "")
+    (told,) = (line for line in lines if line.startswith("kubev6: "))
+    assert told.startswith(f"kubev6: {seen}")
+    changing = r"^kube-\S+ (network|runtime|support|kubernetes|kubeadm|drain|reset)\b"
+    assert not any(re.search(changing, line) for line in lines)
+    assert {change.node for change in the_record().changes} == {"lab"}
+
+
 def test_a_machine_that_cannot_be_reached_keeps_only_those_waiting_that_need_it(own_data: Path) -> None:
     status, out, lines = run("unreachable")
     assert (status, out) == (1, "")
@@ -226,7 +244,7 @@ def test_without_machines_only_that_is_said(own_data: Path) -> None:
 
 
 def test_a_machine_that_the_file_no_longer_names_has_left_before_any_other_is_changed() -> None:
-    status, _, lines = run("orphan")
+    status, _, lines = run("orphan", "--prune", "--yes")
     assert status == 0, lines
     orphan = fake_machines.ORPHAN
     assert position(lines, rf"{orphan} drain \d") < position(lines, rf"{orphan} reset \d")
@@ -234,7 +252,7 @@ def test_a_machine_that_the_file_no_longer_names_has_left_before_any_other_is_ch
 
 
 def test_a_machine_that_does_not_leave_keeps_the_others_as_they_are(own_data: Path) -> None:
-    status, _, lines = run("orphan-stays")
+    status, _, lines = run("orphan-stays", "--prune", "--yes")
     assert status == 1
     (told,) = (line for line in lines if line.startswith("kubev6: "))
     assert told.startswith(f"kubev6: {fake_machines.ORPHAN}: remove: its disk is in use")

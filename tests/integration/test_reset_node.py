@@ -15,10 +15,12 @@ from typing import Any
 import pytest
 
 from configs.errors import NodeError
+from configs.membership import Identity, identity
 from configs.schema.loading import load_cluster
 from configs.state import Address, Binary, File, Route, Service, StageState, Sysctl
 from tasks.events import Bus, Event, StepProgressed
 from tasks.lab import lab
+from tasks.node import host_facts
 from tasks.node.engine import bring_to
 from tasks.node.reset import Reset
 from tasks.node.reset import reset as reset_machine
@@ -362,6 +364,26 @@ def test_a_member_of_another_cluster_without_our_record_is_left_alone(machine: C
     with pytest.raises(NodeError, match=r"belongs to the cluster at https://\[fd00:9::1\]:6443, not .*kubeadm reset"):
         reset(machine)
     assert said(machine, "ls /etc/kubernetes; ls -d /var/lib/kubev6 2>/dev/null || :") == "kubelet.conf"
+
+
+def test_the_record_names_the_cluster_and_no_other_changes_or_resets_the_machine(machine: Connection) -> None:
+    """A support node has no other sign of whose it is; a record of the version before names none, and is undone."""
+    ours, theirs = StageState("network", files=(File("/etc/kubev6-test.conf", "a\n"),)), Identity("rack", SERVER)
+    bring_to(machine, ours, of=theirs)
+    for change in (reset, lambda to: bring_to(to, replace(ours, files=()), of=identity(CLUSTER))):
+        with pytest.raises(NodeError, match=rf"cluster rack at .*, not {CLUSTER.name} at .*kubev6 reset"):
+            change(machine)
+    assert said(machine, "cat /etc/kubev6-test.conf") == "a"
+    assert host_facts.ask(machine).membership.recorded == theirs
+    assert host_facts.ask(machine).identity
+    record = json.loads(said(machine, "cat /var/lib/kubev6/record.json"))
+    del record["cluster"]
+    put(machine, "/var/lib/kubev6/record.json", json.dumps(record))
+    put(machine, "/etc/kubernetes/kubelet.conf", "server: https://[fd00:9::1]:6443\n")
+    with pytest.raises(NodeError, match=r"belongs to the cluster at https://\[fd00:9::1\]:6443, not"):
+        reset(machine)
+    said(machine, "rm -r /etc/kubernetes")
+    assert reset(machine).done == ("file /etc/kubev6-test.conf",)
 
 
 def test_a_member_without_a_record_is_taken_out_and_it_is_said_what_is_not_known(machine: Connection) -> None:

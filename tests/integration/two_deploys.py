@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+from configs.membership import Identity
 from configs.schema.cluster import Cluster
 from configs.schema.loading import load_cluster
 from configs.state import StageState
@@ -36,7 +37,7 @@ def machines(cluster: Cluster) -> dict[str, Endpoint]:
     return {node.name: Endpoint(node.name, "::1", user=cluster.name) for node in cluster.nodes}
 
 
-def bring_to(connection: FakeConnection, stage: StageState, *, made: Callable[[Change], None]) -> None:
+def bring_to(connection: FakeConnection, stage: StageState, *, of: Identity, made: Callable[[Change], None]) -> None:
     """As the fake machines do; and both runs are in the middle of it at the same time."""
     whose = connection.endpoint.user
     if (connection.node, stage.name) == ("kube-support", "network"):
@@ -48,7 +49,7 @@ def bring_to(connection: FakeConnection, stage: StageState, *, made: Callable[[C
             log.warning("said by %s: %s", whose, ", ".join(SECRETS.values()))
             at_once.wait()
     made(Change("file", f"/etc/of-{whose}", "create", node=connection.node, stage=stage.name))
-    fake_machines.bring_to(connection, stage, made=made)
+    fake_machines.bring_to(connection, stage, of=of, made=made)
 
 
 if __name__ == "__main__":

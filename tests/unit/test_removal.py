@@ -88,11 +88,13 @@ def test_the_control_plane_does_not_go_from_under_its_workers() -> None:
     assert removal.chosen(RACK, [CONTROL_PLANE, *WORKERS]).drained == frozenset()
 
 
-def test_unlisted_are_members_and_remembered_machines_that_the_file_does_not_name(
-    monkeypatch: pytest.MonkeyPatch,
+def test_what_the_file_no_longer_names_leaves_and_what_others_have_joined_only_when_that_is_asked(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(members, "members", lambda _: (CONTROL_PLANE, "elsewhere", WORKERS[0]))
-    assert removal.orphaned(RACK) == ("elsewhere", GONE.node)
+    monkeypatch.setattr(members, "members", lambda _: (CONTROL_PLANE, "elsewhere", GONE.node, WORKERS[0]))
+    assert removal.orphaned(RACK) == (GONE.node,)
+    assert "elsewhere is a member that neither the file nor a deploy from here has made one: it stays" in caplog.text
+    assert removal.orphaned(RACK, prune=True) == ("elsewhere", GONE.node)
 
 
 @pytest.mark.parametrize("answer", [(), ("another-control-plane", GONE.node)])

@@ -1,0 +1,167 @@
+"""Which cluster machines are of, as they say it; and what is refused because of it, as a table."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from configs.errors import KubeV6Error
+from configs.manifest import Manifest, SourceEntry
+from configs.membership import Identity, Membership, identity
+from configs.schema.loading import load_cluster, load_release
+from configs.systems import Machine
+from tasks.node import host_facts
+from tasks.node.compatibility import Candidate, problems
+from tasks.node.membership import Found, refuse_one_machine, refuse_other_life, refuse_other_version
+
+CLUSTER, RELEASE = load_cluster("lab"), load_release("debian-1.20")
+MANIFEST = Manifest(
+    name="x", version="v1.20.2+kubev6.b", key="k", created="now", source=SourceEntry(kind="built", origin="here"),
+    binaries=(), images=(),
+)  # fmt: skip
+OURS = identity(CLUSTER).server
+CONTROL_PLANE = Membership(
+    server=OURS, is_node=True, is_control_plane=True, authorities=frozenset({"now"}), tag="v1.20.2_kubev6.b"
+)
+WORKER = Membership(server=OURS, is_node=True, authorities=frozenset({"now"}), version="v1.20.2+kubev6.b")
+CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIB\nAAA=\n-----END CERTIFICATE-----\n"
+
+
+def against(node: str, membership: Membership, release: str = "1.20.2") -> tuple[str, ...]:
+    wanted = RELEASE.model_copy(update={"kubernetes": release})
+    machine = Machine(interfaces=("eth0", "eth1"), membership=membership)
+    return problems(Candidate(CLUSTER, wanted, CLUSTER.node(node), machine))
+
+
+@pytest.mark.parametrize(
+    ("node", "membership", "seen"),
+    [
+        ("kube-worker-1", Membership(), ""),
+        ("kube-worker-1", WORKER, ""),
+        ("kube-control-plane", CONTROL_PLANE, ""),
+        (
+            "kube-worker-1",
+            replace(WORKER, server="https://[fd00:9::1]:6443"),
+            "belongs to the cluster at https://[fd00:9",
+        ),
+        (
+            "kube-support",
+            Membership(recorded=Identity("rack", OURS)),
+            "belongs to the cluster rack at https://[fd00::100]",
+        ),
+        (
+            "kube-support",
+            Membership(recorded=Identity("lab", "https://[::1]:6443")),
+            "the cluster lab at https://[::1]",
+        ),
+        ("kube-worker-1", CONTROL_PLANE, "is a control plane of this cluster, and the file wants a worker"),
+        ("kube-control-plane", WORKER, "is a worker of this cluster, and the file wants a control plane"),
+        ("kube-support", WORKER, "is a worker of this cluster, and the file wants a support"),
+        (
+            "kube-control-plane",
+            replace(CONTROL_PLANE, tag="v1.19.3"),
+            "v1.19.3, and the release to deploy is v1.20.2",
+        ),
+    ],
+)
+def test_a_machine_of_another_cluster_role_or_minor_version_is_refused(
+    node: str, membership: Membership, seen: str
+) -> None:
+    found = against(node, membership)
+    assert len(found) == bool(seen)
+    assert all(seen in each for each in found)
+
+
+def found(support: Membership | None, control_plane: Membership | None, *workers: Membership) -> Found:
+    names = (CLUSTER.support.name, CLUSTER.control_plane.name, *(node.name for node in CLUSTER.worker_nodes))
+    given = (support, control_plane, *workers)
+    return {name: Machine(membership=each) if each else None for name, each in zip(names, given, strict=False)}
+
+
+def refused(rule: Callable[[], None]) -> str:
+    try:
+        rule()
+    except KubeV6Error as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize(
+    ("control_plane", "worker", "seen"),
+    [
+        (CONTROL_PLANE, WORKER, ""),
+        (CONTROL_PLANE, Membership(), ""),
+        (None, WORKER, ""),
+        (CONTROL_PLANE, replace(WORKER, authorities=frozenset({"before"})), "has another certificate authority"),
+        (Membership(), WORKER, "is no control plane any more"),
+        (Membership(), Membership(), ""),
+    ],
+)
+def test_a_worker_of_another_life_of_the_cluster_is_told_the_way_back(
+    control_plane: Membership | None, worker: Membership, seen: str
+) -> None:
+    said = refused(lambda: refuse_other_life(CLUSTER, found(None, control_plane, worker)))
+    assert bool(said) == bool(seen)
+    assert seen in said
+    assert ("`kubev6 reset kube-worker-1`, then deploy" in said) == bool(seen)
+
+
+@pytest.mark.parametrize(
+    ("control_plane", "worker", "seen"),
+    [
+        (CONTROL_PLANE, WORKER, ""),
+        (
+            replace(CONTROL_PLANE, tag="v1.20.2_kubev6.a"),
+            WORKER,
+            "control plane runs v1.20.2_kubev6.a, the release",
+        ),
+        (CONTROL_PLANE, replace(WORKER, version="v1.20.2+kubev6.a"), ""),
+        (None, replace(WORKER, version="v1.20.2+kubev6.a"), "its kubelet is v1.20.2_kubev6.a, the release"),
+        (None, Membership(), ""),
+        (Membership(), Membership(), ""),
+    ],
+)
+def test_another_build_is_refused_on_a_cluster_that_is_up(
+    control_plane: Membership | None, worker: Membership, seen: str
+) -> None:
+    said = refused(lambda: refuse_other_version(CLUSTER, MANIFEST, found(None, control_plane, worker)))
+    assert bool(said) == bool(seen)
+    assert seen in said
+
+
+def test_names_of_one_machine_are_refused_and_containers_of_one_host_are_not() -> None:
+    def machines(*identities: str) -> Found:
+        return {f"node-{number}": Machine(identity=each) for number, each in enumerate(identities)}
+
+    refuse_one_machine(machines("boot net:[1]", "boot net:[2]", "", ""))
+    said = refused(lambda: refuse_one_machine(machines("boot net:[1]", "boot net:[2]", "boot net:[1]")))
+    assert "node-0, node-2 are one machine" in said
+
+
+def told(kubernetes: str, record: str = "") -> Membership:
+    return host_facts.parse(f"=== record\n{record}\n=== kubernetes\n{kubernetes}\n").membership
+
+
+def test_a_control_plane_and_its_worker_name_one_authority() -> None:
+    """A kubeconfig holds the certificate alone; a file may have words before it and other line ends."""
+    in_kubeconfig, in_file = (base64.b64encode(text.encode()).decode() for text in (
+        CERTIFICATE, "Subject: kubernetes\r\n" + CERTIFICATE.replace("\n", "\r\n"),
+    ))  # fmt: skip
+    control_plane = told(
+        f"server https://[fd00::100]:6443\nauthority {in_kubeconfig}\nauthority {in_file}\n"
+        "tag v1.20.2_kubev6.b\ncontrol-plane\nnode Kubernetes v1.20.2+kubev6.b"
+    )
+    worker = told(f"server https://[fd00::100]:6443\nauthority {in_file}\nnode Kubernetes v1.20.2+kubev6.b")
+    assert control_plane.authorities == worker.authorities == frozenset({"MIIBAAA="})
+    assert (control_plane.tag, control_plane.is_control_plane) == ("v1.20.2_kubev6.b", True)
+    assert (worker.version, worker.is_control_plane, worker.is_node) == ("v1.20.2+kubev6.b", False, True)
+    assert told("authority ") == Membership()
+
+
+def test_whose_a_machine_is_is_read_from_its_record() -> None:
+    assert told("", '{"cluster": {"name": "a", "server": "b"}}').recorded == Identity("a", "b")
+    for nothing in ("", "{}", "[]", "{", '{"cluster": 1}'):
+        assert told("", nothing).recorded is None
