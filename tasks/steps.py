@@ -22,15 +22,27 @@ class StopSignal:
 
     def __init__(self) -> None:
         self._given = threading.Event()
+        self._asked = threading.Event()
 
-    def give(self) -> None:
-        """From now on every step of the run raises when it next starts or reports progress."""
+    def give(self, *, asked: bool = True) -> None:
+        """From now on every step of the run raises when it next starts or reports progress.
+
+        Args:
+            asked: Whether somebody has asked for the end; else a defect is it.
+        """
+        if asked:
+            self._asked.set()
         self._given.set()
 
     @property
     def given(self) -> bool:
         """Whether that has been done."""
         return self._given.is_set()
+
+    @property
+    def asked(self) -> bool:
+        """Whether somebody has asked for it, who does not want to wait."""
+        return self._asked.is_set()
 
 
 class StepLog:

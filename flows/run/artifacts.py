@@ -65,7 +65,7 @@ def _publish(run: RunContext, error: BaseException | None) -> None:
 
     sending = threading.Thread(target=send, daemon=True)
     sending.start()
-    seconds = SECONDS_IF_STOPPED if run.stop_signal.given else SECONDS
+    seconds = SECONDS_IF_STOPPED if run.stop_signal.asked else SECONDS
     sending.join(seconds)
     if sending.is_alive() or refused:
         said = str(refused[0]).partition("\n")[0] if refused else f"no answer in {seconds:g} s"

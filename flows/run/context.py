@@ -53,9 +53,13 @@ class RunContext:
         self.named: set[UUID] = set()
         self.to_the_end = ExitStack()
 
-    def stop(self) -> None:
-        """End all that is under way: a thread cannot be interrupted, but its work can be made to fail."""
-        self.stop_signal.give()
+    def stop(self, *, asked: bool = True) -> None:
+        """End all that is under way: a thread cannot be interrupted, but its work can be made to fail.
+
+        Args:
+            asked: Whether somebody has asked for the end; else a defect is it.
+        """
+        self.stop_signal.give(asked=asked)
         self.connections.close()
         self.containers.stop()
 

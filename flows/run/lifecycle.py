@@ -27,6 +27,7 @@ from flows.run import labels, secret_blocks
 from flows.run.artifacts import published
 from flows.run.context import RunContext, current, run_context
 from flows.run.log import run_log
+from flows.run.notify import hide_when_ended
 from flows.run.recording import recorded
 from tasks.secrets import hide
 
@@ -66,6 +67,7 @@ def flow_run(command: str, about: Cluster | str) -> Iterator[RunContext]:
     _say_which_process()
     with ExitStack() as stack:
         run = current() or stack.enter_context(_unattended(command, about))
+        hide_when_ended(run.secrets)
         stack.enter_context(published(run))
         stack.enter_context(_stopping(run))
         secret_blocks.provide()
@@ -133,9 +135,9 @@ def _stopping(run: RunContext) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        asked = run.stop_signal.given
+        asked = run.stop_signal.asked
         if not isinstance(error, KubeV6Error):
-            run.stop()
+            run.stop(asked=not isinstance(error, Exception))
         if asked and isinstance(error, Exception):
             raise KeyboardInterrupt from error
         raise

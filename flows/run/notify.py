@@ -14,6 +14,7 @@ import os
 import shlex
 import subprocess
 from contextlib import suppress
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -31,6 +32,17 @@ log = logging.getLogger("kubev6.notify")
 URL, COMMAND = NOTIFY_URL, "KUBEV6_NOTIFY_COMMAND"
 TO_CONNECT, TO_ANSWER = 5.0, 10.0
 COMMAND_SECONDS = 30.0
+_of_the_run: ContextVar[Secrets | None] = ContextVar("secrets_of_the_run", default=None)
+"""Prefect calls its hooks when the run, and what the run held, has ended."""
+
+
+def hide_when_ended(secrets: Secrets) -> None:
+    """Have what is told of the end of the caller's flow run told without these.
+
+    Args:
+        secrets: Those of the run.
+    """
+    _of_the_run.set(secrets)
 
 
 def notify(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  # Prefect passes these by name
@@ -56,7 +68,7 @@ def tell(flow: str, run: str, identity: str, state: str, message: str, api: str)
         message: What the state says.
         api: The API of the server that shows it; empty for none.
     """
-    with scope.holding(scope.find(Secrets) or Secrets()):  # the run's own are gone when it has ended
+    with scope.holding(scope.find(Secrets) or _of_the_run.get() or Secrets()):
         for variable in KINDS:
             with suppress(KubeV6Error):
                 secret(variable)

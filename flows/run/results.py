@@ -107,7 +107,7 @@ def name_causes(not_ready: Iterable[UUID]) -> None:
     """
     run = this_run()
     wanted, identity = set(not_ready) - run.named, flow_run.id
-    if not wanted or not identity or run.stop_signal.given:
+    if not wanted or not identity or run.stop_signal.asked:
         return
     run.named |= wanted
     try:

@@ -111,9 +111,10 @@ def _from_afar(work: Callable[[], R]) -> FromAfar[R]:
             return FromAfar(work(), tuple(heard))
         except Exception as error:
             error.add_note(hide("".join(traceback.format_exception(error))))  # which does not travel by itself
-            if isinstance(error, KubeV6Error):
-                error.carried = unheard = tuple(heard)
-                _failed_attempts.set((identity, unheard))
+            vars(error)["carried"] = unheard = tuple(heard)  # and this goes with any error, a defect too
+            _failed_attempts.set((identity, unheard))
+            if isinstance(error, KubeV6Error) and run.stop_signal.given:
+                error.transient = False  # nobody waits for another attempt
             raise
 
 

@@ -166,7 +166,7 @@ def _let_write(server: TemporaryServer) -> None:
     from flows.run.results import wait_until_recorded
 
     run = current()
-    if run is None or run.stop_signal.given:
+    if run is None or run.stop_signal.asked:
         return
     try:
         if not wait_until_recorded(run.heard_of, SECONDS_TO_WRITE):

@@ -75,7 +75,7 @@ class TemporaryServer:
         if self._process.poll() is None:
             self._process.terminate()
             try:
-                self._process.wait(STOP_SECONDS_IF_STOPPED if self._stop_signal.given else STOP_SECONDS)
+                self._process.wait(STOP_SECONDS_IF_STOPPED if self._stop_signal.asked else STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()

@@ -32,6 +32,10 @@ def main() -> None:
     parser.add_argument("--nodes", type=int, nargs="*", default=SIZES, help="how many machines (4 20 100)")
     parser.add_argument("--times", type=int, default=5, help="counted rounds of each (%(default)s)")
     args = parser.parse_args()
+    from kubev6.server import kept_server
+
+    if kept := kept_server.running():  # whose record is in the data directory of the user
+        os.environ["PREFECT_API_URL"] = kept.url
     with tempfile.TemporaryDirectory() as data:
         os.environ["KUBEV6_DATA"] = data  # the records of fake runs are nobody's
         measure(args.nodes, args.times)
@@ -39,13 +43,9 @@ def main() -> None:
 
 def measure(sizes: list[int], times: int) -> None:
     """Run both shapes in turn for every size, and print medians and ratios of wall time and of this process's CPU."""
-    from kubev6.server import kept_server
     from kubev6.server.orchestration import Orchestration
     from tests.integration import fake_machines
 
-    kept = kept_server.running()
-    if kept:
-        os.environ["PREFECT_API_URL"] = kept.url
     Orchestration().start()
     fake_machines.behaviour = "new"
     fake_machines.install_fakes()

@@ -34,14 +34,22 @@ def server(tmp_path: Path, signal_to_stop: StopSignal, monkeypatch: pytest.Monke
     return started
 
 
-@pytest.mark.parametrize("stopped", [False, True], ids=["at the end", "being stopped"])
+@pytest.mark.parametrize(
+    ("given", "stopped"),
+    [((), False), ((False,), False), ((True,), True), ((False, True), True)],
+    ids=["at the end", "after a defect", "being stopped", "being stopped after a defect"],
+)
 def test_it_is_given_more_time_at_the_end_of_a_run_than_when_that_is_stopped(
-    server: TemporaryServer, signal_to_stop: StopSignal, monkeypatch: pytest.MonkeyPatch, stopped: bool
+    server: TemporaryServer,
+    signal_to_stop: StopSignal,
+    monkeypatch: pytest.MonkeyPatch,
+    given: tuple[bool, ...],
+    stopped: bool,
 ) -> None:
     monkeypatch.setattr(temporary_server, "STOP_SECONDS", 60.0 if stopped else 0.2)
     monkeypatch.setattr(temporary_server, "STOP_SECONDS_IF_STOPPED", 0.2 if stopped else 60.0)
-    if stopped:
-        signal_to_stop.give()
+    for asked in given:
+        signal_to_stop.give(asked=asked)
     began = time.monotonic()
     server.stop()  # outside the run: the interpreter calls it at its end
     assert time.monotonic() - began < 30

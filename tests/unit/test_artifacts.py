@@ -19,9 +19,9 @@ from tasks import secrets
 
 
 @pytest.mark.usefixtures("own_data")
-@pytest.mark.parametrize(("stopped", "seconds"), [(False, 0.2), (True, 0.1)])
-def test_a_run_that_is_stopped_waits_less_for_a_server_that_does_not_answer(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, stopped: bool, seconds: float
+@pytest.mark.parametrize(("asked", "seconds"), [(None, 0.2), (False, 0.2), (True, 0.1)])
+def test_a_run_that_is_asked_to_stop_waits_less_for_a_server_that_does_not_answer(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, asked: bool | None, seconds: float
 ) -> None:
     monkeypatch.setattr(artifacts, "SECONDS", 0.2)
     monkeypatch.setattr(artifacts, "SECONDS_IF_STOPPED", 0.1)
@@ -30,8 +30,8 @@ def test_a_run_that_is_stopped_waits_less_for_a_server_that_does_not_answer(
         api = f"http://127.0.0.1:{silent.getsockname()[1]}/api"
         monkeypatch.setattr(artifacts, "get_client", lambda **_: SyncPrefectClient(api))
         with run_context() as run, recorded(run.events, "deploy", "lab") as run.recording, artifacts.published(run):
-            if stopped:
-                run.stop()
+            if asked is not None:
+                run.stop(asked=asked)
     assert caplog.messages == [f"Prefect does not show what came of this run: no answer in {seconds} s"]
 
 

@@ -7,6 +7,7 @@ import logging
 import os
 import threading
 from collections.abc import Iterator
+from contextvars import copy_context
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from flows.run.notify import COMMAND, URL, notify
+from flows.run.context import run_context
+from flows.run.notify import COMMAND, URL, hide_when_ended, notify
 from flows.run.redaction import hide_in
 from tasks import secrets
 
@@ -157,3 +159,15 @@ def test_what_cannot_tell_anybody_fails_nothing(
     with caplog.at_level(logging.WARNING, "kubev6"):
         notify(FLOW, RUN, FAILED)
     assert [record.getMessage() for record in caplog.records] == [said]
+
+
+def test_nor_does_any_that_the_run_came_to_know(webhook: Webhook) -> None:
+    def a_run() -> None:
+        with run_context() as run:
+            hide_when_ended(run.secrets)
+            secrets.remember("a-token-of-minutes")
+        crashed: Any = SimpleNamespace(name="Crashed", message="an exception: a-token-of-minutes was refused")
+        notify(FLOW, RUN, crashed)
+
+    copy_context().run(a_run)
+    assert webhook.taken[0]["message"] == "an exception: ••• was refused"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pickle
 import threading
 import traceback
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from contextvars import Context
 from types import SimpleNamespace
 from typing import Any, cast
@@ -147,16 +147,30 @@ def test_what_came_from_afar_is_given_to_the_next_task_without_them() -> None:
     assert came.value == ("given", 2)
 
 
-def test_from_afar_an_error_brings_the_events_along() -> None:
-    def failed_there() -> KubeV6Error:
-        with pytest.raises(NodeError) as caught:
-            run_task("fail")(failing).fn()
+def a_defect() -> None:
+    with step("kube-worker-1", "runtime"):
+        emit(ChangeMade(change=MADE))
+        raise LookupError("something nobody thought of")
+
+
+@pytest.mark.parametrize(
+    ("work", "says"),
+    [
+        (failing, "kube-worker-1: runtime: the disk is full; make room"),
+        (a_defect, "something nobody thought of"),
+    ],
+)
+def test_from_afar_an_error_brings_the_events_along(work: Callable[[], None], says: str) -> None:
+    def failed_there() -> Any:
+        with pytest.raises((NodeError, LookupError)) as caught:
+            run_task("fail")(work).fn()
         return caught.value
 
     came = pickle.loads(pickle.dumps(Context().run(failed_there)))
-    assert str(came) == "kube-worker-1: runtime: the disk is full; make room"
+    assert str(came) == says
     assert kinds(came.carried) == [StepBegan, ChangeMade, StepEnded]
-    assert "in failing" in "".join(traceback.format_exception(came)), "where it happened is known only there"
+    there = "".join(traceback.format_exception(came))
+    assert f"in {work.__name__}" in there, "where it happened is known only there"
 
 
 def test_what_an_attempt_came_to_elsewhere_comes_with_that_of_the_next_and_with_no_other_task_run(
@@ -204,8 +218,17 @@ def test_work_elsewhere_is_stopped_when_its_flow_has_ended(
     monkeypatch.setattr(task, "SECONDS_BETWEEN_LOOKS", 0.01)
     monkeypatch.setattr(task, "get_client", lambda **_: nullcontext(Client()))
 
+    @contextmanager
+    def broken_off() -> Iterator[None]:
+        """As a connection that is closed ends: with what may pass by itself."""
+        try:
+            yield
+        except KubeV6Error as error:
+            error.transient = True
+            raise
+
     def long() -> str:
-        with step("kube-worker-1", "runtime") as shown:
+        with broken_off(), step("kube-worker-1", "runtime") as shown:
 
             def told_to_stop() -> bool:
                 shown.progress("still at it")  # raises then
@@ -218,7 +241,8 @@ def test_work_elsewhere_is_stopped_when_its_flow_has_ended(
             return "went on"
 
     if stopped:
-        with pytest.raises(KubeV6Error, match=r"^stopped; running it again"):
+        with pytest.raises(KubeV6Error, match=r"^stopped; running it again") as caught:
             elsewhere(run_task("work")(long))
+        assert not caught.value.transient, "nobody waits for another attempt"
     else:
         assert elsewhere(run_task("work")(long)).value == "went on"
