@@ -29,7 +29,7 @@ from tasks.docker.toolchain import Toolchain
 from tasks.exclusive import exclusive
 from tasks.paths import RECIPES, cache_dir
 from tasks.replace import replace_directory
-from tasks.series.patch_header import read_header
+from tasks.series.patch_header import read_header, text_of
 from tasks.series.repository import COMMITTER, commit_all, commit_index, create_repository, kind_of
 from tasks.series.source import Source
 from tasks.steps import Step, step
@@ -225,6 +225,7 @@ def _series(path: Path) -> Iterator[str]:
 
 
 def _commit_patch(repo: git.Repo, patch: Path, name: str, timestamp: int) -> None:
+    header = read_header(text_of(patch.read_bytes()), name=name)
     try:
         repo.git.apply("--index", "--allow-empty", "--whitespace=nowarn", "-p1", str(patch))
     except git.GitCommandError as error:
@@ -236,7 +237,6 @@ def _commit_patch(repo: git.Repo, patch: Path, name: str, timestamp: int) -> Non
         ) from None
     if not repo.git.diff("--cached", "--name-only"):
         return  # some packages keep the empty file of a patch that went upstream
-    header = read_header(patch.read_text(errors="replace"), name=name)
     date = header.date or datetime.fromtimestamp(timestamp, UTC)
     message = "\n\n".join(part for part in (header.title, header.body, f"{TRAILER}: {name}") if part)
     commit_index(repo, message + "\n", author=header.author, date=date.strftime("%Y-%m-%dT%H:%M:%S%z"))
