@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -27,6 +27,7 @@ from tasks.in_use import in_use, unused, users
 from tasks.paths import cache_dir, data_dir
 from tasks.replace import remove
 from tasks.store import Store
+from tests.another_process import holding
 from tests.integration.git_project import Project
 from tests.unit import sample
 from tests.unit.test_store import layer, release, saved
@@ -238,25 +239,7 @@ def test_a_prune_asks_first(capsys: pytest.CaptureFixture[str], monkeypatch: pyt
     assert len(Store().builds()) == 2
 
 
-USING = """
-import sys
-from tasks.in_use import in_use
-with in_use("build of test"):
-    print("mine", flush=True)
-    sys.stdin.read()
-"""
-
-
-@contextmanager
-def used_by_another_process() -> Iterator[subprocess.Popen[str]]:
-    pipe = subprocess.PIPE
-    with subprocess.Popen([sys.executable, "-c", USING], stdin=pipe, stdout=pipe, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "mine\n"
-        try:
-            yield process
-        finally:
-            process.kill()
+used_by_another_process = partial(holding, "from tasks.in_use import in_use", 'in_use("build of test")')
 
 
 def test_a_prune_waits_for_a_build_and_says_so() -> None:
@@ -292,7 +275,7 @@ def test_many_may_use_the_cache_at_once_and_are_named_while_they_do() -> None:
 
 
 def test_who_comes_while_a_prune_is_at_work_waits_for_it() -> None:
-    words = [sys.executable, "-c", USING]
+    words = [sys.executable, "-c", "from tasks.in_use import in_use\nwith in_use('build of test'): pass"]
     with (
         unused("kubev6 cache prune", on_wait=lambda who: pytest.fail(f"it waits for {who}")),
         subprocess.Popen(words, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as build,

@@ -7,11 +7,8 @@ import json
 import logging
 import os
 import signal
-import subprocess
-import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 
 import pytest
 
@@ -21,28 +18,13 @@ from flows.run.lock import locked
 from kubev6.cli import main
 from tasks.paths import cluster_lock
 from tasks.scope import Threads
+from tests.another_process import holding
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("own_data")
-HOLDER = """
-import sys, time
-from flows.run.lock import locked
-with locked("lab", "flow run deploy-lab", "wait"):
-    print("mine", flush=True)
-    sys.stdin.read()
-"""
-
-
-@contextmanager
-def held_by_another_process() -> Iterator[subprocess.Popen[str]]:
-    pipe = subprocess.PIPE
-    with subprocess.Popen([sys.executable, "-c", HOLDER], stdin=pipe, stdout=pipe, text=True) as holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "mine\n"
-        try:
-            yield holder
-        finally:
-            holder.kill()
+held_by_another_process = partial(
+    holding, "from flows.run.lock import locked", 'locked("lab", "flow run deploy-lab", "wait")'
+)
 
 
 def test_who_is_not_to_wait_is_told_who_works_on_the_cluster() -> None:
