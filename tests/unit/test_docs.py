@@ -1,4 +1,4 @@
-"""README and docs/: what they tell a person to type, to open or to set is there."""
+"""README, CONTRIBUTING and docs/: what they tell a person to type, to open or to set is there."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.checkout import REPO
 
 DOCS = REPO / "docs"
 README = REPO / "README.md"
-PAGES = (README, *sorted(DOCS.rglob("*.md")))
+PAGES = (README, REPO / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md")))
 SOURCES = ("configs", "flows", "kubev6", "tasks")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 OPERATORS = "<>|&;()"
@@ -196,7 +196,7 @@ def test_every_message_is_one_that_the_code_has(message: str) -> None:
 
 def test_every_page_is_in_the_index() -> None:
     linked = {(DOCS / link.partition("#")[0]).resolve() for link in LINK.findall((DOCS / "index.md").read_text())}
-    assert {page for page in PAGES if page not in (README, DOCS / "index.md")} <= linked
+    assert set(DOCS.rglob("*.md")) <= {DOCS / "index.md", *linked}
 
 
 @each_page
@@ -218,7 +218,10 @@ def read_in_the_code() -> frozenset[str]:
 
 
 def named_in_the_docs() -> set[str]:
-    return {name for page in PAGES for name in re.findall(r"\bKUBEV6_[A-Z_]+", page.read_text())}
+    """The variables of our programs; those of the tests are in CONTRIBUTING."""
+    return {
+        name for page in (README, *DOCS.rglob("*.md")) for name in re.findall(r"\bKUBEV6_[A-Z_]+", page.read_text())
+    }
 
 
 def test_every_variable_that_the_docs_name_is_read() -> None:
