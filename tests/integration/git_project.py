@@ -7,10 +7,11 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
+from tests.http_server import Answering
 from tests.waiting import eventually
 
 ANN, BEN = ("Ann Example", "ann@example.org"), ("Ben Ünal", "ben@example.org")
@@ -122,7 +123,7 @@ class GitOverHttp(ThreadingHTTPServer):
         super().server_close()
 
 
-class _GitRequest(BaseHTTPRequestHandler):
+class _GitRequest(Answering):
     """Carried out by git itself, which is a program of the Common Gateway Interface (RFC 3875)."""
 
     def do_GET(self) -> None:
@@ -153,7 +154,4 @@ class _GitRequest(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    do_POST = do_GET  # noqa: N815 - as http.server looks for it
-
-    def log_message(self, *_: object) -> None:
-        pass
+    do_POST = do_GET

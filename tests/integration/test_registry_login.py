@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -27,6 +27,7 @@ from tasks.registry_tags import Pruned
 from tasks.secrets import Secrets
 from tasks.steps import Step
 from tasks.store import Store
+from tests.http_server import Answering, serving
 from tests.integration.test_registry import registry_image
 from tests.integration.test_registry_tags import registry_running, release
 
@@ -169,18 +170,9 @@ class TokenRegistry(ThreadingHTTPServer):
         self.received: dict[str, bytes] = {}
 
 
-class _Answering(BaseHTTPRequestHandler):
+class _Answering(Answering):
     server: TokenRegistry
     protocol_version = "HTTP/1.1"
-
-    def _answer(self, status: int, body: bytes = b"", **headers: str) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
 
     def _any(self) -> None:
         url = urlsplit(self.path)
@@ -188,25 +180,25 @@ class _Answering(BaseHTTPRequestHandler):
         given = self.headers.get("Authorization")
         if url.path == "/elsewhere":
             self.server.asked.strangers.append(given)
-            self._answer(401, WWW_Authenticate='Basic realm="give me all you have"')
+            self.answer(401, WWW_Authenticate='Basic realm="give me all you have"')
         elif url.path == "/token":
             self._token(parse_qs(url.query or body.decode()), given)
         elif url.path.startswith("/v2/"):
             self._registry(url.path, body, (given or "").removeprefix("Bearer ").split("+"))
         else:
-            self._answer(404)
+            self.answer(404)
 
     def _token(self, asked: dict[str, list[str]], given: str | None) -> None:
         right = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
         by_token = asked.get("refresh_token") == ["refresh-hunter2"] and asked["grant_type"] == ["refresh_token"]
         if given != f"Basic {right}" and not by_token:
-            self._answer(401)
+            self.answer(401)
             return
         scopes = sorted({word for each in asked["scope"] for word in each.split()})
         if all(each.endswith(":pull") for each in scopes):
             self.server.pushing.wait(self.server.slow)
         self.server.asked.tokens.append(scopes)
-        self._answer(200, json.dumps({"token": "+".join(scopes)}).encode())
+        self.answer(200, json.dumps({"token": "+".join(scopes)}).encode())
         if any(each.endswith(",push") for each in scopes):
             self.server.pushing.set()
 
@@ -214,35 +206,28 @@ class _Answering(BaseHTTPRequestHandler):
         repository, action = path.split("/")[2], "pull" if self.command in ("HEAD", "GET") else "pull,push"
         scope = f"repository:{repository}:{action}"
         if repository == "open":
-            self._answer(307, Location=self.server.elsewhere)
+            self.answer(307, Location=self.server.elsewhere)
         elif not any(each.startswith(f"repository:{repository}:") and action in each for each in may):
             challenge = f'Bearer realm="{self.server.realm}",service="test",scope="{scope}"'
-            self._answer(401, WWW_Authenticate=challenge)
+            self.answer(401, WWW_Authenticate=challenge)
         elif self.server.elsewhere:
-            self._answer(307, Location=self.server.elsewhere)
+            self.answer(307, Location=self.server.elsewhere)
         elif self.command == "POST":
-            self._answer(202, Location=f"{path}one?state=x")
+            self.answer(202, Location=f"{path}one?state=x")
         elif self.command == "PUT":
             digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
             self.server.received[digest] = body
-            self._answer(201, Docker_Content_Digest=digest)
+            self.answer(201, Docker_Content_Digest=digest)
         else:
-            self._answer(404)
+            self.answer(404)
 
-    do_GET = do_HEAD = do_POST = do_PUT = _any  # noqa: N815 - names of http.server's
-
-    def log_message(self, *_: object) -> None:
-        pass
+    do_GET = do_HEAD = do_POST = do_PUT = _any
 
 
 @pytest.fixture
 def with_tokens() -> Iterator[TokenRegistry]:
-    with TokenRegistry() as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
+    with serving(TokenRegistry()) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def ask(server: TokenRegistry, method: str = "GET", repository: str = "a", **more: object) -> requests.Response:

@@ -17,7 +17,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import HTTPServer
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
@@ -30,6 +30,7 @@ from tasks.lab import lab
 from tasks.ssh.connection import Connection, connect
 from tasks.ssh.endpoint import Endpoint
 from tests.checkout import REPO
+from tests.http_server import Answering, serving
 from tests.integration import machines_with_logins
 from tests.integration.git_project import Project
 from tests.integration.test_kept_server import moving_release
@@ -110,16 +111,12 @@ class Webhook(HTTPServer):
         self.taken: list[tuple[str, bytes]] = []
 
 
-class _Taking(BaseHTTPRequestHandler):
+class _Taking(Answering):
     server: Webhook
 
     def do_POST(self) -> None:
         self.server.taken.append((self.path, self.rfile.read(int(self.headers["Content-Length"]))))
-        self.send_response(204)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        pass
+        self.answer(204)
 
 
 @pytest.fixture(scope="module")
@@ -304,9 +301,8 @@ def test_a_run_that_used_every_kind_of_secret_leaves_none_behind(
     assert r"exit status 1: error: \u2022\u2022\u2022 is not valid" in said
     with (
         registry_running(registry_image, deletion=True, user="ops", password=REGISTRY) as address,
-        Webhook() as webhook,
+        serving(Webhook()) as webhook,
     ):
-        threading.Thread(target=webhook.serve_forever, args=(0.05,), daemon=True).start()
         hook = f"http://127.0.0.1:{webhook.server_address[1]}{WEBHOOK}"
         monkeypatch.setenv("KUBEV6_NOTIFY_URL_FILE", str(place.given("webhook", hook)))
         monkeypatch.setenv("KUBEV6_REGISTRY_USER", "ops")
@@ -314,7 +310,6 @@ def test_a_run_that_used_every_kind_of_secret_leaves_none_behind(
         place.run("nightly", moving_release[0], address, status=0)
         said = place.run("nightly", moving_release[0], address, status=1, machines="tells")
         tags = requests.get(f"{address}/v2/kube-proxy/tags/list", auth=("ops", REGISTRY), timeout=10).json()
-        webhook.shutdown()
     assert "no use for •••" in said
     assert len(tags["tags"]) == 1, "the registry's password was used"
     ((path, told),) = webhook.taken

@@ -10,7 +10,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
+
+from tests import http_server
 
 PIECE = 1 << 16
 
@@ -88,7 +90,7 @@ class WebServer(ThreadingHTTPServer):
         """A client that goes away is what is tested here."""
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(http_server.Answering):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
@@ -169,17 +171,12 @@ class _Handler(BaseHTTPRequestHandler):
         with suppress(OSError):
             self.connection.shutdown(socket.SHUT_WR)
 
-    def log_message(self, *_: object) -> None:
-        pass
-
 
 @contextmanager
 def serving() -> Iterator[WebServer]:
     """A server that runs."""
-    with WebServer() as server:
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    with http_server.serving(WebServer()) as server:
         try:
             yield server
         finally:
             server.ending.set()
-            server.shutdown()

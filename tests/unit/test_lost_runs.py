@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import os
 import socket
-import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from flows.run import labels
 from flows.run.notify import COMMAND
 from kubev6.server import lost_runs, orchestration
 from tasks.process import this_process
+from tests.http_server import Answering, serving
 
 pytestmark = pytest.mark.usefixtures("own_data")
 
@@ -28,7 +28,7 @@ class PrefectServer(HTTPServer):
     """Answers what it is told to, and keeps what it is sent."""
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Answering)
+        super().__init__(("127.0.0.1", 0), _PrefectAnswering)
         self.answers: dict[str, Any] = {}
         self.busy = 0
         self.sent: dict[str, Any] = {}
@@ -38,20 +38,16 @@ class PrefectServer(HTTPServer):
         return f"http://127.0.0.1:{self.server_port}/api"
 
 
-class _Answering(BaseHTTPRequestHandler):
+class _PrefectAnswering(Answering):
     def do_GET(self) -> None:
         assert isinstance(self.server, PrefectServer)
         if self.server.busy:
             self.server.busy -= 1
-            self.send_response(503)
-            self.end_headers()
+            self.answer(503)
             return
         path = self.path.removeprefix("/api")
         known = path in self.server.answers
-        self.send_response(200 if known else 404)
-        self.end_headers()
-        if known:
-            self.wfile.write(json.dumps(self.server.answers[path]).encode())
+        self.answer(200, json.dumps(self.server.answers[path]).encode()) if known else self.answer(404)
 
     def do_POST(self) -> None:
         assert isinstance(self.server, PrefectServer)
@@ -59,16 +55,11 @@ class _Answering(BaseHTTPRequestHandler):
         self.server.sent[self.path.removeprefix("/api")] = sent
         self.do_GET()
 
-    def log_message(self, *_: object) -> None:
-        pass
-
 
 @pytest.fixture
 def server() -> Iterator[PrefectServer]:
-    with PrefectServer() as server:
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    with serving(PrefectServer()) as server:
         yield server
-        server.shutdown()
 
 
 def run(state: str, labels: dict[str, Any] | None = None, seconds: float = 0, **more: Any) -> dict[str, Any]:

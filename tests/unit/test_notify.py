@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import os
-import threading
 from collections.abc import Iterator
 from contextvars import copy_context
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import HTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,8 +16,9 @@ import pytest
 
 from flows.run.context import run_context
 from flows.run.notify import COMMAND, URL, hide_when_ended, notify
-from flows.run.redaction import hide_in
+from flows.run.redaction import hide_in_all
 from tasks import secrets
+from tests.http_server import Answering, serving
 
 FLOW: Any = SimpleNamespace(name="kubev6")
 RUN: Any = SimpleNamespace(name="nightly-debian-1.20", id="7ad1")
@@ -39,18 +39,14 @@ class Webhook(HTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Taking)
         self.taken: list[dict[str, str]] = []
-        self.answer = 204
+        self.answers = 204
 
 
-class _Taking(BaseHTTPRequestHandler):
+class _Taking(Answering):
     def do_POST(self) -> None:
         assert isinstance(self.server, Webhook)
         self.server.taken.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-        self.send_response(self.server.answer)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        pass
+        self.answer(self.server.answers)
 
 
 @pytest.fixture(autouse=True)
@@ -62,11 +58,9 @@ def nobody_to_tell(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def webhook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Webhook]:
-    with Webhook() as server:
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    with serving(Webhook()) as server:
         monkeypatch.setenv(URL, f"http://127.0.0.1:{server.server_address[1]}/hook/s3cret")
         yield server
-        server.shutdown()
 
 
 def test_without_anybody_to_tell_nothing_is_done(caplog: pytest.LogCaptureFixture) -> None:
@@ -105,7 +99,7 @@ def test_the_address_of_a_webhook_may_be_in_a_file_and_is_in_no_log(
     (tmp_path / "address").write_text(os.environ[URL] + "?key=more\n")
     monkeypatch.delenv(URL)
     monkeypatch.setenv(f"{URL}_FILE", str(tmp_path / "address"))
-    hide_in(caplog.handler)
+    hide_in_all()  # as Prefect's own handlers are told
     with caplog.at_level(logging.DEBUG):
         notify(FLOW, RUN, FAILED)
     assert webhook.taken == [TOLD]
@@ -134,7 +128,7 @@ def test_a_command_reads_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_webhook_that_fails_is_one_line_without_its_address_and_the_command_is_run(
     webhook: Webhook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    webhook.answer = 500
+    webhook.answers = 500
     monkeypatch.setenv(COMMAND, f"tee {tmp_path}/told")
     with caplog.at_level(logging.WARNING, "kubev6"):
         notify(FLOW, RUN, FAILED)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ import pytest
 from configs.errors import KubeV6Error
 from tasks import scope, secrets
 from tasks.registry_client import Registry, session_with
+from tests.http_server import Answering, serving
 
 DIGEST = f"sha256:{hashlib.sha256(b'content').hexdigest()}"
 
@@ -37,7 +37,7 @@ class _Server(ThreadingHTTPServer):
         self.came: list[tuple[str, int]] = []
 
 
-class _Answering(BaseHTTPRequestHandler):
+class _Answering(Answering):
     server: _Server
     protocol_version = "HTTP/1.1"
 
@@ -46,39 +46,24 @@ class _Answering(BaseHTTPRequestHandler):
         self.rfile.read(length)
         self.server.came.append((f"{self.command} {self.path}", length))
         if self.server.status:
-            self._answer(self.server.status, b"of hunter2-the-token\nand more")
+            self.answer(self.server.status, b"of hunter2-the-token\nand more")
         elif self.command == "GET":
             page = int(self.path.partition("page=")[2] or 0)
             more = page + 1 < len(self.server.pages)
             link = {"Link": f'<{self.server.link}?page={page + 1}>; rel="next"'} if more else {}
-            self._answer(200, json.dumps({"tags": self.server.pages[page]}).encode(), **link)
+            self.answer(200, json.dumps({"tags": self.server.pages[page]}).encode(), **link)
         elif self.command == "POST":
-            self._answer(202, Location=self.server.location)
+            self.answer(202, Location=self.server.location)
         else:
-            self._answer(201, Docker_Content_Digest=DIGEST)
+            self.answer(201, Docker_Content_Digest=DIGEST)
 
-    def _answer(self, status: int, body: bytes = b"", **headers: str) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    do_GET = do_POST = do_PUT = do_DELETE = _any  # noqa: N815 - names of http.server's
-
-    def log_message(self, *_: object) -> None:
-        pass
+    do_GET = do_POST = do_PUT = do_DELETE = _any
 
 
 @pytest.fixture
 def server() -> Iterator[_Server]:
-    with _Server() as made:
-        thread = threading.Thread(target=made.serve_forever, args=(0.05,))
-        thread.start()
+    with serving(_Server()) as made:
         yield made
-        made.shutdown()
-        thread.join()
 
 
 @pytest.fixture
