@@ -12,6 +12,8 @@ import hashlib
 import json
 from collections.abc import Mapping
 
+from pydantic import BaseModel, Field
+
 MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 CONFIG_TYPE = "application/vnd.docker.container.image.v1+json"
 LAYER_TYPE = "application/vnd.docker.image.rootfs.diff.tar.gzip"
@@ -28,6 +30,20 @@ LAYOUT = json.dumps({"imageLayoutVersion": "1.0.0"})
 """The content of the file ``oci-layout``."""
 
 
+class _Part(BaseModel):
+    mediaType: str  # noqa: N815 - as it is written there
+    digest: str = Field(pattern=r"^sha256:[0-9a-f]{64}$")
+    size: int = Field(ge=0)
+
+
+class _Image(BaseModel):
+    """What is read here of an image's manifest."""
+
+    mediaType: str  # noqa: N815
+    config: _Part
+    layers: tuple[_Part, ...]
+
+
 def oci_manifest(manifest: bytes) -> bytes:
     """The OCI manifest of an image. The same image gives the same bytes.
 
@@ -36,13 +52,27 @@ def oci_manifest(manifest: bytes) -> bytes:
 
     Raises:
         ValueError: It is no such manifest.
-        KeyError: The same.
     """
+    parts_of(manifest)
     described = json.loads(manifest)
-    parts = [described, described["config"], *described["layers"]]
-    for part in parts:
+    for part in (described, described["config"], *described["layers"]):
+        if part["mediaType"] not in OCI_TYPES:
+            raise ValueError(f"{part['mediaType']} is not of Docker's schema 2")
         part["mediaType"] = OCI_TYPES[part["mediaType"]]
     return json.dumps(described, indent=1).encode()
+
+
+def parts_of(manifest: bytes) -> tuple[tuple[str, int], ...]:
+    """Digest and size of the config and the layers of an image.
+
+    Args:
+        manifest: Its manifest, of Docker or OCI.
+
+    Raises:
+        ValueError: It is no such manifest.
+    """
+    found = _Image.model_validate_json(manifest)
+    return tuple((part.digest, part.size) for part in (found.config, *found.layers))
 
 
 def digest_of(content: bytes) -> str:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import json
 import logging
 import os
 import tempfile
@@ -316,10 +315,8 @@ class Store:
     def image_blobs(self, digest: str) -> tuple[tuple[str, int], ...]:
         """Digest and size of the config and the layers of an image; none when its manifest is not there."""
         try:
-            described = json.loads(self.blob(digest).read_bytes())
-            parts = [described["config"], *described["layers"]]
-            return tuple((part["digest"], part["size"]) for part in parts)
-        except (OSError, ValueError, KeyError):
+            return image_layout.parts_of(self.blob(digest).read_bytes())
+        except (OSError, ValueError):
             return ()
 
     def has_image(self, digest: str) -> bool:
@@ -350,7 +347,7 @@ class Store:
         """The OCI manifest of an image; None when its own cannot be read."""
         try:
             return image_layout.oci_manifest(self.blob(digest).read_bytes())
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError):
             return None
 
     def _parse(self, path: Path) -> Manifest:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import tarfile
-import zlib
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -15,6 +12,7 @@ from configs.manifest import CNI_PLUGINS, BinaryEntry
 from tasks.docker_archive import CHUNK
 from tasks.fetch.program import HEAD, instead_of_a_program
 from tasks.store import Store
+from tasks.tar_archive import UNREADABLE, open_tar, seen_in
 
 
 def keep_plugins(archive: Path, store: Store, *, name: str, checked: str) -> tuple[BinaryEntry, ...]:
@@ -61,14 +59,16 @@ def _plugins(archive: Path, name: str) -> Iterator[tuple[str, IO[bytes]]]:
     """
     found = set()
     try:
-        with tarfile.open(archive, mode="r:gz") as tar:
+        with open_tar(archive, "r:gz") as tar:
             for member in tar:
                 plugin = member.name.removeprefix("./")
                 if plugin in CNI_PLUGINS and member.isreg() and member.size and (content := tar.extractfile(member)):
                     yield plugin, content
                     found.add(plugin)
-    except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise KubeV6Error(f"{name}: is no archive of CNI plugins: {error}", todo="correct its address") from None
+    except UNREADABLE as error:
+        raise KubeV6Error(
+            f"{name}: is no archive of CNI plugins: {seen_in(error)}", todo="correct its address"
+        ) from None
     if missing := [plugin for plugin in CNI_PLUGINS if plugin not in found]:
         raise KubeV6Error(
             f"{name}: the archive has no program {', '.join(missing)} at its top", todo="correct its address or version"

@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import urljoin
 
 import requests
 import urllib3.exceptions
@@ -39,6 +40,10 @@ PAUSE = 1.0
 """Seconds before the second attempt; twice that before the third, and so on, each with up to half of jitter."""
 LONGEST_PAUSE = 60.0
 """Seconds that a server may make us wait (Retry-After)."""
+DEADLINE = 6 * 3600.0
+"""Seconds for a whole file, whatever trickles in."""
+LARGEST = 16 << 30
+"""Bytes of a file; a release's largest is a hundredth of that."""
 WORDS_EVERY = 0.2
 """Seconds between two words of progress."""
 TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -68,6 +73,20 @@ class Obtained:
 
 class NotThereError(KubeV6Error):
     """There is no such file."""
+
+
+class _InsecureError(requests.RequestException):
+    """A redirection from https to what anybody on the way can change."""
+
+
+class _Session(requests.Session):
+    """Follows redirections, but none from https to http."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        target = super().get_redirect_target(resp)
+        if target and resp.url.startswith("https:") and not urljoin(resp.url, target).lower().startswith("https:"):
+            raise _InsecureError
+        return target
 
 
 class _BrokenError(Exception):
@@ -134,9 +153,10 @@ def _download(url: str, name: str, checkable: bool, say: Say) -> Obtained:
     with _caching():
         partial = _Partial.of(url)
         furthest, failed = partial.size(), 0
+        until = time.monotonic() + DEADLINE
         while not partial.whole():
             try:
-                _transfer(url, name, partial, checkable, say)
+                _transfer(url, name, partial, checkable, say, until)
                 break
             except (_BrokenError, requests.RequestException, urllib3.exceptions.HTTPError) as error:
                 reached = partial.size()
@@ -215,14 +235,14 @@ def _place(url: str) -> Path:
     return cache_dir() / "partial" / hashlib.sha256(url.encode()).hexdigest()
 
 
-def _transfer(url: str, name: str, partial: _Partial, checkable: bool, say: Say) -> None:
+def _transfer(url: str, name: str, partial: _Partial, checkable: bool, say: Say, until: float) -> None:
     """One request, from where the file stands, to its end."""
     headers = {"Accept-Encoding": "identity"}  # the bytes that have the checksum
     if partial.size() and (partial.validator or checkable):
         headers["Range"] = f"bytes={partial.size()}-"
         if partial.validator:
             headers["If-Range"] = partial.validator
-    with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
+    with _Session() as session, session.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
         if response.status_code == 200:  # whole: first time, no ranges here, or it is another file by now
             partial.begin(_validator(response), _length(response))
         elif response.status_code == 206:
@@ -235,7 +255,7 @@ def _transfer(url: str, name: str, partial: _Partial, checkable: bool, say: Say)
             raise _BrokenError("has fewer bytes than it said")
         else:
             raise _refused(response, url, name)
-        _receive(response, partial, say)
+        _receive(response, partial, say, until, f"{name}: {url}")
         size = partial.size()
         if partial.total is not None and size != partial.total:
             total = partial.total
@@ -251,7 +271,7 @@ def _transfer(url: str, name: str, partial: _Partial, checkable: bool, say: Say)
         partial.total = size
 
 
-def _receive(response: requests.Response, partial: _Partial, say: Say) -> None:
+def _receive(response: requests.Response, partial: _Partial, say: Say, until: float, what: str) -> None:
     done, said = partial.size(), 0.0
     with partial.content.open("ab") as file:
         # What one read of the connection gives is on the disk before the next one, so that nothing that came is lost.
@@ -259,6 +279,12 @@ def _receive(response: requests.Response, partial: _Partial, say: Say) -> None:
             file.write(chunk)
             file.flush()
             done += len(chunk)
+            if max(done, partial.total or 0) > LARGEST:
+                partial.begin()
+                raise KubeV6Error(f"{what} has more than {LARGEST >> 30} GiB", todo="check the address")
+            if time.monotonic() > until:
+                seen = f"{what} has not come whole within {DEADLINE / 3600:.0f} hours; its first {done} bytes are kept"
+                raise KubeV6Error(seen, todo="try again, or fetch it from somewhere nearer")
             if time.monotonic() - said >= WORDS_EVERY:
                 said = time.monotonic()
                 if partial.total:
@@ -349,6 +375,8 @@ def _give_up_or_wait(error: Exception, url: str, name: str, partial: _Partial, f
 
 
 def _seen(error: Exception) -> str:
+    if isinstance(error, _InsecureError):
+        return "is redirected from https to an address without it, where anybody on the way could change it"
     if isinstance(error, _BrokenError):
         return str(error)
     if isinstance(error, requests.exceptions.ReadTimeout | urllib3.exceptions.ReadTimeoutError):
@@ -360,6 +388,11 @@ def _seen(error: Exception) -> str:
 
 def _hopeless(error: Exception) -> bool:
     """Whether another attempt would see the same: an address that is wrong, or no network to resolve its name on."""
-    wrong = requests.exceptions.SSLError | requests.exceptions.TooManyRedirects | requests.exceptions.InvalidURL
+    wrong = (
+        _InsecureError
+        | requests.exceptions.SSLError
+        | requests.exceptions.TooManyRedirects
+        | requests.exceptions.InvalidURL
+    )
     reason: Any = getattr(error.args[0] if error.args else None, "reason", None)
     return isinstance(error, wrong) or isinstance(reason, NameResolutionError)

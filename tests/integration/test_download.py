@@ -16,6 +16,7 @@ from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
+import requests
 
 from configs.errors import KubeV6Error
 from tasks.fetch import download
@@ -287,6 +288,49 @@ def test_redirections_are_followed_also_for_the_rest_of_a_file(server: WebServer
 
     assert file.asked == ["", f"bytes={HALF}-"]
     assert is_sent_once(file)
+
+
+@pytest.mark.parametrize(
+    ("address", "location", "followed"),
+    [
+        ("https://a.example/x", "http://a.example/x", False),
+        ("https://a.example/x", "HTTP://b.example/x", False),
+        ("https://a.example/x", "file:///etc/passwd", False),
+        ("https://a.example/x", "https://b.example/x", True),
+        ("https://a.example/x", "//b.example/x", True),
+        ("https://a.example/x", "/y", True),
+        ("http://a.example/x", "http://b.example/x", True),
+    ],
+)
+def test_no_redirection_leads_away_from_https(address: str, location: str, followed: bool) -> None:
+    answer = requests.Response()
+    answer.status_code, answer.url, answer.headers["location"] = 302, address, location
+    with download._Session() as session:
+        if followed:
+            assert session.get_redirect_target(answer) == location
+            return
+        with pytest.raises(requests.RequestException) as raised:
+            session.get_redirect_target(answer)
+    assert "redirected from https" in download._seen(raised.value)
+    assert download._hopeless(raised.value)
+
+
+def test_what_trickles_in_for_too_long_is_given_up_and_kept(server: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.files["/file"] = Served(CONTENT, seconds=5)
+    monkeypatch.setattr(download, "DEADLINE", 0.3)
+
+    assert "has not come whole within" in str(refused(server))
+    assert kept()
+
+
+def test_what_is_too_large_is_refused_before_it_fills_the_disk(
+    server: WebServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.files["/file"] = Served(CONTENT)
+    monkeypatch.setattr(download, "LARGEST", len(CONTENT) - 1)
+
+    assert "has more than" in str(refused(server))
+    assert server.files["/file"].sent_bytes < 2 * len(CONTENT)
 
 
 def test_redirections_in_a_circle_are_one_line(server: WebServer) -> None:
