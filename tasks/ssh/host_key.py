@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import paramiko
-from paramiko.hostkeys import HostKeyEntry, HostKeys
+from paramiko.hostkeys import HostKeyEntry
 
 from tasks.shell import quote
 from tasks.ssh.endpoint import Endpoint
@@ -28,12 +31,14 @@ def shake_hands(endpoint: Endpoint, transport: paramiko.Transport, timeout: floa
     name = _name(endpoint)
     files = _known_hosts_files(endpoint)
     known: dict[str, list[paramiko.PKey]] = {}
-    revoked = []
+    revoked, authorities = [], []
     for path in files:
         for marker, known_key in _keys_in(path, endpoint, name):
             if marker == "@revoked":
                 revoked.append(known_key)
-            elif not marker:  # one with @cert-authority is of no use: no certificate is ever asked for
+            elif marker == "@cert-authority":
+                authorities.append(path)
+            elif not marker:
                 known.setdefault(known_key.get_name(), []).append(known_key)
     options = transport.get_security_options()
     first = [kind for kind in options.key_types if _key_family(kind) in known]
@@ -76,8 +81,11 @@ def shake_hands(endpoint: Endpoint, transport: paramiko.Transport, timeout: floa
             f"`{quote(['ssh-keygen', '-R', name, '-f', where])}` and learn the new one; else somebody answers "
             "in its place",
         )
+    seen = f"{key.get_name()} {key.fingerprint} was seen"
+    if authorities:
+        seen += f", and of the authority in {authorities[0]} no use is made, as no certificate is asked for"
     raise endpoint.unreached(
-        f"the host key of {endpoint.authority} is not known: {key.get_name()} {key.fingerprint} was seen",
+        f"the host key of {endpoint.authority} is not known: {seen}",
         todo=f"compare it with the machine's own, then `{_told(endpoint, key)} >> {where}`",
     )
 
@@ -109,7 +117,7 @@ def _known_hosts_files(endpoint: Endpoint) -> list[Path]:
 def _keys_in(path: Path, endpoint: Endpoint, name: str) -> Iterator[tuple[str, paramiko.PKey]]:
     """The keys that a known_hosts file has for a name, each with its line's marker, if there is one (sshd(8))."""
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
     except OSError as error:
         raise endpoint.unreached(f"cannot read {path}: {error.strerror}") from error
     for number, line in enumerate(lines, 1):
@@ -127,10 +135,27 @@ def _keys_in(path: Path, endpoint: Endpoint, name: str) -> Iterator[tuple[str, p
 
 
 def _is_among(name: str, names: str) -> bool:
-    """Whether a name is among those of a line, each in clear or hashed."""
-    return any(
-        each == (HostKeys.hash_host(name, each) if each.startswith("|1|") else name) for each in names.split(",")
-    )
+    """Whether a name is one of a line: hashed, or by patterns of which none may say that it is not (sshd(8))."""
+    patterns = names.lower().split(",")
+    if names.startswith("|1|"):
+        return _is_hash_of(name.lower(), names)
+    excluded = any(_fits(name.lower(), each[1:]) for each in patterns if each.startswith("!"))
+    return not excluded and any(_fits(name.lower(), each) for each in patterns)
+
+
+def _fits(name: str, pattern: str) -> bool:
+    """Whether a pattern of ``*`` and ``?`` is one of a name; brackets are those around an address with a port."""
+    parts = ({"*": ".*", "?": "."}.get(each, re.escape(each)) for each in re.sub(r"\*+", "*", pattern))
+    return re.fullmatch("".join(parts), name) is not None
+
+
+def _is_hash_of(name: str, hashed: str) -> bool:
+    """Whether ``|1|SALT|HASH`` is of a name; of none where it is damaged."""
+    try:
+        salt, digest = (base64.b64decode(part, validate=True) for part in hashed.removeprefix("|1|").split("|"))
+    except ValueError:
+        return False
+    return hmac.compare_digest(hmac.digest(salt, name.encode(), "sha1"), digest)
 
 
 def _key_family(kind: str) -> str:

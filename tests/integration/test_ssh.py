@@ -304,6 +304,55 @@ def test_hashed_names_and_lines_for_others_are_read_as_ssh_reads_them(sshd: Sshd
         assert opened.run("echo in", step="test").stdout == "in\n"
 
 
+@pytest.mark.parametrize(
+    ("text", "lets_in"),
+    [
+        ("HERE KEY", True),
+        ("[127.0.0.*]:PORT KEY", True),
+        ("[127.0.0.?]:PORT,other KEY", True),
+        ("[*]:PORT,!HERE KEY", False),
+        ("!HERE,[*]:PORT KEY", False),
+        ("*,!other KEY", True),
+        ("[127.0.0.*]:22 KEY", False),
+        ("HERE STRANGER", False),
+        ("@cert-authority * KEY", False),
+        ("HERE KEY\n@revoked * KEY", False),
+        ("@revoked [127.0.0.*]:* KEY\nHERE KEY", False),
+        ("HERE KEY\n@revoked *,!HERE KEY", True),
+        ("HERE KEY\n@revoked * STRANGER", True),
+        ("@unknown * KEY", False),
+        ("|1|AAAA|BBBB= ssh-rsa AAAA\nHERE KEY", True),
+        ("|1| ssh-rsa AAAA\nHERE KEY", True),
+        ("|1|é|= ssh-rsa AAAA\nHERE KEY", True),
+        ("# remark\u2028HERE KEY", False),
+        ("\t HERE KEY remark", True),
+    ],
+)
+def test_known_hosts_is_read_as_ssh_reads_it(sshd: Sshd, text: str, lets_in: bool) -> None:
+    here, *key = (sshd.directory / "known_hosts").read_text().split()
+    stranger = (sshd.directory / "stranger.pub").read_text().split()
+    endpoint = sshd.endpoint(known="as-ssh")
+    for word, value in (("HERE", here), ("PORT", str(endpoint.port)), ("STRANGER", " ".join(stranger[:2]))):
+        text = text.replace(word, value)
+    (sshd.directory / "as-ssh").write_text(text.replace("KEY", " ".join(key)) + "\n")
+
+    by_ssh = subprocess.run(ssh_command(endpoint, ["true"]), capture_output=True, timeout=30).returncode == 0
+    try:
+        connect(endpoint).close()
+        by_us = True
+    except NodeError:
+        by_us = False
+
+    assert (by_us, by_ssh) == (lets_in, lets_in)
+
+
+def test_that_an_authority_is_of_no_use_is_told(sshd: Sshd) -> None:
+    key = " ".join((sshd.directory / "stranger.pub").read_text().split()[:2])
+    (sshd.directory / "authority").write_text(f"@cert-authority * {key}\n")
+    with pytest.raises(NodeError, match=r"is not known: .* of the authority in .*authority no use is made"):
+        connect(sshd.endpoint(known="authority"))
+
+
 def test_a_failed_command_is_told_with_node_step_status_and_output(connection: Connection) -> None:
     with pytest.raises(NodeError) as caught:
         connection.run("echo out; echo first >&2; echo last >&2; exit 3", step="kubeadm init")
