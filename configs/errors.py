@@ -61,6 +61,19 @@ class NodeError(KubeV6Error):
         self.seen = seen
 
 
+class UnansweredError(KubeV6Error):
+    """Somebody does not answer, which may be over soon.
+
+    Args:
+        seen: Who does not, and what was asked.
+        error: What the library says by which was asked; its kind stands in the message.
+        todo: What to do next, one line.
+    """
+
+    def __init__(self, seen: str, error: Exception, *, todo: str = "") -> None:
+        super().__init__(f"{seen} ({type(error).__name__})", todo=todo, transient=True, detail=str(error))
+
+
 class CombinedError(KubeV6Error):
     """Several pieces of work failed, each for itself.
 
@@ -76,3 +89,8 @@ class CombinedError(KubeV6Error):
 def combined(errors: Sequence[BaseException]) -> BaseException:
     """What is raised for some errors: the only one as it is, else one that has them all."""
     return errors[0] if len(errors) == 1 else CombinedError(tuple(errors))
+
+
+def defect(error: BaseException) -> str:
+    """What is told a person, in one line, of an error that nobody but a programmer can put right."""
+    return f"a defect of kubev6: {type(error).__name__}: {str(error).partition(chr(10))[0]}"

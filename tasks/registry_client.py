@@ -10,7 +10,7 @@ from urllib.parse import urljoin, urlsplit
 import requests
 from requests.adapters import HTTPAdapter
 
-from configs.errors import KubeV6Error
+from configs.errors import KubeV6Error, UnansweredError
 from tasks.image_layout import MANIFEST_TYPE, OCI_INDEX_TYPE, OCI_MANIFEST_TYPE
 from tasks.registry_login import RefusedError, RegistryLogin, is_loopback
 from tasks.secrets import hide
@@ -91,12 +91,7 @@ class Registry:
         try:
             answer = self._session.request(method, f"{self._address}{path}", timeout=TIMEOUT, **more)
         except requests.RequestException as error:
-            raise KubeV6Error(
-                f"{what}: no answer ({type(error).__name__})",
-                todo="see whether the registry runs",
-                transient=True,
-                detail=str(error),
-            ) from None
+            raise UnansweredError(f"{what}: no answer", error, todo="see whether the registry runs") from None
         if expected and answer.status_code not in expected:
             said = hide(" ".join(answer.text.split()))[:200]
             raise KubeV6Error(f"{what}: answered {answer.status_code}: {said}", transient=answer.status_code >= 500)

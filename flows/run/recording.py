@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from configs.errors import CombinedError, KubeV6Error, NodeError
+from configs.errors import CombinedError, KubeV6Error, NodeError, defect
 from configs.schema.cluster import Cluster
 from flows.run import record as run_record
 from flows.run.record import (
@@ -217,5 +217,5 @@ def _told(error: BaseException, log_file: str) -> ErrorOfRun:
     if isinstance(error, KubeV6Error):
         at = {"node": error.node, "step": error.step} if isinstance(error, NodeError) else {}
         return ErrorOfRun(message=hide(error.message), todo=hide(error.todo), **at)
-    message = hide(f"a defect of kubev6: {type(error).__name__}: {str(error).partition(chr(10))[0]}")
-    return ErrorOfRun(message=message, todo=f"the log tells where it is: {log_file or 'that of this run in Prefect'}")
+    where = log_file or "that of this run in Prefect"
+    return ErrorOfRun(message=hide(defect(error)), todo=f"the log tells where it is: {where}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from configs.errors import KubeV6Error
+from configs.errors import KubeV6Error, UnansweredError
 from flows.run.redaction import hide_in_all
 from tasks import secrets
 
@@ -40,11 +40,8 @@ def _read(name: str, variable: str) -> str:
             todo=f"make it on the server's page, under Blocks, or name a file by {variable}_FILE",
         ) from None
     except httpx.HTTPError as error:
-        raise KubeV6Error(
-            f"the Prefect server did not give the Secret block {name} ({variable}_BLOCK): {type(error).__name__}",
-            todo="kubev6 server status",
-            transient=True,
-        ) from None
+        seen = f"the Prefect server did not give the Secret block {name} of {variable}_BLOCK"
+        raise UnansweredError(seen, error, todo="kubev6 server status") from None
     if not isinstance(value, str):
         seen = f"the Secret block {name} ({variable}_BLOCK) holds no text"
         raise KubeV6Error(seen, todo="write only the secret there")

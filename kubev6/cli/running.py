@@ -13,7 +13,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from configs.errors import KubeV6Error
+from configs.errors import KubeV6Error, defect
 from configs.schema.cluster import Cluster
 from flows.run import secret_blocks
 from flows.run.context import RunContext, run_context
@@ -73,13 +73,13 @@ def running(
             errors = getattr(error, "errors", (error,))
             for each in errors:
                 log.debug("failed: %s\n%s", each, getattr(each, "detail", ""), exc_info=each)
-            told = [each if isinstance(each, KubeV6Error) else _defect(each) for each in errors]
+            told = [each if isinstance(each, KubeV6Error) else defect(each) for each in errors]
             for each in told[:-1]:
                 standard_error.say(str(each))
             raise KubeV6Error(f"{told[-1]} (log: {path})") from error
         except Exception as error:
             log.exception("a defect")
-            raise KubeV6Error(f"{_defect(error)} (log: {path})") from error
+            raise KubeV6Error(f"{defect(error)} (log: {path})") from error
 
 
 def provide_secrets(here: Running) -> None:
@@ -94,10 +94,6 @@ def provide_secrets(here: Running) -> None:
     if any(secrets.block_of(variable) for variable in secrets.KINDS):
         here.prefect.start()
     secret_blocks.provide()
-
-
-def _defect(error: BaseException) -> str:
-    return f"a defect of kubev6: {type(error).__name__}: {str(error).partition(chr(10))[0]}"
 
 
 @contextmanager

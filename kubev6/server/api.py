@@ -7,7 +7,7 @@ from typing import Any
 
 import requests
 
-from configs.errors import KubeV6Error
+from configs.errors import KubeV6Error, UnansweredError
 
 SECONDS, SECONDS_BETWEEN_TRIES = 10.0, 0.2
 BUSY = 503
@@ -52,9 +52,5 @@ def ask(api: str, path: str, body: object = None, *, method: str = "") -> Any:
             raise KubeV6Error(seen, todo="see its log", detail=answer.text)
         return answer.json() if answer.content else None
     except requests.RequestException as error:
-        raise KubeV6Error(
-            f"the Prefect server at {api} does not answer {path} ({type(error).__name__})",
-            todo="kubev6 server status",
-            transient=True,
-            detail=str(error),
-        ) from None
+        seen = f"the Prefect server at {api} does not answer {path}"
+        raise UnansweredError(seen, error, todo="kubev6 server status") from None

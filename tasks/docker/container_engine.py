@@ -20,7 +20,7 @@ import docker
 import docker.errors
 import requests
 
-from configs.errors import KubeV6Error
+from configs.errors import KubeV6Error, UnansweredError
 from tasks.docker.root import by_root, search_path
 from tasks.exclusive import exclusive
 from tasks.paths import cache_dir, data_dir
@@ -80,12 +80,8 @@ def client() -> docker.DockerClient:
         connected = docker.from_env(timeout=int(API_TIMEOUT), max_pool_size=32)
         connected.ping()
     except FAILURES as error:
-        raise KubeV6Error(
-            f"the Docker engine at {address} does not answer",
-            todo="see `docker info`",
-            transient=True,
-            detail=str(error),
-        ) from error
+        seen = f"the Docker engine at {address} does not answer"
+        raise UnansweredError(seen, error, todo="see `docker info`") from error
     return connected
 
 
@@ -123,7 +119,7 @@ def ask(what: str, action: Callable[[], R], todo: str = "") -> R:
             f"Docker could not {what}: {error.explanation or error}", todo=todo, transient=error.is_server_error()
         ) from error
     except requests.RequestException as error:
-        raise KubeV6Error(f"Docker did not answer while asked to {what}", transient=True, detail=str(error)) from error
+        raise UnansweredError(f"Docker did not answer while asked to {what}", error) from error
 
 
 def start() -> None:
