@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
+import os
+import secrets
 import signal
 import sys
+import tempfile
 import threading
 from typing import Any, cast
 
@@ -83,6 +87,25 @@ def _local_cluster(**settings: Any) -> Any:
 
 
 def _ray(named: str) -> AnyTaskRunner:
-    from prefect_ray.task_runners import RayTaskRunner  # type: ignore[import-not-found]
+    if named == "ray":
+        # Who reaches Ray can run anything as this user, so it listens on loopback and lets in who has the key of this
+        # run, which is in the environment of its processes. Ray reads these when it is imported.
+        os.environ |= {
+            "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # no machine but this one, and so 127.0.0.1, as it has it there
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN": secrets.token_hex(32),
+            "RAY_USAGE_STATS_ENABLED": "0",
+        }
+    from flows.run.ray_runner import RayRunner
 
-    return cast(AnyTaskRunner, RayTaskRunner() if named == "ray" else RayTaskRunner(address=named))
+    if named != "ray":
+        return cast(AnyTaskRunner, RayRunner(address=named))
+    private = tempfile.TemporaryDirectory(prefix="kubev6-ray-", ignore_cleanup_errors=True)
+    atexit.register(private.cleanup)
+    started = {
+        "include_dashboard": False,
+        "log_to_driver": False,
+        "logging_level": logging.CRITICAL,
+        "_temp_dir": f"{private.name}/ray",  # which Ray lets everybody into
+    }
+    return cast(AnyTaskRunner, RayRunner(init_kwargs=started))
