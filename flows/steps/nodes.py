@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from configs.derived import for_registry, image_references, registry_url
 from configs.membership import identity
@@ -25,7 +26,7 @@ from tasks.node import engine, existing_servers
 from tasks.node.change import Change
 from tasks.node.reset import Reset
 from tasks.node.survey import survey as survey_machine
-from tasks.ssh.pool import connection
+from tasks.ssh.pool import connection, new_connection
 from tasks.steps import step
 from tasks.store import Store
 
@@ -92,7 +93,15 @@ def bring_to(job: Job, name: str, machine: Machine, stage: str) -> None:
     if wanted is None:
         return
     with connection(job.cluster, name) as ssh:
-        engine.bring_to(ssh, wanted, of=identity(job.cluster), made=lambda change: emit(ChangeMade(change=change)))
+        # Only what a connection goes by can cut one off.
+        reconnect = partial(new_connection, ssh.endpoint) if stage == "network" else None
+        engine.bring_to(
+            ssh,
+            wanted,
+            of=identity(job.cluster),
+            made=lambda change: emit(ChangeMade(change=change)),
+            reconnect=reconnect,
+        )
 
 
 @run_task("check existing servers")

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 from configs.errors import NodeError
 from configs.membership import Identity
 from configs.state import StageState
 from tasks.node.change import Change
+from tasks.node.confirmation import SECONDS, SILENT_SECONDS, Answer, Reconnect, confirmed
 from tasks.node.resources import kinds
 from tasks.secrets import hide
 from tasks.ssh.connection import Connection
 from tasks.ssh.program import program
-from tasks.steps import step
+from tasks.steps import Step, step
 
 FACTS_SECONDS = 60
 APPLY_SECONDS = 1800
@@ -36,15 +39,21 @@ def plan_changes(connection: Connection, stages: Sequence[StageState]) -> dict[s
     Raises:
         NodeError: The node could not be asked.
     """
+    answer = _read_facts(connection, stages)
+    return {stage.name: _changes(connection.node, stage, answer) for stage in stages}
+
+
+def _read_facts(connection: Connection, stages: Sequence[StageState]) -> Answer:
     query = kinds.query(stages)
-    answer = connection.run_python(program("read_facts"), query, step="read facts", timeout=FACTS_SECONDS)
+    answer: Answer = connection.run_python(program("read_facts"), query, step="read facts", timeout=FACTS_SECONDS)
     if "seen" in answer:
         raise NodeError(connection.node, "read facts", answer["seen"], todo=answer["todo"])
-    found = {stage.name: kinds.diff(stage, kinds.parse(answer, stage.name)) for stage in stages}
-    return {
-        stage: tuple(replace(change, node=connection.node, stage=stage) for change in changes)
-        for stage, changes in found.items()
-    }
+    return answer
+
+
+def _changes(node: str, stage: StageState, answer: Answer) -> tuple[Change, ...]:
+    found = kinds.diff(stage, kinds.parse(answer, stage.name))
+    return tuple(replace(change, node=node, stage=stage.name) for change in found)
 
 
 def apply(
@@ -55,6 +64,7 @@ def apply(
     of: Identity | None = None,
     progress: Callable[..., object] | None = None,
     made: Callable[[Change], None] = lambda _: None,
+    rollback: bool = False,
 ) -> None:
     """Make changes on a node, in one round trip and in their order, until the first that fails.
 
@@ -65,13 +75,19 @@ def apply(
         of: The cluster that the node is brought to, which the record there names from now on.
         progress: Called with what is being done, and how much of how much where that is counted, from another thread.
         made: Called with each change that was made, also when a later one could not be.
+        rollback: Whether the node puts them back by itself unless it is asked for facts soon
+            (:mod:`tasks.node.confirmation`).
 
     Raises:
         NodeError: A change could not be made; those before it stand, and running it again goes on from there. Or the
             record there names another cluster.
     """
-    cluster = asdict(of) if of else None
-    order = {"stage": stage.name, "changes": [as_order(change) for change in changes], "cluster": cluster}
+    order = {
+        "stage": stage.name,
+        "changes": [as_order(change) for change in changes],
+        "cluster": asdict(of) if of else None,
+        "rollback": {"program": program("await_confirmation"), "seconds": SECONDS} if rollback else {},
+    }
     count = 0
 
     def heard(number: int) -> None:
@@ -107,6 +123,7 @@ def bring_to(
     *,
     of: Identity | None = None,
     made: Callable[[Change], None] = lambda _: None,
+    reconnect: Reconnect | None = None,
 ) -> tuple[Change, ...]:
     """Bring a node to a stage and make sure that it is there.
 
@@ -115,6 +132,9 @@ def bring_to(
         stage: The stage.
         of: The cluster that the node is brought to.
         made: Called with each change that was made, also when the stage is not reached.
+        reconnect: Makes a new connection to the node, for a stage that may cut it off: the node puts what was changed
+            back by itself when none comes about (:mod:`tasks.node.confirmation`). The one that was given is then
+            closed.
 
     Returns:
         The changes that were made; none when the node was there already.
@@ -122,17 +142,23 @@ def bring_to(
     Raises:
         NodeError: A change could not be made, or the node does not stay as it should be.
     """
-    with step(connection.node, stage.name) as shown:
+    with step(connection.node, stage.name) as shown, ExitStack() as way:
         all_made: list[Change] = []
+        answer = _read_facts(connection, (stage,))
         for _ in range(ROUNDS):
-            changes = plan_changes(connection, (stage,))[stage.name]
+            changes = _changes(connection.node, stage, answer)
             if not changes:
                 shown.ended_as(f"{len(all_made)} change{'s' if len(all_made) > 1 else ''}" if all_made else "no change")
                 return tuple(all_made)
             shown.progress(f"{len(changes)} to change")
-            apply(connection, stage, changes, of=of, progress=shown.progress, made=made)
+            making = partial(apply, stage=stage, changes=changes, of=of, progress=shown.progress, made=made)
+            if reconnect:
+                connection, answer = _made_and_confirmed(connection, stage, changes, making, reconnect, way, shown)
+            else:
+                making(connection)
+                answer = _read_facts(connection, (stage,))
             all_made += changes
-        left = plan_changes(connection, (stage,))[stage.name]
+        left = _changes(connection.node, stage, answer)
         if left:
             raise NodeError(
                 connection.node,
@@ -143,6 +169,32 @@ def bring_to(
             )
         shown.ended_as(f"{len(all_made)} changes")
         return tuple(all_made)
+
+
+def _made_and_confirmed(
+    connection: Connection,
+    stage: StageState,
+    changes: Sequence[Change],
+    making: Callable[..., None],
+    reconnect: Reconnect,
+    way: ExitStack,
+    shown: Step,
+) -> tuple[Connection, Answer]:
+    """Make changes, and confirm them over a new connection; what could not be made is told when that is done."""
+    failed = None
+    try:
+        with connection.closed_when_silent(SILENT_SECONDS):
+            making(connection, rollback=True)
+    except NodeError as error:
+        failed = error
+    shown.progress("a new connection confirms that the node is reached")
+    confirming = confirmed(
+        connection.node, stage.name, changes, reconnect, lambda to: _read_facts(to, (stage,)), way, shown
+    )
+    connection.close()
+    if failed:
+        raise failed
+    return confirming
 
 
 def as_order(change: Change) -> dict[str, Any]:

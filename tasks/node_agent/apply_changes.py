@@ -15,6 +15,7 @@ from tasks.node_agent.protocol import Failed, Json, made
 from tasks.node_agent.record import Record, read_record, refuse_other_cluster
 from tasks.node_agent.resources.kinds import KINDS
 from tasks.node_agent.resources.service import reload_units
+from tasks.node_agent.rollback import arm
 from tasks.node_agent.undo import remove_partials
 
 UNITS = "/etc/systemd/system/"
@@ -29,7 +30,7 @@ def note(changes: List[Json], record: Record) -> None:
     record.save()
 
 
-def make(changes: List[Json], record: Record, doing: Callable[[int], None]) -> None:
+def make(changes: List[Json], record: Record, doing: Callable[[int], None], rollback: Optional[Json] = None) -> None:
     """Make the changes in their order. ``doing`` hears of the number of each before it is begun."""
     remove_partials(record)
     note([change for change in changes if KINDS[change["kind"]].noted_first], record)
@@ -43,6 +44,8 @@ def make(changes: List[Json], record: Record, doing: Callable[[int], None]) -> N
     # Only now: a package may have brought a file that is about to be replaced.
     if changes[count:]:
         doing(count)
+        if rollback:
+            arm(record.name, changes[count:], **rollback)
         note([change for change in changes if not KINDS[change["kind"]].noted_first], record)
     begun = count
     reloaded = not any(change["kind"] == "service" or change["subject"].startswith(UNITS) for change in changes)
@@ -75,8 +78,16 @@ def parts_of(changes: List[Json]) -> List[List[Json]]:
     return parts
 
 
-def apply(stage: str, changes: List[Json], cluster: Optional[Json] = None) -> Json:
-    """Make the changes of one stage for a cluster; says which failed and why, if one did."""
+def apply(stage: str, changes: List[Json], cluster: Optional[Json] = None, rollback: Optional[Json] = None) -> Json:
+    """Make the changes of one stage for a cluster; says which failed and why, if one did.
+
+    Args:
+        stage: Its name.
+        changes: The changes.
+        cluster: The cluster, which the record names from now on.
+        rollback: With what the node puts the changes back by itself, as :func:`tasks.node_agent.rollback.arm` takes it;
+            nothing when it need not.
+    """
     current: Json = {}
 
     def doing(number: int) -> None:
@@ -88,7 +99,7 @@ def apply(stage: str, changes: List[Json], cluster: Optional[Json] = None) -> Js
             if cluster:
                 refuse_other_cluster(record.all, cluster)
                 record.all["cluster"] = cluster
-            make(changes, record, doing)
+            make(changes, record, doing, rollback)
     except Failed as error:
         return dict(current, seen=error.seen, todo=error.todo, detail=error.detail, transient=error.transient)
     except OSError as error:
@@ -99,10 +110,10 @@ def apply(stage: str, changes: List[Json], cluster: Optional[Json] = None) -> Js
     return {}
 
 
-def main(stage: str, changes: List[Json], cluster: Optional[Json]) -> None:
+def main(stage: str, changes: List[Json], cluster: Optional[Json], rollback: Json) -> None:
     """Print what :func:`apply` says, as JSON."""
     prepare()
-    print(json.dumps(apply(stage, changes, cluster)))
+    print(json.dumps(apply(stage, changes, cluster, rollback)))
 
 
 if "PAYLOAD" in globals():

@@ -34,6 +34,31 @@ def addresses_of(text: str) -> List[List[str]]:
     return found
 
 
+def words_of_addresses(text: str) -> List[str]:
+    """Every address as ``ip addr add`` takes it to make it again (ip-address(8)), from ``ip -o addr``.
+
+    Without those that the kernel makes by itself, and those that are not in use: another machine has them too.
+    """
+    found = []
+    for line in text.splitlines():
+        words = line.replace("\\", " ").split()
+        if len(words) < 4 or words[2] not in ("inet", "inet6") or "scope" not in words:
+            continue
+        at = words.index("scope")
+        scope, flags = words[at + 1], words[at + 2 :]
+        if (words[2] == "inet6" and scope in ("link", "host")) or "dadfailed" in flags or "temporary" in flags:
+            continue
+        made = words[3:at] + ["scope", scope, "dev", words[1]]
+        made += [word for word in flags if word in ("nodad", "noprefixroute", "mngtmpaddr")]
+        label = [word for word in flags if word.startswith(words[1] + ":")]
+        made += ["label"] + label if label else []
+        if "dynamic" in flags:
+            for life in ("valid_lft", "preferred_lft"):
+                made += [life, words[words.index(life) + 1].replace("sec", "")]
+        found.append(" ".join(made))
+    return found
+
+
 STATES = ("linkdown", "dead", "pervasive", "offload", "trap", "offload_failed", "rt_offload", "rt_trap", "notify")
 """Words of ``ip route show`` that say how a route is, and that ``ip route add`` does not take."""
 NUMBERS = ("expires", "error", "nhid", "users", "used", "age")

@@ -14,15 +14,15 @@ LOCK_SECONDS = 120
 
 
 @contextmanager
-def alone() -> Iterator[None]:
+def alone(seconds: int = LOCK_SECONDS) -> Iterator[None]:
     """Hold the lock of this node, and with it the directory of what is known about it.
 
     Another run that has it may be one whose controller went away.
     """
     make_directories(HOME, 0o700)
     with open(os.path.join(HOME, "lock"), "w") as lock:
-        failed = "another run has been changing this node for {} s".format(LOCK_SECONDS)
-        hold(lock, LOCK_SECONDS, "waiting for another run that changes this node", failed)
+        failed = "another run has been changing this node for {} s".format(seconds)
+        hold(lock, seconds, "waiting for another run that changes this node", failed)
         yield
 
 

@@ -1,9 +1,13 @@
-"""A program: says what a node looks like, in one answer to everything that some stages speak of. Changes nothing."""
+"""A program: says what a node looks like, in one answer to everything that some stages speak of. Changes nothing.
+
+That it is asked is the confirmation for changes that wait for one.
+"""
 
 import json
 from typing import List
 
 from tasks.node_agent.commands import answer, ask, prepare
+from tasks.node_agent.confirmation import confirm
 from tasks.node_agent.protocol import Failed, Json
 from tasks.node_agent.record import Record, read_json
 from tasks.node_agent.resources.kinds import KINDS
@@ -31,7 +35,8 @@ def main(stages: List[str], query: Json) -> None:
     """Print the facts as JSON, or what was ``seen`` in their place and what is to be done (``todo``)."""
     prepare()
     try:
-        print(json.dumps(facts(stages, query)))
+        rollback = confirm()
+        print(json.dumps(dict(facts(stages, query), rollback=rollback)))
     except Failed as error:
         print(json.dumps({"seen": error.seen, "todo": error.todo}))
 

@@ -6,6 +6,7 @@ What is replaced is kept under ``backup``; the rest stands in ``record.json``.
 import json
 import os
 import shutil
+from contextlib import contextmanager
 from typing import Any, Iterator, List, Sequence, Tuple
 
 from tasks.node_agent.blocks import block_fact
@@ -22,6 +23,17 @@ from tasks.node_agent.protocol import Failed, Json
 HOME = "/var/lib/kubev6"
 STAGES = ("network", "support", "runtime", "kubernetes")
 """In the order in which they are applied."""
+
+
+@contextmanager
+def kept_in(directory: str) -> Iterator[None]:
+    """While the block runs, records and copies are kept in another directory."""
+    global HOME
+    usual, HOME = HOME, directory
+    try:
+        yield
+    finally:
+        HOME = usual
 
 
 def read_json(name: str) -> Json:

@@ -7,16 +7,15 @@ it can be tried again.
 import json
 import os
 import shutil
-import subprocess
-from typing import Callable, List
+from typing import List
 
 from tasks.node_agent.commands import prepare
+from tasks.node_agent.confirmation import DIRECTORY
 from tasks.node_agent.leave_kubernetes import leave, remove_empty_directories, remove_whole, server
 from tasks.node_agent.lock import alone
-from tasks.node_agent.protocol import Failed, Json, progress
+from tasks.node_agent.protocol import Failed, Json
 from tasks.node_agent.record import HOME, LostRecord, read_record, refuse_other_cluster
-from tasks.node_agent.resources.kind import Stays
-from tasks.node_agent.undo import undo
+from tasks.node_agent.undo import attempting, undo
 
 RECORD = os.path.join(HOME, "record.json")
 BACKUP = os.path.join(HOME, "backup")
@@ -46,18 +45,7 @@ def reset(cluster: Json) -> Json:
     left: List[str] = []
     unknown: List[str] = []
 
-    def attempt(step: Callable[[], List[str]]) -> None:
-        try:
-            for line in step():
-                progress(line)
-                done.append(line)
-        except Stays as error:
-            stays.append(error.seen)
-        except Failed as error:
-            left.append("; ".join(part for part in (error.seen, error.todo) if part))
-        except (OSError, ValueError, subprocess.SubprocessError) as error:
-            left.append(str(error))
-
+    attempt = attempting(done, stays, left)
     recorded = os.path.exists(RECORD)
     member_of = server()
     if member_of not in ("", cluster["server"]):
@@ -68,6 +56,7 @@ def reset(cluster: Json) -> Json:
     if not recorded and not member_of and not os.path.isdir(HOME):
         return {"done": done, "stays": stays, "left": left}
     with alone():
+        shutil.rmtree(DIRECTORY, ignore_errors=True)  # nobody has to put back what is undone now
         try:
             record = read_record("reset")
         except Failed as error:

@@ -5,11 +5,13 @@ it that carries the SSH connection is taken away.
 """
 
 import os
+import subprocess
 from functools import partial
 from typing import Any, Callable, List, Sequence
 
 from tasks.node_agent.commands import run
 from tasks.node_agent.files import partial_path
+from tasks.node_agent.protocol import Failed, progress
 from tasks.node_agent.record import Record
 from tasks.node_agent.resources.ipv4_name import HOSTS
 from tasks.node_agent.resources.kind import Kind, Stays, Undo
@@ -20,6 +22,24 @@ from tasks.node_agent.resources.swap import FSTAB
 
 Attempt = Callable[[Callable[[], List[str]]], None]
 """Runs a step, and remembers what it did or why it could not."""
+
+
+def attempting(done: List[str], stays: List[str], left: List[str]) -> Attempt:
+    """An attempt that goes on whatever becomes of a step, and adds what it did, or why not, to one of the lists."""
+
+    def attempt(step: Callable[[], List[str]]) -> None:
+        try:
+            for line in step():
+                progress(line)
+                done.append(line)
+        except Stays as error:
+            stays.append(error.seen)
+        except Failed as error:
+            left.append("; ".join(part for part in (error.seen, error.todo) if part))
+        except (OSError, ValueError, subprocess.SubprocessError) as error:
+            left.append(str(error))
+
+    return attempt
 
 
 def undo(record: Record, attempt: Attempt) -> None:

@@ -12,8 +12,8 @@ import json
 import math
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -226,6 +226,32 @@ class Connection:
             A context manager that yields the local port and closes it, with all its connections, at the end.
         """
         return forwarded_port(self._transport, self.node, host, port)
+
+    @contextmanager
+    def closed_when_silent(self, seconds: float) -> Iterator[None]:
+        """While the block runs, close the connection when the other side has answered nothing for some seconds.
+
+        sshd answers a global request that it does not know with a failure (RFC 4254, 4).
+        """
+        ended, heard = threading.Event(), [time.monotonic()]
+
+        def ask() -> None:
+            while not ended.wait(seconds / 4) and self.is_open:
+                self._transport.global_request("keepalive@openssh.com", wait=True)
+                heard.append(time.monotonic())
+
+        def listen() -> None:
+            while not ended.wait(1):
+                if time.monotonic() - heard[-1] > seconds:
+                    self._transport.close()
+                    return
+
+        for work in (ask, listen):
+            threading.Thread(target=work, daemon=True).start()
+        try:
+            yield
+        finally:
+            ended.set()
 
     @property
     def is_open(self) -> bool:

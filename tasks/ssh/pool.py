@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from configs.errors import KubeV6Error
 from configs.schema.cluster import Cluster
@@ -26,8 +26,15 @@ class ConnectionPool:
         self._idle: list[Connection] = []
 
     @contextmanager
-    def connection(self, endpoint: Endpoint) -> Iterator[Connection]:
-        """A connection for one piece of work; one whose work was done well stays for the next on its machine."""
+    def connection(self, endpoint: Endpoint, *, new: bool = False) -> Iterator[Connection]:
+        """A connection for one piece of work; one whose work was done well stays for the next on its machine.
+
+        Args:
+            endpoint: The machine.
+            new: Whether it is to be none of those that there are, of which the idle ones are then closed.
+        """
+        while new and (old := self._take(endpoint)):
+            old.close()
         opened = self._take(endpoint) or connect(endpoint)
         with self._changing:
             self._in_use.add(opened)
@@ -81,3 +88,13 @@ def connection(cluster: Cluster, node: str) -> Iterator[Connection]:
     pool = scope.find(ConnectionPool)
     with pool.connection(known[node]) if pool else connect(known[node]) as opened:
         yield opened
+
+
+def new_connection(endpoint: Endpoint) -> AbstractContextManager[Connection]:
+    """A connection to a machine that did not exist before, for one piece of work; of the run's pool, if there is one.
+
+    Raises:
+        NodeError: The machine cannot be reached.
+    """
+    pool = scope.find(ConnectionPool)
+    return pool.connection(endpoint, new=True) if pool else connect(endpoint)

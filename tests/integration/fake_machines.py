@@ -105,7 +105,14 @@ def surveyed(connection: FakeConnection, runtime: str = "") -> Machine:  # noqa:
     return MISPLACED.get(behaviour, {}).get(connection.node, Machine(resolvers=("2001:db8::53",)))
 
 
-def bring_to(connection: FakeConnection, stage: StageState, *, of: Identity, made: Callable[[Change], None]) -> None:
+def bring_to(
+    connection: FakeConnection,
+    stage: StageState,
+    *,
+    of: Identity,
+    made: Callable[[Change], None],
+    reconnect: object = None,  # noqa: ARG001 - they cannot be cut off
+) -> None:
     assert of.server == OURS
     with step(connection.node, stage.name) as shown:
         here = (connection.node, stage.name)

@@ -46,7 +46,7 @@ def endpoints() -> dict[str, Endpoint]:
     return {name: Endpoint(name, **how) for name, how in json.loads(os.environ["KUBEV6_TEST_LOGINS"]).items()}
 
 
-def bring_to(ssh: Connection, stage: StageState, *, made: Callable[[Change], None]) -> None:
+def bring_to(ssh: Connection, stage: StageState, *, made: Callable[[Change], None], **_: object) -> None:
     with step(ssh.node, stage.name) as shown:
         seen = Path(os.environ["KUBEV6_TEST_SEEN"]) / f"{ssh.node}-{stage.name}-{uuid.uuid4()}"
         seen.write_text(ssh.run(PROCESSES, step=stage.name).stdout)

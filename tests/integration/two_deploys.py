@@ -37,7 +37,9 @@ def machines(cluster: Cluster) -> dict[str, Endpoint]:
     return {node.name: Endpoint(node.name, "::1", user=cluster.name) for node in cluster.nodes}
 
 
-def bring_to(connection: FakeConnection, stage: StageState, *, of: Identity, made: Callable[[Change], None]) -> None:
+def bring_to(
+    connection: FakeConnection, stage: StageState, *, of: Identity, made: Callable[[Change], None], **_: object
+) -> None:
     """As the fake machines do; and both runs are in the middle of it at the same time."""
     whose = connection.endpoint.user
     if (connection.node, stage.name) == ("kube-support", "network"):

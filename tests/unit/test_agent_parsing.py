@@ -139,6 +139,32 @@ def test_a_route_is_told_whole_as_it_is_given(text: str, words: str) -> None:
     assert ip.words_of_routes(text) == [words]
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            r"2: eth0    inet 10.0.0.5/24 metric 100 brd 10.0.0.255 scope global dynamic eth0\       valid_lft 3000sec"
+            " preferred_lft 2000sec",
+            ["10.0.0.5/24 metric 100 brd 10.0.0.255 scope global dev eth0 valid_lft 3000 preferred_lft 2000"],
+        ),
+        (
+            r"2: eth0    inet 10.0.0.6/24 scope global secondary eth0:1\       valid_lft forever preferred_lft forever",
+            ["10.0.0.6/24 scope global dev eth0 label eth0:1"],
+        ),
+        (
+            "5: tun0    inet 10.8.0.1 peer 10.8.0.2/32 scope global tun0",
+            ["10.8.0.1 peer 10.8.0.2/32 scope global dev tun0"],
+        ),
+        ("2: eth0    inet6 fd00::5/64 scope global nodad ", ["fd00::5/64 scope global dev eth0 nodad"]),
+        ("2: eth0    inet6 fd00::6/64 scope global dadfailed tentative ", []),
+        ("2: eth0    inet6 fe80::5/64 scope link ", []),
+        ("1: lo    inet6 ::1/128 scope host ", []),
+    ],
+)
+def test_an_address_is_told_as_it_is_given(text: str, words: list[str]) -> None:
+    assert ip.words_of_addresses(text) == words
+
+
 ADDRESSES = r"""1: lo    inet 127.0.0.1/8 scope host lo\       valid_lft forever preferred_lft forever
 2: eth1    inet6 fd00::1/64 scope global \       valid_lft forever preferred_lft forever
 2: eth1    inet6 fd00::2/64 scope global tentative \       valid_lft forever preferred_lft forever

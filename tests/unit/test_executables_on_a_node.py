@@ -40,7 +40,7 @@ def fetch(path: Path, content: str) -> Json:
 
 def apply(*changes: Json) -> Record:
     node = read_record("kubernetes")
-    make(list(changes), node, lambda _: None)
+    make(list(changes), node, lambda _: None, {})
     return read_record("kubernetes")
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import pytest
@@ -31,6 +32,8 @@ class Node:
     def __init__(self, *, conflicts: dict[str, str] | None = None, broken: str = "") -> None:
         self.installed: set[str] = set()
         self.ran: list[str] = []
+        self.orders: list[Any] = []
+        self.put_back = False
         self.conflicts = conflicts or {}
         self.broken = broken
 
@@ -47,6 +50,7 @@ class Node:
         assert step
         assert timeout
         self.ran.append(PROGRAMS[script])
+        self.orders.append(payload)
         if PROGRAMS[script] == "read_facts":
             return self._facts(**payload)
         assert progress is not None
@@ -57,7 +61,12 @@ class Node:
         assert set(query) == {kind.name for kind in KINDS}
         nothing = {kind.name: TABLES[kind.name]["nothing"] for kind in KINDS}
         there = {**nothing, "package": sorted(self.installed.intersection(query["package"]))}
-        return {"there": there, "added": {stage: {key: {} for key in nothing} for stage in stages}}
+        rollback = {"put_back": {"left": ["ip: no"]}} if self.put_back else {}
+        return {
+            "rollback": rollback,
+            "there": there,
+            "added": {stage: {key: {} for key in nothing} for stage in stages},
+        }
 
     def _apply(self, changes: list[dict[str, Any]], made: Callable[[int], None]) -> dict[str, Any]:
         for number, change in enumerate(changes):
@@ -119,3 +128,42 @@ def test_what_fails_says_which_change_it_was_and_what_was_made_before() -> None:
         bring(node, STAGES[0], told)
     assert [change.subject for change in told] == ["for-network"]
     assert node.ran == ["read_facts", "apply_changes"]
+
+
+class Guarded(Node):
+    """One that counts its connections."""
+
+    connections = 1
+
+    @contextmanager
+    def closed_when_silent(self, seconds: float) -> Iterator[None]:
+        assert seconds
+        yield
+
+    def close(self) -> None:
+        self.ran.append("close")
+
+    @contextmanager
+    def reconnect(self) -> Iterator[Connection]:
+        self.ran.append("connect")
+        yield cast(Connection, self)
+
+
+def test_what_may_cut_a_node_off_takes_one_connection_more_over_which_the_look_afterwards_confirms() -> None:
+    node = Guarded()
+    bring_to(cast(Connection, node), STAGES[0], reconnect=node.reconnect)
+    assert node.ran == ["read_facts", "apply_changes", "connect", "read_facts", "close"]
+    assert node.orders[1]["rollback"]["seconds"] == 60
+    node.ran.clear()
+    bring_to(cast(Connection, node), STAGES[0], reconnect=node.reconnect)
+    assert node.ran == ["read_facts"]
+
+
+def test_what_a_node_has_put_back_is_an_error_that_says_what_was_changed_and_what_was_left() -> None:
+    node = Guarded()
+    node.put_back = True
+    with pytest.raises(NodeError) as caught:
+        bring_to(cast(Connection, node), StageState("network", links_up=("eth9",)), reconnect=node.reconnect)
+    assert "within 60 s after set up link eth9" in str(caught.value)
+    assert "has put everything of that back, but for ip: no; see which of these" in str(caught.value)
+    assert not caught.value.transient

@@ -1,0 +1,49 @@
+"""Whether a node waits for the confirmation that its changes have not cut it off (:mod:`tasks.node_agent.rollback`)."""
+
+import os
+import shutil
+from typing import List
+
+from tasks.node_agent.files import text_of
+from tasks.node_agent.lock import alone
+from tasks.node_agent.protocol import Failed, Json
+from tasks.node_agent.record import HOME, kept_in, read_json
+
+DIRECTORY = os.path.join(HOME, "rollback")
+STATE = "state.json"
+WAITING = os.path.join(DIRECTORY, "waiting")
+"""Is there when the program waits."""
+
+
+def confirm() -> Json:
+    """Tell the switch, if it is armed, that the node is reached. Called over a connection that was made afterwards.
+
+    Returns:
+        ``busy`` when it is too early or too late to tell, ``put_back`` with ``left``, what could not be put back, when
+        the changes are gone again; else nothing.
+    """
+    state = read_state()
+    if "armed" not in state:
+        return {"put_back": state["put_back"]} if state else {}
+    try:
+        if process(state["by"][0]) == state["by"]:
+            return {"busy": True}
+        with alone(0):
+            state = read_state()
+            if "armed" in state:
+                shutil.rmtree(DIRECTORY)
+            return {"put_back": state["put_back"]} if "put_back" in state else {}
+    except Failed:
+        return {"busy": True}
+
+
+def process(number: int) -> List[int]:
+    """A process by its number and when it began, which no later one of that number has; nothing when it has ended."""
+    words = text_of("/proc/{}/stat".format(number)).rpartition(")")[2].split()
+    return [number, int(words[19])] if words and words[0] != "Z" else []
+
+
+def read_state() -> Json:
+    """What is known of the switch: nothing when it was never armed, or was told that all is well."""
+    with kept_in(DIRECTORY):
+        return read_json(STATE)

@@ -1,0 +1,231 @@
+"""A node whose network is really cut puts itself back; by a real sshd that is reached from another network."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from configs.errors import NodeError
+from configs.state import Address, File, Reload, Route, StageState, Sysctl
+from tasks.node import confirmation
+from tasks.node.engine import apply, bring_to, plan_changes
+from tasks.ssh.connection import Connection, connect
+from tasks.ssh.endpoint import ClientSettings, Endpoint
+from tasks.ssh.program import program as real
+from tests.integration.machine_in_namespaces import MachineInNamespaces, machine_in_namespaces
+from tests.integration.sshd import make_key
+from tests.waiting import eventually
+
+HERE, FAR = "192.0.2.2", "203.0.113.9"
+"""The machine, and who reaches it by SSH by way of its default route."""
+RELAY = """
+import os, socket, sys, threading
+to = socket.create_connection((sys.argv[1], 22), timeout=5)
+to.settimeout(None)
+def there():
+    while data := os.read(0, 65536):
+        to.sendall(data)
+    to.shutdown(1)
+threading.Thread(target=there, daemon=True).start()
+while data := to.recv(65536):
+    os.write(1, data)
+"""
+WAITS = "await_confirmation"
+STAGE = StageState(
+    "network",
+    files=(File("/etc/kubev6-test/deep/file", "ours\n"), File("/etc/motd", "ours\n")),
+    sysctls=(Sysctl("net.ipv6.conf.all.forwarding", "1"), Sysctl("net.ipv6.conf.eth1.hop_limit", "99")),
+    addresses=(Address("eth1", "fd00::101/64"),),
+    routes=(Route("fd00:64::/96", "fd00::64", "eth1"), Route("2001:db8::/32", "fd00::9", "eth1", 7)),
+)
+"""What is right."""
+CUTS: dict[str, tuple[str, ...]] = {
+    "its interface is switched off": ("ip", "link", "set", "eth0", "down"),
+    "its address is taken away": ("ip", "addr", "flush", "dev", "eth0"),
+    "its default route is taken away": ("ip", "route", "del", "default"),
+    "its default route leads elsewhere": ("ip", "route", "replace", "default", "via", "192.0.2.77", "metric", "5"),
+}
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[MachineInNamespaces]:
+    """One whose sshd is reached from beyond a router."""
+    make_key(tmp_path / "host")
+    make_key(tmp_path / "user")
+    with machine_in_namespaces() as made:
+        made.said(
+            "ip netns add far; ip link add eth0 type veth peer name far0 netns far; mkdir -p /run/sshd; "
+            f"ip addr add {HERE}/24 dev eth0; ip link set eth0 up; ip route add default via 192.0.2.1 metric 5; "
+            f"ip -n far addr add 192.0.2.1/24 dev far0; ip -n far addr add {FAR}/32 dev far0; "
+            f"ip -n far link set far0 up; ip -n far route add {HERE}/32 dev far0 src {FAR}; "
+            "echo theirs >/etc/motd; ip route add 198.51.100.0/24 nexthop via 192.0.2.3 nexthop via 192.0.2.4; "
+            "ip -6 route add 2001:db8::/32 dev eth1 metric 7"
+        )
+        keys = (f"HostKey={tmp_path}/host", f"AuthorizedKeysFile={tmp_path}/user.pub", "StrictModes=no", "UsePAM=no")
+        options = [word for each in (*keys, "PermitRootLogin=yes", "PidFile=none") for word in ("-o", each)]
+        with subprocess.Popen(made.command("/usr/sbin/sshd", "-D", "-f", "/dev/null", *options)) as sshd:
+            try:
+                yield made
+            finally:
+                sshd.terminate()
+
+
+@pytest.fixture
+def endpoint(machine: MachineInNamespaces, tmp_path: Path) -> Endpoint:
+    relay = tmp_path / "relay.py"
+    relay.write_text(RELAY)
+    words = machine.command("ip", "netns", "exec", "far", sys.executable, str(relay), HERE)
+    known = tmp_path / "known_hosts"
+    known.write_text(f"{HERE} {(tmp_path / 'host.pub').read_text()}")
+    way = ClientSettings(proxy_command=" ".join(words))
+    return Endpoint("kube-worker-1", HERE, 22, "root", str(tmp_path / "user"), str(known), settings=way)
+
+
+@pytest.fixture
+def reached(endpoint: Endpoint) -> Iterator[Connection]:
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            opened = connect(endpoint)
+            break
+        except NodeError:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    with opened:
+        yield opened
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seconds in the place of a minute."""
+    monkeypatch.setattr("tasks.node.engine.SECONDS", 5)
+    monkeypatch.setattr("tasks.node.engine.SILENT_SECONDS", 4)
+    monkeypatch.setattr(confirmation, "SECONDS", 5)
+    monkeypatch.setattr(confirmation, "PUT_BACK_SECONDS", 40)
+
+
+def looks(machine: MachineInNamespaces) -> str:
+    """What a machine is: its files, settings, addresses and routes."""
+    return machine.said(
+        "cd /etc && find . -xdev -type f | sort | xargs -d '\\n' sha256sum; find . -type d | sort; "
+        "sysctl net.ipv6.conf.all.forwarding net.ipv6.conf.eth1.hop_limit; ip -4 -o addr; ip -4 route | sort; "
+        "ip -6 -o addr show scope global; ip -6 route show proto boot | sort; ls /var/lib/kubev6/backup 2>/dev/null; :"
+    )
+
+
+def waits(machine: MachineInNamespaces) -> bool:
+    """Whether a program there waits for a confirmation."""
+    return "rollback/program.py" in machine.said("cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' '")
+
+
+def test_what_does_not_cut_the_way_is_confirmed_over_a_new_connection_and_stays(
+    machine: MachineInNamespaces, reached: Connection, endpoint: Endpoint
+) -> None:
+    assert bring_to(reached, STAGE, reconnect=partial(connect, endpoint))
+    assert not reached.is_open
+    eventually(lambda: not waits(machine), 5)
+    assert machine.said("ls /var/lib/kubev6").split() == ["backup", "lock", "record.json"]
+    with connect(endpoint) as again:
+        assert plan_changes(again, (STAGE,)) == {"network": ()}
+        assert bring_to(again, STAGE, reconnect=partial(connect, endpoint)) == ()
+        assert again.is_open, "where nothing is changed there is nothing to confirm"
+        assert not waits(machine)
+
+
+@pytest.mark.parametrize("cut", CUTS)
+def test_a_stage_that_cuts_the_way_is_put_back_and_says_so_and_the_next_one_goes_on(
+    machine: MachineInNamespaces, reached: Connection, endpoint: Endpoint, cut: str
+) -> None:
+    before = looks(machine)
+    cutting = replace(STAGE, reloads=(Reload(CUTS[cut], when=("/etc/motd",)),))
+    with pytest.raises(NodeError) as caught:
+        bring_to(reached, cutting, reconnect=partial(connect, endpoint))
+    text = str(caught.value)
+    assert text.startswith("kube-worker-1: network: no new connection came about within 5 s after ")
+    assert f"run command {' '.join(CUTS[cut])}" in text
+    assert "so the machine has put everything of that back" in text
+    assert not caught.value.transient
+    assert looks(machine) == before
+    with connect(endpoint) as again:
+        assert bring_to(again, STAGE, reconnect=partial(connect, endpoint))
+    with connect(endpoint) as again:
+        assert plan_changes(again, (STAGE,)) == {"network": ()}
+
+
+def applied(connection: Connection, stage: StageState) -> None:
+    """Its changes made, by a controller that is killed before it confirms them."""
+    with connection:
+        apply(connection, stage, plan_changes(connection, (stage,))[stage.name], rollback=True)
+
+
+def test_a_controller_that_is_killed_before_it_confirms_leaves_the_machine_as_it_was_and_another_goes_on(
+    machine: MachineInNamespaces, reached: Connection, endpoint: Endpoint
+) -> None:
+    before = looks(machine)
+    applied(reached, STAGE)
+    assert waits(machine)
+    assert looks(machine) != before
+    eventually(lambda: not waits(machine), 30)
+    assert looks(machine) == before
+    with connect(endpoint) as again:
+        assert bring_to(again, STAGE, reconnect=partial(connect, endpoint))
+    eventually(lambda: not waits(machine), 5)
+
+
+def test_another_run_that_comes_before_the_machine_puts_itself_back_confirms(
+    machine: MachineInNamespaces, reached: Connection, endpoint: Endpoint
+) -> None:
+    applied(reached, STAGE)
+    done = looks(machine)
+    with connect(endpoint) as again:
+        assert plan_changes(again, (STAGE,)) == {"network": ()}
+    eventually(lambda: not waits(machine), 5)
+    assert looks(machine) == done
+
+
+def test_what_an_earlier_run_did_stays_when_a_later_one_is_put_back(
+    machine: MachineInNamespaces, reached: Connection, endpoint: Endpoint
+) -> None:
+    bring_to(reached, STAGE, reconnect=partial(connect, endpoint))
+    before = looks(machine)
+    other = replace(
+        STAGE,
+        files=(File("/etc/motd", "another\n"),),
+        sysctls=(Sysctl("net.ipv6.conf.eth1.hop_limit", "33"),),
+        addresses=(Address("eth1", "fd00::102/64"),),
+        routes=(Route("2001:db8::/32", "fd00::8", "eth1", 7),),
+    )
+    with connect(endpoint) as again:
+        applied(again, other)
+    assert looks(machine) != before
+    eventually(lambda: not waits(machine), 30)
+    assert looks(machine) == before
+    with connect(endpoint) as again:
+        assert plan_changes(again, (STAGE,)) == {"network": ()}
+
+
+def test_a_change_that_fails_is_told_and_what_was_made_before_it_stays(
+    machine: MachineInNamespaces, reached: Connection, endpoint: Endpoint
+) -> None:
+    fails = replace(STAGE, reloads=(Reload(("false",), when=("/etc/motd",)),))
+    with pytest.raises(NodeError, match="network: false: status 1"):
+        bring_to(reached, fails, reconnect=partial(connect, endpoint))
+    eventually(lambda: not waits(machine), 5)
+    assert machine.said("cat /etc/motd") == "ours"
+
+
+def test_nothing_is_changed_where_nothing_would_put_it_back(
+    machine: MachineInNamespaces, reached: Connection, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = looks(machine)
+    monkeypatch.setattr("tasks.node.engine.program", lambda name: real(name) if name != WAITS else "raise SystemExit\n")
+    with pytest.raises(NodeError, match="nothing would put the changes back if they cut the connection"):
+        bring_to(reached, STAGE, reconnect=partial(connect, endpoint))
+    assert looks(machine) == before
