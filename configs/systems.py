@@ -14,6 +14,7 @@ from configs.interfaces import Claim, Definition, Interface
 from configs.jool import Jool
 from configs.kernel import Kernel
 from configs.membership import Membership
+from configs.packet_filter import PacketFilter
 from configs.schema.loading import CONFIGS
 from configs.schema.reading import checked, read_yaml, validated
 from configs.versions import Runtime, numbers
@@ -149,6 +150,7 @@ class Machine:
         resolved: Whether systemd-resolved answers its own questions.
         networkmanager: Whether NetworkManager runs, whatever configures the interfaces that are ours.
         firewalld: Whether firewalld runs.
+        filters: Its packet filters, but for firewalld.
         jool: What it has of Jool.
         kernel: What its kernel says.
         runtime: Version of the container runtime that it was asked about, such as ``20.10``; empty when it has none.
@@ -176,6 +178,7 @@ class Machine:
     resolved: bool = False
     networkmanager: bool = False
     firewalld: bool = False
+    filters: tuple[PacketFilter, ...] = ()
     jool: Jool = field(default_factory=Jool)
     kernel: Kernel = field(default_factory=Kernel)
     runtime: str = ""

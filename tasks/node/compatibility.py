@@ -15,6 +15,7 @@ from configs.errors import ConfigError
 from configs.jool import mismatch
 from configs.manifest import Manifest
 from configs.networking import tools
+from configs.packet_filter import Packet
 from configs.schema.cluster import Cluster, Node
 from configs.schema.release import Release
 from configs.systems import Machine, system_of
@@ -168,6 +169,43 @@ def advertised_ssh(it: Candidate) -> Iterator[str]:
         )
 
 
+def packet_filter(it: Candidate) -> Iterator[str]:
+    """What its own packet filters drop of Kubernetes' "Ports and Protocols", and of what goes by the support node."""
+    fabric = it.cluster.fabric
+    for each in it.machine.filters:
+        dropped = [str(packet) for packet in _needed(it) if packet.source.version == each.family and each.drops(packet)]
+        if not dropped:
+            continue
+        allow = f"let everything of {fabric.interface} and {_behind(it)} pass"
+        if each.name.startswith("ufw"):
+            pairs = f"`ufw route allow in on {fabric.interface}`, `ufw route allow in on {_behind(it)}`"
+            allow = f"`ufw allow in on {fabric.interface}`, `ufw allow in on {_behind(it)}`, {pairs}"
+        yield f"its packet filter, {each.name}, drops {', '.join(dropped)}: {allow}, or let these pass"
+
+
+def _behind(it: Candidate) -> str:
+    """The interface behind the fabric: the CNI bridge, or tayga's device."""
+    return "cbr0" if it.node.in_kubernetes else "nat64"
+
+
+def _needed(it: Candidate) -> Iterator[Packet]:
+    cluster, node, fabric, behind = it.cluster, it.node, it.cluster.fabric.interface, _behind(it)
+    peers = cluster.fabric.subnet
+    yield Packet("input", "icmpv6", come=fabric, source=peers)
+    ports = [("tcp", 6443)] * ("control-plane" in node.roles) + [("tcp", 10250)] * node.in_kubernetes
+    if "support" in node.roles:
+        ports += [("tcp", cluster.registry.port)]
+        ports += [("udp", 53), ("tcp", 53)] * ("DNS64" not in cluster.existing_servers)
+    yield from (Packet("input", protocol, port, come=fabric, source=peers) for protocol, port in ports)
+    needs = [("tcp", 6443), ("tcp", cluster.registry.port), ("udp", 53)] if node.in_kubernetes else []
+    yield from (Packet("output", protocol, port, goes=fabric, source=peers) for protocol, port in needs)
+    if node.in_kubernetes or cluster.nat64.by == "tayga":
+        yield Packet("forward", come=fabric, goes=behind, source=peers)
+        yield Packet("forward", come=behind, goes=fabric, source=node.pod_subnet or peers)
+    if not node.in_kubernetes and cluster.nat64.by == "tayga":
+        yield Packet("forward", come=behind, source=cluster.nat64.pool)
+
+
 def processor(it: Candidate) -> Iterator[str]:
     """The releases' binaries are compiled for one kind of processor."""
     if it.node.in_kubernetes and it.machine.kernel.processor != PROCESSOR:
@@ -315,6 +353,7 @@ PROBLEMS: tuple[Rule, ...] = (
     ipv6_disabled,
     sysctl_files,
     advertised_ssh,
+    packet_filter,
     processor,
     cgroup_version,
     kernel_modules,

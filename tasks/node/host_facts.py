@@ -19,6 +19,7 @@ from configs.versions import Runtime
 from tasks.node import network_files
 from tasks.node.network_files import ifupdown, netplan, networkd
 from tasks.node.network_files.links import links_of
+from tasks.node.packet_filters import packet_filters
 from tasks.node.sysctl_files import sysctl_lines
 from tasks.node_agent import ip
 from tasks.ssh.connection import Connection
@@ -75,6 +76,7 @@ def parse(text: str) -> Machine:
         resolved="active" in units.get("systemd-resolved", ()),
         networkmanager=_rules(units, "NetworkManager"),
         firewalld=_rules(units, "firewalld"),
+        filters=packet_filters(said, firewalld=_rules(units, "firewalld")),
         jool=jool_of(assignments(said.get("jool", ""))),
         kernel=_kernel(said),
         runtime=_version(said.get("runtime", "")),

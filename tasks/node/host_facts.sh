@@ -88,6 +88,18 @@ for file in /etc/sysctl.d/*.conf /run/sysctl.d/*.conf /usr/local/lib/sysctl.d/*.
     /lib/sysctl.d/*.conf /etc/sysctl.conf; do
     [ -e "$file" ] && echo "$file" && grep -nE '^[[:space:]]*-?[[:space:]]*net[./](ipv4|ipv6|bridge)[./]' "$file"
 done
+section ufw
+grep -hsE '^(ENABLED|DEFAULT_[A-Z]+_POLICY)=' /etc/ufw/ufw.conf /etc/default/ufw
+grep -hs '^-A' /etc/ufw/user6.rules /lib/ufw/user6.rules
+section ip6tables
+ip6tables-save -t filter 2>/dev/null
+# The older tables, where they are in use beside; asking for them would load them.
+[ ! -s /proc/net/ip6_tables_names ] || ip6tables-legacy-save -t filter 2>/dev/null
+section iptables-rules
+iptables-save -t filter 2>/dev/null
+[ ! -s /proc/net/ip_tables_names ] || iptables-legacy-save -t filter 2>/dev/null
+section nft
+nft list ruleset 2>/dev/null
 section jool
 tool=$(command -v jool) && echo "JOOL_TOOL=$tool" && echo "JOOL_VERSION=$("$tool" --version </dev/null 2>/dev/null)"
 module=$(cat /sys/module/jool/version 2>/dev/null || modinfo -F version jool 2>/dev/null)

@@ -151,3 +151,15 @@ def test_settings_and_files_that_keep_ipv6_or_forwarding_from_a_node_are_told_be
     assert "net.ipv6.conf.default.disable_ipv6 is 1" in told
     assert "/etc/sysctl.d/zzz.conf:2 sets net.ipv6.conf.all.forwarding = 0" in told
     assert "ip_forward" not in told
+
+
+def test_a_packet_filter_that_drops_what_a_node_needs_is_told_with_what_to_open(
+    machine: MachineInNamespaces, cluster: Cluster
+) -> None:
+    machine.said("ip6tables -P INPUT DROP; ip6tables -A INPUT -p ipv6-icmp -j ACCEPT; ip6tables -P FORWARD DROP")
+    told = against(cluster, "control-plane", host_facts.ask(machine))
+    assert "ip6tables, drops tcp 6443 in by eth1, tcp 10250 in by eth1, everything in by eth1 out by cbr0" in told
+    machine.said(
+        "for i in eth1 cbr0; do ip6tables -A INPUT -i $i -j ACCEPT; ip6tables -A FORWARD -i $i -j ACCEPT; done"
+    )
+    assert against(cluster, "control-plane", host_facts.ask(machine)) == ""
