@@ -117,6 +117,23 @@ class Reload:
 
 
 @dataclass(frozen=True, slots=True)
+class Trial:
+    """How a tool is asked whether it can read files, before any of them is written.
+
+    Attributes:
+        tool: Its name, for a person.
+        files: The files, which are laid over a copy of what the machine has.
+        directories: What of the machine is copied for it.
+        script: Run by sh in the directory that holds the copies; fails when the tool refuses them.
+    """
+
+    tool: str
+    files: tuple[File, ...]
+    directories: tuple[str, ...]
+    script: str
+
+
+@dataclass(frozen=True, slots=True)
 class StageState:
     """One stage of a node. Applied in the order of the attributes below.
 
@@ -140,6 +157,7 @@ class StageState:
         binaries: Executables.
         reloads: Commands that are run when the files that they are about have changed.
         services: Units, in the order in which they are started.
+        trial: How the tool that reads some of the files is asked beforehand; None where none can be.
     """
 
     name: str
@@ -159,6 +177,7 @@ class StageState:
     binaries: tuple[Binary, ...] = ()
     reloads: tuple[Reload, ...] = ()
     services: tuple[Service, ...] = ()
+    trial: Trial | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,14 @@ from fnmatch import fnmatchcase
 from configs.derived import Derived
 from configs.networking.links import Configured, Link
 from configs.schema.cluster import Node
-from configs.state import File
+from configs.state import File, Trial
 
 INTERFACES = "/etc/network/interfaces"
 DIRECTORY = "/etc/network/interfaces.d"
+TRIAL = r"""
+find etc/network -type f -exec sed -i -E "/^[[:space:]]*source/s|([[:space:]])/etc/network/|\1$PWD/etc/network/|g" {} +
+ifup --no-act --force --no-mappings --no-scripts --interfaces "$PWD/etc/network/interfaces" """
+"""Reads the copies in the place of the files, and says what would be run for the interfaces behind it (ifup(8))."""
 
 
 def configured(derived: Derived, node: Node, links: tuple[Link, ...]) -> Configured:  # noqa: ARG001 - one shape for all
@@ -19,7 +23,8 @@ def configured(derived: Derived, node: Node, links: tuple[Link, ...]) -> Configu
     unread = [file.path for file in files if not _is_read(derived.machine.sources, file.path)]
     if unread:
         files.append(File(INTERFACES, "".join(f"source {path}\n" for path in unread), block=True))
-    return Configured(tuple(files))
+    script = TRIAL + " ".join(link.interface for link in links)
+    return Configured(tuple(files), trial=Trial("ifup", tuple(files), ("/etc/network",), script))
 
 
 def path_of(link: Link) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from configs.derived import Derived
 from configs.routes import routes, uplink_routes
 from configs.schema.cluster import Node
-from configs.state import File, Reload, Route, Service
+from configs.state import File, Reload, Route, Service, Trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +44,13 @@ class Configured:
         files: Its files.
         services: Units that run, and are restarted when those files change.
         reloads: Commands that make it take over changed files.
+        trial: How it is asked whether it can read its files; None where it cannot be asked.
     """
 
     files: tuple[File, ...]
     services: tuple[Service, ...] = ()
     reloads: tuple[Reload, ...] = ()
+    trial: Trial | None = None
 
 
 def links(derived: Derived, node: Node) -> tuple[Link, ...]:

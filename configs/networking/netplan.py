@@ -6,10 +6,12 @@ from configs.derived import Derived
 from configs.interfaces import Definition
 from configs.networking.links import Configured, Link
 from configs.schema.cluster import Node
-from configs.state import File, Reload
+from configs.state import File, Reload, Trial
 from configs.systems import Machine
 
 PATH = "/etc/netplan/90-kubev6.yaml"
+DIRECTORIES = ("/etc/netplan", "/run/netplan", "/usr/lib/netplan")
+"""Where it reads files."""
 
 
 def configured(derived: Derived, node: Node, links: tuple[Link, ...]) -> Configured:
@@ -23,7 +25,11 @@ def configured(derived: Derived, node: Node, links: tuple[Link, ...]) -> Configu
             types.setdefault(definition.type, []).append(definition)
     # It complains of a file that others may read.
     file = File(PATH, derived.render("netplan.yaml", types=types), mode=0o600)
-    return Configured((file,), reloads=(Reload(("netplan", "apply"), when=(PATH,)),))
+    return Configured(
+        (file,),
+        reloads=(Reload(("netplan", "apply"), when=(PATH,)),),
+        trial=Trial("netplan", (file,), DIRECTORIES, 'netplan generate --root-dir "$PWD"'),
+    )
 
 
 def type_of(machine: Machine, interface: str) -> str:

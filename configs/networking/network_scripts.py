@@ -6,7 +6,7 @@ from configs.derived import Derived
 from configs.networking.links import Configured, Link
 from configs.networking.zone import zone_of
 from configs.schema.cluster import Node
-from configs.state import File
+from configs.state import File, Trial
 
 DIRECTORY = "/etc/sysconfig/network-scripts"
 
@@ -18,7 +18,9 @@ def configured(derived: Derived, node: Node, links: tuple[Link, ...]) -> Configu
         files.append(File(path_of(link), derived.render("ifcfg", link=link, zone=zone_of(derived, link.interface))))
         if link.routes:
             files.append(File(f"{DIRECTORY}/route6-{link.interface}", derived.render("route6", link=link)))
-    return Configured(tuple(files))
+    # They are read by sh itself.
+    script = "; ".join(f"sh -n .{path_of(link)} || exit" for link in links)
+    return Configured(tuple(files), trial=Trial("sh", tuple(files), (), script))
 
 
 def path_of(link: Link) -> str:

@@ -8,11 +8,17 @@ from configs.derived import Derived
 from configs.networking.links import Configured, Link
 from configs.networking.zone import zone_of
 from configs.schema.cluster import Node
-from configs.state import File, Reload
+from configs.state import File, Reload, Trial
 
 PRIORITY = 100
 """Of our profiles: of those that an interface may be given by itself, the one with the highest is (nm-settings(5))."""
 DIRECTORY = "/etc/NetworkManager/system-connections"
+TRIAL = """
+nmcli --offline connection add type dummy ifname none || exit 0  # it learned that with 1.40
+for file in etc/NetworkManager/system-connections/*; do
+    nmcli --offline connection modify connection.autoconnect yes <"$file" || exit
+done"""
+"""Reads profiles as NetworkManager does (nmcli(1))."""
 
 
 def configured(derived: Derived, node: Node, links: tuple[Link, ...]) -> Configured:
@@ -32,7 +38,7 @@ def configured(derived: Derived, node: Node, links: tuple[Link, ...]) -> Configu
         files.append(File(path, text, mode=0o600))  # one that others may read is not read at all
         reloads.append(Reload(("nmcli", "connection", "load", path), when=(path,)))
         reloads.append(Reload(("nmcli", "connection", "up", "id", name), when=(path,)))
-    return Configured(tuple(files), reloads=tuple(reloads))
+    return Configured(tuple(files), reloads=tuple(reloads), trial=Trial("nmcli", tuple(files), (), TRIAL))
 
 
 def path_of(link: Link) -> str:

@@ -66,6 +66,7 @@ def network(derived: Derived, node: Node) -> StageState:
         routes=tuple(route for link in node_links for route in link.routes),
         reloads=tuple(reloads),
         services=tuple(services),
+        trial=by_tool.trial,
     )
 
 

@@ -11,10 +11,16 @@ from tasks.node_agent.confirmation import confirm
 from tasks.node_agent.protocol import Failed, Json
 from tasks.node_agent.record import Record, read_json
 from tasks.node_agent.resources.kinds import KINDS
+from tasks.node_agent.trial import try_out
 
 
-def facts(stages: List[str], query: Json) -> Json:
-    """By kind of resource what its other half asks, and by stage and kind what earlier runs did."""
+def facts(stages: List[str], query: Json, trials: List[Json]) -> Json:
+    """By kind of resource what its other half asks, and by stage and kind what earlier runs did.
+
+    Raises:
+        Failed: What is wanted would not work here.
+    """
+    try_out(trials)
     known = read_json("record.json")
     records = [Record(stage, known) for stage in stages]
     running = {}
@@ -31,12 +37,12 @@ def facts(stages: List[str], query: Json) -> Json:
     return {"there": there, "added": added}
 
 
-def main(stages: List[str], query: Json) -> None:
+def main(stages: List[str], query: Json, trials: List[Json]) -> None:
     """Print the facts as JSON, or what was ``seen`` in their place and what is to be done (``todo``)."""
     prepare()
     try:
         rollback = confirm()
-        print(json.dumps(dict(facts(stages, query), rollback=rollback)))
+        print(json.dumps(dict(facts(stages, query, trials), rollback=rollback)))
     except Failed as error:
         print(json.dumps({"seen": error.seen, "todo": error.todo}))
 

@@ -57,7 +57,8 @@ class Node:
         assert made is not None
         return self._apply(payload["changes"], made)
 
-    def _facts(self, stages: list[str], query: dict[str, Any]) -> dict[str, Any]:
+    def _facts(self, stages: list[str], query: dict[str, Any], trials: list[object]) -> dict[str, Any]:
+        assert not trials
         assert set(query) == {kind.name for kind in KINDS}
         nothing = {kind.name: TABLES[kind.name]["nothing"] for kind in KINDS}
         there = {**nothing, "package": sorted(self.installed.intersection(query["package"]))}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from configs.state import StageState
@@ -48,8 +49,12 @@ Facts = Mapping[str, Any]
 
 
 def query(stages: Sequence[StageState]) -> dict[str, object]:
-    """What is asked of a node: the names of the stages, and for all of them by kind what each kind asks."""
-    return {"stages": [stage.name for stage in stages], "query": {kind.name: kind.query(stages) for kind in KINDS}}
+    """What is asked of a node: the names of the stages, for all of them by kind what each kind asks, and the trials."""
+    return {
+        "stages": [stage.name for stage in stages],
+        "query": {kind.name: kind.query(stages) for kind in KINDS},
+        "trials": [asdict(stage.trial) for stage in stages if stage.trial],
+    }
 
 
 def parse(answer: Mapping[str, Any], stage: str) -> Facts:
