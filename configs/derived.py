@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from ipaddress import IPv6Address, IPv6Network
-from typing import Any
 
 from configs import versions
 from configs.errors import ConfigError
@@ -84,11 +84,15 @@ class Derived:
         """The tag of one of the release's images; empty when it has none of that name."""
         return self.images.get(name, "").rpartition(":")[2]
 
+    @cached_property
+    def _values(self) -> dict[str, object]:
+        """What every template knows."""
+        properties = ("v1alpha1", "cni_bin_dir", "pause_image", "etcd_image")
+        return {name: getattr(self, name) for name in (*self.__dataclass_fields__, *properties)}
+
     def render(self, template: str, **more: object) -> str:
         """The text of one file: a template that knows everything here, and ``more``."""
-        values: dict[str, Any] = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        values |= {name: getattr(self, name) for name in ("v1alpha1", "cni_bin_dir", "pause_image", "etcd_image")}
-        return render(template, **{**values, **more})
+        return render(template, **{**self._values, **more})
 
 
 def derive(cluster: Cluster, release: Release, manifest: Manifest | None, machine: Machine) -> Derived:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from configs import versions
+from configs.same import Same
 from configs.schema.cluster import Cluster, Node
 from configs.state import Route
 
@@ -34,11 +37,9 @@ def routes(cluster: Cluster, node: Node, version: str) -> tuple[Route, ...]:
     # On the support node its own translator takes the prefix; one elsewhere is reached like from everywhere.
     if node.in_kubernetes or translator != support:
         found.append(Route(str(cluster.nat64.prefix), translator, interface))
-    found += [
-        Route(str(other.pod_subnet), str(other.address), interface)
-        for other in cluster.kubernetes_nodes
-        if other.pod_subnet and other.name != node.name
-    ]
+    to_pods, place = _to_pods(Same(cluster))
+    own = place.get(node.name, len(to_pods))
+    found += to_pods[:own] + to_pods[own + 1 :]
     if node.in_kubernetes:
         # On the control plane itself there is nobody to send it to; on-link is enough for the lookup.
         via = "" if node.name == cluster.control_plane.name else str(cluster.control_plane.address)
@@ -46,6 +47,15 @@ def routes(cluster: Cluster, node: Node, version: str) -> tuple[Route, ...]:
         if not versions.takes_ipv6_node_ip(version):
             found.append(Route("::/0", support, interface, PREFERRED if cluster.uplink else METRIC))
     return tuple(found)
+
+
+@lru_cache(maxsize=4)
+def _to_pods(cluster: Same[Cluster]) -> tuple[tuple[Route, ...], dict[str, int]]:
+    """The routes to the pods of all nodes, and which of them is that of a node: made once, and shared by all nodes."""
+    interface = cluster.value.fabric.interface
+    nodes = [node for node in cluster.value.kubernetes_nodes if node.pod_subnet]
+    found = tuple(Route(str(node.pod_subnet), str(node.address), interface) for node in nodes)
+    return found, {node.name: number for number, node in enumerate(nodes)}
 
 
 def uplink_routes(cluster: Cluster) -> tuple[Route, ...]:

@@ -7,6 +7,7 @@ Versions are Semantic Versioning with or without a leading ``v``; a pre-release 
 from __future__ import annotations
 
 import re
+from functools import cache
 from ipaddress import IPv6Address, IPv6Network
 from typing import Literal
 
@@ -27,6 +28,7 @@ KUBEADM_APIS = (
 """kubeadm's configuration APIs, newest first, with the first version that speaks each."""
 
 
+@cache
 def parse_version(text: str) -> Version:
     """A version as a value that can be compared.
 

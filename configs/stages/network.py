@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from configs.derived import Derived
 from configs.networking.links import links
 from configs.networking.tools import TOOLS
 from configs.networking.zone import zone
-from configs.schema.cluster import Node
+from configs.render import render
+from configs.same import Same
+from configs.schema.cluster import Cluster, Node
 from configs.state import Address, File, Reload, Service, StageState
 from configs.sysctls import FILE as SYSCTLS
 from configs.sysctls import sysctls
@@ -26,7 +30,7 @@ def network(derived: Derived, node: Node) -> StageState:
     modules = ("br_netfilter", "overlay") if node.in_kubernetes else ()
     files = [
         *by_tool.files,
-        File("/etc/hosts", derived.render("hosts"), block=True),
+        File("/etc/hosts", _hosts(Same(cluster)), block=True),
         File(SYSCTLS, derived.render("sysctl.conf", sysctls=settings)),
     ]
     if derived.system.repositories:
@@ -68,6 +72,12 @@ def network(derived: Derived, node: Node) -> StageState:
         services=tuple(services),
         trial=by_tool.trial,
     )
+
+
+@lru_cache(maxsize=4)
+def _hosts(cluster: Same[Cluster]) -> str:
+    """The names of all nodes, which all nodes have alike."""
+    return render("hosts", cluster=cluster.value)
 
 
 def _resolver(derived: Derived) -> tuple[list[File], list[Reload], list[Service]]:

@@ -12,6 +12,7 @@ Examples:
 from __future__ import annotations
 
 import argparse
+import sys
 
 from kubev6.cli import names
 from kubev6.cli.command import add_json, completed_by
@@ -44,6 +45,10 @@ def run(args: argparse.Namespace) -> int:
     machine = machine_running(args.os)
     nodes = (cluster.node(args.node),) if args.node else cluster.nodes
     release, manifest = for_plan(cluster, False, "", Store())
-    states = {node.name: plan_node(cluster, release, manifest, node.name, machine) for node in nodes}
-    print(changes.states_as_json(states) if args.json else changes.states_as_text(states))
+    states = (plan_node(cluster, release, manifest, node.name, machine) for node in nodes)
+    if args.json:
+        sys.stdout.writelines(changes.states_as_json(states))
+    else:
+        for state in states:
+            print(changes.state_as_text(state))
     return 0

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
+from textwrap import indent
 
 from configs.state import NodeState, StageState
 from configs.words import counted
@@ -33,16 +34,18 @@ def as_json(found: Preview) -> str:
     return json.dumps(data, indent=2)
 
 
-def states_as_text(states: Mapping[str, NodeState]) -> str:
-    """The desired state of each machine, everything that is written or set there, in the order of its stages."""
-    return "\n".join(
-        line for state in states.values() for line in (f"node {state.node}", *_stages_as_text(state.stages))
-    )
+def state_as_text(state: NodeState) -> str:
+    """The desired state of a machine, everything that is written or set there, in the order of its stages."""
+    return "\n".join((f"node {state.node}", *_stages_as_text(state.stages)))
 
 
-def states_as_json(states: Mapping[str, NodeState]) -> str:
-    """The same for machines."""
-    return json.dumps({name: asdict(state) for name, state in states.items()}, indent=2)
+def states_as_json(states: Iterable[NodeState]) -> Iterator[str]:
+    """The states of machines as pieces of one mapping, by name; no more than one state is in memory at a time."""
+    before = "{\n"
+    for state in states:
+        yield before + indent(f"{json.dumps(state.node)}: {json.dumps(asdict(state), indent=2)}", "  ")
+        before = ",\n"
+    yield "\n}\n"
 
 
 def _stages_as_text(stages: Iterable[StageState]) -> Iterable[str]:
