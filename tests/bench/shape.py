@@ -18,6 +18,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from statistics import median
 from typing import Any, cast
@@ -70,8 +71,10 @@ def slow_down() -> None:
     """Let every stage take its time."""
     from tasks.kubernetes import kubeadm
     from tasks.node import engine
+    from tests.fakes import substitute_for_good
 
     def taking(verb: Callable[..., object]) -> Callable[..., object]:
+        @wraps(verb)
         def slow(*args: object, **named: object) -> object:
             time.sleep(STAGE_SECONDS)
             return verb(*args, **named)
@@ -79,7 +82,7 @@ def slow_down() -> None:
         return slow
 
     for owner, name in ((engine, "bring_to"), (kubeadm, "init"), (kubeadm, "join")):
-        setattr(owner, name, taking(vars(owner)[name]))
+        substitute_for_good(owner, name, taking(vars(owner)[name]))
 
 
 def as_graph(size: int) -> None:

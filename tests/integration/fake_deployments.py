@@ -15,7 +15,7 @@ from configs.schema.cluster import Cluster
 from configs.schema.release import Release
 from flows.deploy import deploy
 from flows.nightly import nightly
-from tasks import inventory, registry_tags
+from tasks import registry_tags
 from tasks.fetch.mirror import Mirror
 from tasks.lab import lab
 from tasks.lab.record import LabRecord
@@ -24,6 +24,7 @@ from tasks.series import series, series_file, series_source
 from tasks.ssh import pool
 from tasks.ssh.endpoint import Endpoint
 from tasks.store import Store
+from tests.fakes import substitute_for_good
 from tests.integration import fake_machines
 from tests.integration.small_image import small_image
 
@@ -68,12 +69,11 @@ def machines(cluster: Cluster) -> dict[str, Endpoint]:
 
 
 fake_machines.behaviour = os.environ.get("KUBEV6_TEST_MACHINES", "new")
-inventory.known_endpoints = lambda cluster: {node.name: Endpoint(node.name, "::1") for node in cluster.nodes}
 fake_machines.install_fakes()
 fake_up, up_now = lab.up, set[str]()
 fake: Callable[[Cluster], dict[str, Endpoint]] = vars(pool)["machines"]
 for flow in ("flows.deploy", "flows.nightly"):
-    setattr(importlib.import_module(flow), "built", built)  # noqa: B010 - it is not its own
-setattr(pool, "machines", machines)  # noqa: B010 - it is not its own
-lab.up = lab_up
-registry_tags.is_newest = lambda *_: True  # there is no support node
+    substitute_for_good(importlib.import_module(flow), "built", built)
+substitute_for_good(pool, "machines", machines)
+substitute_for_good(lab, "up", lab_up)
+substitute_for_good(registry_tags, "is_newest", lambda *_: True)  # there is no support node

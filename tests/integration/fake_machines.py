@@ -38,8 +38,10 @@ from tasks.node.change import Change
 from tasks.node.reset import Reset
 from tasks.paths import data_dir
 from tasks.registry import Pushed
+from tasks.ssh.connection import Connection
 from tasks.ssh.endpoint import Endpoint
 from tasks.steps import step
+from tests.fakes import fake_of, substitute_for_good
 from tests.waiting import eventually
 
 TOKEN = "abcdef.0123456789abcdef"
@@ -64,6 +66,7 @@ behaviour = ""  # set from the command line
 tried: set[tuple[str, str]] = set()
 
 
+@fake_of(Connection)
 @dataclass(frozen=True)
 class FakeConnection:
     endpoint: Endpoint
@@ -138,18 +141,18 @@ def bring_to(
             made(Change("file", f"/etc/{stage.name}", "create", node=connection.node, stage=stage.name))
 
 
-def take_out(connection: FakeConnection, name: str) -> bool:
-    assert connection.node == "kube-control-plane"
+def take_out(control_plane: FakeConnection, name: str) -> bool:
+    assert control_plane.node == "kube-control-plane"
     with step(name, "drain"):
         if behaviour == "no-api":
             raise NodeError(name, "drain", "the control plane does not answer")
         return True
 
 
-def remove_machine(cluster: str, name: str) -> bool:
-    assert (cluster, name) == ("lab", ORPHAN)
+def remove_machine(name: str, node: str) -> bool:
+    assert (name, node) == ("lab", ORPHAN)
     if behaviour == "orphan-stays":
-        raise NodeError(name, "remove", "its disk is in use")
+        raise NodeError(node, "remove", "its disk is in use")
     return True
 
 
@@ -162,7 +165,15 @@ def reset(connection: FakeConnection, cluster: Cluster) -> Reset:  # noqa: ARG00
         return Reset(connection.node, ("route", "address"), ("address fd00::100/64 stays",))
 
 
+def know_endpoints() -> None:
+    """The machines are known without a lab. That is asked for before Prefect is started, too."""
+    substitute_for_good(
+        inventory, "known_endpoints", lambda cluster: {node.name: Endpoint(node.name, "::1") for node in cluster.nodes}
+    )
+
+
 def install_fakes() -> None:
+    know_endpoints()
     deploy = importlib.import_module("flows.deploy")
     from flows.steps import proof
     from tasks.release.choose import Chosen, Decision
@@ -247,17 +258,17 @@ def install_fakes() -> None:
         (cluster_dns, "apply"): lambda *_: not ready,
     }
     for (owner, name), value in replaced.items():
-        setattr(owner, name, value)
+        substitute_for_good(owner, name, value)
 
 
 if __name__ == "__main__":
     behaviour = sys.argv[1]
     start_prefect = Orchestration.start
 
-    def start_and_fake(prefect: Orchestration) -> None:
-        start_prefect(prefect)
+    def start_and_fake(self: Orchestration) -> None:
+        start_prefect(self)
         install_fakes()
 
-    Orchestration.start = start_and_fake  # type: ignore[method-assign, assignment]
-    inventory.known_endpoints = lambda cluster: {node.name: Endpoint(node.name, "::1") for node in cluster.nodes}
+    substitute_for_good(Orchestration, "start", start_and_fake)
+    know_endpoints()
     sys.exit(main(sys.argv[2:]))

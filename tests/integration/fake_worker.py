@@ -8,14 +8,11 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
-from tasks import inventory
-from tasks.ssh.endpoint import Endpoint
 from tests.integration import fake_machines
 
 
 def dask_setup(worker: Any) -> None:  # noqa: ARG001 - Dask's signature
     """Called by Dask when the worker begins."""
-    inventory.known_endpoints = lambda cluster: {node.name: Endpoint(node.name, "::1") for node in cluster.nodes}
     behave(os.environ.get("KUBEV6_TEST_MACHINES", "new"))
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from unittest import mock
 
+import pytest
 from prefect import flow
 from prefect.settings import PREFECT_SERVER_ANALYTICS_ENABLED, temporary_settings
 from prefect.testing.utilities import prefect_test_harness
@@ -19,6 +19,7 @@ from flows.steps import release as steps
 from tasks.fetch.mirror import Mirror
 from tasks.release.refresh import Refresh
 from tasks.store import Store
+from tests.fakes import substitute
 
 
 @contextmanager
@@ -58,7 +59,8 @@ def build_release(
         except Exception as error:
             errors.append(error)
 
-    with run_context(), mock.patch.object(steps, "Store", return_value=store or Store()):
+    with run_context(), pytest.MonkeyPatch.context() as patch:
+        substitute(patch, steps, "Store", lambda: store or Store())
         building()
     for error in errors:
         raise error

@@ -30,6 +30,7 @@ from tasks.ssh.connection import Connection, connect
 from tasks.ssh.endpoint import Endpoint
 from tasks.steps import step
 from tasks.store import Store
+from tests.fakes import substitute_for_good
 
 TELLS = os.environ.get("KUBEV6_TEST_MACHINES") == "tells"
 """Whether machines tell what they are given."""
@@ -46,16 +47,16 @@ def endpoints() -> dict[str, Endpoint]:
     return {name: Endpoint(name, **how) for name, how in json.loads(os.environ["KUBEV6_TEST_LOGINS"]).items()}
 
 
-def bring_to(ssh: Connection, stage: StageState, *, made: Callable[[Change], None], **_: object) -> None:
-    with step(ssh.node, stage.name) as shown:
-        seen = Path(os.environ["KUBEV6_TEST_SEEN"]) / f"{ssh.node}-{stage.name}-{uuid.uuid4()}"
-        seen.write_text(ssh.run(PROCESSES, step=stage.name).stdout)
-        if TELLS and (ssh.node, stage.name) == ("kube-worker-1", "runtime"):
+def bring_to(connection: Connection, stage: StageState, *, made: Callable[[Change], None], **_: object) -> None:
+    with step(connection.node, stage.name) as shown:
+        seen = Path(os.environ["KUBEV6_TEST_SEEN"]) / f"{connection.node}-{stage.name}-{uuid.uuid4()}"
+        seen.write_text(connection.run(PROCESSES, step=stage.name).stdout)
+        if TELLS and (connection.node, stage.name) == ("kube-worker-1", "runtime"):
             given = secrets.secret(secrets.SUDO_PASSWORD)
-            ssh.run_python(TELLING, given, step=stage.name, timeout=30, progress=shown.progress)
+            connection.run_python(TELLING, given, step=stage.name, timeout=30, progress=shown.progress)
         if stage.name == "network":
-            ssh.run(f"touch {REFUSES}" if TELLS else f"rm -f {REFUSES}", step=stage.name)
-        made(Change("file", f"/etc/{stage.name}", "create", node=ssh.node, stage=stage.name))
+            connection.run(f"touch {REFUSES}" if TELLS else f"rm -f {REFUSES}", step=stage.name)
+        made(Change("file", f"/etc/{stage.name}", "create", node=connection.node, stage=stage.name))
 
 
 def install_fakes() -> None:
@@ -63,11 +64,11 @@ def install_fakes() -> None:
     is_newest, push = registry_tags.is_newest, registry.push
     importlib.import_module("tests.integration.fake_deployments")
 
-    def is_newest_outside(manifest: Manifest, address: str, login: RegistryLogin | None = None) -> bool:
-        return is_newest(manifest, address, login) if login else True  # there is no support node
+    def is_newest_outside(manifest: Manifest, base_url: str, login: RegistryLogin | None = None) -> bool:
+        return is_newest(manifest, base_url, login) if login else True  # there is no support node
 
-    def push_outside(manifest: Manifest, store: Store, address: str, *, login: RegistryLogin | None = None) -> Pushed:
-        return push(manifest, store, address, login=login) if login else Pushed(9, 9, 9)
+    def push_outside(manifest: Manifest, store: Store, base_url: str, *, login: RegistryLogin | None = None) -> Pushed:
+        return push(manifest, store, base_url, login=login) if login else Pushed(9, 9, 9)
 
     connections = importlib.import_module("tasks.ssh.pool")
     replaced: list[tuple[Any, str, object]] = [
@@ -80,17 +81,17 @@ def install_fakes() -> None:
         *[(kubeadm, name, value) for name, value in real.items()],
     ]
     for owner, name, value in replaced:
-        setattr(owner, name, value)
+        substitute_for_good(owner, name, value)
 
 
 if __name__ == "__main__":
     start_prefect = Orchestration.start
 
-    def start_and_fake(prefect: Orchestration) -> None:
-        start_prefect(prefect)
+    def start_and_fake(self: Orchestration) -> None:
+        start_prefect(self)
         install_fakes()
 
-    Orchestration.start = start_and_fake  # type: ignore[method-assign, assignment]
+    substitute_for_good(Orchestration, "start", start_and_fake)
     if sys.argv[1] != "nightly":
         sys.exit(main(sys.argv[1:]))
     Orchestration().start()

@@ -11,6 +11,7 @@ from tasks import scope, steps
 from tasks.docker import base_image
 from tasks.scope import Threads
 from tasks.steps import StopSignal
+from tests.fakes import substitute
 from tests.waiting import eventually
 
 
@@ -43,7 +44,7 @@ def test_a_stop_ends_a_silent_command_and_its_children(tmp_path: Path) -> None:
 
 
 def test_what_takes_too_long_is_ended_with_its_children(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(base_image, "BOOTSTRAP_DEADLINE", 2)
+    substitute(monkeypatch, base_image, "BOOTSTRAP_DEADLINE", 2)
     with pytest.raises(KubeV6Error, match=r"^making the base image: sh did not end in 2 s; see whether"):
         run(silent(tmp_path / "pid"))
     assert (tmp_path / "pid").read_text()

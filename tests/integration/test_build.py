@@ -27,9 +27,10 @@ from tasks.docker import build as docker_build
 from tasks.events import Event, StepProgressed
 from tasks.fetch.mirror import Mirror, path_of_file, path_of_image
 from tasks.paths import cache_dir
-from tasks.release import compile, compiler
+from tasks.release import compile, compiler, results
 from tasks.release.refresh import Refresh
 from tasks.store import Store
+from tests.fakes import substitute
 from tests.integration.flow_of_build import build_release
 from tests.integration.git_project import Project
 from tests.integration.test_fetch import archive_of_plugins
@@ -210,7 +211,7 @@ def test_the_same_inputs_are_not_compiled_twice(built: Built, monkeypatch: pytes
     def compiles(*_: object, **__: object) -> None:
         pytest.fail("it was compiled again")
 
-    monkeypatch.setattr(compile, "compile_tree", compiles)
+    substitute(monkeypatch, compile, "compile_tree", compiles)
 
     assert built.again() == built.manifest
 
@@ -232,8 +233,8 @@ def test_what_was_compiled_and_built_is_taken_by_its_content_while_every_byte_of
         pytest.fail(f"a container was run: {name}")
 
     with monkeypatch.context() as patched:  # the release is not in that store, but all that it is made of is here
-        patched.setattr(toolchain, "run", run)
-        patched.setattr(docker_build, "build", run)
+        substitute(patched, toolchain, "run", run)
+        substitute(patched, docker_build, "build", run)
         assert content(built.again(store=Store(tmp_path))) == content(built.manifest)
 
     kubelet = results / "kubelet"
@@ -255,7 +256,7 @@ def test_a_damaged_layer_of_an_image_is_made_again_and_nothing_is_compiled_for_i
     def compiles(*_: object, **__: object) -> None:
         pytest.fail("it was compiled again")
 
-    monkeypatch.setattr(compile, "compile_tree", compiles)
+    substitute(monkeypatch, compile, "compile_tree", compiles)
     mended = built.again()
     assert mended.binaries == built.manifest.binaries
     assert built.store.check(mended) == ()
@@ -280,14 +281,14 @@ def test_what_failed_to_be_made_anew_leaves_what_there_was(built: Built, monkeyp
         raise KubeV6Error("it does not compile")
 
     with monkeypatch.context() as patched:
-        patched.setattr(toolchain, "run", fails)
+        substitute(patched, toolchain, "run", fails)
         with pytest.raises(KubeV6Error, match="it does not compile"):
             built.again("all")
     assert built.store.check(built.manifest) == ()
     assert (cache_dir() / "worktree" / "small-2017" / "Makefile").exists()
     assert (cache_dir() / "results" / "small-2017" / "kubelet").exists()
     with monkeypatch.context() as patched:
-        patched.setattr(compile, "compile_tree", fails)
+        substitute(patched, compile, "compile_tree", fails)
         assert content(built.again()) == content(built.manifest)
 
 
@@ -350,7 +351,7 @@ def test_a_full_disk_is_one_line(built: Built, monkeypatch: pytest.MonkeyPatch) 
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("tasks.release.results.replace_directory", full)
+    substitute(monkeypatch, results, "replace_directory", full)
     with pytest.raises(KubeV6Error, match="cannot be written: No space left on device"):
         built.again("compile")
     assert (cache_dir() / "results" / "small-2017" / "kubelet").exists()

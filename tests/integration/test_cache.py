@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import json
 import os
 import subprocess
@@ -10,8 +11,8 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 
+import docker
 import pytest
 
 import flows.fetch
@@ -28,6 +29,7 @@ from tasks.paths import cache_dir, data_dir
 from tasks.replace import remove
 from tasks.store import Store
 from tests.another_process import holding
+from tests.fakes import substitute
 from tests.integration.git_project import Project
 from tests.unit import sample
 from tests.unit.test_store import layer, release, saved
@@ -220,7 +222,7 @@ def test_what_cannot_be_removed_is_one_line_and_the_rest_goes_on(
             raise PermissionError(13, "Permission denied", str(path))
         remove(path)
 
-    monkeypatch.setattr(pruning, "remove", refused)
+    substitute(monkeypatch, pruning, "remove", refused)
     assert main(["cache", "prune", "--yes"]) == 1
     err = capsys.readouterr().err
     assert "releases/test/000000000000 cannot be removed: Permission denied" in err
@@ -232,8 +234,8 @@ def test_a_prune_asks_first(capsys: pytest.CaptureFixture[str], monkeypatch: pyt
     builds(b"one", b"two")
     assert main(["cache", "prune"]) == 1
     assert "cache prune asks first, and there is no terminal" in capsys.readouterr().err
-    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
-    monkeypatch.setattr("builtins.input", lambda _: "n")
+    substitute(monkeypatch, sys.stdin, "isatty", lambda: True)
+    substitute(monkeypatch, builtins, "input", lambda _: "n")
     assert main(["cache", "prune"]) == 1
     assert "Nothing was done." in capsys.readouterr().out
     assert len(Store().builds()) == 2
@@ -317,9 +319,9 @@ def test_a_mirror_is_written_while_nothing_may_be_removed(monkeypatch: pytest.Mo
         said.append(users())
         return 0
 
-    monkeypatch.setattr(steps, "find_fetched", fetched)
-    monkeypatch.setattr(steps, "with_probe", lambda manifest, *_: manifest)
-    monkeypatch.setattr(mirror_directory, "write", mirrored)
+    substitute(monkeypatch, steps, "find_fetched", fetched)
+    substitute(monkeypatch, steps, "with_probe", lambda manifest, *_: manifest)
+    substitute(monkeypatch, mirror_directory, "write", mirrored)
     assert flows.fetch.fetch("v1.34.2", to="/nowhere") == sample.manifest()
     assert said == [f"fetch of v1.34.2 (process {os.getpid()})"] * 2
 
@@ -355,10 +357,11 @@ def test_of_the_engines_images_only_those_go_that_nothing_is_made_of(
     found = [{"Id": each, "RepoTags": [tag], "Size": 1, "Created": now} for each, tag in tags.items()]
     found[5]["Created"] = int(LONG_AGO)
     removed: list[str] = []
-    api = SimpleNamespace(
-        images=lambda **_: found, containers=lambda **_: [{"ImageID": "h"}], remove_image=removed.append
-    )
-    monkeypatch.setattr(container_engine, "running", lambda: SimpleNamespace(api=api))
+    engine = docker.DockerClient("unix:///nowhere", version="1.41")
+    substitute(monkeypatch, engine.api, "images", lambda **_: found)
+    substitute(monkeypatch, engine.api, "containers", lambda **_: [{"ImageID": "h"}])
+    substitute(monkeypatch, engine.api, "remove_image", lambda image: removed.append(image))
+    substitute(monkeypatch, container_engine, "running", lambda: engine)
     assert listed(capsys)[f"Docker image {tags['a']}"] == (False, "of the recipe as it stands")
     assert main(["cache", "prune", "--all", "--yes"]) == 0
     assert sorted(removed) == ["b", "e", "f"]

@@ -25,6 +25,7 @@ from tasks.docker.container_engine import EnginePaths
 from tasks.docker.toolchain import Containers
 from tasks.lab import lab
 from tasks.lab import network as lab_network
+from tests.fakes import substitute
 from tests.waiting import eventually
 
 ONE_SUBNET = ("--default-address-pool=base=10.210.0.0/24,size=24",)
@@ -201,7 +202,7 @@ def test_an_engine_placed_elsewhere_is_not_started(monkeypatch: pytest.MonkeyPat
 
 
 def test_no_docker_is_said_with_the_package_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(container_engine, "search_path", lambda: "/nonexistent")
+    substitute(monkeypatch, container_engine, "search_path", lambda: "/nonexistent")
     with pytest.raises(KubeV6Error, match=r"not installed.*docker\.io"):
         container_engine.start()
 

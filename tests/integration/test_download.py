@@ -22,6 +22,7 @@ from configs.errors import KubeV6Error
 from tasks.fetch import download
 from tasks.fetch.download import NotThereError, discard, obtain
 from tasks.paths import cache_dir
+from tests.fakes import substitute
 from tests.integration.web_server import Served, WebServer, serving
 from tests.waiting import eventually
 
@@ -38,8 +39,8 @@ def server() -> Iterator[WebServer]:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "PAUSE", 0.01)
-    monkeypatch.setattr(download, "TIMEOUT", (10.0, 10.0))
+    substitute(monkeypatch, download, "PAUSE", 0.01)
+    substitute(monkeypatch, download, "TIMEOUT", (10.0, 10.0))
 
 
 def get(server: WebServer, *, checkable: bool = True, said: list[str] | None = None) -> bytes:
@@ -90,7 +91,7 @@ def test_a_transfer_that_breaks_goes_on_where_it_ended(server: WebServer, framin
 def test_a_transfer_that_falls_silent_goes_on_where_it_ended(
     server: WebServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "TIMEOUT", (10.0, 1.0))
+    substitute(monkeypatch, download, "TIMEOUT", (10.0, 1.0))
     file = server.put("/file", CONTENT, hang_at=[HALF])
 
     assert get(server) == CONTENT
@@ -100,7 +101,7 @@ def test_a_transfer_that_falls_silent_goes_on_where_it_ended(
 
 
 def test_a_slow_server_that_goes_on_sending_is_waited_for(server: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "TIMEOUT", (10.0, 2.0))
+    substitute(monkeypatch, download, "TIMEOUT", (10.0, 2.0))
     server.put("/file", CONTENT, seconds=3)
     said: list[str] = []
 
@@ -317,7 +318,7 @@ def test_no_redirection_leads_away_from_https(address: str, location: str, follo
 
 def test_what_trickles_in_for_too_long_is_given_up_and_kept(server: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
     server.files["/file"] = Served(CONTENT, seconds=5)
-    monkeypatch.setattr(download, "DEADLINE", 0.3)
+    substitute(monkeypatch, download, "DEADLINE", 0.3)
 
     assert "has not come whole within" in str(refused(server))
     assert kept()
@@ -327,7 +328,7 @@ def test_what_is_too_large_is_refused_before_it_fills_the_disk(
     server: WebServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.files["/file"] = Served(CONTENT)
-    monkeypatch.setattr(download, "LARGEST", len(CONTENT) - 1)
+    substitute(monkeypatch, download, "LARGEST", len(CONTENT) - 1)
 
     assert "has more than" in str(refused(server))
     assert server.files["/file"].sent_bytes < 2 * len(CONTENT)

@@ -24,6 +24,7 @@ from tasks.node.change import Change
 from tasks.node.engine import apply, bring_to, plan_changes
 from tasks.ssh.connection import Connection, connect
 from tasks.ssh.endpoint import Endpoint
+from tests.fakes import substitute
 
 NAME = "kubev6-engine-test"
 NODE = "kube-support"
@@ -424,7 +425,7 @@ def test_the_ipv4_default_route_goes_and_the_connection_stays(
     def from_beyond(address: tuple[str, int], timeout: float) -> socket.socket:
         return direct(address, timeout, source_address=(beyond, 0))
 
-    monkeypatch.setattr(socket, "create_connection", from_beyond)
+    substitute(monkeypatch, socket, "create_connection", from_beyond)
     stage = StageState(name="v6only", no_ipv4_default_route=True)
     with connect(endpoint) as opened:
         assert kinds(bring_to(opened, stage)) == [("ipv4-default-route", "remove")]

@@ -24,6 +24,7 @@ from tasks.fetch.mirror import Mirror, chosen, full_reference, path_of_image
 from tasks.fetch.program import HEAD, instead_of_a_program
 from tasks.paths import cache_dir
 from tasks.store import Store
+from tests.fakes import substitute
 from tests.integration.web_server import WebServer, serving
 from tests.unit.test_program import elf
 from tests.unit.test_store import layer, saved
@@ -44,8 +45,8 @@ def server() -> Iterator[WebServer]:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "PAUSE", 0.01)
-    monkeypatch.setattr(download, "TIMEOUT", (10.0, 10.0))
+    substitute(monkeypatch, download, "PAUSE", 0.01)
+    substitute(monkeypatch, download, "TIMEOUT", (10.0, 10.0))
 
 
 @pytest.fixture

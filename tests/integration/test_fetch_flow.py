@@ -23,6 +23,7 @@ from flows.steps import release as steps
 from tasks.fetch import download
 from tasks.release.choose import decide
 from tasks.store import Store
+from tests.fakes import substitute
 from tests.integration.web_server import WebServer, serving
 from tests.unit.test_program import elf
 from tests.unit.test_store import layer, saved
@@ -45,7 +46,7 @@ def mirror() -> Iterator[WebServer]:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "PAUSE", 0.01)
+    substitute(monkeypatch, download, "PAUSE", 0.01)
 
 
 @pytest.fixture
@@ -141,7 +142,7 @@ def test_a_deploy_of_a_published_release_fetches_it_in_the_same_way(
     def whole(manifest: Manifest, *_: object) -> Manifest:
         return manifest
 
-    monkeypatch.setattr(steps, "with_probe", whole)  # which a Docker engine builds
+    substitute(monkeypatch, steps, "with_probe", whole)  # which a Docker engine builds
     del mirror.files[PATHS["kubectl"]]
     del mirror.files[PATHS["kubelet"]]
     decision = decide(load_cluster("lab"), True, release, Store())

@@ -20,6 +20,7 @@ from tasks.series.check_out import check_out
 from tasks.series.repository import open_repository, read_commit
 from tasks.series.series import ConflictError, Picked
 from tasks.series.series_file import GitSeries
+from tests.fakes import substitute
 from tests.integration.git_project import BEN, Project, served
 
 FILES: dict[str, str | None] = {
@@ -337,7 +338,7 @@ def test_a_server_that_is_not_there_is_one_line(upstream: Upstream, tmp_path: Pa
 def test_a_server_that_says_nothing_is_given_up(
     upstream: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(git_fetch, "STALL", 0.3)
+    substitute(monkeypatch, git_fetch, "STALL", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"git://127.0.0.1:{silent.getsockname()[1]}"
         accepted: list[object] = []

@@ -40,6 +40,7 @@ from tasks.fetch.mirror import Mirror
 from tasks.release import compile, images
 from tasks.steps import Step
 from tasks.store import Store
+from tests.fakes import substitute
 from tests.unit.test_store import layer, saved
 from tests.waiting import eventually
 
@@ -215,7 +216,7 @@ def test_images_that_are_made_side_by_side_do_not_lose_each_others_layers(tools:
 def test_the_stand_in_is_taken_where_coredns_cannot_be_had_and_says_so(
     tools: Toolchain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(images, "COREDNS", "127.0.0.1:9/coredns")
+    substitute(monkeypatch, images, "COREDNS", "127.0.0.1:9/coredns")
 
     entry = images.cluster_dns("1.7.0", tools, Store(tmp_path / "store"), None)
 

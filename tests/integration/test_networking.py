@@ -29,6 +29,7 @@ from tasks.node.engine import bring_to, plan_changes
 from tasks.ssh.connection import Connection, connect
 from tasks.ssh.endpoint import Endpoint
 from tasks.steps import step
+from tests.fakes import substitute
 from tests.waiting import eventually
 
 NAME = "kubev6-systems-test"
@@ -136,7 +137,7 @@ def endpoints(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KUBEV6_DATA", str(tmp_path_factory.mktemp("data")))
-        patch.setattr(lab_machine, "make_node", make)
+        substitute(patch, lab_machine, "make_node", make)
         try:
             lab.up(cluster.model_copy(update={"nodes": cluster.worker_nodes}))
             yield lab.endpoints(NAME)

@@ -18,7 +18,7 @@ import pytest
 import requests
 
 from configs.errors import ConfigError, KubeV6Error
-from tasks import registry, registry_tags, scope
+from tasks import registry, registry_login, registry_tags, scope
 from tasks.docker.pull import pull
 from tasks.fetch.fetch_image import fetch_image
 from tasks.registry_client import session_with
@@ -27,6 +27,7 @@ from tasks.registry_tags import Pruned
 from tasks.secrets import Secrets
 from tasks.steps import Step
 from tasks.store import Store
+from tests.fakes import substitute
 from tests.http_server import Answering, serving
 from tests.integration.test_registry import registry_image
 from tests.integration.test_registry_tags import registry_running, release
@@ -325,7 +326,7 @@ def test_a_login_goes_to_no_registry_without_encryption(
     as_ops(monkeypatch)
     outside = RegistryLogin("http://registry.example")
     outside.origin = ("http", "127.0.0.1", with_tokens.server_address[1])
-    monkeypatch.setattr("tasks.registry_login.is_loopback", lambda _: False)
+    substitute(monkeypatch, registry_login, "is_loopback", lambda _: False)
     with session_with(with_tokens.address, outside) as session, pytest.raises(ConfigError, match="name it by https"):
         session.get(f"{with_tokens.address}/v2/a/blobs/x", timeout=10)
     assert not with_tokens.asked.tokens

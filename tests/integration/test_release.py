@@ -22,6 +22,7 @@ from tasks.series.debian_source import PATCH_BRANCH
 from tasks.series.repository import commit_all, create_repository
 from tasks.series.source import Source
 from tasks.store import Store
+from tests.fakes import substitute
 from tests.integration.flow_of_build import build_release
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -55,7 +56,7 @@ def obtained(own_data: Path, monkeypatch: pytest.MonkeyPatch) -> Source:
     def no_engine() -> None:
         raise NoEngineError
 
-    monkeypatch.setattr(container_engine, "client", no_engine)
+    substitute(monkeypatch, container_engine, "client", no_engine)
     found = debian_source.find("kubernetes", None)
     assert found is not None
     return found

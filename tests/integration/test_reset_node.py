@@ -27,6 +27,7 @@ from tasks.node.reset import reset as reset_machine
 from tasks.scope import holding
 from tasks.ssh.connection import Connection, connect
 from tasks.ssh.endpoint import Endpoint
+from tests.fakes import substitute
 
 CLUSTER = load_cluster("lab").model_copy(update={"name": "kubev6-reset-node-test", "workers": 0})
 CLUSTER = CLUSTER.model_copy(update={"nodes": CLUSTER.nodes[:2]})
@@ -221,7 +222,7 @@ def test_the_ipv4_default_route_comes_back_and_the_path_that_was_kept_for_us_goe
         return direct(address, timeout, source_address=(beyond, 0))
 
     before = said(machine, "ip -4 route")
-    monkeypatch.setattr(socket, "create_connection", from_beyond)
+    substitute(monkeypatch, socket, "create_connection", from_beyond)
     with connect(endpoints[NODE]) as opened:
         bring_to(opened, StageState(name="network", no_ipv4_default_route=True))
         assert f"{beyond} via {gateway}" in said(opened, "ip -4 route")

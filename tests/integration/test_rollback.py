@@ -14,11 +14,12 @@ import pytest
 
 from configs.errors import NodeError
 from configs.state import Address, File, Reload, Route, StageState, Sysctl
-from tasks.node import confirmation
+from tasks.node import confirmation, engine
 from tasks.node.engine import apply, bring_to, plan_changes
 from tasks.ssh.connection import Connection, connect
 from tasks.ssh.endpoint import ClientSettings, Endpoint
 from tasks.ssh.program import program as real
+from tests.fakes import substitute
 from tests.integration.machine_in_namespaces import MachineInNamespaces, machine_in_namespaces
 from tests.integration.sshd import make_key
 from tests.waiting import eventually
@@ -105,10 +106,10 @@ def reached(endpoint: Endpoint) -> Iterator[Connection]:
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Seconds in the place of a minute."""
-    monkeypatch.setattr("tasks.node.engine.SECONDS", 5)
-    monkeypatch.setattr("tasks.node.engine.SILENT_SECONDS", 4)
-    monkeypatch.setattr(confirmation, "SECONDS", 5)
-    monkeypatch.setattr(confirmation, "PUT_BACK_SECONDS", 40)
+    substitute(monkeypatch, engine, "SECONDS", 5)
+    substitute(monkeypatch, engine, "SILENT_SECONDS", 4)
+    substitute(monkeypatch, confirmation, "SECONDS", 5)
+    substitute(monkeypatch, confirmation, "PUT_BACK_SECONDS", 40)
 
 
 def looks(machine: MachineInNamespaces) -> str:
@@ -225,7 +226,7 @@ def test_nothing_is_changed_where_nothing_would_put_it_back(
     machine: MachineInNamespaces, reached: Connection, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = looks(machine)
-    monkeypatch.setattr("tasks.node.engine.program", lambda name: real(name) if name != WAITS else "raise SystemExit\n")
+    substitute(monkeypatch, engine, "program", lambda name: real(name) if name != WAITS else "raise SystemExit\n")
     with pytest.raises(NodeError, match="nothing would put the changes back if they cut the connection"):
         bring_to(reached, STAGE, reconnect=partial(connect, endpoint))
     assert looks(machine) == before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from tasks.series.repository import commit_all, create_repository, open_reposito
 from tasks.series.series import Picked
 from tasks.series.series_file import Series
 from tasks.series.source import Source
+from tests.fakes import substitute
 
 BASE = {
     "main.go": "one\ntwo\nthree\n",
@@ -135,7 +137,7 @@ def test_a_second_time_is_answered_from_the_first(home: Path, monkeypatch: pytes
     def never(*_: object) -> str:
         raise AssertionError("picked again")
 
-    monkeypatch.setattr(series, "_pick", never)
+    substitute(monkeypatch, series, "_pick", never)
 
     assert series.pick(wanted, source) == first
 
@@ -276,7 +278,7 @@ def test_a_check_out_that_was_killed_is_done_again(home: Path, monkeypatch: pyte
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("tempfile.TemporaryFile", killed)
+        substitute(patched, tempfile, "TemporaryFile", killed)
         with pytest.raises(KeyboardInterrupt):
             checked_out(source, home, "gen.patch", "regen.patch")
     (place.parent / ".demo.unfinished.lock").touch()

@@ -16,6 +16,7 @@ from tasks.docker.toolchain import LABEL, Containers, Toolchain
 from tasks.series import debian_source
 from tasks.series.debian_source import PATCH_BRANCH
 from tasks.series.repository import open_repository
+from tests.fakes import substitute
 from tests.waiting import eventually
 
 PACKAGE = "procps"
@@ -77,7 +78,7 @@ Subject: [PATCH] Say hello
 
 @pytest.mark.usefixtures("own_data")
 def test_our_own_patch_files_come_last_on_the_patch_branch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(debian_source, "OVERLAY", tmp_path / "overlay")
+    substitute(monkeypatch, debian_source, "OVERLAY", tmp_path / "overlay")
     without = debian_source.obtain(PACKAGE)
     assert "HELLO" not in open_repository(without.repository).commit(PATCH_BRANCH).tree
 

@@ -24,6 +24,7 @@ from tasks.ssh.connection import connect
 from tasks.ssh.endpoint import Endpoint
 from tasks.ssh.openssh import ssh_command
 from tests.checkout import REPO
+from tests.fakes import substitute
 from tests.integration.sshd import Sshd, free_port, make_key, running_sshd
 from tests.waiting import eventually
 
@@ -79,7 +80,7 @@ def rack(machines: tuple[Sshd, Sshd, Sshd], tmp_path: Path, monkeypatch: pytest.
     (tmp_path / ".ssh").mkdir()
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
-    monkeypatch.setattr(ssh_config, "SYSTEM", tmp_path / "ssh_config")
+    substitute(monkeypatch, ssh_config, "SYSTEM", tmp_path / "ssh_config")
     return Rack(*machines, tmp_path)
 
 

@@ -13,6 +13,7 @@ from kubev6.server import temporary_server
 from kubev6.server.temporary_server import TemporaryServer
 from tasks import scope
 from tasks.steps import StopSignal
+from tests.fakes import substitute
 from tests.waiting import eventually
 
 
@@ -27,7 +28,7 @@ def server(tmp_path: Path, signal_to_stop: StopSignal, monkeypatch: pytest.Monke
     program, there = tmp_path / "python", tmp_path / "there"
     program.write_text(f"#!/bin/sh\ntrap '' TERM\ntouch '{there}'\nexec sleep 600\n")
     program.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(program))
+    substitute(monkeypatch, sys, "executable", str(program))
     with scope.holding(signal_to_stop):
         started = TemporaryServer()
     eventually(there.exists)
@@ -46,8 +47,8 @@ def test_it_is_given_more_time_at_the_end_of_a_run_than_when_that_is_stopped(
     given: tuple[bool, ...],
     stopped: bool,
 ) -> None:
-    monkeypatch.setattr(temporary_server, "STOP_SECONDS", 60.0 if stopped else 0.2)
-    monkeypatch.setattr(temporary_server, "STOP_SECONDS_IF_STOPPED", 0.2 if stopped else 60.0)
+    substitute(monkeypatch, temporary_server, "STOP_SECONDS", 60.0 if stopped else 0.2)
+    substitute(monkeypatch, temporary_server, "STOP_SECONDS_IF_STOPPED", 0.2 if stopped else 60.0)
     for asked in given:
         signal_to_stop.give(asked=asked)
     began = time.monotonic()

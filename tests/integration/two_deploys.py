@@ -23,6 +23,7 @@ from tasks.node.change import Change
 from tasks.ssh import pool
 from tasks.ssh.endpoint import Endpoint
 from tasks.steps import step
+from tests.fakes import substitute_for_good
 from tests.integration import fake_machines
 from tests.integration.fake_machines import FakeConnection
 
@@ -57,8 +58,8 @@ def bring_to(
 if __name__ == "__main__":
     fake_machines.behaviour = "new"
     fake_machines.install_fakes()
-    setattr(engine, "bring_to", bring_to)  # noqa: B010 - it is not its own
-    setattr(pool, "machines", machines)  # noqa: B010
+    substitute_for_good(engine, "bring_to", bring_to)
+    substitute_for_good(pool, "machines", machines)
     with ThreadPoolExecutor(2) as both:
         begun = {load_cluster(file).name: both.submit(deploy, file, return_state=True) for file in sys.argv[1:]}
     sys.stdout.write(json.dumps({name: str(state.result().message) for name, state in begun.items()}))

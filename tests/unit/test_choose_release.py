@@ -21,6 +21,7 @@ from tasks.release import choose as choose_release
 from tasks.release.choose import Chosen, Decision, choices, decide, for_plan
 from tasks.release.refresh import Refresh, again
 from tasks.store import Store
+from tests.fakes import substitute
 from tests.unit.test_program import elf
 
 pytestmark = pytest.mark.usefixtures("own_data")
@@ -129,7 +130,7 @@ def test_what_cannot_be_downloaded_lists_the_choices_and_is_not_tried_again(
         (str(there), "far (named) could not be fetched: "),
         ("", "far (the how-to's release, since the store has no debian-1.20) could not be fetched: "),
     ):
-        monkeypatch.setattr(choose_release, "HOW_TO", str(there))
+        substitute(monkeypatch, choose_release, "HOW_TO", str(there))
         with pytest.raises(KubeV6Error) as caught:
             prebuilt(cluster, named, store)
         assert str(caught.value).startswith(before)
@@ -265,8 +266,8 @@ def test_a_release_that_is_fetched_has_no_stages_of_a_build(
 ) -> None:
     release = load_release("v1.9.0-alpha.0.ipv6.0").model_copy(update={"build": None})
     manifest = kept(store, release.name)
-    monkeypatch.setattr(choose_release, "load_release", lambda _: release)
-    monkeypatch.setattr(choose_release, "refuse_misfit", lambda *_: None)
+    substitute(monkeypatch, choose_release, "load_release", lambda _: release)
+    substitute(monkeypatch, choose_release, "refuse_misfit", lambda *_: None)
     decision = decide(cluster, False, "", store)
     with pytest.raises(KubeV6Error, match="is fetched and has no stage compile"):
         choose_release.held(decision, store, "compile")
@@ -307,7 +308,7 @@ def test_what_is_to_be_built_is_made_in_the_order_of_builds_and_not_compiled_for
         before_compiling()
         return manifest
 
-    monkeypatch.setattr(deploy, "built", built)
+    substitute(monkeypatch, deploy, "built", built)
     chosen = deploy.provide(decision, None, "compile", before_compiling=lambda: seen.append("looked at machines"))
     assert chosen == Chosen(decision.release, manifest, "this cluster's release, built from source")
     assert seen == [(decision.release, {}, None, "compile"), "looked at machines"]

@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from kubev6.cli import build_parser, main
+from kubev6.cli import kubectl as kubectl_command
 from tests.checkout import REPO
+from tests.fakes import substitute
 
 (SUBPARSERS,) = (action for action in build_parser()._actions if isinstance(action, argparse._SubParsersAction))
 COMMANDS: tuple[str, ...] = tuple(SUBPARSERS.choices)
@@ -244,7 +246,7 @@ def test_words_after_two_dashes_go_on_unchanged(monkeypatch: pytest.MonkeyPatch)
         taken.append(args.rest)
         return 7
 
-    monkeypatch.setattr("kubev6.cli.kubectl.run", kubectl)
+    substitute(monkeypatch, kubectl_command, "run", kubectl)
     assert main(["kubectl", "--cluster", "kube-v6", "--", "get", "nodes", "-o", "wide", "--", "x"]) == 7
     assert taken == [["get", "nodes", "-o", "wide", "--", "x"]]
 

@@ -10,12 +10,15 @@ import pytest
 from configs.schema.loading import load_cluster
 from tasks import scope
 from tasks.ssh import pool as connections
+from tasks.ssh.connection import Connection
 from tasks.ssh.endpoint import Endpoint
 from tasks.ssh.pool import ConnectionPool, connection
+from tests.fakes import fake_of, substitute
 
 LAB = load_cluster("lab")
 
 
+@fake_of(Connection)
 class Fake:
     """A connection that only knows whether it is open."""
 
@@ -42,9 +45,9 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Fake]]:
         all_made.append(Fake(endpoint))
         return all_made[-1]
 
-    monkeypatch.setattr(connections, "connect", connect)
-    monkeypatch.setattr(
-        connections, "machines", lambda _: {node.name: Endpoint(node.name, "::1") for node in LAB.nodes}
+    substitute(monkeypatch, connections, "connect", connect)
+    substitute(
+        monkeypatch, connections, "machines", lambda _: {node.name: Endpoint(node.name, "::1") for node in LAB.nodes}
     )
     yield all_made
     assert not [each for each in all_made if each.is_open], "a test leaves connections open"

@@ -27,6 +27,7 @@ from tasks.node.change import Change
 from tasks.scope import Threads
 from tasks.ssh.command_log import hear_local_commands, ran
 from tasks.steps import step
+from tests.fakes import substitute
 
 
 def listening(run: RunContext, listener: Listener) -> Iterator[Listener]:
@@ -112,7 +113,7 @@ def test_a_silent_step_says_a_word_now_and_then(screen: StepScreen, monkeypatch:
         current.progress("kubelet")
         screen.remind()
         assert len(lines(screen)) == 1
-        monkeypatch.setattr(step_screen, "SECONDS_BETWEEN_WORDS", 0.0)
+        substitute(monkeypatch, step_screen, "SECONDS_BETWEEN_WORDS", 0.0)
         screen.remind()
     assert lines(screen)[1] == "build compile N.N s kubelet"
 
@@ -170,7 +171,7 @@ def test_a_reader_that_is_gone_ends_no_step(
     reading, writing = os.pipe()
     os.close(reading)
     monkeypatch.setattr(sys, "stderr", os.fdopen(writing, "w", buffering=1))
-    monkeypatch.setattr(logging.getLogger(), "level", logging.DEBUG)
+    substitute(monkeypatch, logging.getLogger(), "level", logging.DEBUG)
     with showing_steps(run.events, **how) as shown, step("build", "compile") as current:
         current.progress("kubelet")
     assert [ended.ok for ended in shown.ended] == [True]

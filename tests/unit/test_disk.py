@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,8 @@ from tasks import deployed
 from tasks.kubernetes import kubeadm
 from tasks.lab import record as lab_record
 from tasks.lab.record import LabRecord, NodeRecord
+from tasks.ssh.connection import Connection, Result
+from tests.fakes import fake_of, substitute
 from tests.unit import sample
 
 RACK = load_cluster("bare-metal")
@@ -23,14 +24,10 @@ NODE = NodeRecord("kube-support", ("support",), "0123", "172.20.0.3", 22, "ssh-e
 LAB = LabRecord("lab", "172.20.0.0/24", "172.20.0.2", (NODE,))
 
 
-@dataclass(frozen=True)
-class Done:
-    stdout: str = "apiVersion: v1\n"
-
-
+@fake_of(Connection)
 class ControlPlane:
-    def run(self, script: str, *, step: str) -> Done:  # noqa: ARG002
-        return Done()
+    def run(self, _script: str, **_: object) -> Result:
+        return Result(0, "apiVersion: v1\n", "")
 
 
 def fetch_kubeconfig(cluster: Cluster) -> None:
@@ -46,7 +43,7 @@ def full_disk(own_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert path.is_relative_to(own_data)
         return opened("/dev/full", flags, mode)
 
-    monkeypatch.setattr("tasks.replace.os.open", on_full_disk)
+    substitute(monkeypatch, os, "open", on_full_disk)
 
 
 @pytest.mark.usefixtures("full_disk")

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from types import SimpleNamespace
 from typing import Any
 
+import docker
 import pytest
 import urllib3.exceptions
 
 from tasks.docker import container_engine
 from tasks.docker.pull import _Layers, pull
 from tasks.steps import Step
+from tests.fakes import substitute
 
 
 def event(status: str, layer: str = "", current: int = 0, total: int = 0) -> dict[str, Any]:
@@ -50,12 +51,14 @@ def test_layers_that_are_there_already_are_not_waited_for() -> None:
 
 
 def pulled(monkeypatch: pytest.MonkeyPatch, error: Exception) -> str:
-    def answers(*_: object, **__: object) -> Iterator[dict[str, Any]]:
+    def answers(repository: str, tag: str, *, stream: bool, decode: bool) -> Iterator[dict[str, Any]]:
+        assert (repository, tag, stream, decode) == ("registry.example/pause", "3.2", True, True)
         yield event("Pulling fs layer", "a")
         raise error
 
-    engine = SimpleNamespace(api=SimpleNamespace(pull=answers))
-    monkeypatch.setattr(container_engine, "client", lambda: engine)
+    engine = docker.DockerClient("unix:///nowhere", version="1.41")
+    substitute(monkeypatch, engine.api, "pull", answers)
+    substitute(monkeypatch, container_engine, "client", lambda: engine)
     return pull("registry.example/pause:3.2", Step("test", "pull"))
 
 

@@ -13,11 +13,12 @@ from tasks.node_agent.protocol import Failed, Json
 from tasks.node_agent.record import Record, read_record
 from tasks.node_agent.resources.kinds import KINDS
 from tasks.node_agent.undo import undo_all
+from tests.fakes import substitute
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(record, "HOME", str(tmp_path / "home"))
+    substitute(monkeypatch, record, "HOME", str(tmp_path / "home"))
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from configs.translation import embed
 from tasks.node.existing_servers import Answer, dns64_problem, nat64_problem
 from tasks.node_agent import existing_servers
 from tasks.node_agent.existing_servers import addresses, after_name, tried
+from tests.fakes import substitute
 
 HOW_TO = load_cluster("kube-v6")
 NAME = "outside.example"
@@ -102,7 +103,7 @@ def test_an_answer_that_was_cut_off_is_an_error_and_no_address(length: int) -> N
 
 
 def test_what_is_refused_at_once_is_tried_again_a_while_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(existing_servers, "PAUSE", 0.05)
+    substitute(monkeypatch, existing_servers, "PAUSE", 0.05)
     answers: list[OSError | list[str]] = [ConnectionRefusedError(), OSError("no route"), ["64:ff9b::1"]]
     asked_at: list[float] = []
 
@@ -118,7 +119,7 @@ def test_what_is_refused_at_once_is_tried_again_a_while_later(monkeypatch: pytes
 
 
 def test_what_fails_to_the_end_says_why_and_silence_is_wait_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(existing_servers, "PAUSE", 3600)
+    substitute(monkeypatch, existing_servers, "PAUSE", 3600)
     attempts: list[int] = []
 
     def attempt() -> list[str]:

@@ -6,7 +6,6 @@ import pickle
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -17,7 +16,8 @@ from configs.networking import tools
 from configs.schema.loading import load_cluster
 from configs.systems import Machine
 from tasks.node import host_facts
-from tasks.ssh.connection import Connection
+from tasks.ssh.connection import Connection, Result
+from tests.fakes import fake_of
 
 CLUSTER = load_cluster("kube-v6")
 
@@ -237,6 +237,7 @@ def test_what_runs_the_containers_of_a_member_is_told(kubelet: str, runtime: str
     assert answer(kubelet=kubelet).runtime_in_use == runtime
 
 
+@fake_of(Connection)
 class Here:
     """This machine in the place of a node, and how often it is asked."""
 
@@ -244,11 +245,11 @@ class Here:
         self.asked = 0
         self.environment = {"PATH": f"{programs}:/usr/bin:/bin", "SSH_CONNECTION": ""}
 
-    def run(self, words: Sequence[str], *, step: str) -> SimpleNamespace:
+    def run(self, command: Sequence[str], *, step: str) -> Result:
         self.asked += 1
         assert step == "host facts"
-        done = subprocess.run(words, env=self.environment, capture_output=True, text=True, check=True, timeout=60)
-        return SimpleNamespace(stdout=done.stdout)
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=True, timeout=60)
+        return Result(0, done.stdout, "")
 
 
 def program(directory: Path, name: str, script: str) -> None:

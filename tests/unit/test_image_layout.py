@@ -21,6 +21,7 @@ from tasks import image_layout, verified
 from tasks import store as store_module
 from tasks.replace import write_whole
 from tasks.store import Store, StoredBuild
+from tests.fakes import substitute
 from tests.unit.test_store import layer, release, saved
 
 REFERENCE = "org.opencontainers.image.ref.name"
@@ -136,8 +137,8 @@ def test_what_two_write_at_once_is_all_named(tmp_path: Path, monkeypatch: pytest
     builds = Store.builds
     looked, written = threading.Event(), threading.Event()
 
-    def look_and_wait(store: Store) -> tuple[StoredBuild, ...]:
-        found = builds(store)
+    def look_and_wait(self: Store) -> tuple[StoredBuild, ...]:
+        found = builds(self)
         if not looked.is_set():
             looked.set()
             written.wait(0.5)  # until the other has written, unless that has to wait for this one
@@ -147,7 +148,7 @@ def test_what_two_write_at_once_is_all_named(tmp_path: Path, monkeypatch: pytest
         store = Store(tmp_path)
         store.write(with_image(release(store, key * 64), name, of=name))
 
-    monkeypatch.setattr(Store, "builds", look_and_wait)
+    substitute(monkeypatch, Store, "builds", look_and_wait)
     with ThreadPoolExecutor(2) as both:
         first = both.submit(write, "first", "a")
         assert looked.wait(10)
@@ -192,7 +193,7 @@ def test_a_store_of_the_version_before_becomes_a_layout_when_it_is_opened(
 ) -> None:
     root, manifest = before
     was = content_of(root)
-    monkeypatch.setattr(verified, "TICK", 0)
+    substitute(monkeypatch, verified, "TICK", 0)
 
     store = Store(root)
 
@@ -204,12 +205,12 @@ def test_a_store_of_the_version_before_becomes_a_layout_when_it_is_opened(
     assert now.keys() - was.keys() == {"index.json", "oci-layout", ".index.lock", f"blobs/sha256/{image}"}
     assert {path: now[path] for path in was} == was, "what was there is as it was"
     with monkeypatch.context() as patched:
-        patched.setattr(hashlib, "file_digest", lambda *_: pytest.fail("what was found right is read again"))
+        substitute(patched, hashlib, "file_digest", lambda *_: pytest.fail("what was found right is read again"))
         assert store.check(manifest) == ()
     assert store.current("test") == manifest
     assert store.find("test", manifest.key) == manifest
 
-    monkeypatch.setattr(Store, "update_index", lambda _: pytest.fail("it is done again"))
+    substitute(monkeypatch, Store, "update_index", lambda _: pytest.fail("it is done again"))
     assert Store(root).list() == (manifest,)
 
 
@@ -224,7 +225,7 @@ def test_a_store_whose_change_was_cut_off_becomes_a_layout_the_next_time(
         write_whole(path, text)
 
     with monkeypatch.context() as patched:
-        patched.setattr(store_module, "write_whole", cut_off)
+        substitute(patched, store_module, "write_whole", cut_off)
         with pytest.raises(KeyboardInterrupt):
             Store(root)
 
@@ -240,7 +241,7 @@ def test_a_store_that_may_not_be_written_is_read_as_it_is(
     def refused(*_: object) -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
-    monkeypatch.setattr(store_module, "write_whole", refused)
+    substitute(monkeypatch, store_module, "write_whole", refused)
 
     store = Store(root)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Sequence
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,14 +13,16 @@ from configs.errors import KubeV6Error
 from configs.manifest import BinaryEntry
 from configs.schema.loading import load_cluster
 from tasks.kubernetes import kubectl
-from tasks.ssh.connection import Result
+from tasks.ssh.connection import Connection, Result
 from tasks.ssh.endpoint import Endpoint
 from tasks.store import Store
+from tests.fakes import fake_of, substitute
 from tests.unit.sample import manifest
 
 ENDPOINT = Endpoint(node="kube-master", host="192.0.2.1")
 
 
+@fake_of(Connection)
 class Fake:
     """A connection that answers every command alike and keeps what it was asked."""
 
@@ -33,8 +34,8 @@ class Fake:
 
     def __exit__(self, *_: object) -> None: ...
 
-    def run(self, words: Sequence[str], *, stdin: bytes, **_: Any) -> Result:
-        self.asked = (words, stdin)
+    def run(self, command: Sequence[str], *, stdin: bytes, **_: Any) -> Result:
+        self.asked = (command, stdin)
         return Result(3, "a page\n", "a complaint\n")
 
 
@@ -42,8 +43,8 @@ def test_an_old_kubectl_runs_on_the_control_plane_and_its_words_and_status_come_
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     connection = Fake()
-    monkeypatch.setattr(kubectl, "connect", lambda _: connection)
-    monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: False, buffer=io.BytesIO(b"kind: Namespace\n")))
+    substitute(monkeypatch, kubectl, "connect", lambda _: connection)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"kind: Namespace\n")))
     old = manifest().model_copy(update={"version": "v1.9.0-alpha.0.ipv6.0"})
     status = kubectl.run(load_cluster("kube-v6"), old, Store(), ENDPOINT, ["apply", "-f", "-"])
     words = ["kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf", "apply", "-f", "-"]

@@ -9,6 +9,7 @@ import pytest
 from configs.errors import NodeError
 from tasks.lab import machine as lab_machine
 from tasks.lab.machine import booted
+from tests.fakes import substitute
 
 HOST_KEY = "ssh-ed25519 AAAAhost kube-worker-1"
 OURS = "ssh-ed25519 AAAAours kubev6\n"
@@ -18,8 +19,8 @@ def exchanged(monkeypatch: pytest.MonkeyPatch, *answers: str) -> tuple[str, str,
     """The state and the host key that came of it, and what was written into the machine."""
     left, written = list(answers), []
     machine: Any = None
-    monkeypatch.setattr(lab_machine, "_exec", lambda *_: left.pop(0) if left else "")
-    monkeypatch.setattr(lab_machine, "_put_key", lambda _, keys: written.append(keys))
+    substitute(monkeypatch, lab_machine, "_exec", lambda *_: left.pop(0) if left else "")
+    substitute(monkeypatch, lab_machine, "_put_key", lambda _, public_keys: written.append(public_keys))
     return *booted("kube-worker-1", machine, OURS), written
 
 

@@ -9,10 +9,13 @@ from collections.abc import Iterator
 from contextvars import copy_context
 from http.server import HTTPServer
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 import pytest
+from prefect import Flow
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.states import Crashed, Failed
 
 from flows.run.context import run_context
 from flows.run.notify import COMMAND, URL, hide_when_ended, notify
@@ -20,16 +23,16 @@ from flows.run.redaction import hide_in_all
 from tasks import secrets
 from tests.http_server import Answering, serving
 
-FLOW: Any = SimpleNamespace(name="kubev6")
-RUN: Any = SimpleNamespace(name="nightly-debian-1.20", id="7ad1")
-FAILED: Any = SimpleNamespace(name="Failed", message="patch 2, abc, conflicts")
+FLOW = Flow(lambda: None, name="kubev6")
+RUN = FlowRun(id=UUID(int=7), flow_id=UUID(int=1), name="nightly-debian-1.20")
+FAILED: State[Any] = Failed(message="patch 2, abc, conflicts")
 TOLD = {
     "flow": "kubev6",
     "run": "nightly-debian-1.20",
-    "id": "7ad1",
+    "id": str(RUN.id),
     "state": "Failed",
     "message": "patch 2, abc, conflicts",
-    "page": "http://127.0.0.1:4266/runs/flow-run/7ad1",
+    "page": f"http://127.0.0.1:4266/runs/flow-run/{RUN.id}",
 }
 
 
@@ -76,7 +79,7 @@ def test_a_webhook_is_posted_what_happened_and_where_to_look(webhook: Webhook) -
 @pytest.mark.usefixtures("run")
 def test_no_secret_goes_out_with_what_happened(webhook: Webhook) -> None:
     secrets.remember("s3same")
-    crashed: Any = SimpleNamespace(name="Crashed", message="Flow run encountered an exception: s3same was refused")
+    crashed: State[Any] = Crashed(message="Flow run encountered an exception: s3same was refused")
     notify(FLOW, RUN, crashed)
     assert webhook.taken[0]["message"] == "Flow run encountered an exception: ••• was refused"
 
@@ -87,7 +90,7 @@ def test_when_the_run_is_over_no_secret_that_the_environment_names_goes_out_eith
     """Prefect calls after the flow has ended, and its context with it."""
     monkeypatch.setenv(secrets.SUDO_PASSWORD, "s3same")
     monkeypatch.setenv(f"{secrets.SSH_PASSWORD}_FILE", "/nowhere")
-    crashed: Any = SimpleNamespace(name="Crashed", message="Flow run encountered an exception: s3same was refused")
+    crashed: State[Any] = Crashed(message="Flow run encountered an exception: s3same was refused")
     notify(FLOW, RUN, crashed)
     assert webhook.taken[0]["message"] == "Flow run encountered an exception: ••• was refused"
 
@@ -160,7 +163,7 @@ def test_nor_does_any_that_the_run_came_to_know(webhook: Webhook) -> None:
         with run_context() as run:
             hide_when_ended(run.secrets)
             secrets.remember("a-token-of-minutes")
-        crashed: Any = SimpleNamespace(name="Crashed", message="an exception: a-token-of-minutes was refused")
+        crashed: State[Any] = Crashed(message="an exception: a-token-of-minutes was refused")
         notify(FLOW, RUN, crashed)
 
     copy_context().run(a_run)

@@ -16,13 +16,14 @@ from tasks.node_agent.record import Record, read_record
 from tasks.node_agent.resources import ipv4_name, selinux, service, swap, sysctl
 from tasks.node_agent.resources.kinds import KINDS
 from tasks.node_agent.undo import remove_partials, undo_all
+from tests.fakes import substitute
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(record, "HOME", str(tmp_path / "home"))
+    substitute(monkeypatch, record, "HOME", str(tmp_path / "home"))
     for name in ("chown", "fchown"):  # for whoever runs this
-        monkeypatch.setattr(os, name, lambda *_: None)
+        substitute(monkeypatch, os, name, lambda *_: None)
     return tmp_path / "home"
 
 
@@ -127,7 +128,7 @@ BYTES = [
 def test_every_byte_of_hosts_comes_back(
     site: Path, monkeypatch: pytest.MonkeyPatch, before: bytes, with_name: bool
 ) -> None:
-    monkeypatch.setattr(ipv4_name, "HOSTS", str(site))
+    substitute(monkeypatch, ipv4_name, "HOSTS", str(site))
     site.write_bytes(before)
     site.chmod(0o640)
     name = {"kind": "ipv4-name", "subject": "node", "action": "off", "resource": None}
@@ -145,8 +146,8 @@ def test_every_byte_of_hosts_comes_back(
     [b"/dev/sda2 none swap sw 0 0 # B\xfcro\r\n/dev/sda1 / ext4 defaults 0 1", b"/dev/sda2 none swap sw 0 0"],
 )
 def test_every_byte_of_fstab_comes_back(site: Path, monkeypatch: pytest.MonkeyPatch, before: bytes) -> None:
-    monkeypatch.setattr(swap, "FSTAB", str(site))
-    monkeypatch.setattr(swap, "swap_devices", list)
+    substitute(monkeypatch, swap, "FSTAB", str(site))
+    substitute(monkeypatch, swap, "swap_devices", list)
     site.write_bytes(before)
     site.chmod(0o600)
     deploy({"kind": "swap", "subject": "/dev/sda2", "action": "off", "resource": None})
@@ -161,7 +162,7 @@ def test_every_byte_of_fstab_comes_back(site: Path, monkeypatch: pytest.MonkeyPa
 def test_every_byte_of_selinuxs_configuration_comes_back(
     site: Path, monkeypatch: pytest.MonkeyPatch, before: bytes
 ) -> None:
-    monkeypatch.setattr(selinux, "CONFIG", str(site))
+    substitute(monkeypatch, selinux, "CONFIG", str(site))
     site.write_bytes(before)
     deploy({"kind": "selinux", "subject": "selinux", "action": "set", "resource": None})
     assert site.read_bytes() == before.replace(b"enforcing", b"permissive")
@@ -179,10 +180,10 @@ def units(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
             there[words[-1]] = "active" if words[1] == "restart" else "inactive"
         return ""
 
-    monkeypatch.setattr(service, "run", run)
-    monkeypatch.setattr(service, "reset_failed", lambda _: None)
-    monkeypatch.setattr(service, "triggers", lambda _: {})
-    monkeypatch.setattr(service, "state_of", lambda names: {name: {"active": there[name]} for name in names})
+    substitute(monkeypatch, service, "run", run)
+    substitute(monkeypatch, service, "reset_failed", lambda _: None)
+    substitute(monkeypatch, service, "triggers", lambda _: {})
+    substitute(monkeypatch, service, "state_of", lambda units: {name: {"active": there[name]} for name in units})
     return there  # type: ignore[return-value]
 
 
@@ -197,7 +198,7 @@ def test_a_service_that_came_with_our_package_is_not_the_machines_own(
     def install(_: list[Json], __: Record) -> None:
         units["named.service"] = "active"
 
-    monkeypatch.setattr(KINDS["package"], "make_all", install)
+    substitute(monkeypatch, KINDS["package"], "make_all", install)
     with pytest.raises(Failed):
         deploy(INSTALL, FAILS, START)
     deploy(START)
@@ -225,8 +226,8 @@ def test_a_setting_that_somebody_changed_after_a_run_that_died_is_what_comes_bac
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     there = {"net.a": "monday's"}
-    monkeypatch.setattr(sysctl, "sysctl_value", there.get)
-    monkeypatch.setattr(sysctl, "write_sysctl", there.__setitem__)
+    substitute(monkeypatch, sysctl, "sysctl_value", there.get)
+    substitute(monkeypatch, sysctl, "write_sysctl", there.__setitem__)
     change = {"kind": "sysctl", "subject": "net.a", "action": "set", "resource": {"value": "ours"}}
     die_before(change)
     there["net.a"] = "tuesday's"
@@ -258,20 +259,20 @@ def test_the_copy_is_durable_before_the_record_and_the_record_before_the_change(
     happened: list[str] = []
     sync, replace, rename = os.fsync, os.replace, os.rename
 
-    def synced(descriptor: int) -> None:
-        happened.append("sync " + str(Path(f"/proc/self/fd/{descriptor}").readlink()))
-        sync(descriptor)
+    def synced(fd: int) -> None:
+        happened.append("sync " + str(Path(f"/proc/self/fd/{fd}").readlink()))
+        sync(fd)
 
     def moved(how: Callable[[str, str], None]) -> Callable[[str, str], None]:
-        def move(old: str, new: str) -> None:
-            happened.append("name " + new)
-            how(old, new)
+        def move(src: str, dst: str) -> None:
+            happened.append("name " + dst)
+            how(src, dst)
 
         return move
 
-    monkeypatch.setattr(os, "fsync", synced)
-    monkeypatch.setattr(os, "replace", moved(replace))
-    monkeypatch.setattr(os, "rename", moved(rename))
+    substitute(monkeypatch, os, "fsync", synced)
+    substitute(monkeypatch, os, "replace", moved(replace))
+    substitute(monkeypatch, os, "rename", moved(rename))
     deploy(write(site))
     copy = Path(f"{home}/backup{site}")
     partial = partial_path(str(site))

@@ -18,6 +18,7 @@ from tasks.image_layout import CONFIG_TYPE, MANIFEST_TYPE
 from tasks.release import images
 from tasks.release.probe_image import with_probe
 from tasks.store import Store
+from tests.fakes import substitute
 from tests.unit.sample import manifest
 
 TAG = docker_build.directory_digest(images.IMAGES / "probe")[:12]
@@ -60,8 +61,8 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(name)
         return probe(store, TAG)
 
-    monkeypatch.setattr(toolchain, "ready", lambda: None)
-    monkeypatch.setattr(images, "build_program", build_program)
+    substitute(monkeypatch, toolchain, "ready", lambda: None)
+    substitute(monkeypatch, images, "build_program", build_program)
     return names
 
 

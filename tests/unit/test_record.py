@@ -16,6 +16,7 @@ from tasks.node_agent.protocol import Failed
 from tasks.node_agent.record import Record, read_record
 from tasks.node_agent.resources import address, ipv4_address, ipv4_default_route, link, route
 from tasks.node_agent.resources.kinds import BEFORE_THE_NETWORK, KINDS, LEFT, NETWORK
+from tests.fakes import substitute
 
 OF_WORDS = Path(__file__).parent / "data" / "record-of-words.json"
 """As the version before wrote it on a machine of the lab: routes and addresses by their words alone."""
@@ -32,8 +33,8 @@ THERE = {
 @pytest.fixture
 def ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The commands that would have changed the machine."""
-    monkeypatch.setattr(record, "HOME", str(tmp_path))
-    monkeypatch.setattr(link, "interface_there", lambda _: True)
+    substitute(monkeypatch, record, "HOME", str(tmp_path))
+    substitute(monkeypatch, link, "interface_there", lambda _: True)
     monkeypatch.delenv("SSH_CONNECTION", raising=False)
     commands: list[str] = []
 
@@ -44,9 +45,9 @@ def ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return ""
 
     for module in (address, ipv4_address, ipv4_default_route, route):
-        monkeypatch.setattr(module, "run", run)
+        substitute(monkeypatch, module, "run", run)
     for module in (address, ipv4_address):
-        monkeypatch.setattr(module, "interface_there", lambda _: True)
+        substitute(monkeypatch, module, "interface_there", lambda _: True)
     return commands
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tasks.node_agent import registry_blobs
+from tests.fakes import substitute
 
 
 def kept(root: Path, content: bytes) -> Path:
@@ -42,7 +43,7 @@ def test_what_was_read_once_is_not_read_again(tmp_path: Path, monkeypatch: pytes
     def read(path: str) -> str:
         raise AssertionError(path)
 
-    monkeypatch.setattr(registry_blobs, "sha256_of", read)
+    substitute(monkeypatch, registry_blobs, "sha256_of", read)
     assert registry_blobs.drop_damaged(str(tmp_path), str(memory)) == []
 
 

@@ -15,6 +15,7 @@ from tasks.release import compile, compiler
 from tasks.release.build import companions, release_key
 from tasks.release.compiler import Compiler
 from tasks.series.series import Picked
+from tests.fakes import substitute
 
 PICKED = Picked("debian-1.20", "a" * 40, "b" * 40, "c" * 40, ())
 TOOLS = Toolchain("kubev6/toolchain:x", "go1.19.8 linux/amd64", ("etcd-server=3.4.23-4", "golang-go=2:1.19~1"))
@@ -103,10 +104,10 @@ def test_a_changed_recipe_or_command_gives_another_key(
     key = key_of(wanted)
 
     with monkeypatch.context() as patched:
-        patched.setattr(compile, "COMPILE", compile.COMPILE + "\n")
+        substitute(patched, compile, "COMPILE", compile.COMPILE + "\n")
         assert key_of(wanted) != key
     (tmp_path / "images" / "pause").mkdir(parents=True)
     (tmp_path / "images" / "pause" / "Dockerfile").write_text("FROM scratch\n")
     with monkeypatch.context() as patched:
-        patched.setattr(release_build, "RECIPES", tmp_path)
+        substitute(patched, release_build, "RECIPES", tmp_path)
         assert key_of(wanted) != key

@@ -19,7 +19,9 @@ from tasks.node import reset as task
 from tasks.node.change import Change
 from tasks.node.reset import Reset
 from tasks.paths import cluster_dir
+from tasks.ssh.connection import Connection
 from tasks.ssh.endpoint import Endpoint
+from tests.fakes import fake_of, substitute
 
 RACK = load_cluster("bare-metal")
 WORKERS = tuple(node.name for node in RACK.worker_nodes)
@@ -27,6 +29,7 @@ CONTROL_PLANE, SUPPORT = RACK.control_plane.name, RACK.support.name
 GONE = Endpoint("rack-old-worker", "192.0.2.9", port=2222, user="ops", key_file="/home/ops/.ssh/id")
 
 
+@fake_of(Connection)
 @dataclass(frozen=True)
 class Fake:
     node: str
@@ -50,13 +53,13 @@ def rack(own_data: object, monkeypatch: pytest.MonkeyPatch) -> list[str]:  # noq
         done.append(f"reset {connection.node}")
         return Reset(connection.node, ("all",), ())
 
-    monkeypatch.setattr(removal, "connection", connection)
-    monkeypatch.setattr(members, "members", lambda _: (CONTROL_PLANE, *WORKERS))
-    monkeypatch.setattr(members, "take_out", take_out)
-    monkeypatch.setattr(task, "reset", reset)
+    substitute(monkeypatch, removal, "connection", connection)
+    substitute(monkeypatch, members, "members", lambda _: (CONTROL_PLANE, *WORKERS))
+    substitute(monkeypatch, members, "take_out", take_out)
+    substitute(monkeypatch, task, "reset", reset)
     here = inventory.endpoints
     with pytest.MonkeyPatch.context() as before:
-        before.setattr(inventory, "endpoints", lambda cluster: {**here(cluster), GONE.node: GONE})
+        substitute(before, inventory, "endpoints", lambda cluster: {**here(cluster), GONE.node: GONE})
         deployed.remember_machines(RACK)
     return done
 
@@ -91,7 +94,7 @@ def test_the_control_plane_does_not_go_from_under_its_workers() -> None:
 def test_what_the_file_no_longer_names_leaves_and_what_others_have_joined_only_when_that_is_asked(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(members, "members", lambda _: (CONTROL_PLANE, "elsewhere", GONE.node, WORKERS[0]))
+    substitute(monkeypatch, members, "members", lambda _: (CONTROL_PLANE, "elsewhere", GONE.node, WORKERS[0]))
     assert removal.orphaned(RACK) == (GONE.node,)
     assert "elsewhere is a member that neither the file nor a deploy from here has made one: it stays" in caplog.text
     assert removal.orphaned(RACK, prune=True) == ("elsewhere", GONE.node)
@@ -101,7 +104,7 @@ def test_what_the_file_no_longer_names_leaves_and_what_others_have_joined_only_w
 def test_nobody_is_unlisted_of_a_cluster_that_is_not_there_or_has_another_control_plane(
     answer: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(members, "members", lambda _: answer)
+    substitute(monkeypatch, members, "members", lambda _: answer)
     assert removal.orphaned(RACK) == ()
 
 
@@ -109,7 +112,7 @@ def test_nobody_is_unlisted_while_the_control_plane_cannot_be_reached(monkeypatc
     def unreachable(_: Cluster, node: str) -> None:
         raise NodeError(node, "connect", "refused", transient=True)
 
-    monkeypatch.setattr(removal, "connection", unreachable)
+    substitute(monkeypatch, removal, "connection", unreachable)
     assert removal.orphaned(RACK) == ()
 
 
@@ -129,7 +132,7 @@ def test_one_that_cannot_be_reached_is_taken_out_and_said_and_remembered(
     def unreachable(connection: Fake, cluster: Cluster) -> Reset:  # noqa: ARG001
         raise NodeError(connection.node, "connect", "192.0.2.9 does not answer", transient=True)
 
-    monkeypatch.setattr(task, "reset", unreachable)
+    substitute(monkeypatch, task, "reset", unreachable)
     with caplog.at_level(logging.WARNING):
         removal.remove(RACK, GONE.node)
     assert rack == [f"take out {GONE.node}"]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tasks.replace import GOING, put_aside, remove, replace_directory, write_whole
+from tests.fakes import substitute
 
 
 def directory(path: Path, content: str) -> Path:
@@ -62,7 +63,7 @@ def test_a_full_disk_does_not_keep_things_from_being_removed(tmp_path: Path, mon
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     for makes in ("mkdir", "link", "symlink"):
-        monkeypatch.setattr(os, makes, full)
+        substitute(monkeypatch, os, makes, full)
     remove(place)
     monkeypatch.undo()
     assert list(tmp_path.iterdir()) == []
@@ -70,7 +71,7 @@ def test_a_full_disk_does_not_keep_things_from_being_removed(tmp_path: Path, mon
 
 def test_what_cannot_be_moved_stays_and_nothing_else_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = directory(tmp_path / "place", "old")
-    monkeypatch.setattr(Path, "rename", lambda *_: (_ for _ in ()).throw(PermissionError("no")))
+    substitute(monkeypatch, Path, "rename", lambda *_: (_ for _ in ()).throw(PermissionError("no")))
     with pytest.raises(PermissionError):
         remove(place)
     assert list(tmp_path.iterdir()) == [place]
@@ -82,10 +83,10 @@ def test_a_file_is_on_the_disk_before_it_has_its_name_and_the_name_is_after(
     """By fsync(2), of the file and of its directory: else a power cut leaves an empty file in its place."""
     place, synced = tmp_path / "file", list[tuple[Path, bool]]()
 
-    def sync(descriptor: int) -> None:
-        synced.append((Path(f"/proc/self/fd/{descriptor}").readlink(), place.exists()))
+    def sync(fd: int) -> None:
+        synced.append((Path(f"/proc/self/fd/{fd}").readlink(), place.exists()))
 
-    monkeypatch.setattr(os, "fsync", sync)
+    substitute(monkeypatch, os, "fsync", sync)
     write_whole(place, "content\n")
     (file, named), then = synced
     assert (file.parent, named) == (tmp_path, False)

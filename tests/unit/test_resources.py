@@ -26,6 +26,7 @@ from tasks.node.resources.kinds import KINDS
 from tasks.node.resources.service import UnwantedServices
 from tasks.node_agent import read_facts, record
 from tasks.node_agent.resources import kinds as agent
+from tests.fakes import substitute
 
 TABLES = {path.stem: yaml.safe_load(path.read_text()) for path in (Path(__file__).parent / "resources").glob("*.yaml")}
 VALUES: Mapping[str, Any] = {
@@ -159,7 +160,7 @@ def test_changes_come_in_the_order_in_which_they_must_be_made() -> None:
 
 def test_both_halves_of_every_kind_understand_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What this machine answers, which has a record of an earlier run, as its answer goes over the wire."""
-    monkeypatch.setattr(record, "HOME", str(tmp_path))
+    substitute(monkeypatch, record, "HOME", str(tmp_path))
     added = {"routes": asdict(ALL.routes[0]), "addresses": asdict(ALL.addresses[0])}
     noted = record.Record("all", {"pending_restarts": ["netplan apply"]})
     for notes, before in added.items():

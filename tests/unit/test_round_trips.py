@@ -15,12 +15,14 @@ from tasks.node.engine import bring_to, plan_changes
 from tasks.node.resources.kinds import KINDS
 from tasks.ssh.connection import Connection
 from tasks.ssh.program import program
+from tests.fakes import fake_of
 from tests.unit.test_resources import TABLES
 
 PROGRAMS = {program(name): name for name in ("read_facts", "apply_changes")}
 STAGES = tuple(StageState(name, packages=(f"for-{name}", "for-all")) for name in ("network", "support", "runtime"))
 
 
+@fake_of(Connection)
 class Node:
     """A node that has packages and nothing else, and keeps a list of what it was told to run.
 

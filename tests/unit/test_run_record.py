@@ -29,6 +29,7 @@ from tasks.kubernetes.checks import Check
 from tasks.node.change import Change
 from tasks.steps import step
 from tests.checkout import REPO
+from tests.fakes import substitute
 from tests.unit import sample, sample_run
 
 pytestmark = pytest.mark.usefixtures("own_data")
@@ -217,7 +218,7 @@ def test_a_full_disk_in_the_middle_does_not_end_a_run_nor_hide_how_it_ended(
         raise OSError(28, "No space left on device")
 
     with recorded():
-        monkeypatch.setattr(run_record, "write", full)
+        substitute(monkeypatch, run_record, "write", full)
     assert "the record of this run cannot be written: No space left on device" in caplog.text
     assert the_record().status == "succeeded"
 
@@ -238,7 +239,7 @@ def test_two_runs_of_one_second_have_records_of_their_own_and_keep_their_order()
 
 
 def test_only_the_newest_runs_are_kept_and_their_reports_with_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_record, "KEPT", 3)
+    substitute(monkeypatch, run_record, "KEPT", 3)
     for day in range(1, 6):
         path = run_record.new_path("deploy", "lab", datetime(2026, 3, day, tzinfo=UTC))
         run_record.write(sample_run.finished(3), path)
@@ -249,7 +250,7 @@ def test_only_the_newest_runs_are_kept_and_their_reports_with_them(monkeypatch: 
 
 
 def test_a_run_makes_room_for_itself_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_record, "KEPT", 1)
+    substitute(monkeypatch, run_record, "KEPT", 1)
     for subject in ("first", "second"):
         with recorded(subject):
             pass

@@ -8,12 +8,12 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from contextvars import Context
-from types import SimpleNamespace
 from typing import Any, cast
 from uuid import UUID
 
 import pytest
-from prefect.client.schemas.objects import State, TaskRun
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.objects import FlowRun, State, TaskRun
 from prefect.states import Cancelled, Cancelling, Crashed, Failed, Running
 
 from configs.errors import ConfigError, KubeV6Error, NodeError
@@ -23,6 +23,7 @@ from flows.run.task import RETRIES, FromAfar, is_transient, run_task
 from tasks.events import ChangeMade, Event, StepBegan, StepEnded, emit
 from tasks.node.change import Change
 from tasks.steps import step
+from tests.fakes import fake_of, substitute
 from tests.waiting import eventually
 
 MADE = Change("file", "/etc/x", "create", node="kube-worker-1")
@@ -195,7 +196,7 @@ def test_what_an_attempt_came_to_elsewhere_comes_with_that_of_the_next_and_with_
 
 def test_a_process_elsewhere_asks_for_the_secrets_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    monkeypatch.setattr(secret_blocks, "provide", lambda: asked.append(current() is not None))
+    substitute(monkeypatch, secret_blocks, "provide", lambda: asked.append(current() is not None))
     elsewhere(run_task("change")(changing))
     assert asked == [True]
 
@@ -208,15 +209,16 @@ def test_work_elsewhere_is_stopped_when_its_flow_has_ended(
 ) -> None:
     looked = threading.Event()
 
+    @fake_of(SyncPrefectClient)
     class Client:
-        def read_flow_run(self, identity: UUID) -> SimpleNamespace:
-            assert identity == UUID(int=7)
+        def read_flow_run(self, flow_run_id: UUID) -> FlowRun:
+            assert flow_run_id == UUID(int=7)
             looked.set()
-            return SimpleNamespace(state=state)
+            return FlowRun(flow_id=UUID(int=1), state=state)
 
     monkeypatch.setenv("PREFECT__RUNTIME__FLOW_RUN__ID", str(UUID(int=7)))
-    monkeypatch.setattr(task, "SECONDS_BETWEEN_LOOKS", 0.01)
-    monkeypatch.setattr(task, "get_client", lambda **_: nullcontext(Client()))
+    substitute(monkeypatch, task, "SECONDS_BETWEEN_LOOKS", 0.01)
+    substitute(monkeypatch, task, "get_client", lambda **_: nullcontext(Client()))
 
     @contextmanager
     def broken_off() -> Iterator[None]:

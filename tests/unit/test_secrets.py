@@ -19,6 +19,7 @@ from tasks import scope, secrets
 from tasks.events import Bus, Event, StepEvent
 from tasks.secrets import SUDO_PASSWORD, Secrets, hide, secret
 from tasks.steps import step
+from tests.fakes import substitute
 
 FILE, BLOCK = f"{SUDO_PASSWORD}_FILE", f"{SUDO_PASSWORD}_BLOCK"
 
@@ -109,7 +110,7 @@ def test_a_block_that_holds_more_than_a_text_is_refused(value: Any, monkeypatch:
     from prefect.blocks.system import Secret
 
     monkeypatch.setenv(BLOCK, "ops")
-    monkeypatch.setattr(Secret, "load", lambda _: Secret(value=value))
+    substitute(monkeypatch, Secret, "load", lambda _: Secret(value=value))
     with pytest.raises(KubeV6Error, match=rf"the Secret block ops \({BLOCK}\) holds no text"):
         secret_blocks.provide()
 

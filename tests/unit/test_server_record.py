@@ -9,7 +9,6 @@ import shutil
 import socket
 import subprocess
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -17,6 +16,7 @@ from configs.errors import KubeV6Error
 from flows.parameters import named, place
 from kubev6.server import kept_server, systemd_unit
 from tasks.process import Process, this_process
+from tests.fakes import substitute
 
 pytestmark = pytest.mark.usefixtures("own_data")
 
@@ -78,7 +78,8 @@ def test_a_port_that_is_taken_is_one_line_and_nothing_is_left(own_data: Path) ->
 
 
 def test_a_full_disk_is_said_before_anything_is_started(monkeypatch: pytest.MonkeyPatch, own_data: Path) -> None:
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1_000_000))
+    usage = shutil.disk_usage
+    substitute(monkeypatch, shutil, "disk_usage", lambda path: usage(path)._replace(free=1_000_000))
     with pytest.raises(KubeV6Error, match=r"has 1 MB free, and a Prefect server needs 200 MB; make room"):
         kept_server.up(1)
     assert not (own_data / "logs").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import pwd
 from dataclasses import asdict
 from getpass import getuser
 from pathlib import Path
@@ -17,6 +18,7 @@ from tasks.lab import lab
 from tasks.ssh import resolve, ssh_config
 from tasks.ssh.endpoint import ClientSettings, Endpoint
 from tasks.ssh.openssh import ssh_command
+from tests.fakes import substitute
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +26,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home of the test's own, with no SSH configuration in it or in the system."""
     (tmp_path / ".ssh").mkdir()
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(ssh_config, "SYSTEM", tmp_path / "etc" / "ssh_config")
+    substitute(monkeypatch, ssh_config, "SYSTEM", tmp_path / "etc" / "ssh_config")
     return tmp_path
 
 
@@ -288,7 +290,7 @@ def test_a_user_without_a_name_is_told(home: Path, monkeypatch: pytest.MonkeyPat
     for variable in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         monkeypatch.delenv(variable, raising=False)
     names: dict[int, str] = {}
-    monkeypatch.setattr("pwd.getpwuid", lambda number: names[number])
+    substitute(monkeypatch, pwd, "getpwuid", lambda number: names[number])
     assert found(home, "# nothing\nSendEnv LANG", "a") == Endpoint("node-1", "a")
     with pytest.raises(ConfigError, match=r"^user \d+ has no name, .*; set LOGNAME$"):
         found(home, "Host b\n  User me", "a")
@@ -343,7 +345,7 @@ def test_what_the_cluster_file_says_of_keys_and_host_keys_goes_with_it(home: Pat
 def test_a_labs_machines_are_reached_as_the_lab_says(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(home / ".ssh" / "config", "Host *\n User somebody\n ProxyJump near\nPort wrong")
     known = {node.name: Endpoint(node.name, "172.18.0.9") for node in load_cluster("lab").nodes}
-    monkeypatch.setattr(lab, "endpoints", lambda _: known)
+    substitute(monkeypatch, lab, "endpoints", lambda _: known)
     assert inventory.endpoints(load_cluster("lab")) == known
 
 

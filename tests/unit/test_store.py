@@ -19,6 +19,7 @@ from configs.manifest import BinaryEntry, ImageEntry, Manifest, SourceEntry
 from tasks import verified
 from tasks.docker_archive import ArchiveError
 from tasks.store import ChecksumError, Store
+from tests.fakes import substitute
 from tests.waiting import eventually
 
 
@@ -90,11 +91,11 @@ def test_a_manifest_reaches_the_disk_after_all_that_it_names(store: Store, monke
     manifest = release(store)
     link = store.root / "releases" / manifest.name / "current"
 
-    def synced(descriptor: int) -> None:
-        sync(descriptor)
-        written.append((Path(f"/proc/self/fd/{descriptor}").readlink(), link.is_symlink()))
+    def synced(fd: int) -> None:
+        sync(fd)
+        written.append((Path(f"/proc/self/fd/{fd}").readlink(), link.is_symlink()))
 
-    monkeypatch.setattr(os, "fsync", synced)
+    substitute(monkeypatch, os, "fsync", synced)
     store.write(manifest)
 
     before = [path for path, current in written if not current]
@@ -269,12 +270,12 @@ def test_what_was_found_right_is_only_read_again_when_it_was_touched(
 ) -> None:
     manifest = release(store)
     store.write(manifest)
-    monkeypatch.setattr(verified, "TICK", 0)
+    substitute(monkeypatch, verified, "TICK", 0)
     assert store.check(manifest) == ()
     binary = store.blob(manifest.binaries[0].sha256)
 
     with monkeypatch.context() as patched:
-        patched.setattr(hashlib, "file_digest", lambda *_: pytest.fail("it was read again"))
+        substitute(patched, hashlib, "file_digest", lambda *_: pytest.fail("it was read again"))
         assert Store(store.root).check(manifest) == ()
 
     # Of the same size, and with the times that it had.

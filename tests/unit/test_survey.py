@@ -19,6 +19,7 @@ from configs.systems import Machine
 from tasks.node import host_facts
 from tasks.node.survey import survey
 from tasks.ssh.connection import Connection
+from tests.fakes import substitute
 
 LAB = load_cluster("lab")
 RELEASE = load_release("debian-1.20")
@@ -37,7 +38,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         runtimes.append(runtime)
         return MACHINE
 
-    monkeypatch.setattr(host_facts, "ask", ask)
+    substitute(monkeypatch, host_facts, "ask", ask)
     return runtimes
 
 
@@ -86,7 +87,7 @@ def test_a_release_that_does_not_work_with_the_topologys_runtime_asks_nobody(ask
 def test_a_node_whose_iptables_a_published_kube_proxy_does_not_see_is_warned_of(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(host_facts, "ask", lambda *_: replace(MACHINE, kernel=Kernel(cgroup=1)))
+    substitute(monkeypatch, host_facts, "ask", lambda *_: replace(MACHINE, kernel=Kernel(cgroup=1)))
     how_to = load_cluster("kube-v6")
     published = load_release(how_to.release).model_copy(update={"build": None, "kubernetes": "1.16.15"})
     with caplog.at_level(logging.WARNING, "kubev6.survey"):

@@ -31,6 +31,8 @@ from kubev6.cli import main
 from tasks.node import engine, survey
 from tasks.node.change import Change
 from tasks.node.compatibility import Candidate, docker_and_cni_plugins
+from tasks.ssh.connection import Connection
+from tests.fakes import fake_of, substitute
 from tests.unit import sample
 from tests.unit.test_plan import GOLDEN, as_text
 
@@ -493,19 +495,20 @@ def test_yum_is_told_where_packages_are_that_the_system_does_not_bring() -> None
 def test_python_comes_from_where_the_packages_of_its_system_are(
     system: str, told: str, lacking: bool, run: RunContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    repositories = []
+    given = []
 
+    @fake_of(Connection)
     class Machine:
-        def provide_python(self, found: str) -> bool:
-            repositories.append(found)
+        def provide_python(self, repositories: str) -> bool:
+            given.append(repositories)
             return lacking
 
-    monkeypatch.setattr(nodes, "connection", lambda *_: nullcontext(Machine()))
-    monkeypatch.setattr(engine, "plan_changes", lambda *_: {})
+    substitute(monkeypatch, nodes, "connection", lambda *_: nullcontext(Machine()))
+    substitute(monkeypatch, engine, "plan_changes", lambda *_: {})
     nodes.compare.fn(Job(HOW_TO, BUILT, sample.manifest()), SUPPORT, machine_running(system))
-    assert len(repositories) == 1
-    assert told in repositories[0]
-    assert bool(repositories[0]) is bool(told)
+    assert len(given) == 1
+    assert told in given[0]
+    assert bool(given[0]) is bool(told)
     assert run.changes == [Change("package", "python3", "install", node=SUPPORT)] * lacking
 
 

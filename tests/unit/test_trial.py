@@ -16,6 +16,7 @@ from tasks.node.resources import kinds
 from tasks.node_agent import read_facts
 from tasks.node_agent.protocol import Failed
 from tasks.node_agent.trial import try_out
+from tests.fakes import substitute
 
 COMPLAINS = "echo WARNING >&2; echo $PWD{0}/ours.yaml: Error in line 3 >&2; cat .{0}/*.yaml >&2; exit 78"
 
@@ -25,7 +26,7 @@ def etc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A directory of a machine with a file of the site's."""
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    substitute(monkeypatch, tempfile, "tempdir", str(scratch))
     directory = tmp_path / "etc"
     directory.mkdir()
     (directory / "site.yaml").write_text("site\n")
