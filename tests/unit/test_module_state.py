@@ -31,6 +31,7 @@ ALLOWED: dict[str, str] = {
     "configs.systems.System.lacking": DEFAULT,
     "configs.systems.System.repositories": DEFAULT,
     "configs.systems.systems()": PURE,
+    "flows.run.notify._of_the_run": "the secrets of the caller's run, for the hooks that Prefect calls after its end",
     "flows.run.record.ReleaseOfRun.stand_ins": DEFAULT,
     "flows.run.task._failed_attempts": "what one task run came to before it is tried again, where its flow is not",
     "kubev6.report.page._environment()": PURE,
