@@ -12,6 +12,7 @@ from configs.schema.cluster import Cluster
 from configs.schema.loading import load_cluster, load_release
 from configs.state import Route
 from configs.systems import Machine
+from tests.fakes import substitute
 
 
 def cluster_file(directory: Path, workers: int) -> Path:
@@ -37,7 +38,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         found.append(self.destination)
         make(self)
 
-    monkeypatch.setattr(Route, "__post_init__", counting)
+    substitute(monkeypatch, Route, "__post_init__", counting)
     return found
 
 
