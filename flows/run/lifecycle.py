@@ -17,8 +17,6 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
 from prefect.exceptions import FailedRun
-from prefect.runtime import deployment
-from prefect.runtime import flow_run as this_flow_run
 from prefect.states import Failed
 
 from configs.errors import KubeV6Error
@@ -110,7 +108,9 @@ def failed(error: KubeV6Error) -> State[Any]:
 
 def called(command: str) -> str:
     """What a run is called by those who have to wait for it."""
-    return f"flow run {this_flow_run.name}" if deployment.id else f"kubev6 {command}"
+    here = FlowRunContext.get()
+    run = here.flow_run if here else None
+    return f"flow run {run.name}" if run and run.deployment_id else f"kubev6 {command}"
 
 
 def _say_which_process() -> None:

@@ -14,6 +14,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, TaskR
 from prefect.client.schemas.objects import State, StateType, TaskRun, TaskRunResult
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.futures import PrefectFuture, wait
+from prefect.results import ResultRecord  # type: ignore[attr-defined]  # as Prefect itself has it
 from prefect.runtime import flow_run
 
 from configs.errors import KubeV6Error, combined
@@ -92,7 +93,7 @@ def error_of(future: PrefectFuture[Any]) -> BaseException | None:
     """Why a task run that has ended failed or crashed; None for any other."""
     if not (future.state.is_failed() or future.state.is_crashed()):
         return None
-    error: BaseException = future.state.result(raise_on_failure=False)
+    error: BaseException = _data(future.state)
     return error
 
 
@@ -197,8 +198,17 @@ def _has_ended(run: UUID, known: Mapping[UUID, TaskRun]) -> bool:
 
 
 def _value(future: PrefectFuture[Any]) -> Any:
-    value = future.result()
+    value = _data(future.state) if future.state.is_completed() else future.result()
     return value.value if isinstance(value, FromAfar) else value
+
+
+def _data(state: State[Any]) -> Any:
+    """What the state of a task run that has ended holds: what it came to, or its error.
+
+    Prefect asks its event loop for that, also for what is here, which is most of what a task run costs the flow.
+    """
+    data = state.data
+    return data.result if isinstance(data, ResultRecord) else state.result(raise_on_failure=False)
 
 
 def _tell(future: PrefectFuture[Any]) -> None:
@@ -207,7 +217,7 @@ def _tell(future: PrefectFuture[Any]) -> None:
     if future.task_run_id in run.heard_of:
         return
     run.heard_of.add(future.task_run_id)
-    value = future.state.result(raise_on_failure=False) if future.state.is_final() else None
+    value = _data(future.state) if future.state.is_final() else None
     events = value.events if isinstance(value, FromAfar) else getattr(value, "carried", ())
     for event in events:
         run.events.send(event)

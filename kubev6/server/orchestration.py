@@ -112,6 +112,8 @@ class Orchestration:
         came_to: list[Any] = []
         told = flow.with_options()
         told.fn = _telling(flow.fn, came_to, os.environ["PREFECT_API_URL"])
+        # They are plain already, and Prefect would import FastAPI, which takes a fifth of a second, to make them so.
+        told.serialize_parameters = dict  # type: ignore[method-assign, assignment]
         # What Prefect sends beside the run would complain on standard error of every message that the server does not
         # get.
         logging.raiseExceptions = False
