@@ -19,7 +19,7 @@ from flows.run.task import run_task
 from flows.steps.job import Job
 from tasks import deployed, registry, removal
 from tasks.events import ChangeMade, ImagesPushed, emit
-from tasks.kubernetes import addons, kubeadm
+from tasks.kubernetes import addons, kubeadm, members
 from tasks.kubernetes import cluster_dns as dns
 from tasks.lab import lab
 from tasks.node import engine, existing_servers
@@ -161,6 +161,9 @@ def join(job: Job, name: str) -> None:
         if kubeadm.is_member(ssh, job.cluster, job.manifest, node):
             shown.ended_as("already done")
             return
+        if kubeadm.has_lost_kubeconfig(ssh):
+            with connection(job.cluster, job.cluster.control_plane.name) as control_plane:
+                members.forget(control_plane, name)
         with this_run().join_tokens.credentials(job.cluster) as credentials:
             kubeadm.join(ssh, job.cluster, job.release, job.manifest, node, credentials)
         made = Change("cluster", job.cluster.name, "join", after="by kubeadm", node=name)

@@ -123,6 +123,15 @@ def drop_credentials(connection: Connection, credentials: JoinCredentials) -> No
     connection.run(f"kubeadm token delete --kubeconfig {ADMIN} {identifier}", step="drop join token")
 
 
+def has_lost_kubeconfig(connection: Connection) -> bool:
+    """Whether a node that is to join may be known already, but has nothing to show for it; what it has goes.
+
+    Args:
+        connection: To the node.
+    """
+    return bool(connection.run(kubeadm_commands.FORMER, step="kubeadm join").stdout.strip())
+
+
 def join(
     connection: Connection,
     cluster: Cluster,

@@ -13,6 +13,14 @@ REGISTER_SECONDS = 60
 """How long a kubelet may take to get a certificate of its own, where kubeadm does not wait for that itself."""
 
 
+FORMER = (
+    f"[ -s {KUBELET_CONFIG} ] || "
+    f"{{ systemctl stop kubelet; rm -rf {BOOTSTRAP_CONFIG} /var/lib/kubelet/pki; echo former; }}"
+)
+"""Takes what there may still be of a member that has lost its kubeconfig: a kubelet that runs on with what it knows
+keeps its Node object Ready, and kubeadm refuses to join a name that is."""
+
+
 def init(manifest: Manifest) -> str:
     """The script that makes a control plane of a node.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from configs.errors import NodeError
-from tasks.kubernetes.kubeadm import KUBECTL
+from tasks.kubernetes.kubeadm import ADMIN, KUBECTL
 from tasks.shell import quote
 from tasks.ssh.channel import last_line
 from tasks.ssh.connection import Connection
@@ -12,6 +12,8 @@ from tasks.steps import step
 SOON = "--request-timeout=10s"
 DRAIN_SECONDS = 60
 """How long the pods of a node that works may take to end."""
+ETCD_MANIFEST = "/etc/kubernetes/manifests/etcd.yaml"
+ETCD_DATA = "/var/lib/etcd/member"
 GONE_SECONDS = 5
 """The same of a node whose kubelet no longer answers: they do not end, and go with the Node object."""
 
@@ -24,6 +26,46 @@ def members(control_plane: Connection) -> tuple[str, ...]:
     """
     asked = control_plane.run(f"{KUBECTL} {SOON} get nodes -o name", step="members", timeout=20, check=False)
     return tuple(line.removeprefix("node/") for line in asked.stdout.split()) if asked.status == 0 else ()
+
+
+def forget(control_plane: Connection, name: str) -> None:
+    """Delete the Node object that a former member has left, if there is one, so that it can join again.
+
+    Args:
+        control_plane: To the control plane.
+        name: The node.
+
+    Raises:
+        NodeError: The API server does not answer.
+    """
+    delete = [*KUBECTL.split(), "delete", "node", name, "--ignore-not-found"]
+    control_plane.run(delete, step="kubeadm join", timeout=60)
+
+
+def refuse_lost_state(control_plane: Connection) -> None:
+    """Refuse a control plane that has lost what makes it one; what depends on it would fail in words of its own.
+
+    Args:
+        control_plane: To the control plane.
+
+    Raises:
+        NodeError: It has.
+    """
+    name = control_plane.node
+    known = quote([*KUBECTL.split(), "get", "node", name, "--ignore-not-found", "-o", "name"])
+    asked = (
+        f"if [ ! -s {ADMIN} ]; then echo there is no {ADMIN}; "
+        f"elif [ -e {ETCD_MANIFEST} ] && [ ! -d {ETCD_DATA} ]; then echo there is no {ETCD_DATA}; "
+        f'elif seen=$({known} 2>/dev/null) && [ -z "$seen" ]; then echo its API server does not know {name}; fi'
+    )
+    if seen := control_plane.run(asked, step="proof", timeout=20).stdout.strip():
+        raise NodeError(
+            name,
+            "proof",
+            f"the control plane has lost its state: {seen}",
+            todo="put /etc/kubernetes and /var/lib/etcd back from a backup, "
+            "or `kubev6 reset` the whole cluster and deploy",
+        )
 
 
 def take_out(control_plane: Connection, name: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from configs.manifest import Manifest
 from configs.schema.cluster import Cluster
-from tasks.kubernetes import probe_pods
+from tasks.kubernetes import members, probe_pods
 from tasks.kubernetes.checks import Check, Probe, check_objects, judge, probes
 from tasks.kubernetes.kubeadm import KUBECTL
 from tasks.scope import Threads
@@ -45,6 +45,8 @@ def verify(
             opened = pool.map(lambda name: stack.enter_context(connection(name)), names)
             connections = dict(zip(names, opened, strict=True))
             control_plane = connections[cluster.control_plane.name]
+            if not namespace:
+                members.refuse_lost_state(control_plane)
             try:
                 namespace = namespace or probe_pods.make(control_plane, cluster, manifest)
                 found = probe_pods.objects_when_ready(control_plane, manifest, namespace)

@@ -254,6 +254,7 @@ def install_fakes() -> None:
         (kubeadm, "is_member"): lambda *_: ready,
         (kubeadm, "join_credentials"): announced("token", JoinCredentials(TOKEN, "sha256:0")),
         (kubeadm, "drop_credentials"): announced("drop token", None),
+        (kubeadm, "has_lost_kubeconfig"): lambda *_: False,
         (kubeadm, "join"): lambda *_: None,
         (cluster_dns, "apply"): lambda *_: not ready,
     }

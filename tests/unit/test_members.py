@@ -1,0 +1,83 @@
+"""A control plane that has lost its state, and a worker that has lost its kubeconfig, by what is on them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from configs.errors import NodeError
+from tasks.kubernetes import kubeadm
+from tasks.kubernetes.members import refuse_lost_state
+from tasks.ssh.connection import Connection
+
+NODE = "kube-control-plane"
+
+
+class Here:
+    """This machine, with a directory of the test for each of the machine's own."""
+
+    node = NODE
+
+    def __init__(self, root: Path, known: str) -> None:
+        self.root = root
+        for name, script in {"kubectl": known, "systemctl": f"echo $* >>{root}/said"}.items():
+            path = root / "bin" / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(f"#!/bin/sh\n{script}\n")
+            path.chmod(0o755)
+
+    def put(self, path: str) -> Path:
+        place = self.root / path.lstrip("/")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text("content\n")
+        return place
+
+    def run(self, script: str, **_: object) -> SimpleNamespace:
+        for directory in ("/etc/kubernetes", "/var/lib"):
+            script = script.replace(directory, f"{self.root}{directory}")
+        environment = {**os.environ, "PATH": f"{self.root}/bin:/usr/bin:/bin"}
+        done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True, env=environment)
+        return SimpleNamespace(stdout=done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("lost", "known", "seen"),
+    [
+        ("", f"echo node/{NODE}", ""),
+        ("", "exit 1", ""),  # an API server that does not answer is no empty one
+        ("/etc/kubernetes/admin.conf", f"echo node/{NODE}", r"there is no \S*/etc/kubernetes/admin\.conf"),
+        ("/var/lib/etcd/member/snap", "exit 1", r"there is no \S*/var/lib/etcd/member"),
+        ("", "exit 0", f"its API server does not know {NODE}"),
+    ],
+)
+def test_a_control_plane_that_has_lost_its_state_says_so_and_what_to_do(
+    tmp_path: Path, lost: str, known: str, seen: str
+) -> None:
+    here = Here(tmp_path, known)
+    for path in ("/etc/kubernetes/admin.conf", "/etc/kubernetes/manifests/etcd.yaml", "/var/lib/etcd/member/snap"):
+        place = here.put(path)
+        if path == lost:
+            place.unlink()
+            if "member" in path:
+                place.parent.rmdir()
+    if not seen:
+        refuse_lost_state(cast(Connection, here))
+        return
+    with pytest.raises(NodeError, match=f"lost its state: {seen}.*backup.*reset"):
+        refuse_lost_state(cast(Connection, here))
+
+
+def test_a_worker_without_its_kubeconfig_is_stopped_and_what_it_has_left_goes(tmp_path: Path) -> None:
+    here = Here(tmp_path, "exit 1")
+    kubeconfig, certificate = here.put("/etc/kubernetes/kubelet.conf"), here.put("/var/lib/kubelet/pki/current.pem")
+    assert not kubeadm.has_lost_kubeconfig(cast(Connection, here))
+    assert certificate.exists()
+    kubeconfig.unlink()
+    assert kubeadm.has_lost_kubeconfig(cast(Connection, here))
+    assert not certificate.parent.exists()
+    assert (tmp_path / "said").read_text() == "stop kubelet\n"
