@@ -164,9 +164,12 @@ def _kubeadm(connection: Connection, verb: str, script: str, timeout: float, std
     done = connection.run(f"{quote(alone)} 2>&1", step=f"kubeadm {verb}", stdin=stdin, timeout=timeout, check=False)
     if done.status == 0:
         return
+    # kubeadm gives up on a kubelet that a busy machine starts slowly; once it answers, the same succeeds.
+    slow = kubeadm_commands.KUBELET_CHECK in done.stdout and _comes_up(connection)
     kubelet = connection.run("journalctl --no-pager -q -u kubelet -n 40", step="kubelet log", check=False).stdout
     lines = [line for line in done.stdout.splitlines() if line.strip()]
-    seen = next((line for line in lines if "rror" in line), lines[-1] if lines else "no output")
+    own = [line for line in lines if kubeadm_commands.KUBELET_CHECK not in line] or lines
+    seen = next((line for line in own if "rror" in line), own[-1] if own else "no output")
     node = connection.endpoint.node
     raise NodeError(
         node,
@@ -174,7 +177,14 @@ def _kubeadm(connection: Connection, verb: str, script: str, timeout: float, std
         f"exit status {done.status}: {hide(seen.strip())}",
         todo=f"its output and the kubelet's are in the run log; mend it (kubev6 ssh {node}) and deploy again",
         detail=hide(f"{done.stdout}\n--- kubelet ---\n{kubelet}"),
+        transient=slow,
     )
+
+
+def _comes_up(connection: Connection) -> bool:
+    """Whether the kubelet answers on its health port in the end."""
+    waiting = kubeadm_commands.HEALTHY_SECONDS + 30
+    return connection.run(kubeadm_commands.HEALTHY, step="kubelet", timeout=waiting, check=False).status == 0
 
 
 def fetch_kubeconfig(connection: Connection, cluster: Cluster) -> Path:

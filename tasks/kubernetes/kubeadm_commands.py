@@ -9,10 +9,19 @@ from configs.versions import kubeadm_starts_kubelet, skip_preflight
 JOIN_CONFIG = "/run/kubev6-join.yaml"
 KUBELET_CONFIG = "/etc/kubernetes/kubelet.conf"
 BOOTSTRAP_CONFIG = "/etc/kubernetes/bootstrap-kubelet.conf"
+HEALTHY_SECONDS = 90
+"""How long a kubelet may take to answer that kubeadm has not waited for."""
 REGISTER_SECONDS = 60
 """How long a kubelet may take to get a certificate of its own, where kubeadm does not wait for that itself."""
 
 
+KUBELET_CHECK = "[kubelet-check]"
+"""What kubeadm's lines begin with about a kubelet that does not answer on its health port yet."""
+HEALTHY = (
+    f"timeout {HEALTHY_SECONDS} sh -c 'until python3 -c \"from urllib.request import urlopen; "
+    'urlopen(\\"http://localhost:10248/healthz\\", timeout=5)" 2>/dev/null; do sleep 1; done\''
+)
+"""Waits for the kubelet's health port: that it refuses a connection says that it is not up yet."""
 FORMER = (
     f"[ -s {KUBELET_CONFIG} ] || "
     f"{{ systemctl stop kubelet; rm -rf {BOOTSTRAP_CONFIG} /var/lib/kubelet/pki; echo former; }}"

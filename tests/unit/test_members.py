@@ -11,11 +11,21 @@ from typing import cast
 import pytest
 
 from configs.errors import NodeError
+from configs.manifest import Manifest, SourceEntry
 from tasks.kubernetes import kubeadm
 from tasks.kubernetes.members import refuse_lost_state
 from tasks.ssh.connection import Connection
 
 NODE = "kube-control-plane"
+MANIFEST = Manifest(
+    name="x",
+    version="v1.20.2",
+    key="k",
+    created="now",
+    source=SourceEntry(kind="built", origin="here"),
+    binaries=(),
+    images=(),
+)
 
 
 class Here:
@@ -81,3 +91,25 @@ def test_a_worker_without_its_kubeconfig_is_stopped_and_what_it_has_left_goes(tm
     assert kubeadm.has_lost_kubeconfig(cast(Connection, here))
     assert not certificate.parent.exists()
     assert (tmp_path / "said").read_text() == "stop kubelet\n"
+
+
+@pytest.mark.parametrize(("comes_up", "transient"), [(True, True), (False, False)])
+def test_a_kubelet_that_is_slow_to_start_is_waited_for_and_kubeadm_tried_again(comes_up: bool, transient: bool) -> None:
+    """A refused connection to its health port is no answer, and not the error of the message either."""
+    said = (
+        "[kubelet-check] The HTTP call failed with error: dial tcp [::1]:10248: connect: connection refused.\n"
+        "error execution phase wait-control-plane: couldn't initialize a Kubernetes cluster\n"
+    )
+    asked: list[str] = []
+
+    def run(command: str, **_: object) -> SimpleNamespace:
+        asked.append(command)
+        if "kubeadm init" in command:
+            return SimpleNamespace(status=1, stdout=said)
+        return SimpleNamespace(status=0 if comes_up or "healthz" not in command else 124, stdout="")
+
+    here = SimpleNamespace(run=run, node=NODE, endpoint=SimpleNamespace(node=NODE))
+    with pytest.raises(NodeError, match="exit status 1: error execution phase wait-control-plane") as caught:
+        kubeadm.init(cast(Connection, here), MANIFEST)
+    assert caught.value.transient is transient
+    assert any("timeout 90" in command and "10248/healthz" in command for command in asked)
