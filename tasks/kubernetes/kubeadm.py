@@ -17,6 +17,7 @@ from tasks.disk import writing_data
 from tasks.kubernetes import kubeadm_commands
 from tasks.kubernetes.certificate import public_key_hash
 from tasks.node_agent.kubeadm_lock import LOCK
+from tasks.node_agent.record import HOME
 from tasks.paths import cluster_dir
 from tasks.replace import write_whole
 from tasks.secrets import hide, remember
@@ -25,7 +26,8 @@ from tasks.ssh.connection import Connection
 from tasks.ssh.program import program
 
 ADMIN = "/etc/kubernetes/admin.conf"
-KUBECTL = f"kubectl --kubeconfig {ADMIN}"
+KUBECTL = f"env HOME={HOME} kubectl --kubeconfig {ADMIN}"
+"""What it keeps of the API's description is where all of ours is, and goes with a reset."""
 """On the control plane."""
 CA_CERTIFICATE = "/etc/kubernetes/pki/ca.crt"
 TOKEN = re.compile(r"^[a-z0-9]{6}\.[a-z0-9]{16}$", re.MULTILINE)

@@ -12,6 +12,7 @@ from typing import Any, Dict, List
 from tasks.node_agent.commands import text
 from tasks.node_agent.files import text_of
 from tasks.node_agent.kubeadm_lock import await_other_kubeadm
+from tasks.node_agent.record import HOME
 
 APISERVER = "/etc/kubernetes/manifests/kube-apiserver.yaml"
 START_SECONDS = 60
@@ -26,7 +27,17 @@ def found(pattern: str, content: str) -> str:
 
 def known(kubeconfig: str, objects: List[str]) -> List[str]:
     """The names of those objects that the API server knows; none when it does not answer."""
-    command = ["kubectl", "--kubeconfig", kubeconfig, "--request-timeout=5s", "-n", "kube-system", "get"]
+    command = [
+        "env",
+        "HOME=" + HOME,
+        "kubectl",
+        "--kubeconfig",
+        kubeconfig,
+        "--request-timeout=5s",
+        "-n",
+        "kube-system",
+        "get",
+    ]
     try:
         said = subprocess.run(
             command + objects + ["--ignore-not-found", "-o", "name"],

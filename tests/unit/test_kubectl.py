@@ -13,6 +13,7 @@ from configs.errors import KubeV6Error
 from configs.manifest import BinaryEntry
 from configs.schema.loading import load_cluster
 from tasks.kubernetes import kubectl
+from tasks.kubernetes.kubeadm import KUBECTL
 from tasks.ssh.connection import Connection, Result
 from tasks.ssh.endpoint import Endpoint
 from tasks.store import Store
@@ -47,7 +48,7 @@ def test_an_old_kubectl_runs_on_the_control_plane_and_its_words_and_status_come_
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"kind: Namespace\n")))
     old = manifest().model_copy(update={"version": "v1.9.0-alpha.0.ipv6.0"})
     status = kubectl.run(load_cluster("kube-v6"), old, Store(), ENDPOINT, ["apply", "-f", "-"])
-    words = ["kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf", "apply", "-f", "-"]
+    words = [*KUBECTL.split(), "apply", "-f", "-"]
     assert connection.asked == (words, b"kind: Namespace\n")
     assert status == 3
     assert capsys.readouterr() == ("a page\n", "a complaint\n")

@@ -3,7 +3,7 @@
 from typing import Any, Dict, List
 
 from tasks.node_agent.commands import run
-from tasks.node_agent.ip import addresses_of
+from tasks.node_agent.ip import addresses_of, words_of_addresses
 from tasks.node_agent.protocol import Failed, Json
 from tasks.node_agent.record import Record
 from tasks.node_agent.resources.address import addresses_on
@@ -13,16 +13,20 @@ from tasks.node_agent.ssh_connection import own_connection
 
 
 def undo_ipv4_address(interface: str, before: Any) -> List[str]:
-    """The version before this one wrote the addresses as one text, with commas."""
+    """Give an interface its addresses back, with broadcast address, scope and label.
+
+    Versions before this one wrote the addresses alone, and before that as one text, with commas.
+    """
     if not interface_there(interface):
         return []
     for address in before.split(", ") if isinstance(before, str) else before:
-        run(["ip", "-4", "addr", "replace", address, "dev", interface])
+        words = address.split()
+        run(["ip", "-4", "addr", "replace"] + words + ([] if "dev" in words else ["dev", interface]))
     return ["IPv4 addresses of {}".format(interface)]
 
 
 class Ipv4Addresses(Kind):
-    """Noted by interface: a list of addresses with their lengths."""
+    """Noted by interface: a list of addresses as ``ip addr`` takes them."""
 
     name = "ipv4-address"
     undoes = (("ipv4_addresses", undo_ipv4_address),)
@@ -40,7 +44,8 @@ class Ipv4Addresses(Kind):
 
     def note(self, change: Json, record: Record) -> None:
         interface = change["subject"]
-        record.note_ahead("ipv4_addresses", interface, [address for _, address, _ in addresses_on(interface, "-4")])
+        there = run(["ip", "-4", "-o", "addr", "show", "dev", interface])
+        record.note_ahead("ipv4_addresses", interface, words_of_addresses(there))
 
     def make(self, change: Json, record: Record) -> None:
         interface = change["subject"]
