@@ -111,13 +111,14 @@ def containerd_versions(version: str) -> tuple[str, str]:
 
     The kubelet speaks version v1 of the Container Runtime Interface since 1.23 and nothing else since 1.26, and
     containerd since 1.6; that in turn forgot the older v1alpha2 with 2.0. From 1.36 on the kubelet leaves it to the
-    runtime to say how cgroups are driven, which only containerd 2 can.
+    runtime to say how cgroups are driven, which only containerd 2 can. Before 1.5 containerd passes over
+    ``config_path`` (its docs/cri/registry.md) and asks the cluster's registry by https, which that does not speak.
     """
     parsed = parse_version(version)
     if parsed < Version.parse("1.23.0-0"):
-        return "1.1", "2.0"
+        return "1.5", "2.0"
     if parsed < Version.parse("1.26.0-0"):
-        return "1.1", ""
+        return "1.5", ""
     return ("1.6", "") if parsed < Version.parse("1.36.0-0") else ("2.0", "")
 
 

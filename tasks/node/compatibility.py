@@ -22,6 +22,7 @@ from configs.systems import Machine, system_of
 from configs.versions import (
     Runtime,
     cni_shows_ipv6,
+    container_runtimes,
     containerd_versions,
     docker_hides_ipv6,
     kube_proxy_finds_iptables,
@@ -272,7 +273,10 @@ def containerd_version(it: Candidate) -> Iterator[str]:
         return
     least, before = containerd_versions(it.version)
     if not _reaches(has, least):
-        yield f"its containerd is {has}, and Kubernetes {it.version} works with {least} and newer: upgrade it"
+        other = ", or write `runtime: docker` into the cluster's file" * ("docker" in container_runtimes(it.version))
+        yield (
+            f"its containerd is {has}, and Kubernetes {it.version} works here with {least} and newer: upgrade it{other}"
+        )
     elif before and _reaches(has, before):
         docker = "write `runtime: docker` into the cluster's file, or choose a newer release"
         yield f"its containerd is {has}, and Kubernetes {it.version} wants one before {before}: {docker}"
