@@ -18,9 +18,8 @@ from tasks.ssh.endpoint import Endpoint
 MADE = """
 set -e
 mount --make-rprivate /
-own=$(mktemp -d) && mount -t tmpfs tmpfs "$own"
-cp -a /etc "$own/etc" && mount --bind "$own/etc" /etc
 for each in /var/lib /run; do mount -t tmpfs tmpfs $each; done
+cp -a /etc /run/etc && mount --bind /run/etc /etc
 mount -t sysfs sysfs /sys
 rm -rf /etc/netplan /etc/network /etc/systemd/network /etc/sysctl.d/* /etc/ufw
 ip link set lo up

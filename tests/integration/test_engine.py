@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import pytest
 
 from configs.errors import NodeError
 from configs.schema.loading import load_cluster
-from configs.state import Address, Binary, File, Route, Service, StageState, Sysctl
+from configs.state import Address, Binary, File, Reload, Route, Service, StageState, Sysctl
 from tasks.lab import lab
 from tasks.node import host_facts
 from tasks.node.change import Change
@@ -437,6 +438,35 @@ def test_the_ipv4_default_route_goes_and_the_connection_stays(
         kept = record(again)["stages"]["v6only"]
     assert list(kept["ipv4_default_routes"]) == [f"default via {gateway} dev eth0"]
     assert list(kept["keep_routes"]) == [f"{beyond}/32 via {gateway} dev eth0"]
+
+
+def test_a_machine_of_systemd_that_is_cut_off_puts_itself_back(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a unit of its own, which no session and no networking tool takes with it."""
+    monkeypatch.setattr("tasks.node.engine.SECONDS", 5)
+    monkeypatch.setattr("tasks.node.engine.SILENT_SECONDS", 4)
+    looks = (
+        "ip -o addr | sed 's/valid.*//'; ip route; ip -6 route | sort; systemctl is-active systemd-networkd; ls /etc"
+    )
+    cut = StageState(
+        name="network",
+        files=(File("/etc/kubev6-cut", "x\n"),),
+        addresses=(Address("eth1", "fd00::99/64"),),
+        reloads=(Reload(("ip", "link", "set", "eth0", "down"), when=("/etc/kubev6-cut",)),),
+        services=(Service("systemd-networkd.service"),),
+    )
+    with connect(endpoint) as opened:
+        before = said(opened, looks)
+        with pytest.raises(
+            NodeError, match=r"ip link set eth0 down.* so the machine has put everything of that back; "
+        ):
+            bring_to(opened, cut, reconnect=partial(connect, endpoint))
+    with connect(endpoint) as again:
+        assert said(again, looks) == before
+        assert "its changes are put back" in said(again, "journalctl -u 'kubev6-rollback*' -o cat --no-pager")
+        assert "network" not in record(again)["stages"] or not any(record(again)["stages"]["network"].get("files", {}))
+        said(again, "rm -r /var/lib/kubev6/rollback")
 
 
 def test_sudo_with_and_without_a_password(

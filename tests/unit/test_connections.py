@@ -12,7 +12,7 @@ from tasks import scope
 from tasks.ssh import pool as connections
 from tasks.ssh.connection import Connection
 from tasks.ssh.endpoint import Endpoint
-from tasks.ssh.pool import ConnectionPool, connection
+from tasks.ssh.pool import ConnectionPool, connection, new_connection
 from tests.fakes import fake_of, substitute
 
 LAB = load_cluster("lab")
@@ -90,6 +90,21 @@ def test_a_connection_that_is_lost_or_whose_work_failed_is_not_taken_again(made:
         assert not made[1].is_open
         use("kube-worker-1")
     assert len(made) == 3
+
+
+def test_a_new_connection_is_none_that_was_there_and_the_work_after_it_takes_it(made: list[Fake]) -> None:
+    with a_run():
+        use("kube-worker-1")
+        with connection(LAB, "kube-worker-1") as old, new_connection(old.endpoint) as new:
+            assert new is not old
+            old.close()
+        assert [each.is_open for each in made] == [False, True]
+        use("kube-worker-1")
+        with connection(LAB, "kube-worker-1"), new_connection(made[0].endpoint):
+            pass
+    assert len(made) == 3
+    with new_connection(made[0].endpoint):
+        pass
 
 
 def test_outside_a_run_a_connection_ends_with_its_work(made: list[Fake]) -> None:

@@ -35,6 +35,7 @@ ALLOWED: dict[str, str] = {
     "flows.run.record.ReleaseOfRun.stand_ins": DEFAULT,
     "flows.run.task._failed_attempts": "what one task run came to before it is tried again, where its flow is not",
     "kubev6.report.page._environment()": PURE,
+    "tasks.node_agent.record: global HOME": "a program on a node does one thing at a time, with one record",
     "tasks.scope._held": "holds each run's own parts apart: by it a run finds its context",
     "tasks.ssh.command_log.hear_local_commands()": "an audit hook of the interpreter, which can be set once for good",
     "tasks.ssh.connection._JUMPS_AT_ONCE": "what a jump host bears counts for all runs of the process together",
