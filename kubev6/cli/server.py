@@ -1,10 +1,11 @@
-"""The Prefect server that is kept: up, down, status, stay, unit.
+"""The Prefect server that is kept: up, down, status, login, stay, unit.
 
 `up` starts Prefect's server and its page, makes the deployments of prefect.yaml known to it, and starts the
 worker that runs them; again: changes only what is not as it should be. While it is up, local runs use it
 too. Its history, and what it needs, are in the data directory. `down` ends what the worker runs, the worker
-and the server; nothing is lost. `status` exits with 1 when something of it is gone. `stay` is `up` that
-does not come back, and ends it all when it is stopped; `unit` prints a systemd user unit that does that.
+and the server; nothing is lost. `status` exits with 1 when something of it is gone. `login` prints what
+its page asks for. `stay` is `up` that does not come back, and ends it all when it is stopped; `unit` prints
+a systemd user unit that does that.
 
 Examples:
   kubev6 server up
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Add its arguments."""
-    parser.add_argument("action", choices=("up", "down", "status", "stay", "unit"), help="what to do")
+    parser.add_argument("action", choices=("up", "down", "status", "login", "stay", "unit"), help="what to do")
     parser.add_argument(
         "--port",
         type=_port,
@@ -46,13 +47,16 @@ def _port(given: str) -> int:
 
 
 def run(args: argparse.Namespace) -> int:
-    """The kept Prefect server: up, down, status, stay, unit."""
+    """The kept Prefect server: up, down, status, login, stay, unit."""
     from kubev6.server import kept_server
 
     if args.action == "status":
         found = kept_server.status()
         print("\n".join(found.lines))
         return 0 if found.well else 1
+    if args.action == "login":
+        print(kept_server.password())
+        return 0
     if args.action == "unit":
         from kubev6.server import systemd_unit
 

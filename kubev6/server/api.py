@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
+from base64 import b64encode
 from typing import Any
+from uuid import uuid4
 
 import requests
 
 from configs.errors import KubeV6Error, UnansweredError
+from kubev6.server import login
 
 SECONDS, SECONDS_BETWEEN_TRIES = 10.0, 0.2
-BUSY = 503
+BUSY, UNAUTHORIZED = 503, 401
 
 
 def session() -> requests.Session:
@@ -39,7 +42,11 @@ def ask(api: str, path: str, body: object = None, *, method: str = "") -> Any:
     busy_until = time.monotonic() + SECONDS
     try:
         with session() as asking:
+            if said := login.of(api):
+                asking.headers["Authorization"] = f"Basic {b64encode(said.encode()).decode()}"
             while True:
+                if method != "GET":
+                    _add_csrf_token(asking, api)
                 answer = asking.request(method, f"{api}{path}", json=body, timeout=SECONDS)
                 # Its database is in use by somebody else, who is soon done.
                 if answer.status_code != BUSY or time.monotonic() > busy_until:
@@ -47,10 +54,40 @@ def ask(api: str, path: str, body: object = None, *, method: str = "") -> Any:
                 time.sleep(SECONDS_BETWEEN_TRIES)
         if answer.status_code == 404:
             return None
+        if answer.status_code == UNAUTHORIZED:
+            todo = f"set {login.LOGIN}; for the kept server, type `. {login.file()}`"
+            raise KubeV6Error(f"the Prefect server at {api} wants another login than ours", todo=todo)
         if not answer.ok:
             seen = f"the Prefect server at {api} answered {answer.status_code} to {method} {path}"
             raise KubeV6Error(seen, todo="see its log", detail=answer.text)
         return answer.json() if answer.content else None
     except requests.RequestException as error:
-        seen = f"the Prefect server at {api} does not answer {path}"
-        raise UnansweredError(seen, error, todo="kubev6 server status") from None
+        raise _silent(api, path, error) from None
+
+
+def wants_login(api: str) -> bool:
+    """Whether a server turns away those who have no login.
+
+    Args:
+        api: The server's API.
+
+    Raises:
+        KubeV6Error: It does not answer.
+    """
+    try:
+        with session() as asking:
+            return asking.get(f"{api}/admin/version", timeout=SECONDS).status_code == UNAUTHORIZED
+    except requests.RequestException as error:
+        raise _silent(api, "/admin/version", error) from None
+
+
+def _add_csrf_token(asking: requests.Session, api: str) -> None:
+    """Have a token for what changes something, from a server that wants one (its ``csrf_protection_enabled``)."""
+    client = str(uuid4())
+    answer = asking.get(f"{api}/csrf-token", params={"client": client}, timeout=SECONDS)
+    if answer.ok:
+        asking.headers.update({"Prefect-Csrf-Client": client, "Prefect-Csrf-Token": answer.json()["token"]})
+
+
+def _silent(api: str, path: str, error: requests.RequestException) -> UnansweredError:
+    return UnansweredError(f"the Prefect server at {api} does not answer {path}", error, todo="kubev6 server status")

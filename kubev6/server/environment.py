@@ -29,3 +29,17 @@ def prepare() -> None:
     }
     for name, value in settings.items():
         os.environ.setdefault(name, value)
+
+
+def protected(login: str, port: int) -> dict[str, str]:
+    """What a server is started with, so that neither another user of this machine nor a web page can use it.
+
+    Args:
+        login: What all who use it have to know. It goes there by the environment, which no other user sees.
+        port: Where it listens.
+    """
+    return {
+        "PREFECT_SERVER_API_AUTH_STRING": login,
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{port}",
+        "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "true",
+    }

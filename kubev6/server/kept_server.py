@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -26,11 +27,11 @@ from pydantic import BaseModel
 
 from configs.errors import KubeV6Error
 from configs.schema.reading import checked, read_yaml
-from kubev6.server import lost_runs, worker_runs
-from kubev6.server.api import ask
+from kubev6.server import environment, login, lost_runs, worker_runs
+from kubev6.server.api import ask, wants_login
 from kubev6.server.temporary_server import answers
 from tasks.exclusive import exclusive
-from tasks.paths import CHECKOUT, cache_dir, data_dir, working_dir
+from tasks.paths import cache_dir, data_dir, working_dir
 from tasks.process import Process, start_time
 from tasks.replace import write_whole
 from tasks.steps import step
@@ -40,6 +41,11 @@ PORT = 4266
 DEPLOYMENTS = Path(__file__).with_name("prefect.yaml").resolve()
 """In a checkout a link to the one there."""
 POOL = "kubev6"
+JOB_TEMPLATE = {
+    "job_configuration": {"stream_output": True},  # Prefect takes none that is empty
+    "variables": {"type": "object", "properties": {}, "additionalProperties": False},
+}
+"""Of the pool: who asks for a run gives its parameters, and no command, environment or directory of its own."""
 START_SECONDS = 90.0
 STOP_SECONDS = 15.0
 SECONDS_BETWEEN_LOOKS = 10.0
@@ -126,6 +132,10 @@ def up(port: int) -> Kept:
     """
     with _data_directory(), exclusive(data_dir() / "server.lock"):
         kept = running()
+        if kept is not None and not wants_login(kept.url):
+            with _unused(kept):
+                _end_all(kept)
+            kept = None
         if kept is None:
             _need_space()
             kept = _start_server(port, read())
@@ -135,8 +145,11 @@ def up(port: int) -> Kept:
         check_version(kept)
         with step("server", "deployments") as shown:
             schedules = _schedules(kept)
-            if ask(kept.url, f"/work_pools/{POOL}") is None:  # one that is there may have a limit that a person gave it
-                _prefect(kept, "work-pool", "create", POOL, "--type", "process")
+            pool = {"base_job_template": JOB_TEMPLATE}
+            if ask(kept.url, f"/work_pools/{POOL}") is None:
+                ask(kept.url, "/work_pools/", {"name": POOL, "type": "process", **pool})
+            else:  # which may have a limit that a person gave it
+                ask(kept.url, f"/work_pools/{POOL}", pool, method="PATCH")
             _prefect(kept, "deploy", "--all", "--prefect-file", str(DEPLOYMENTS))
             # One that is new is off: nobody has said yet what it is to run for.
             for schedule, deployment in _schedules(kept).items():
@@ -159,13 +172,7 @@ def down() -> bool:
     Raises:
         KubeV6Error: Another process here uses the server.
     """
-    with _data_directory(), _users().open("a") as users:
-        try:
-            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise KubeV6Error(
-                "another kubev6 runs on this machine and uses the kept server", todo="let it end, or stop it by Ctrl-C"
-            ) from None
+    with _data_directory(), _unused():
         return end()
 
 
@@ -177,14 +184,7 @@ def end() -> bool:
     """
     with _data_directory(), exclusive(data_dir() / "server.lock"):
         kept = read()
-        if kept is None:
-            return False
-        found = [process for process in (kept.worker, kept.server) if process and process.alive]
-        runs = worker_runs.end_all(kept.url, kept.worker.pid if kept.worker else 0)
-        for process in found:
-            _end(process)
-        _record().unlink(missing_ok=True)
-        return bool(found or runs)
+        return kept is not None and _end_all(kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,8 +207,11 @@ def status() -> Status:
         return Status(("no server is kept; `kubev6 server up` starts one",), False)
     mend = "; `kubev6 server up` mends that"
     answering = kept.server.alive and answers(kept.url)
+    open_to_all = answering and not wants_login(kept.url)
     server = "answers" if answering else "does not answer" if kept.server.alive else "is gone"
-    server += mend * (not answering)
+    server += (
+        f", and obeys everybody here, as an older kubev6 started it{mend}" if open_to_all else mend * (not answering)
+    )
     lines = [f"server  {kept.page}  process {kept.server.pid}  {server}; log {log_of('server')}"]
     outside = _outside_the_pool(kept) if answering else ()
     if answering:
@@ -220,7 +223,7 @@ def status() -> Status:
     runs = len({run for _, run in worker_runs.processes(kept.url)})
     lost = len(lost_runs.find(kept.url)) if answering else 0
     lines.append(f"runs    {runs} under way{f', and {lost} that nobody will end{mend}' if lost else ''}")
-    return Status(tuple(lines), answering and not outside and working and not lost)
+    return Status(tuple(lines), answering and not open_to_all and not outside and working and not lost)
 
 
 def watch(kept: Kept) -> None:
@@ -238,9 +241,24 @@ def how_to_use(kept: Kept) -> str:
     """What a person can do next, in any directory."""
     # pipx puts our own program alone on the PATH, and not those of the packages that we use.
     prefect = "prefect" if shutil.which("prefect") else Path(sys.executable).with_name("prefect")
-    address = [f"  export PREFECT_API_URL={kept.url}"] * (kept.port != PORT or CHECKOUT is None)
+    # Another server than that of the usual port is not for everybody who works in the checkout.
+    found = kept.port == PORT and login.give_to_checkout()
     run = f"  {prefect} deployment run kubev6/build-and-deploy --watch"
-    return "\n".join([f"Prefect is at {kept.page}. Next:", "", *address, run, ""])
+    steps = [*[f"  . {shlex.quote(str(login.file()))}"] * (not found), run]
+    page = f"Prefect is at {kept.page}; `kubev6 server login` prints what its page asks for."
+    return "\n".join([f"{page} Next:", "", *steps, ""])
+
+
+def password() -> str:
+    """What the server's page asks for.
+
+    Raises:
+        KubeV6Error: No server is kept, or it asks for nothing.
+    """
+    kept = running()
+    if kept is None or not (found := login.of(kept.url)):
+        raise KubeV6Error("no server that asks for a login is kept", todo="run `kubev6 server up`")
+    return found
 
 
 def log_of(name: str) -> Path:
@@ -253,14 +271,19 @@ def _start_server(port: int, before: Kept | None) -> Kept:
         if before is not None:
             _end(before.server)  # alive perhaps, but it does not answer
         if taken := _taken(port):
-            todo = "choose another with --port; other tools then need PREFECT_API_URL"
+            todo = "choose another with --port"
             raise KubeV6Error(f"port {port} of this machine is taken{taken}", todo=todo)
         worker = before.worker if before is not None and before.worker is not None and before.worker.alive else None
-        if worker is not None and before is not None and before.port != port:
+        known = before is not None and before.port == port and login.of(before.url)
+        if worker is not None and before is not None and not known:
             worker_runs.end_all(before.url, worker.pid)
             _end(worker)
             worker = None
-        process = _begin("server", ["server", "start", "--host", "127.0.0.1", "--port", str(port)], port)
+        api = f"http://127.0.0.1:{port}/api"
+        if not known:
+            login.write(api)
+        words = ["server", "start", "--host", "127.0.0.1", "--port", str(port)]
+        process = _begin("server", words, {**_environment(api), **environment.protected(login.of(api), port)})
         kept = Kept(port, process, worker)
         write_whole(_record(), json.dumps(asdict(kept)))
         _wait(lambda: answers(kept.url), process, "server")
@@ -272,7 +295,7 @@ def _start_worker(kept: Kept) -> Kept:
     with step("worker", "start") as shown:
         name = f"kubev6-{socket.gethostname()}"
         words = ["worker", "start", "--pool", POOL, "--type", "process", "--name", name, "--install-policy", "never"]
-        process = _begin("worker", words, kept.port)
+        process = _begin("worker", words, _environment(kept.url))
         kept = replace(kept, worker=process)
         write_whole(_record(), json.dumps(asdict(kept)))
         _wait(lambda: "started!" in log_of("worker").read_text(errors="replace"), process, "worker")
@@ -280,13 +303,13 @@ def _start_worker(kept: Kept) -> Kept:
         return kept
 
 
-def _begin(name: str, words: list[str], port: int) -> Process:
+def _begin(name: str, words: list[str], variables: dict[str, str]) -> Process:
     log_of(name).parent.mkdir(parents=True, exist_ok=True)
     with log_of(name).open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "prefect", "--no-prompt", *words],
             cwd=working_dir(),
-            env=_environment(port),
+            env=variables,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -300,7 +323,7 @@ def _prefect(kept: Kept, *words: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "prefect", "--no-prompt", *words],
         cwd=working_dir(),
-        env=_environment(kept.port),
+        env=_environment(kept.url),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -319,11 +342,11 @@ def last_words(said: str) -> str:
     return told[-1].removeprefix("Value error, ").partition(" [type=")[0] if told else ""
 
 
-def _environment(port: int) -> dict[str, str]:
+def _environment(api: str) -> dict[str, str]:
     quiet = {"NO_COLOR": "1", "COLUMNS": "200", "PREFECT_LOGGING_ROOT_LEVEL": "WARNING"}
     # By their whole paths: what is started works in another directory than this process.
     kept_in = {"KUBEV6_DATA": str(data_dir()), "KUBEV6_CACHE": str(cache_dir())}
-    ours = {**os.environ, **quiet, **kept_in, "PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
+    ours = {**os.environ, **quiet, **kept_in, login.API: api, login.LOGIN: login.of(api)}
     ours["PREFECT_WORKER_QUERY_SECONDS"] = os.environ.get("PREFECT_WORKER_QUERY_SECONDS", "2")
     ours["PREFECT_LOGGING_SERVER_LEVEL"] = ours["PREFECT_SERVER_LOGGING_LEVEL"] = "WARNING"
     return ours
@@ -338,6 +361,17 @@ def _wait(ready: Callable[[], bool], process: Process, name: str) -> None:
             last = lines[-1].strip() if lines else "it said nothing"
             raise KubeV6Error(f"Prefect's {name} did not start: {last}", todo=f"see {log_of(name)}")
         time.sleep(0.1)
+
+
+def _end_all(kept: Kept) -> bool:
+    """End it all, and say whether there was anything to end."""
+    found = [process for process in (kept.worker, kept.server) if process and process.alive]
+    runs = worker_runs.end_all(kept.url, kept.worker.pid if kept.worker else 0)
+    for process in found:
+        _end(process)
+    _record().unlink(missing_ok=True)
+    login.remove()
+    return bool(found or runs)
 
 
 def _end(process: Process) -> None:
@@ -385,6 +419,24 @@ def _schedules(kept: Kept) -> dict[str, str]:
     """The id of the deployment of every schedule, by the schedule's id."""
     found = ask(kept.url, "/deployments/filter", {})
     return {schedule["id"]: deployment["id"] for deployment in found for schedule in deployment["schedules"]}
+
+
+@contextmanager
+def _unused(idle: Kept | None = None) -> Iterator[None]:
+    """While nobody else's run uses the server, nor its own worker's where that is to be ``idle``.
+
+    Raises:
+        KubeV6Error: One does.
+    """
+    with _users().open("a") as users:
+        with suppress(BlockingIOError):
+            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if idle is None or not any(worker_runs.processes(idle.url)):
+                yield
+                return
+        raise KubeV6Error(
+            "another kubev6 runs on this machine and uses the kept server", todo="let it end, or stop it by Ctrl-C"
+        )
 
 
 def _need_space() -> None:

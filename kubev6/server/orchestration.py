@@ -24,8 +24,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 from configs.errors import CombinedError, KubeV6Error
 from flows.run.context import current
-from kubev6.server import environment, kept_server, lost_runs
-from kubev6.server.api import ask
+from kubev6.server import environment, kept_server, login, lost_runs
+from kubev6.server.api import ask, wants_login
 from kubev6.server.temporary_server import TemporaryServer, answers
 from tasks.steps import step
 
@@ -70,6 +70,8 @@ class Orchestration:
                 if not answers(named, seconds=5):
                     todo = "start it, or unset PREFECT_API_URL to go on without it"
                     raise KubeV6Error(f"PREFECT_API_URL names {named}, and no Prefect server answers there", todo=todo)
+                # That of the kept server, which Prefect finds in the checkout, is not for this one.
+                os.environ.setdefault(login.LOGIN, "")
                 _check_version(named)
                 shown.ended_as(f"the server at {named}")
             elif kept:
@@ -77,13 +79,15 @@ class Orchestration:
                 kept_server.check_version(kept)
                 with suppress(KubeV6Error):  # of no run does another one fail
                     lost_runs.end_all(kept.url)
-                os.environ["PREFECT_API_URL"] = kept.url
+                if not wants_login(kept.url):
+                    log.warning("the kept server obeys everybody on this machine; `kubev6 server up` mends that")
+                os.environ |= {login.API: kept.url, login.LOGIN: login.of(kept.url)}
                 shown.ended_as(f"the kept server, {kept.page}")
             else:
                 self._temporary = temporary = TemporaryServer()
                 # Registered before Prefect's own, and so called after it has sent what it still has to say.
                 atexit.register(temporary.stop)
-                os.environ["PREFECT_API_URL"] = temporary.url
+                os.environ |= temporary.environment
                 _import_flows()  # takes seconds too, and the server starts meanwhile
                 temporary.wait()
                 shown.ended_as("a server for this run alone (`kubev6 server up` keeps one)")

@@ -18,6 +18,7 @@ import time
 import requests
 
 from configs.errors import KubeV6Error
+from kubev6.server import environment, login
 from kubev6.server.api import session
 from tasks import scope
 from tasks.steps import StopSignal
@@ -34,6 +35,7 @@ class TemporaryServer:
 
     Attributes:
         url: Where its API will be.
+        environment: What a process needs that uses it.
     """
 
     def __init__(self) -> None:
@@ -42,13 +44,15 @@ class TemporaryServer:
         self.url = f"http://127.0.0.1:{port}/api"
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - the server writes into it as long as it runs
         words = ["--factory", "prefect.server.api.server:create_app", "--host", "127.0.0.1", "--port", str(port)]
-        environment = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
+        secret = login.new()
+        self.environment = {login.API: self.url, login.LOGIN: secret}
+        alone = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "uvicorn", *words, "--log-level", "warning", "--timeout-keep-alive", "5"],
             stdin=subprocess.DEVNULL,
             stdout=self._said,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **environment},
+            env={**os.environ, **alone, **environment.protected(secret, port)},
             # Ctrl-C is for us: the server is needed until the run has ended in order.
             start_new_session=True,
             preexec_fn=_die_with_parent,

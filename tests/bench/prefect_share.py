@@ -24,7 +24,7 @@ from pathlib import Path
 from configs.errors import KubeV6Error
 from flows.run import record as run_record
 from flows.run.record import RunRecord
-from kubev6.server import kept_server
+from kubev6.server import kept_server, login
 from tests.bench.rerun import covered
 from tests.checkout import REPO
 
@@ -70,7 +70,7 @@ def newest_full() -> tuple[Path, RunRecord]:
 def seconds(data: str, *words: str) -> float:
     """How long a Python takes, with the kept server if there is one."""
     kept = kept_server.running()
-    server = {"PREFECT_API_URL": kept.url} if kept else {}
+    server = {login.API: kept.url, login.LOGIN: login.of(kept.url)} if kept else {}
     began = time.monotonic()
     subprocess.run(
         [sys.executable, *words],

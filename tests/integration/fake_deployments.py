@@ -6,7 +6,6 @@ That is the machines, and of a build the compilation: sources and patches are re
 from __future__ import annotations
 
 import importlib
-import os
 from collections.abc import Callable, Mapping
 
 from configs.errors import KubeV6Error
@@ -19,6 +18,7 @@ from tasks import registry_tags
 from tasks.fetch.mirror import Mirror
 from tasks.lab import lab
 from tasks.lab.record import LabRecord
+from tasks.paths import data_dir
 from tasks.release.refresh import Refresh
 from tasks.series import series, series_file, series_source
 from tasks.ssh import pool
@@ -68,7 +68,8 @@ def machines(cluster: Cluster) -> dict[str, Endpoint]:
     return fake(cluster)
 
 
-fake_machines.behaviour = os.environ.get("KUBEV6_TEST_MACHINES", "new")
+behaviour = data_dir() / "machines"
+fake_machines.behaviour = behaviour.read_text() if behaviour.exists() else "new"
 fake_machines.install_fakes()
 fake_up, up_now = lab.up, set[str]()
 fake: Callable[[Cluster], dict[str, Endpoint]] = vars(pool)["machines"]

@@ -50,7 +50,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         server = TemporaryServer()  # one for all runs: its start takes longer than any of them
         try:
             server.wait()
-            patch.setenv("PREFECT_API_URL", server.url)
+            for name, value in server.environment.items():
+                patch.setenv(name, value)
             yield home / "data"
         finally:
             server.stop()

@@ -20,6 +20,7 @@ import pytest
 import yaml
 
 from configs.schema.loading import shipped
+from kubev6.server import login
 from kubev6.server.api import ask
 from tests.checkout import REPO
 from tests.integration.git_project import Project
@@ -116,8 +117,10 @@ def server(installed: Installed) -> Iterator[str]:
     try:
         status, out, err = installed.run("kubev6", "server", "up", "--port", str(port))
         assert status == 0, err
-        assert f"export PREFECT_API_URL={api} " in out
-        yield api
+        assert f" . {login.file()} " in out
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(login.LOGIN, login.of(api))
+            yield api
     finally:
         assert installed.run("kubev6", "server", "down")[0] == 0
 

@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -20,11 +21,12 @@ from typing import Any
 import pytest
 import yaml
 
+from configs.errors import KubeV6Error
 from flows.run import record as run_record
 from flows.run.record import RunRecord
-from kubev6.server import kept_server, lost_runs, worker_runs
-from kubev6.server.api import ask
-from tasks.paths import cluster_dir
+from kubev6.server import environment, kept_server, login, lost_runs, worker_runs
+from kubev6.server.api import ask, session, wants_login
+from tasks.paths import cluster_dir, data_dir
 from tests.checkout import REPO
 from tests.integration import chromium, fake_machines
 from tests.integration.git_project import BEN, GitOverHttp, Project
@@ -33,6 +35,16 @@ from tests.waiting import eventually
 PREFECT = (sys.executable, "-m", "prefect", "--no-prompt")
 KUBEV6 = (sys.executable, "-m", "kubev6")
 FAKE = "tests/integration/fake_deployments.py"
+
+
+ASKED = 'input[type="password"]'
+TYPE = """
+    const field = document.querySelector('%s');
+    Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value").set.call(field, %s);
+    field.dispatchEvent(new Event("input", {bubbles: true}));
+    field.form.requestSubmit();
+"""
+"""What a person does who logs in: a value that is set without an event is not seen by the page."""
 
 
 def run(*words: str | Path) -> tuple[int, str, str]:
@@ -51,15 +63,13 @@ def run(*words: str | Path) -> tuple[int, str, str]:
 
 def deployment_run(name: str, *words: str, machines: str = "new", watch: bool = True) -> tuple[int, str]:
     """Ask for a run; exit status and output."""
-    environment = json.dumps({"KUBEV6_TEST_MACHINES": machines})
+    (data_dir() / "machines").write_text(machines)
     status, out, err = run(
         *PREFECT,
         "deployment",
         "run",
         f"kubev6/{name}",
         *["--watch"] * watch,
-        "--job-variable",
-        f"env={environment}",
         *words,
     )
     return status, out + err
@@ -101,9 +111,10 @@ def server(data: Path, before_server: str) -> Iterator[str]:  # noqa: ARG001
         status, out, err = run(*KUBEV6, "server", "up", "--port", str(port))
         assert status == 0, err
         api = f"http://127.0.0.1:{port}/api"
-        assert f"export PREFECT_API_URL={api}" in out
+        assert f" . {login.file()} " in out
         with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("PREFECT_API_URL", api)
+            for name, value in re.findall(r"export (\w+)=(\S+)", login.file().read_text()):
+                patch.setenv(name, value)
             deploy_fakes(data)
             yield api
     finally:
@@ -197,12 +208,68 @@ def assert_shown(api: str, run: str, words: str, room: Path) -> None:
         pytest.skip("chromium is not installed: make test-packages")
     page = api.removesuffix("/api")
     with chromium.browser(room) as browser:
+        browser.visit(page)
+        eventually(lambda: bool(browser.value(f"document.querySelector('{ASKED}') !== null")), 20)
+        browser.value(TYPE % (ASKED, json.dumps(login.of(api))))
+        eventually(lambda: not browser.value(f"document.querySelector('{ASKED}') !== null"), 20)
         browser.visit(f"{page}/runs/flow-run/{run}?tab=Details")
         eventually(lambda: words in str(browser.value("document.body.innerText")), 20)
         browser.picture()  # waits until all is drawn
         asked = {address.removeprefix("blob:") for address in browser.requested() if not address.startswith("data:")}
     assert asked
     assert [address for address in asked if not address.startswith(f"{page}/")] == []
+
+
+def test_a_web_page_and_another_user_can_neither_read_nor_ask_for_anything(server: str) -> None:
+    elsewhere = {"Origin": "https://page.example"}
+    wants = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
+    with session() as anybody:
+        asked = anybody.options(f"{server}/deployments/filter", headers=elsewhere | wants)
+        assert "access-control-allow-origin" not in asked.headers
+        for path in ("/deployments/filter", "/block_documents/filter", "/work_pools/filter", "/admin/database/clear"):
+            assert anybody.post(f"{server}{path}", json={}, headers=elsewhere).status_code in (401, 403), path
+        for path in ("/admin/version", "/csrf-token?client=a", "/flows/count"):
+            assert anybody.get(f"{server}{path}").status_code in (401, 404, 405), path
+        # Who has the login but no token of the server's is a page that a browser has sent the login along for.
+        user, _, password = login.of(server).partition(":")
+        anybody.auth = (user, password)
+        assert anybody.get(f"{server}/admin/version").status_code == 200
+        assert anybody.post(f"{server}/deployments/filter", json={}).status_code == 403
+
+
+@pytest.mark.parametrize("variable", ["command", "env", "working_dir"])
+def test_who_asks_for_a_run_cannot_say_what_is_run(server: str, variable: str, tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    value = {"command": f"touch {made}", "env": {"PATH": str(tmp_path)}, "working_dir": str(tmp_path)}[variable]
+    deployment = ask(server, "/deployments/name/kubev6/deploy-prebuilt")["id"]
+    with pytest.raises(KubeV6Error, match="answered 422") as refused:
+        ask(server, f"/deployments/{deployment}/create_flow_run", {"job_variables": {variable: value}})
+    assert variable in refused.value.detail
+    assert not made.exists()
+
+
+def test_the_login_is_its_user_s_alone_and_where_nobody_has_to_type_it(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = login.of(server)
+    assert stat.S_IMODE(login.file().stat().st_mode) == 0o600
+    assert run(*KUBEV6, "server", "login")[1] == secret
+    kept = kept_server.read()
+    assert kept is not None
+    assert kept.worker is not None
+    for process in (kept.server, kept.worker):
+        assert secret not in Path(f"/proc/{process.pid}/cmdline").read_text()
+    for log in (data_dir() / "logs").iterdir():
+        assert secret not in log.read_text(), log
+    if os.geteuid() == 0:
+        reading = subprocess.run(["cat", login.file()], user="nobody", capture_output=True, text=True, check=False)
+        assert "Permission denied" in reading.stderr
+    # As in the checkout, where a link of that name leads there.
+    (tmp_path / ".env").symlink_to(login.file())
+    for name in (login.API, login.LOGIN):
+        monkeypatch.delenv(name)
+    typed = subprocess.run([*PREFECT, "deployment", "ls"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "kubev6/build-and-deploy" in typed.stdout, typed.stderr
 
 
 def test_a_deployment_runs_as_typed_with_its_steps_in_the_server_a_log_and_a_record(
@@ -319,7 +386,7 @@ def test_a_night_builds_and_deploys_what_is_new_and_tells_of_a_conflict(
     (message,) = (each["state"]["message"] for each in runs_of(server) if each["name"] == "nightly-moving")
     # Before it is deployed, nobody can reach the lab's registry.
     assert re.fullmatch(
-        r"built v1\.20\.2\+kubev6\.moving\.\w{7}; deployed on lab; http://\[fd00::64\]:5000 has it", message
+        r"built v1\.20\.2\+kubev6\.moving\.\w{7}; deployed on lab; https://\[fd00::64\]:5000 has it", message
     )
     assert last_record().command == "nightly"
     assert last_record().release is not None
@@ -431,3 +498,39 @@ def test_a_worker_that_was_killed_is_said_to_be_gone_and_up_and_down_mend_and_en
     assert not kept.server.alive
     assert last_record().status == "stopped"
     assert run(*KUBEV6, "server", "status")[1] == "no server is kept; `kubev6 server up` starts one"
+    assert not login.file().exists()
+
+
+def test_a_server_that_an_older_version_left_open_is_closed_by_up_and_keeps_what_it_knows(
+    server: str, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = int(server.split(":")[2].removesuffix("/api"))
+    kept_server.end()
+    with monkeypatch.context() as older:
+        older.setattr(environment, "protected", lambda *_: {})
+        older.setattr(kept_server, "wants_login", lambda _: True)
+        variables = {"type": "object", "properties": {"command": {"type": "string"}}}
+        template = {"job_configuration": {"command": "{{ command }}"}, "variables": variables}
+        older.setattr(kept_server, "JOB_TEMPLATE", template)
+        older.setattr(login, "write", lambda _: None)
+        kept_server.up(port)
+    assert not wants_login(server)
+    status, out, _ = run(*KUBEV6, "server", "status")
+    assert status == 1
+    assert "obeys everybody here, as an older kubev6 started it; `kubev6 server up` mends that" in out
+    before = len(runs_of(server))
+    with kept_server.use():
+        status, _, err = run(*KUBEV6, "server", "up", "--port", str(port))
+        assert status == 1
+        assert "another kubev6 runs on this machine and uses the kept server; let it end" in err
+    assert not wants_login(server)
+
+    status, _, err = run(*KUBEV6, "server", "up", "--port", str(port))
+    assert status == 0, err
+    assert wants_login(server)
+    assert ask(server, f"/work_pools/{kept_server.POOL}")["base_job_template"] == kept_server.JOB_TEMPLATE
+    assert len(runs_of(server)) == before
+    monkeypatch.setenv(login.LOGIN, login.of(server))
+    deploy_fakes(data)
+    status, said = deployment_run("build-and-deploy")
+    assert status == 0, said

@@ -270,7 +270,8 @@ def place(directory: Path, server: TemporaryServer, machine: Endpoint) -> Iterat
         patch.setenv("KUBEV6_SSH_KEY_PASSPHRASE_FILE", str(made.given("passphrase", f"{PASSPHRASE}\n")))
         patch.setenv("KUBEV6_SUDO_PASSWORD_BLOCK", "sudo-of-ops")
         server.wait()
-        patch.setenv("PREFECT_API_URL", server.url)
+        for name, value in server.environment.items():
+            patch.setenv(name, value)
         environment = {**os.environ, "IT": LOGIN}
         subprocess.run([sys.executable, "-c", KEEP], env=environment, check=True, timeout=60)
         yield made

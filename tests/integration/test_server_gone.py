@@ -36,7 +36,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TemporaryServer
         server = TemporaryServer()
         try:
             server.wait()
-            os.environ["PREFECT_API_URL"] = server.url
+            os.environ |= server.environment
             yield server
         finally:
             server.stop()

@@ -48,7 +48,8 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Run]]:
         server = TemporaryServer()
         try:
             server.wait()
-            patch.setenv("PREFECT_API_URL", server.url)
+            for name, value in server.environment.items():
+                patch.setenv(name, value)
             words = [sys.executable, two_deploys.__file__, *map(str, files)]
             done = subprocess.run(words, capture_output=True, text=True, timeout=240, check=False)
         finally:
