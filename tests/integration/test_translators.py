@@ -37,6 +37,18 @@ RECORDS = {
     ("both.test", 1): socket.inet_aton("198.51.100.2"),
     ("both.test", 28): socket.inet_pton(socket.AF_INET6, "2001:db8::2"),
 }
+SOA = bytes(2) + struct.pack("!5I", 1, 60, 60, 60, 60)
+
+
+def record(kind, data, owner=b"\\xc0\\x0c"):
+    return owner + struct.pack("!2HIH", kind, 1, 60, len(data)) + data
+
+
+def signature(kind, labels):
+    times = struct.pack("!HBBIIIH", kind, 13, labels, 60, 0x7FFFFFFF, 0x5F000000, 1)
+    return times + b"\\4test\\0" + b"\\x11" * 64
+
+
 server = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
 server.bind(("fd00::100", 53))
 while True:
@@ -49,12 +61,20 @@ while True:
     name, (kind, _) = ".".join(labels), struct.unpack("!2H", question[-4:])
     data = RECORDS.get((name, kind))
     known = any(name == each for each, _ in RECORDS)
-    answer = query[:2] + struct.pack("!5H", 0x8580 if known else 0x8583, 1, 1 if data else 0, 0, 0) + question
+    option = query[place + 5 :]  # RFC 6891, 6.1.2: the root's name, OPT, size, and flags of which DO is the highest
+    asked_for_signatures = len(option) >= 11 and bool(option[7] & 0x80)
+    answers, authority = [], []
     if data:
-        answer += struct.pack("!3HIH", 0xC00C, kind, 1, 0, len(data)) + data
-    server.sendto(answer, asker)
+        answers = [record(kind, data)] + [record(46, signature(kind, 2))] * asked_for_signatures
+    else:
+        zone = b"\\4test\\0"
+        authority = [record(6, SOA, zone)] + [record(46, signature(6, 1), zone)] * asked_for_signatures
+    extra = b"\\0" + struct.pack("!2H4BH", 41, 1232, 0, 0, option[7], 0, 0) if option else b""
+    counts = (1, len(answers), len(authority), bool(option))
+    head = query[:2] + struct.pack("!5H", 0x8580 if known else 0x8583, *counts)
+    server.sendto(head + question + b"".join(answers + authority) + extra, asker)
 """
-"""A name server that knows two names: one with an IPv4 address only, one with both."""
+"""A name server that knows two names of a signed zone: one with an IPv4 address only, one with both."""
 
 
 def variant(**fields: dict[str, Any]) -> Cluster:
@@ -211,6 +231,12 @@ def test_dns64_synthesises_and_hides_real_addresses_when_told_to(
         both = [synthesised[1] if exclude_any else "2001:db8::2"]
         assert ask(support, kind="aaaa", server=server, name="both.test") == ("", both)
         assert ask(support, kind="aaaa", server=server, name="none.test") == ("NXDOMAIN", [])
+        # The same for who asks for signatures too, whatever they are worth.
+        for name, values in (("ipv4-only.test", [synthesised[0]]), ("both.test", both)):
+            told = said(
+                support, f"dig +dnssec +noall +answer @{server} AAAA {name} | awk '$4 == \"AAAA\" {{print $5}}'"
+            )
+            assert told.split() == values, (by, name)
     # Nobody but the cluster may ask.
     stranger = "2001:db8:5::2"
     said(support, f"ip -6 route replace {stranger}/128 dev eth1")
