@@ -12,11 +12,16 @@ from configs.manifest import Manifest, name_of
 from configs.render import render
 from configs.schema.cluster import Cluster
 from configs.schema.release import Release
+from configs.state import Certificate
 from configs.systems import Machine, System, system_of
 from configs.versions import Runtime
 
 CNI_BIN_DIR = "/opt/cni/bin"
 """Where a release's own CNI plugins go, as in the how-to."""
+REGISTRY_CERTIFICATE = "/etc/kubev6/registry.pem"
+"""On the support node: what the registry shows, and its key."""
+NOT_MADE_YET = "# The certificate of the registry, which the support node makes.\n"
+"""What stands on a node in a plan that is made before it."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,7 @@ class Derived:
         cri_socket: The container runtime's socket, as kubeadm wants it written.
         own_cni: Whether the CNI plugins are the release's own.
         image_repository: Where kubeadm takes its images from.
+        registry_certificate: What the registry has to show, as PEM.
         images: Reference of each image of the release, by name.
     """
 
@@ -58,6 +64,7 @@ class Derived:
     own_cni: bool
     image_repository: str
     images: dict[str, str]
+    registry_certificate: str
 
     @property
     def v1alpha1(self) -> bool:
@@ -68,6 +75,11 @@ class Derived:
     def cni_bin_dir(self) -> str:
         """Directory of the CNI plugins: the usual one for the release's own, else that of the system's package."""
         return CNI_BIN_DIR if self.own_cni else self.system.paths["cni"]
+
+    @property
+    def registry_certificate_path(self) -> str:
+        """Where the container runtime looks for what its registry has to show (certs.d of Docker and of containerd)."""
+        return f"/etc/{self.runtime}/certs.d/{self.registry}/ca.crt"
 
     @property
     def pause_image(self) -> str:
@@ -87,7 +99,7 @@ class Derived:
     @cached_property
     def _values(self) -> dict[str, object]:
         """What every template knows."""
-        properties = ("v1alpha1", "cni_bin_dir", "pause_image", "etcd_image")
+        properties = ("v1alpha1", "cni_bin_dir", "registry_certificate_path", "pause_image", "etcd_image")
         return {name: getattr(self, name) for name in (*self.__dataclass_fields__, *properties)}
 
     def render(self, template: str, **more: object) -> str:
@@ -95,7 +107,9 @@ class Derived:
         return render(template, **{**self._values, **more})
 
 
-def derive(cluster: Cluster, release: Release, manifest: Manifest | None, machine: Machine) -> Derived:
+def derive(
+    cluster: Cluster, release: Release, manifest: Manifest | None, machine: Machine, certificate: str = ""
+) -> Derived:
     """Derive what the stages of a machine speak of.
 
     Raises:
@@ -122,6 +136,7 @@ def derive(cluster: Cluster, release: Release, manifest: Manifest | None, machin
         own_cni=bool(own_cni_version(cluster, release, manifest)),
         image_repository=image_repository(cluster, release, manifest),
         images=image_references(cluster, release, manifest),
+        registry_certificate=certificate or NOT_MADE_YET,
     )
 
 
@@ -176,9 +191,14 @@ def registry_name(cluster: Cluster) -> str:
     return f"{cluster.support.name}:{cluster.registry.port}"
 
 
+def registry_certificate(cluster: Cluster) -> Certificate:
+    """What the registry shows to those who read it. Its unit is the machine's own, see :mod:`configs.systems`."""
+    return Certificate(REGISTRY_CERTIFICATE, cluster.support.name, str(cluster.support.address))
+
+
 def registry_url(cluster: Cluster) -> str:
     """Where the registry is on the fabric."""
-    return f"http://[{cluster.support.address}]:{cluster.registry.port}"
+    return f"https://[{cluster.support.address}]:{cluster.registry.port}"
 
 
 def cgroup_driver(cluster: Cluster) -> str:

@@ -29,7 +29,9 @@ from configs.state import NodeState, StageState
 from configs.systems import Machine
 
 
-def plan_node(cluster: Cluster, release: Release, manifest: Manifest | None, name: str, machine: Machine) -> NodeState:
+def plan_node(
+    cluster: Cluster, release: Release, manifest: Manifest | None, name: str, machine: Machine, certificate: str = ""
+) -> NodeState:
     """What the node called ``name`` must look like.
 
     Args:
@@ -38,13 +40,14 @@ def plan_node(cluster: Cluster, release: Release, manifest: Manifest | None, nam
         manifest: What the release holds; without it the state lacks digests and the exact version.
         name: The node.
         machine: What its machine says of itself.
+        certificate: What the registry shows, as PEM; empty when the support node has still to make it.
 
     Raises:
         ConfigError: There is no such node, or its machine's operating system is unknown or lacks what it needs.
     """
     node = cluster.node(name)
     try:
-        return NodeState(name, _stages(derive(cluster, release, manifest, machine), node))
+        return NodeState(name, _stages(derive(cluster, release, manifest, machine, certificate), node))
     except ConfigError as error:
         raise ConfigError(f"{name}: {error.message}", todo=error.todo) from None
 

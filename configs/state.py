@@ -28,6 +28,25 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
+class Certificate:
+    """A key and a certificate that it has signed itself, in one file. They are made on the node, and the key stays.
+
+    Attributes:
+        path: The file.
+        name: The host name that the certificate is for.
+        address: Its IPv6 address.
+        unit: The systemd unit whose user alone reads the file; empty for root.
+        days: How long it is good.
+    """
+
+    path: str
+    name: str
+    address: str
+    unit: str = ""
+    days: int = 3650
+
+
+@dataclass(frozen=True, slots=True)
 class Sysctl:
     """A kernel setting's value now; that it lasts is the business of a :class:`File`."""
 
@@ -82,12 +101,14 @@ class Binary:
         sha256: Hexadecimal digest of its bytes.
         size: Size in bytes.
         url: Where the node fetches it from, over IPv6.
+        certificate: Path there of the certificate that the server has to show.
     """
 
     path: str
     sha256: str
     size: int
     url: str
+    certificate: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +165,7 @@ class StageState:
         files: Files and blocks; missing directories are made.
         only_files_in: Directories that hold no other files; what else was there is kept in the backup. Directories in
             them, and what begins with a dot, are left alone.
+        certificates: Certificates that are made on the node.
         swap_off: True when no swap may be in use, now and after a restart.
         selinux_permissive: True when SELinux may not enforce anything, now and after a restart.
         no_ipv4_names: Host names that ``/etc/hosts`` gives no IPv4 address.
@@ -165,6 +187,7 @@ class StageState:
     modules: tuple[str, ...] = ()
     files: tuple[File, ...] = ()
     only_files_in: tuple[str, ...] = ()
+    certificates: tuple[Certificate, ...] = ()
     swap_off: bool = False
     selinux_permissive: bool = False
     no_ipv4_names: tuple[str, ...] = ()

@@ -152,6 +152,7 @@ class Machine:
         firewalld: Whether firewalld runs.
         filters: Its packet filters, but for firewalld.
         jool: What it has of Jool.
+        registry_certificate: What its registry shows, as PEM, where it is a support node.
         kernel: What its kernel says.
         runtime: Version of the container runtime that it was asked about, such as ``20.10``; empty when it has none.
         packages: Where it has none: the packages that would bring one, and the version of each.
@@ -180,6 +181,7 @@ class Machine:
     firewalld: bool = False
     filters: tuple[PacketFilter, ...] = ()
     jool: Jool = field(default_factory=Jool)
+    registry_certificate: str = ""
     kernel: Kernel = field(default_factory=Kernel)
     runtime: str = ""
     packages: tuple[tuple[str, str], ...] = ()

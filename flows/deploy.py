@@ -46,6 +46,7 @@ from tasks.kubernetes.checks import Check
 from tasks.lab import lab
 from tasks.node import membership
 from tasks.node.change import Change
+from tasks.node.resources.certificate import lasting_certificate
 from tasks.release import choose
 from tasks.release.choose import Chosen, Decision
 from tasks.release.refresh import Refresh
@@ -154,10 +155,12 @@ def bring_up(
         raise
 
     job = Job(cluster, chosen.release, chosen.manifest)
+    certificate = lasting_certificate(cluster, found[cluster.support.name])
     orphaned = nodes.find_orphaned.submit(cluster, prune)
     ahead = proof.make_pods_ahead.submit(job)
     compared = {
-        name: nodes.compare.submit(job, name, found[name], wait_for=[survey]) for name, survey in surveys.items()
+        name: nodes.compare.submit(job, name, found[name], certificate, wait_for=[survey])
+        for name, survey in surveys.items()
     }
     try:
         refuse_unfit(compared)
@@ -218,8 +221,8 @@ def bring_nodes(
         begun.append(task.submit(*given, wait_for=list(after)))
         return begun[-1]
 
-    def stage(title: str, name: str, *after: PrefectFuture[Any]) -> None:
-        at[name] = begin(nodes.bring_to, job, name, found[name], title, after=[at[name], *after])
+    def stage(title: str, name: str, *after: PrefectFuture[Any], shown: PrefectFuture[str] | str = "") -> None:
+        at[name] = begin(nodes.bring_to, job, name, found[name], title, shown, after=[at[name], *after])
 
     others = [name for name in lacking if name != support]
     if support in lacking:
@@ -232,7 +235,7 @@ def bring_nodes(
     pushed = begin(nodes.push, job, after=[at[support]])
     for name in others:
         stage("runtime", name, *([] if cluster.lab else [at[support]]))  # a lab's machines have their packages
-        stage("kubernetes", name, pushed)
+        stage("kubernetes", name, pushed, shown=pushed)
     if control_plane in absent:
         at[control_plane] = begin(nodes.init, job, after=[at[control_plane], pushed])
     begin(nodes.add_ons, job, after=[at[control_plane], pushed])

@@ -25,6 +25,7 @@ from flows.run.lock import locked
 from flows.run.notify import notify
 from flows.run.results import result
 from flows.run.task import run_task
+from tasks import registry as registry_of
 from tasks import registry_tags
 from tasks.deployed import deployed_on
 from tasks.events import ImagesPushed, ReleaseChosen, emit
@@ -130,11 +131,8 @@ def push_to(manifest: Manifest, registry: str, keep: int) -> str:
 @run_task("push to the registry of {cluster.name}")
 def push_to_own(cluster: Cluster, manifest: Manifest, keep: int) -> str:
     """The same into the registry of a cluster, which is reached through SSH and wants no login."""
-    with (
-        connection(cluster, cluster.support.name) as ssh,
-        ssh.forward(str(cluster.support.address), cluster.registry.port) as port,
-    ):
-        return _pushed(manifest, registry_url(cluster), f"http://127.0.0.1:{port}", keep, None)
+    with connection(cluster, cluster.support.name) as ssh, registry_of.writable(ssh, cluster) as address:
+        return _pushed(manifest, registry_url(cluster), address, keep, None)
 
 
 def _pushed(manifest: Manifest, registry: str, address: str, keep: int, login: RegistryLogin | None) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
+
 from configs.errors import CombinedError
 from configs.manifest import Manifest
 from configs.plan import plan_node
@@ -14,6 +16,7 @@ from tasks.kubernetes import kubeadm
 from tasks.lab import lab
 from tasks.node import engine, membership
 from tasks.node.change import Change
+from tasks.node.resources.certificate import lasting_certificate
 from tasks.node.survey import survey
 from tasks.scope import Threads
 from tasks.ssh.connection import connect
@@ -41,20 +44,26 @@ def preview(cluster: Cluster, release: Release, manifest: Manifest | None, *, pr
     lab.refuse_other_runtime(cluster, release)
 
     seen: dict[str, Machine] = {}
+    support, certificate = cluster.support.name, Future[str]()
 
     def of(name: str) -> dict[str, tuple[Change, ...]]:
-        return _changes(cluster, release, manifest, name, machines[name], seen)
+        try:
+            return _changes(cluster, release, manifest, name, machines[name], seen, certificate)
+        finally:
+            if name == support and not certificate.done():  # one that could not be asked keeps nobody waiting
+                certificate.set_result("")
 
+    names = sorted((node.name for node in cluster.nodes), key=lambda name: name != support)
     with Threads(max_workers=32) as pool:
-        asked = {node.name: pool.submit(of, node.name) for node in cluster.nodes}
+        asked = {name: pool.submit(of, name) for name in names}
     found = {node.name: seen.get(node.name) for node in cluster.nodes}
     membership.refuse_one_machine(found)
     membership.refuse_other_life(cluster, found)
-    if errors := tuple(error for future in asked.values() if (error := future.exception())):
+    if errors := tuple(error for node in cluster.nodes if (error := asked[node.name].exception())):
         raise errors[0] if len(errors) == 1 else CombinedError(errors)
     orphaned = removal.orphaned(cluster, prune=prune)
     leaving: Preview = {name: {"kubeadm": (_removal(cluster, name),)} for name in orphaned}
-    return {**leaving, **{name: future.result() for name, future in asked.items()}}
+    return {**leaving, **{node.name: asked[node.name].result() for node in cluster.nodes}}
 
 
 def _removal(cluster: Cluster, name: str) -> Change:
@@ -70,11 +79,15 @@ def _changes(
     name: str,
     endpoint: Endpoint,
     seen: dict[str, Machine],
+    certificate: Future[str],
 ) -> dict[str, tuple[Change, ...]]:
+    """What a machine lacks. The support node's is the first to say what its registry shows."""
     with step(name, "compare") as shown, connect(endpoint) as ssh:
         machine = seen[name] = survey(ssh, cluster, release, name, manifest)
-        stages = plan_node(cluster, release, manifest, name, machine).stages
         node = cluster.node(name)
+        if "support" in node.roles:
+            certificate.set_result(lasting_certificate(cluster, machine))
+        stages = plan_node(cluster, release, manifest, name, machine, certificate.result()).stages
         changes = engine.plan_changes(ssh, stages)
         if manifest is not None and node.in_kubernetes and not kubeadm.is_member(ssh, cluster, manifest, node):
             verb = "init" if "control-plane" in node.roles else "join"

@@ -10,10 +10,13 @@ import json
 import logging
 from collections.abc import Iterator
 from concurrent.futures import as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+from configs.derived import REGISTRY_CERTIFICATE
 from configs.errors import KubeV6Error
 from configs.manifest import BINARY_REPOSITORY, ImageEntry, Manifest
+from configs.schema.cluster import Cluster
 from tasks.registry_client import Registry, session_with
 from tasks.registry_login import RegistryLogin
 from tasks.scope import Threads
@@ -99,6 +102,37 @@ def push(
             sent, present = sent + fresh, present + (not fresh)
         shown.ended_as(f"{sent} sent ({sent_bytes / 1e6:.0f} MB), {present} there already")
     return Pushed(sent, present, sent_bytes)
+
+
+@contextmanager
+def writable(connection: Connection, cluster: Cluster) -> Iterator[str]:
+    """A cluster's registry for as long as the context lasts: its other half, which takes what comes by SSH.
+
+    Args:
+        connection: To the support node.
+        cluster: The topology.
+
+    Yields:
+        Where it is reached from here.
+
+    Raises:
+        NodeError: The connection is gone.
+    """
+    with connection.forward("::1", cluster.registry.port) as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+def certificate(connection: Connection) -> str:
+    """What a cluster's registry shows, as PEM.
+
+    Args:
+        connection: To the support node.
+
+    Raises:
+        NodeError: It is not there.
+    """
+    words = ["openssl", "x509", "-in", REGISTRY_CERTIFICATE]
+    return connection.run(words, step="registry certificate").stdout
 
 
 def drop_damaged(connection: Connection) -> tuple[str, ...]:

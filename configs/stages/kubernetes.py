@@ -25,6 +25,8 @@ def kubernetes(derived: Derived, node: Node) -> StageState:
     restart_on = (*(file.path for file in files), "/usr/bin/kubelet")
     if "control-plane" in node.roles:
         files.append(File(KUBEADM_CONFIG, _kubeadm_config(derived, node)))
+    # Here and not in the runtime's stage: the support node has made it by now.
+    files.append(File(derived.registry_certificate_path, derived.registry_certificate))
     return StageState(
         name="kubernetes",
         files=tuple(files),
@@ -60,8 +62,8 @@ def _binaries(derived: Derived) -> tuple[Binary, ...]:
 
 
 def _binary(derived: Derived, entry: BinaryEntry, directory: str) -> Binary:
-    url = f"http://{derived.registry}/v2/{BINARY_REPOSITORY}/blobs/sha256:{entry.sha256}"
-    return Binary(f"{directory}/{entry.name}", entry.sha256, entry.size, url)
+    url = f"https://{derived.registry}/v2/{BINARY_REPOSITORY}/blobs/sha256:{entry.sha256}"
+    return Binary(f"{directory}/{entry.name}", entry.sha256, entry.size, url, derived.registry_certificate_path)
 
 
 def _kubeadm_config(derived: Derived, node: Node) -> str:

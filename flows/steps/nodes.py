@@ -74,9 +74,9 @@ def find_orphaned(cluster: Cluster, prune: bool) -> tuple[str, ...]:
 
 
 @run_task("compare {name}")
-def compare(job: Job, name: str, machine: Machine) -> Compared:
+def compare(job: Job, name: str, machine: Machine, certificate: str = "") -> Compared:
     """What a machine lacks, and whether it is a member of the cluster already."""
-    node, state = job.cluster.node(name), _state(job, name, machine)
+    node, state = job.cluster.node(name), _state(job, name, machine, certificate)
     with step(name, "compare") as shown, connection(job.cluster, name) as ssh:
         if ssh.provide_python(_repositories(state)):
             emit(ChangeMade(change=Change("package", "python3", "install", node=name)))
@@ -87,9 +87,9 @@ def compare(job: Job, name: str, machine: Machine) -> Compared:
 
 
 @run_task("{stage} {name}")
-def bring_to(job: Job, name: str, machine: Machine, stage: str) -> None:
-    """A machine to one of its stages."""
-    wanted = _state(job, name, machine).stage(stage)
+def bring_to(job: Job, name: str, machine: Machine, stage: str, certificate: str = "") -> None:
+    """A machine to one of its stages. A node's last one needs what the registry shows."""
+    wanted = _state(job, name, machine, certificate).stage(stage)
     if wanted is None:
         return
     with connection(job.cluster, name) as ssh:
@@ -112,17 +112,19 @@ def check_existing_servers(cluster: Cluster) -> None:
 
 
 @run_task("push {job.manifest.version}")
-def push(job: Job) -> None:
-    """The release into the registry on the support node, through the SSH connection to it."""
+def push(job: Job) -> str:
+    """The release into the registry on the support node, through the SSH connection to it; what that registry shows."""
     with connection(job.cluster, job.cluster.support.name) as ssh:
         registry.drop_damaged(ssh)
-        with ssh.forward(str(job.cluster.support.address), job.cluster.registry.port) as port:
+        certificate = registry.certificate(ssh)
+        with registry.writable(ssh, job.cluster) as address:
             content = for_registry(job.cluster, job.release, job.manifest)
-            pushed = registry.push(content, Store(), f"http://127.0.0.1:{port}")
+            pushed = registry.push(content, Store(), address)
     emit(ImagesPushed(registry=registry_url(job.cluster), images=tuple(content.images)))
     if pushed.sent:
         sent = Change("registry", "blobs and manifests", "send", after=f"{pushed.sent} sent", node="registry")
         emit(ChangeMade(change=sent))
+    return certificate
 
 
 @run_task("kubeadm init {job.cluster.control_plane.name}")
@@ -182,8 +184,8 @@ def reset(leaving: removal.Leaving, name: str) -> Reset:
     return removal.reset(leaving, name)
 
 
-def _state(job: Job, name: str, machine: Machine) -> NodeState:
-    return plan_node(job.cluster, job.release, job.manifest, name, machine)
+def _state(job: Job, name: str, machine: Machine, certificate: str) -> NodeState:
+    return plan_node(job.cluster, job.release, job.manifest, name, machine, certificate)
 
 
 def _repositories(state: NodeState) -> str:

@@ -78,6 +78,7 @@ def parse(text: str) -> Machine:
         firewalld=_rules(units, "firewalld"),
         filters=packet_filters(said, firewalld=_rules(units, "firewalld")),
         jool=jool_of(assignments(said.get("jool", ""))),
+        registry_certificate="".join(f"{line}\n" for line in said.get("registry-certificate", "").splitlines()),
         kernel=_kernel(said),
         runtime=_version(said.get("runtime", "")),
         packages=_packages(said.get("packages", "")),

@@ -104,6 +104,8 @@ section jool
 tool=$(command -v jool) && echo "JOOL_TOOL=$tool" && echo "JOOL_VERSION=$("$tool" --version </dev/null 2>/dev/null)"
 module=$(cat /sys/module/jool/version 2>/dev/null || modinfo -F version jool 2>/dev/null)
 echo "JOOL_MODULE=$module"
+section registry-certificate
+sed -n '/^-----BEGIN CERTIFICATE/,/^-----END CERTIFICATE/p' /etc/kubev6/registry.pem 2>/dev/null
 section swaps
 cat /proc/swaps 2>/dev/null
 section kernel

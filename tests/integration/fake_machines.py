@@ -90,7 +90,7 @@ class FakeConnection:
 
     @contextmanager
     def forward(self, host: str, port: int) -> Iterator[int]:
-        assert (host, port) == ("fd00::64", 5000)
+        assert (host, port) == ("::1", 5000)
         yield 5000
 
 
@@ -248,6 +248,7 @@ def install_fakes() -> None:
         (engine, "plan_changes"): plan_changes,
         (inventory, "endpoints"): lambda _: {},
         (registry, "drop_damaged"): lambda _: (),
+        (registry, "certificate"): lambda _: "",
         (registry, "push"): lambda *_: Pushed(0 if ready else 9, 9, 9),
         (kubeadm, "init"): init,
         (kubeadm, "fetch_kubeconfig"): lambda *_: None,

@@ -35,7 +35,7 @@ def fetch(path: Path, content: str) -> Json:
     source.write_text(content)
     digest = hashlib.sha256(content.encode()).hexdigest()
     url = source.as_uri()
-    wanted = {"path": str(path), "sha256": digest, "size": len(content), "url": url}
+    wanted = {"path": str(path), "sha256": digest, "size": len(content), "url": url, "certificate": ""}
     return {"kind": "binary", "subject": str(path), "action": "fetch", "resource": wanted}
 
 

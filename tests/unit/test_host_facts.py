@@ -150,6 +150,13 @@ def test_the_interface_that_ssh_came_in_by_is_told(connection: str, interface: s
     assert answer(ssh=f"{connection}\n{shown}").ssh_ipv4 == interface
 
 
+def test_what_the_registry_shows_is_told_as_the_registry_has_it() -> None:
+    shown = "-----BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE-----\n"
+    told = host_facts.parse(f"=== registry-certificate\n{shown}=== swaps\n")
+    assert told.registry_certificate == shown, "else every deploy would write it again"
+    assert host_facts.parse("=== registry-certificate\n=== swaps\n").registry_certificate == ""
+
+
 def test_the_kernel_is_told() -> None:
     machine = answer(
         kernel="PROCESSOR=aarch64\nMEMORY=2027264 kB\nCGROUP=2\nIPV6=yes",

@@ -272,7 +272,8 @@ def test_docker_leaves_the_network_to_the_pods_bridge_and_takes_images_from_the_
         state = plan(cluster, HOW_TO_RELEASE)[cluster.control_plane.name]
         daemon = yaml.safe_load(text_of(state, "/etc/docker/daemon.json"))
         assert (daemon["bridge"], daemon["iptables"], daemon["ip-masq"]) == ("none", False, False)
-        assert daemon["insecure-registries"] == [f"{cluster.support.name}:5000"]
+        assert "insecure-registries" not in daemon
+        text_of(state, f"/etc/docker/certs.d/{cluster.support.name}:5000/ca.crt")
         assert ("default-runtime" in daemon) is (cluster.lab is not None)
 
 

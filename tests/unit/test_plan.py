@@ -122,7 +122,7 @@ def test_nodes_pull_binaries_by_digest_from_the_registry() -> None:
     kubelet = next(binary for binary in stage.binaries if binary.path == "/usr/bin/kubelet")
     digest = contents.binary("kubelet").sha256
     assert kubelet.sha256 == digest
-    assert kubelet.url == f"http://{registry_name(cluster)}/v2/kubev6/binaries/blobs/sha256:{digest}"
+    assert kubelet.url == f"https://{registry_name(cluster)}/v2/kubev6/binaries/blobs/sha256:{digest}"
 
 
 def test_forwarders_of_the_topology_win_over_the_support_nodes_own() -> None:

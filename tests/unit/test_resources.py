@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from configs.state import Address, Binary, File, Reload, Route, Service, StageState, Sysctl
+from configs.state import Address, Binary, Certificate, File, Reload, Route, Service, StageState, Sysctl
 from tasks.node import engine
 from tasks.node.change import Change
 from tasks.node.resources import kinds
@@ -31,6 +31,7 @@ from tests.fakes import substitute
 TABLES = {path.stem: yaml.safe_load(path.read_text()) for path in (Path(__file__).parent / "resources").glob("*.yaml")}
 VALUES: Mapping[str, Any] = {
     "files": File,
+    "certificates": Certificate,
     "sysctls": Sysctl,
     "addresses": Address,
     "routes": Route,
@@ -102,6 +103,7 @@ ALL = StageState(
     modules=("m",),
     files=(File("/etc/x.conf", "x\n"), File("/etc/hosts", "fd00::1 a\n", block=True)),
     only_files_in=("/etc/only",),
+    certificates=(Certificate("/etc/kubev6/registry.pem", "kube-support", "fd00::64"),),
     swap_off=True,
     selinux_permissive=True,
     no_ipv4_names=("kube-1",),
@@ -141,6 +143,7 @@ def test_changes_come_in_the_order_in_which_they_must_be_made() -> None:
         ("file", "create"),
         ("file", "create"),
         ("file", "delete"),
+        ("certificate", "make"),
         ("swap", "off"),
         ("selinux", "set"),
         ("ipv4-name", "remove"),

@@ -250,8 +250,8 @@ def test_every_system_has_what_the_support_stage_speaks_of_or_says_what_to_do_in
 def test_existing_servers_leave_the_support_node_the_registry_alone(tmp_path: Path) -> None:
     fields, machine = VARIANTS["existing-servers"]
     stage = support_stage(cluster(tmp_path, **fields), machine)
-    assert [service.unit for service in stage.services] == ["docker-registry.service"]
-    assert stage.packages == ("docker-registry",)
+    assert [service.unit for service in stage.services] == ["docker-registry.service", "kubev6-registry-writer.service"]
+    assert stage.packages == ("docker-registry", "openssl")
 
 
 def test_nodes_route_the_prefix_to_an_existing_translator_and_ask_an_existing_dns64(tmp_path: Path) -> None:

@@ -29,5 +29,5 @@ class Commands(Kind[list[str]]):
 
 
 def changed_paths(changes: Earlier) -> list[str]:
-    """The files and executables that are changed."""
-    return sorted({change.subject for change in changes if change.kind in ("file", "binary")})
+    """The files, certificates and executables that are changed."""
+    return sorted({change.subject for change in changes if change.kind in ("file", "certificate", "binary")})

@@ -10,6 +10,7 @@ from configs.state import StageState
 from tasks.node.change import Change
 from tasks.node.resources.address import Addresses
 from tasks.node.resources.binary import Binaries
+from tasks.node.resources.certificate import Certificates
 from tasks.node.resources.command import Commands
 from tasks.node.resources.file import Files
 from tasks.node.resources.ipv4_address import Ipv4Addresses
@@ -30,6 +31,7 @@ KINDS: tuple[Kind[Any], ...] = (
     Modules(),
     UnwantedServices(),
     Files(),
+    Certificates(),
     Swap(),
     Selinux(),
     Ipv4Names(),

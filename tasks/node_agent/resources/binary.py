@@ -136,13 +136,18 @@ def need_space(binaries: List[Json]) -> None:
 def download(binary: Json, partial: str, tell: Callable[[str, int], None]) -> None:
     """Fetch one executable beside its place. Nothing that has another size or digest is left behind."""
     import http.client
+    import ssl
     import urllib.error
     import urllib.request
 
     url = binary["url"]
     digest, count = hashlib.sha256(), 0
     # The registry is on the cluster's own network, where no proxy reaches.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    handlers = [urllib.request.ProxyHandler({})]  # type: List[urllib.request.BaseHandler]
+    if binary["certificate"]:
+        context = ssl.create_default_context(cafile=binary["certificate"])
+        handlers.append(urllib.request.HTTPSHandler(context=context))
+    opener = urllib.request.build_opener(*handlers)
     try:
         with opener.open(url, timeout=DOWNLOAD_SECONDS) as source, open(partial, "wb") as file:
             for piece in pieces(source):

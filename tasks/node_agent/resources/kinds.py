@@ -4,6 +4,7 @@ from typing import Dict, Tuple
 
 from tasks.node_agent.resources.address import Addresses
 from tasks.node_agent.resources.binary import Binaries
+from tasks.node_agent.resources.certificate import Certificates
 from tasks.node_agent.resources.command import Commands
 from tasks.node_agent.resources.file import Files
 from tasks.node_agent.resources.ipv4_address import Ipv4Addresses
@@ -26,6 +27,7 @@ BEFORE_THE_NETWORK: Tuple[Kind, ...] = (
     Swap(),
     Selinux(),
     Ipv4Names(),
+    Certificates(),
     Files(),
     Sysctls(),
 )
