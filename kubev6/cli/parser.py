@@ -8,6 +8,7 @@ from typing import Any
 
 from kubev6.cli import (
     build,
+    bundle,
     cache,
     completion,
     deploy,
@@ -28,7 +29,7 @@ from kubev6.cli.command import EXIT_STATUSES, Help
 
 GROUPS = (
     ("Bring a cluster up, and take it down again", (deploy, reset, lab)),
-    ("Look at a cluster, and use it", (verify, report, render, kubectl, ssh)),
+    ("Look at a cluster, and use it", (verify, report, render, kubectl, ssh, bundle)),
     ("Releases and their patches", (build, fetch, releases, series)),
     ("This machine, Prefect, your shell and your editor", (cache, server, completion, schema)),
 )

@@ -6,12 +6,14 @@ the cluster working.
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import socket
 import stat
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +22,7 @@ from pathlib import Path
 import pytest
 
 from configs.schema.loading import CONFIGS, load_cluster
+from kubev6.server import login
 from kubev6.server.api import ask
 from tasks.docker import container_engine
 from tasks.lab import lab
@@ -96,7 +99,7 @@ def on(name: str, script: str) -> str:
 
 def running_since(name: str) -> str:
     """When the services that carry pods, images and NAT64 were started on a machine."""
-    units = "kubelet containerd docker-registry kubev6-nat64"
+    units = "kubelet containerd docker-registry kubev6-registry-writer kubev6-nat64"
     return on(name, f"systemctl show -p Id,ActiveEnterTimestampMonotonic {units}")
 
 
@@ -192,7 +195,7 @@ def deployment_run(name: str, **parameters: object) -> None:
 
 def dated_tags(image: str) -> list[str]:
     """Of an image in the cluster's own registry."""
-    url = f"http://[fd00::64]:5000/v2/{image}/tags/list"
+    url = f"http://[::1]:5000/v2/{image}/tags/list"
     told = on("kube-support", f"python3 -c 'import urllib.request as u; print(u.urlopen(\"{url}\").read().decode())'")
     return [tag for tag in json.loads(told)["tags"] if re.fullmatch(r"\d{8}", tag)]
 
@@ -205,6 +208,7 @@ def test_deployments_run_as_typed_on_the_kept_server_which_local_runs_then_use_t
         try:
             up = kubev6("server", "up", "--port", str(port))
             assert up.returncode == 0, up.stderr
+            patch.setenv(login.LOGIN, login.of(f"http://127.0.0.1:{port}/api"))
             deployment_run("build-and-deploy", cluster=str(cluster.file))
             here = kubev6("deploy", "--cluster", str(cluster.file), "--prebuilt")
             assert f"the kept server, http://127.0.0.1:{port}" in here.stderr
@@ -219,10 +223,76 @@ def test_deployments_run_as_typed_on_the_kept_server_which_local_runs_then_use_t
             (date,) = dated_tags("kube-proxy")
             assert night == (
                 f"nothing has changed; deployed on {cluster.file}; "
-                f"pushed to http://[fd00::64]:5000 as {date}, 0 old ones deleted"
+                f"pushed to https://[fd00::64]:5000 as {date}, 0 old ones deleted"
             )
         finally:
             kubev6("server", "down")
+
+
+def test_a_pod_reads_the_registry_over_tls_and_changes_nothing_there(cluster: Cluster) -> None:  # noqa: ARG001
+    certificate = "/etc/containerd/certs.d/kube-support:5000/ca.crt"
+    ask = f"curl -s -o /dev/null -w '%{{http_code}}\\n' --max-time 10 --cacert {certificate}"
+    asked = (
+        f"{ask} https://kube-support:5000/v2/",
+        f"{ask} https://kube-support:5000/v2/kube-proxy/tags/list",
+        f"{ask} -X POST https://kube-support:5000/v2/kube-proxy/blobs/uploads/",
+        f"{ask} -X PUT https://kube-support:5000/v2/kube-proxy/manifests/latest",
+        f"{ask} http://[::1]:5000/v2/",
+    )
+    pod = "ip netns exec $(ls /run/netns | grep -m 1 cni-)"
+    told = on("kube-control-plane", "\n".join(f"{pod} {each}" for each in asked))
+    assert told.split() == ["200", "200", "405", "405", "000"]
+
+
+def test_a_bundle_tells_of_every_machine_and_holds_no_secret_of_the_cluster(cluster: Cluster, tmp_path: Path) -> None:
+    def kubectl(*words: str) -> str:
+        done = kubev6("kubectl", "--cluster", str(cluster.file), "--", *words)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    kubectl("create", "secret", "generic", "of-somebody", "--from-literal=word=a-secret-of-somebody-s")
+    token = on("kube-control-plane", "kubeadm token create --ttl 10m 2>/dev/null").strip()
+    assert BOOTSTRAP_TOKEN.fullmatch(token.encode())
+    secrets = [token, "a-secret-of-somebody-s"]
+    for secret in json.loads(kubectl("get", "secrets", "--all-namespaces", "-o", "json"))["items"]:
+        for value in (secret.get("data") or {}).values():
+            plain = base64.b64decode(value).decode(errors="replace")
+            public = len(plain) < 20 or "BEGIN CERTIFICATE" in plain or plain.startswith("system:")
+            secrets += [] if public else [value, plain]
+    kubeconfig = (cluster_dir(NAME) / "kubeconfig").read_text()
+    secrets += re.findall(r"client-key-data: (\S+)", kubeconfig)
+    keys = [path.read_text() for path in (data_dir() / "labs").rglob("*") if path.is_file()]
+    keys += [
+        on("kube-control-plane", "cat /etc/kubernetes/pki/*.key"),
+        on("kube-support", "cat /etc/kubev6/registry.pem"),
+    ]
+    keys = [
+        part for text in keys for part in re.findall(r"BEGIN [A-Z ]*PRIVATE KEY-----\n(.*?)-----END", text, re.DOTALL)
+    ]
+    secrets += [line for each in keys for line in each.splitlines() if len(line) > 30]
+    assert len(secrets) > 20
+
+    path = tmp_path / "bundle.tar.gz"
+    began = time.monotonic()
+    done = kubev6("bundle", "--cluster", str(cluster.file), "--output", str(path))
+    assert done.returncode == 0, done.stderr
+    assert time.monotonic() - began < 300
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    with tarfile.open(path) as archive:
+        told = {
+            each.name.partition("/")[2]: file.read().decode() for each in archive if (file := archive.extractfile(each))
+        }
+    assert [(name, secret) for name, text in told.items() for secret in secrets if secret in text] == []
+    for name in (*machines_of(cluster), "kube-support"):
+        assert "inet6 fd00::" in told[f"machines/{name}/network/addresses.txt"]
+        assert told[f"machines/{name}/plan.txt"].startswith("to be changed:\n\nnetwork\n"), "nothing is lacking"
+    assert "kube-worker-1" in told["machines/kube-control-plane/kubectl/nodes.txt"]
+    assert "kubelet" in told["machines/kube-worker-1/journal/kubelet.txt"]
+    assert any(name.startswith("here/runs/") for name in told)
+
+
+def machines_of(cluster: Cluster) -> list[str]:
+    return [node.name for node in load_cluster(str(cluster.file)).nodes if node.in_kubernetes]
 
 
 def test_kubectl_works_from_this_machine_and_its_kubeconfig_is_private(cluster: Cluster) -> None:
