@@ -20,7 +20,7 @@ from configs.errors import NodeError
 from configs.schema.loading import load_cluster
 from configs.state import Address, Binary, File, Reload, Route, Service, StageState, Sysctl
 from tasks.lab import lab
-from tasks.node import host_facts
+from tasks.node import engine, host_facts
 from tasks.node.change import Change
 from tasks.node.engine import apply, bring_to, plan_changes
 from tasks.ssh.connection import Connection, connect
@@ -444,8 +444,8 @@ def test_a_machine_of_systemd_that_is_cut_off_puts_itself_back(
     endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By a unit of its own, which no session and no networking tool takes with it."""
-    monkeypatch.setattr("tasks.node.engine.SECONDS", 5)
-    monkeypatch.setattr("tasks.node.engine.SILENT_SECONDS", 4)
+    substitute(monkeypatch, engine, "SECONDS", 5)
+    substitute(monkeypatch, engine, "SILENT_SECONDS", 4)
     looks = (
         "ip -o addr | sed 's/valid.*//'; ip route; ip -6 route | sort; systemctl is-active systemd-networkd; ls /etc"
     )
