@@ -28,6 +28,7 @@ from kubev6.server import environment, kept_server, login, lost_runs, worker_run
 from kubev6.server.api import ask, session, wants_login
 from tasks.paths import cluster_dir, data_dir
 from tests.checkout import REPO
+from tests.fakes import substitute
 from tests.integration import chromium, fake_machines
 from tests.integration.git_project import BEN, GitOverHttp, Project
 from tests.waiting import eventually
@@ -507,12 +508,12 @@ def test_a_server_that_an_older_version_left_open_is_closed_by_up_and_keeps_what
     port = int(server.split(":")[2].removesuffix("/api"))
     kept_server.end()
     with monkeypatch.context() as older:
-        older.setattr(environment, "protected", lambda *_: {})
-        older.setattr(kept_server, "wants_login", lambda _: True)
+        substitute(older, environment, "protected", lambda *_: {})
+        substitute(older, kept_server, "wants_login", lambda _: True)
         variables = {"type": "object", "properties": {"command": {"type": "string"}}}
         template = {"job_configuration": {"command": "{{ command }}"}, "variables": variables}
-        older.setattr(kept_server, "JOB_TEMPLATE", template)
-        older.setattr(login, "write", lambda _: None)
+        substitute(older, kept_server, "JOB_TEMPLATE", template)
+        substitute(older, login, "write", lambda _: None)
         kept_server.up(port)
     assert not wants_login(server)
     status, out, _ = run(*KUBEV6, "server", "status")

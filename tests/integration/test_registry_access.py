@@ -20,12 +20,14 @@ from configs.systems import machine_running
 from tasks import registry
 from tasks.docker import container_engine
 from tasks.node.resources.certificate import problem
+from tasks.node_agent import record as agent_record
 from tasks.node_agent.protocol import Failed
 from tasks.node_agent.record import read_record
 from tasks.node_agent.resources.binary import download
 from tasks.node_agent.resources.certificate import Certificates
 from tasks.registry_client import KINDS
 from tasks.store import Store
+from tests.fakes import substitute
 from tests.integration.sshd import free_port
 from tests.integration.test_registry import registry_image, release, store
 from tests.waiting import eventually
@@ -52,7 +54,7 @@ def support_stage() -> StageState:
 
 def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str = "localhost") -> Path:
     """A key and a certificate, as the agent makes them."""
-    monkeypatch.setattr("tasks.node_agent.record.HOME", str(tmp_path / "home"))
+    substitute(monkeypatch, agent_record, "HOME", str(tmp_path / "home"))
     wanted = Certificate(str(tmp_path / name / "registry.pem"), name, "::1")
     change = {"kind": "certificate", "subject": wanted.path, "action": "make", "resource": asdict(wanted)}
     kind, record = Certificates(), read_record("support")

@@ -20,6 +20,7 @@ from tasks import bundle, scope
 from tasks.redaction import redact
 from tasks.secrets import HIDDEN, Secrets, remember
 from tasks.ssh.endpoint import Endpoint
+from tests.fakes import substitute
 
 JWT = "eyJhbGciOiJSUzI1NiIsImtpZCI6IngifQ.eyJpc3MiOiJrdWJlcm5ldGVzL3NlcnZpY2VhY2NvdW50In0.c2lnbmF0dXJl-_x"
 TOKEN = "abcdef.0123456789abcdef"
@@ -102,8 +103,8 @@ def test_the_archive_is_for_its_user_alone_and_is_never_written_over(tmp_path: P
 
 
 def test_what_would_make_it_too_large_is_left_out_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bundle, "ANSWER_BYTES", 1000)
-    monkeypatch.setattr(bundle, "ALL_BYTES", 1500)
+    substitute(monkeypatch, bundle, "ANSWER_BYTES", 1000)
+    substitute(monkeypatch, bundle, "ALL_BYTES", 1500)
     text = "".join(random.choice("abc") for _ in range(5000))
     bundle.write(tmp_path / "x.tar.gz", [("a", text), ("b", text)])
     with tarfile.open(tmp_path / "x.tar.gz") as archive:
