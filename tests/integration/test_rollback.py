@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -103,13 +104,14 @@ def reached(endpoint: Endpoint) -> Iterator[Connection]:
         yield opened
 
 
-@pytest.fixture(autouse=True)
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Seconds in the place of a minute."""
-    substitute(monkeypatch, engine, "SECONDS", 5)
-    substitute(monkeypatch, engine, "SILENT_SECONDS", 4)
-    substitute(monkeypatch, confirmation, "SECONDS", 5)
-    substitute(monkeypatch, confirmation, "PUT_BACK_SECONDS", 40)
+@contextmanager
+def soon() -> Iterator[None]:
+    """Seconds in the place of a minute, where no confirmation is to come in time."""
+    with pytest.MonkeyPatch.context() as patch:
+        substitute(patch, engine, "SECONDS", 5)
+        substitute(patch, engine, "SILENT_SECONDS", 4)
+        substitute(patch, confirmation, "SECONDS", 5)
+        yield
 
 
 def looks(machine: MachineInNamespaces) -> str:
@@ -146,7 +148,7 @@ def test_a_stage_that_cuts_the_way_is_put_back_and_says_so_and_the_next_one_goes
 ) -> None:
     before = looks(machine)
     cutting = replace(STAGE, reloads=(Reload(CUTS[cut], when=("/etc/motd",)),))
-    with pytest.raises(NodeError) as caught:
+    with soon(), pytest.raises(NodeError) as caught:
         bring_to(reached, cutting, reconnect=partial(connect, endpoint))
     text = str(caught.value)
     assert text.startswith("kube-worker-1: network: no new connection came about within 5 s after ")
@@ -170,7 +172,8 @@ def test_a_controller_that_is_killed_before_it_confirms_leaves_the_machine_as_it
     machine: MachineInNamespaces, reached: Connection, endpoint: Endpoint
 ) -> None:
     before = looks(machine)
-    applied(reached, STAGE)
+    with soon():
+        applied(reached, STAGE)
     assert waits(machine)
     assert looks(machine) != before
     eventually(lambda: not waits(machine), 30)
@@ -203,7 +206,7 @@ def test_what_an_earlier_run_did_stays_when_a_later_one_is_put_back(
         addresses=(Address("eth1", "fd00::102/64"),),
         routes=(Route("2001:db8::/32", "fd00::8", "eth1", 7),),
     )
-    with connect(endpoint) as again:
+    with soon(), connect(endpoint) as again:
         applied(again, other)
     assert looks(machine) != before
     eventually(lambda: not waits(machine), 30)
