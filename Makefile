@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help lab down test test-unit check docs packages test-packages docker-group lock clean
+.PHONY: help lab down test test-unit test-networking check docs packages test-packages docker-group lock clean
 
 PYTHON ?= /usr/bin/python3
 VENV ?= .venv
@@ -35,6 +35,10 @@ test: $(READY) docker-group test-packages check ## every test: style, types, uni
 
 test-unit: $(READY) ## the tests that need nothing but Python, in under a minute
 	@$(BIN)/python -m pytest tests/unit
+
+test-networking: $(READY) docker-group test-packages ## a cluster on machines with each networking tool that Debian has
+	@export KUBEV6_TEST_NETWORKING='ifupdown netplan networkmanager'; \
+	$(call with_docker,$(BIN)/python -m pytest tests/cluster/test_networking_tools.py)
 
 check: $(READY) ## style and types only
 	@$(BIN)/ruff check .

@@ -27,6 +27,8 @@ from configs.schema.field_types import (
 from configs.versions import Runtime
 
 Role = Literal["support", "control-plane", "worker"]
+LabNetworking = Literal["networkd", "ifupdown", "netplan", "networkmanager"]
+"""What may configure the interfaces of a lab's machines: what Debian has packages of."""
 
 
 class ClusterSsh(Model):
@@ -200,7 +202,13 @@ class Verify(Model):
 
 
 class Lab(Model):
-    """Present, though empty, when the cluster's machines are containers on this machine."""
+    """Present, though empty, when the cluster's machines are containers on this machine.
+
+    Attributes:
+        networking: What configures the interfaces of its machines, as on a machine of one's own.
+    """
+
+    networking: LabNetworking = Field(default="networkd", examples=["netplan"])
 
 
 class Cluster(Model):

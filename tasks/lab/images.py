@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import get_args
 
 import docker
 
+from configs.schema.cluster import LabNetworking
 from configs.versions import Runtime
 from tasks.docker import base_image, container_engine
 from tasks.docker import build as docker_build
@@ -15,10 +18,13 @@ from tasks.exclusive import exclusive
 from tasks.paths import RECIPES, cache_dir
 from tasks.steps import step
 
+NETWORKING_RECIPE = RECIPES / "lab-networking"
+"""What puts another networking tool than networkd onto one of these."""
 RECIPE = RECIPES / "lab"
 """The Dockerfile, and the directories that it copies onto the machines as they are."""
 NODES: dict[Runtime, str] = {"containerd": "node", "docker": "docker-node"}
 """Which image a node of Kubernetes is made from, by its container runtime."""
+NETWORKINGS: tuple[LabNetworking, ...] = get_args(LabNetworking)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +42,15 @@ class LabImages:
     support: str
 
 
-def image_names(runtime: Runtime) -> LabImages:
+def image_names(runtime: Runtime, networking: LabNetworking = "networkd") -> LabImages:
     """The images by their names, whether or not the engine holds them.
 
     Args:
         runtime: What runs the containers of Kubernetes on the machines.
+        networking: What configures the interfaces of the machines.
     """
-    machine, node, support = (f"kubev6/lab-{target}:{CODENAME}" for target in ("machine", NODES[runtime], "support"))
-    return LabImages(machine, node, support)
+    names = (f"kubev6/lab-{target}:{CODENAME}" for target in ("machine", NODES[runtime], "support"))
+    return LabImages(*(_name_with(name, networking) for name in names))
 
 
 def runtime_of(image: str) -> Runtime | None:
@@ -52,21 +59,35 @@ def runtime_of(image: str) -> Runtime | None:
     Args:
         image: The image's name, as the engine keeps it with a container.
     """
-    return next((runtime for runtime in NODES if image == image_names(runtime).node), None)
+    return next(
+        (runtime for runtime in NODES for tool in NETWORKINGS if image == image_names(runtime, tool).node), None
+    )
 
 
-def lab_images(runtime: Runtime) -> LabImages:
+def networking_of(image: str) -> LabNetworking | None:
+    """What configures the interfaces of machines made from an image; None where it is none of the lab's.
+
+    Args:
+        image: The image's name, as the engine keeps it with a container.
+    """
+    return next(
+        (tool for tool in NETWORKINGS for runtime in NODES if image in astuple(image_names(runtime, tool))), None
+    )
+
+
+def lab_images(runtime: Runtime, networking: LabNetworking = "networkd") -> LabImages:
     """The images, built where this machine's engine does not hold current ones.
 
     Args:
         runtime: What runs the containers of Kubernetes on the machines.
+        networking: What configures the interfaces of the machines.
 
     Raises:
         KubeV6Error: One cannot be built.
     """
     client = container_engine.client()
     base = base_image.base_image()
-    inputs = _inputs(client, base)
+    inputs = _inputs(client, base, RECIPE)
     targets, images = ("machine", NODES[runtime], "support"), image_names(runtime)
     with exclusive(cache_dir() / "lab-images.lock"):
         for target, reference in zip(targets, (images.machine, images.node, images.support), strict=True):
@@ -78,9 +99,36 @@ def lab_images(runtime: Runtime) -> LabImages:
                     docker_build.build(
                         client, reference, context, inputs=inputs, shown=shown, target=target, arguments=arguments
                     )
-    return images
+    if networking == "networkd":
+        return images
+    return LabImages(*(with_tool(image, networking) for image in astuple(images)))
 
 
-def _inputs(client: docker.DockerClient, base: str) -> str:
+def with_tool(image: str, tool: LabNetworking) -> str:
+    """An image of the lab's on which a networking tool is, built where the engine does not hold a current one.
+
+    Args:
+        image: The name of an image that the engine holds.
+        tool: The tool.
+
+    Raises:
+        KubeV6Error: It cannot be built.
+    """
+    client, reference = container_engine.client(), _name_with(image, tool)
+    with exclusive(cache_dir() / "lab-images.lock"):
+        inputs = _inputs(client, image, NETWORKING_RECIPE)
+        if not docker_build.is_current(client, reference, inputs):
+            with step("docker", f"lab image {reference}") as shown:
+                arguments = {"IMAGE": image, "TOOL": tool}
+                with docker_build.directory_context(NETWORKING_RECIPE) as context:
+                    docker_build.build(client, reference, context, inputs=inputs, shown=shown, arguments=arguments)
+    return reference
+
+
+def _name_with(image: str, tool: LabNetworking) -> str:
+    return image if tool == "networkd" else image.replace(":", f"-{tool}:")
+
+
+def _inputs(client: docker.DockerClient, base: str, recipe: Path) -> str:
     identity = str(client.images.get(base).id)
-    return hashlib.sha256(f"{identity}\0{docker_build.directory_digest(RECIPE)}".encode()).hexdigest()
+    return hashlib.sha256(f"{identity}\0{docker_build.directory_digest(recipe)}".encode()).hexdigest()

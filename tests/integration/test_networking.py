@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
+from configs.errors import NodeError
 from configs.networking import tools
 from configs.plan import plan_node
-from configs.schema.cluster import Cluster, Uplink
+from configs.schema.cluster import Cluster, LabNetworking, Uplink
 from configs.schema.loading import load_cluster, load_release
 from configs.state import StageState
 from tasks.docker import build as docker_build
@@ -23,7 +24,7 @@ from tasks.docker.apt_sources import CODENAME
 from tasks.lab import lab
 from tasks.lab import machine as lab_machine
 from tasks.lab import record as lab_record
-from tasks.lab.images import LabImages, lab_images
+from tasks.lab.images import LabImages, lab_images, with_tool
 from tasks.node import host_facts
 from tasks.node.engine import bring_to, plan_changes
 from tasks.ssh.connection import Connection, connect
@@ -33,26 +34,15 @@ from tests.fakes import substitute
 from tests.waiting import eventually
 
 NAME = "kubev6-systems-test"
-MACHINES = {
+MACHINES: dict[str, LabNetworking] = {
     "kube-worker-1": "ifupdown",
     "kube-worker-2": "netplan",
     "kube-worker-3": "networkmanager",
     "kube-worker-4": "networkd",
 }
 """The tool of each machine."""
-INSTALL = {
-    # Both interfaces of the lab are there before systemd is, so nothing has to be waited for.
-    "ifupdown": "apt-get install -y ifupdown isc-dhcp-client"
-    " && printf 'auto lo\\niface lo inet loopback\\n' > /etc/network/interfaces",
-    "netplan": "apt-get install -y netplan.io && ln -s /bin/true /usr/bin/udevadm && systemctl enable systemd-networkd"
-    " && printf 'network:\\n  version: 2\\n  renderer: networkd\\n' > /etc/netplan/10-machine.yaml",
-    # An interface that has an address already is left to whoever gave it: on a real machine it comes without one.
-    "networkmanager": "apt-get install -y network-manager && mkdir -p /etc/systemd/system/NetworkManager.service.d"
-    " && printf '[main]\\nno-auto-default=*\\n' > /etc/NetworkManager/conf.d/10-machine.conf"
-    " && printf '[Service]\\nExecStartPre=/bin/sh -c \"ip link set eth1 down; ip addr flush dev eth1\"\\n'"
-    " > /etc/systemd/system/NetworkManager.service.d/10-machine.conf",
-    "networkd": "apt-get install -y firewalld nftables && systemctl enable systemd-networkd",
-}
+INSTALL = "apt-get install -y firewalld nftables && systemctl enable systemd-networkd"
+"""On the machine of networkd, which is guarded too."""
 
 WITH_DHCP = {
     "netplan": "printf 'network:\\n  ethernets:\\n    away0:\\n      dhcp4: true\\n' > /etc/netplan/50-away.yaml",
@@ -67,7 +57,8 @@ NO_DEFAULT_ROUTE = {
 }
 """What shows that the tool knows to take an address from DHCP and nothing more."""
 ALSO_ETH1 = {
-    "ifupdown": "printf 'iface eth1 inet6 auto\\n' > /etc/network/interfaces.d/other",
+    "ifupdown": "printf 'iface eth1 inet6 auto\\n' > /etc/network/other;"
+    " printf 'source oth*\\n' >> /etc/network/interfaces",
     "netplan": "printf 'network: {ethernets: {}}\\n' > /etc/netplan/70-none.yaml;"
     " printf 'network:\\n  ethernets:\\n    \"eth1\":\\n      mtu: 1400\\n' > /etc/netplan/60-other.yaml",
     "networkmanager": "nmcli connection add type ethernet ifname eth1 con-name other autoconnect no",
@@ -75,7 +66,7 @@ ALSO_ETH1 = {
 }
 """What configures the fabric's interface by another file."""
 OTHER = {
-    "ifupdown": "/etc/network/interfaces.d/other",
+    "ifupdown": "/etc/network/other",
     "netplan": "/etc/netplan/60-other.yaml /etc/netplan/70-none.yaml",
     "networkmanager": "/etc/NetworkManager/system-connections/other.nmconnection",
     "networkd": "/etc/systemd/network/05-other.network",
@@ -103,12 +94,14 @@ def _workers(cluster: Cluster, count: int) -> Iterator[Any]:
         )
 
 
-def image_with(tool: str, machine: str) -> str:
+def image_with(tool: LabNetworking, machine: str) -> str:
     """An image of the lab's with a networking tool."""
+    if tool != "networkd":
+        return with_tool(machine, tool)
     client = container_engine.client()
     dockerfile = (
         f"FROM {machine}\nRUN printf '#!/bin/sh\\nexit 101\\n' > /usr/sbin/policy-rc.d"
-        f" && chmod 755 /usr/sbin/policy-rc.d && apt-get update && {INSTALL[tool]}"
+        f" && chmod 755 /usr/sbin/policy-rc.d && apt-get update && {INSTALL}"
         " && apt-get clean && rm -rf /var/lib/apt/lists/* /usr/sbin/policy-rc.d\n"
     ).encode()
     inputs = hashlib.sha256(f"{client.images.get(machine).id}\0".encode() + dockerfile).hexdigest()
@@ -212,6 +205,39 @@ def test_another_file_that_configures_the_fabric_is_found_and_named(
         assert "other" in problem
         assert "configures eth1 already" in problem
         said(machine, f"rm {OTHER[MACHINES[node]]}")
+
+
+REFUSED = {
+    # A file that is only sourced it leaves out, and reads the others.
+    "ifupdown": ("echo 'iface away0 inet6 statik' >> /etc/network/interfaces", "ifup: /etc/network/interfaces:"),
+    "netplan": (
+        "printf 'network:\\n  ethernets:\\n    away0:\\n      dhcp4: perhaps\\n' > /etc/netplan/60-other.yaml",
+        "/etc/netplan/60-other.yaml",
+    ),
+}
+"""What a tool refuses to read, with which it would bring up no interface at the next start; and its words."""
+MENDED = {"ifupdown": "sed -i /statik/d /etc/network/interfaces", "netplan": "rm /etc/netplan/60-other.yaml"}
+
+
+@pytest.mark.parametrize("node", ["kube-worker-1", "kube-worker-2"], ids=MACHINES.get)
+def test_files_that_a_tool_cannot_read_are_refused_in_its_words_before_any_is_written(
+    cluster: Cluster, endpoints: dict[str, Endpoint], node: str
+) -> None:
+    with connect(endpoints[node]) as machine:
+        stage = network_stage(cluster, machine)
+        bring_to(machine, stage)
+        assert stage.trial
+        ours = stage.trial.files[0].path
+        breaks, words = REFUSED[MACHINES[node]]
+        said(machine, f"{breaks}; rm {ours}")
+        with pytest.raises(NodeError) as error:
+            bring_to(machine, stage)
+        assert f"{stage.trial.tool} refuses the files that would be there: " in str(error.value)
+        assert words in str(error.value)
+        assert "nothing was changed there" in str(error.value)
+        assert said(machine, f"ls {ours} /tmp/kubev6-trial-* 2>/dev/null || :") == ""
+        said(machine, MENDED[MACHINES[node]])
+        assert [change.subject for change in bring_to(machine, stage) if change.kind == "file"] == [ours]
 
 
 def test_dhclient_brings_neither_the_default_route_nor_its_resolvers(
