@@ -93,7 +93,7 @@ def _unmade(tool: Networking, interface: Interface, about: list[Claim]) -> str:
             )
         case "netplan" if not any(claim.path.endswith(".yaml") for claim in about):
             return "no file of netplan's makes it: define it in one, without addresses"
-        case "ifupdown" if not any(claim.path.startswith("/etc/network/") for claim in about):
+        case "ifupdown" if not any(_is_stanza(claim.path) for claim in about):
             return f"no stanza makes it: write one, `iface {name} inet manual` with what makes the {kind}"
         case "network-scripts" if not interface.kept:
             return f"no ifcfg-{name} makes it: call the file so that does, or write one"
@@ -105,13 +105,12 @@ def _contends(tool: Networking, machine: Machine, claim: Claim) -> bool:
     """Whether a file and ours would both configure an interface."""
     path, interface = claim.path, claim.interface
     name = path.rpartition("/")[2]
-    profile = path.endswith(".nmconnection") or "/NetworkManager/" in path or name.startswith("ifcfg-")
+    profile = _is_profile(path)
     match tool:
         case "networkd":  # goes by the first file alone
             return path.endswith(".network") and name < _file_of(tool, interface)
         case "ifupdown":  # knows a stanza for each family
-            made = machine.interface(interface).kind and claim.only_makes
-            return path.startswith("/etc/network/") and claim.family != "inet" and not made
+            return _is_stanza(path) and claim.family != "inet" and not claim.only_makes
         case "netplan":  # and what it writes for
             if path.endswith(".network"):
                 return "-netplan-" not in name and name < _file_of(tool, interface)
@@ -122,6 +121,16 @@ def _contends(tool: Networking, machine: Machine, claim: Claim) -> bool:
             return name.startswith("ifcfg-") and name != f"ifcfg-{interface}"
         case "networkmanager":  # whose profiles may be in the network scripts' files too
             return profile and (not claim.by or claim.priority >= networkmanager.PRIORITY)
+
+
+def _is_profile(path: str) -> bool:
+    """Whether NetworkManager reads a file: its own profiles, and network scripts."""
+    return "/NetworkManager/" in path or path.rpartition("/")[2].startswith("ifcfg-")
+
+
+def _is_stanza(path: str) -> bool:
+    """Whether ifupdown reads a file, which may be anywhere: one that says so is read."""
+    return not (_is_profile(path) or path.endswith((".network", ".yaml")))
 
 
 def _file_of(tool: Networking, interface: str) -> str:

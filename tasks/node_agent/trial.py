@@ -45,7 +45,7 @@ def ask_tool(tool: str, script: str, root: str) -> None:
     said = text(process.communicate()[1]).replace(root, "").strip()
     if process.returncode:
         lines = said.splitlines() or ["status {}".format(process.returncode)]
-        words = [line for line in lines if "warning" not in line.lower()] or lines
+        words = [line for line in lines if line.strip() and "warning" not in line.lower()] or lines
         raise Failed(
             "{} refuses the files that would be there: {}".format(tool, words[0].strip()),
             "correct what it names; nothing was changed there",

@@ -180,6 +180,19 @@ CLAIMS: dict[str, tuple[str, dict[str, str], str]] = {
         },
         "more/lan configures eth1 already",
     ),
+    "ifupdown, a file elsewhere": (
+        "ifupdown",
+        {
+            "/etc/network/interfaces": "source-directory ../../run/network\n",
+            "/run/network/lan": "iface eth1 inet6 dhcp\n",
+        },
+        "/run/network/lan configures eth1 already",
+    ),
+    "ifupdown, nothing but that it is there": (
+        "ifupdown",
+        {"/etc/network/interfaces": "allow-hotplug eth1\niface eth1 inet6 manual\n"},
+        "",
+    ),
     "ifupdown, a file that nothing reads": (
         "ifupdown",
         {"/etc/network/interfaces.d/lan": "iface eth1 inet6 auto\n"},

@@ -18,7 +18,7 @@ from tasks.node_agent.protocol import Failed
 from tasks.node_agent.trial import try_out
 from tests.fakes import substitute
 
-COMPLAINS = "echo WARNING >&2; echo $PWD{0}/ours.yaml: Error in line 3 >&2; cat .{0}/*.yaml >&2; exit 78"
+COMPLAINS = "echo WARNING >&2; echo >&2; echo $PWD{0}/ours.yaml: Error in line 3 >&2; cat .{0}/*.yaml >&2; exit 78"
 
 
 @pytest.fixture
