@@ -207,6 +207,12 @@ def test_nodes_are_made_for_the_container_runtime_of_the_run_and_refused_to_anot
         lab.up(small.cluster)
 
 
+def test_machines_that_have_one_networking_tool_are_refused_to_a_file_that_names_another(small: Small) -> None:
+    with pytest.raises(ConfigError, match=r"whose interfaces networkd configures .*, and by its file it is to be net"):
+        lab.up(small.cluster.model_copy(update={"lab": Lab(networking="netplan")}))
+    assert lab.status(NAME).up
+
+
 def test_a_second_lab_stands_beside_it_and_goes_without_a_trace(small: Small) -> None:
     other = f"{NAME}-2"
     try:
