@@ -2,7 +2,8 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help lab down test test-unit test-networking check docs packages test-packages docker-group lock clean
+.PHONY: help lab down test test-unit test-fast down-fast test-networking check docs packages test-packages docker-group \
+	lock clean
 
 PYTHON ?= /usr/bin/python3
 VENV ?= .venv
@@ -35,6 +36,12 @@ test: $(READY) docker-group test-packages check ## every test: style, types, uni
 
 test-unit: $(READY) ## the tests that need nothing but Python, in under a minute
 	@$(BIN)/python -m pytest tests/unit
+
+test-fast: $(READY) docker-group test-packages ## these, the quickest others, and a deploy on a lab that is kept; 4 minutes
+	@$(call with_docker,$(BIN)/python -m pytest -m fast --kept-lab)
+
+down-fast: $(READY) docker-group ## remove the lab that test-fast keeps
+	@$(call with_docker,$(BIN)/kubev6 lab down --cluster kubev6-fast-test)
 
 test-networking: $(READY) docker-group test-packages ## a cluster on machines with each networking tool that Debian has
 	@export KUBEV6_TEST_NETWORKING='ifupdown netplan networkmanager'; \

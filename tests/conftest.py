@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +12,62 @@ import pytest
 
 from flows.run.context import RunContext, run_context
 from tasks.events import Event
+from tasks.lab import record as lab_record
+
+DURATIONS = Path(__file__).with_name("durations.json")
+"""Seconds that each file of integration tests takes. KUBEV6_WRITE_DURATIONS=1 writes those of what is run."""
+FAST_SECONDS = 60.0
+"""What those marked as fast may take together."""
+KEPT_LAB = "kubev6-fast-test"
+_took = defaultdict[str, float](float)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--kept-lab", action="store_true", help="use a lab that is there from one time to the next")
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    if config.getoption("--kept-lab") and KEPT_LAB not in lab_record.names():
+        return (
+            f"the lab {KEPT_LAB} is not there yet: this time it is made, and the release if need be: that takes longer"
+        )
+    return None
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if config.getoption("--kept-lab"):
+        terminalreporter.write_line(f"the lab {KEPT_LAB} stays for the next time: `make down-fast` removes it")
+
+
+def fast_files(seconds: dict[str, float]) -> set[str]:
+    """The quickest files, as many as fit."""
+    fast, together = set(), 0.0
+    for name in sorted(seconds, key=seconds.__getitem__):
+        together += seconds[name]
+        if together <= FAST_SECONDS:
+            fast.add(name)
+    return fast
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Unit tests and the quickest of the integration tests are fast; a test of a cluster says so of itself."""
+    fast = fast_files(json.loads(DURATIONS.read_text()))
+    for item in items:
+        if item.path.parent.name == "unit" or item.path.name in fast:
+            item.add_marker("fast")
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    path = Path(report.nodeid.partition("::")[0])
+    if path.parent.name == "integration":
+        _took[path.name] += report.duration
+
+
+def pytest_sessionfinish() -> None:
+    if os.environ.get("KUBEV6_WRITE_DURATIONS"):
+        known = json.loads(DURATIONS.read_text()) | {name: round(seconds, 1) for name, seconds in _took.items()}
+        DURATIONS.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
 
 
 @pytest.fixture

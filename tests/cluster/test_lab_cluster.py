@@ -1,7 +1,7 @@
 """The whole thing: a lab from nothing to a proved cluster, by the commands that a person types.
 
-One lab serves all tests of this file. They stand in the order in which a person would do these things, and each leaves
-the cluster working.
+One lab serves all tests of this file, in any order: each begins with the cluster that the file names. In the order in
+which they stand, which is that in which a person would do these things, hardly one has to deploy for that.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import sys
 import tarfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from tasks.lab import record as lab_record
 from tasks.paths import cluster_dir, cluster_lock, data_dir
 from tasks.ssh.connection import connect
 from tests.checkout import REPO
+from tests.conftest import KEPT_LAB
 
 NAME = "kubev6-cluster-test"
 WORKER = "kube-worker-1"
@@ -43,12 +45,20 @@ BUILD_MINUTES = 60
 """A brand-new machine compiles Kubernetes first."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
 class Cluster:
-    """The lab under test: its file, and what the deploy that made it printed."""
+    """The lab under test: its file, what the deploy that made it printed, and whether it is what the file says."""
 
     file: Path
     first_output: str
+    deployed: bool = True
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """What is done in here leaves the cluster as it was, unless it fails."""
+        self.deployed = False
+        yield
+        self.deployed = True
 
 
 def kubev6(*arguments: str, minutes: float = 10) -> subprocess.CompletedProcess[str]:
@@ -131,12 +141,20 @@ def assert_nothing_left(name: str) -> None:
     assert on(name, "sysctl -n net.ipv6.conf.all.forwarding").strip() == "0"
 
 
+def topology(name: str = NAME) -> str:
+    """What the file of the lab says."""
+    return (CONFIGS / "clusters" / "lab.yaml").read_text().replace("name: lab\n", f"name: {name}\n")
+
+
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory, own_history: None) -> Iterator[Cluster]:  # noqa: ARG001
+def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """The lab, from nothing and to nothing; or the one that is kept, which is brought to what the file says."""
+    kept = request.config.getoption("--kept-lab")
+    if not kept:
+        request.getfixturevalue("own_history")
+        lab.down(NAME)
     file = tmp_path_factory.mktemp("cluster") / "lab.yaml"
-    shipped = (CONFIGS / "clusters" / "lab.yaml").read_text()
-    file.write_text(shipped.replace("name: lab\n", f"name: {NAME}\n"))
-    lab.down(NAME)
+    file.write_text(topology(KEPT_LAB if kept else NAME))
     try:
         done = subprocess.run(
             [sys.executable, "flows/deploy.py", "--cluster", str(file)],
@@ -149,7 +167,19 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, own_history: None) -> Iter
         assert done.returncode == 0, done.stdout + done.stderr
         yield Cluster(file, done.stdout)
     finally:
-        lab.down(NAME)
+        if not kept:
+            lab.down(NAME)
+
+
+@pytest.fixture
+def cluster(shared: Cluster) -> Cluster:
+    """The lab, deployed as its file says, whatever the test before has made of it."""
+    if not shared.deployed:
+        shared.file.write_text(topology())
+        done = kubev6("deploy", "--cluster", str(shared.file), "--prebuilt")
+        assert done.returncode == 0, done.stdout + done.stderr
+        shared.deployed = True
+    return shared
 
 
 def test_a_deploy_from_nothing_ends_in_a_proved_cluster_and_says_what_to_do_next(cluster: Cluster) -> None:
@@ -160,6 +190,7 @@ def test_a_deploy_from_nothing_ends_in_a_proved_cluster_and_says_what_to_do_next
         assert f"kubev6 {command} --cluster {cluster.file}" in shown
 
 
+@pytest.mark.fast
 def test_the_proof_for_machines_holds_every_check_and_all_are_ok(cluster: Cluster) -> None:
     done = kubev6("verify", "--cluster", str(cluster.file), "--json")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -174,6 +205,7 @@ def test_the_proof_for_machines_holds_every_check_and_all_are_ok(cluster: Cluste
     assert all(check["seen"] == lab_machine.OUTSIDE_PAGE.strip() for check in by_name["NAT64 fetch"])
 
 
+@pytest.mark.fast
 def test_deploying_again_changes_nothing(cluster: Cluster) -> None:
     planned = kubev6("deploy", "--cluster", str(cluster.file), "--plan", "--json")
     assert planned.returncode == 0, planned.stderr
@@ -312,92 +344,91 @@ def test_kubectl_works_from_this_machine_and_its_kubeconfig_is_private(cluster: 
 
 
 def test_what_has_drifted_fails_the_proof_shows_in_a_plan_and_is_mended_by_a_deploy(cluster: Cluster) -> None:
-    broken = kubev6("ssh", "--cluster", str(cluster.file), WORKER, "--", "ip", "-6", "route", "del", "fd00:102::/64")
-    assert broken.returncode == 0, broken.stderr
+    with cluster.changing():
+        broken = kubev6(
+            "ssh", "--cluster", str(cluster.file), WORKER, "--", "ip", "-6", "route", "del", "fd00:102::/64"
+        )
+        assert broken.returncode == 0, broken.stderr
 
-    proof = kubev6("verify", "--cluster", str(cluster.file), "--json")
-    assert proof.returncode == 1
-    failed = [check for check in json.loads(proof.stdout) if not check["ok"]]
-    assert ("pod to pod", f"pod on {WORKER}", "pod on kube-worker-2") in [
-        (check["name"], check["source"], check["target"]) for check in failed
-    ]
+        proof = kubev6("verify", "--cluster", str(cluster.file), "--json")
+        assert proof.returncode == 1
+        failed = [check for check in json.loads(proof.stdout) if not check["ok"]]
+        assert ("pod to pod", f"pod on {WORKER}", "pod on kube-worker-2") in [
+            (check["name"], check["source"], check["target"]) for check in failed
+        ]
 
-    planned = kubev6("deploy", "--cluster", str(cluster.file), "--plan")
-    assert "fd00:102::/64" in planned.stdout
-    assert "1 change in all" in planned.stdout
+        planned = kubev6("deploy", "--cluster", str(cluster.file), "--plan")
+        assert "fd00:102::/64" in planned.stdout
+        assert "1 change in all" in planned.stdout
 
-    mended = kubev6("deploy", "--cluster", str(cluster.file), "--prebuilt")
-    assert mended.returncode == 0, mended.stdout + mended.stderr
-    assert "\n1 change.\n" in mended.stdout
+        mended = kubev6("deploy", "--cluster", str(cluster.file), "--prebuilt")
+        assert mended.returncode == 0, mended.stdout + mended.stderr
+        assert "\n1 change.\n" in mended.stdout
 
 
 def test_restarted_machines_come_back_as_they_were(cluster: Cluster) -> None:
-    client = container_engine.client()
-    for machine in client.containers.list(filters={"label": f"{lab_record.LAB_LABEL}={NAME}"}):
-        machine.restart(timeout=10)
-    lab.up(load_cluster(cluster.file))
-    proof = kubev6("verify", "--cluster", str(cluster.file), "--json")
-    assert proof.returncode == 0, proof.stdout + proof.stderr
-    planned = kubev6("deploy", "--cluster", str(cluster.file), "--plan")
-    assert "0 changes in all" in planned.stdout, planned.stdout
+    with cluster.changing():
+        client = container_engine.client()
+        for machine in client.containers.list(filters={"label": f"{lab_record.LAB_LABEL}={NAME}"}):
+            machine.restart(timeout=10)
+        lab.up(load_cluster(cluster.file))
+        proof = kubev6("verify", "--cluster", str(cluster.file), "--json")
+        assert proof.returncode == 0, proof.stdout + proof.stderr
+        planned = kubev6("deploy", "--cluster", str(cluster.file), "--plan")
+        assert "0 changes in all" in planned.stdout, planned.stdout
 
 
-def test_a_worker_that_the_file_no_longer_names_leaves_the_cluster(cluster: Cluster) -> None:
+def test_a_worker_leaves_when_the_file_names_it_no_longer_and_joins_when_it_does_again(cluster: Cluster) -> None:
     others = ("kube-support", "kube-control-plane", WORKER)
     running = {name: running_since(name) for name in others}
-    cluster.file.write_text(cluster.file.read_text().replace("workers: 2", "workers: 1"))
-    planned = kubev6("deploy", "--cluster", str(cluster.file), "--plan")
-    assert f"leave cluster {NAME} (drained, deleted and reset" in planned.stdout
+    with cluster.changing():
+        cluster.file.write_text(cluster.file.read_text().replace("workers: 2", "workers: 1"))
+        planned = kubev6("deploy", "--cluster", str(cluster.file), "--plan")
+        assert f"leave cluster {NAME} (drained, deleted and reset" in planned.stdout
 
-    changed = deploy_and_list_changes(cluster)
-    left = [f"leave cluster {NAME}", f"reset machine {LEAVER}", f"remove machine {LEAVER}"]
-    assert changed.pop(LEAVER) == left
-    assert changed == {name: followed("remove", name) for name in others}
-    assert {name: running_since(name) for name in others} == running
-    assert members(cluster) == ["kube-control-plane", WORKER]
-    assert [machine for machine in machines() if LEAVER in machine] == []
-    for name in others:
-        assert "fd00:102::" not in on(name, "ip -6 route; cat /etc/hosts /etc/systemd/network/*")
+        changed = deploy_and_list_changes(cluster)
+        left = [f"leave cluster {NAME}", f"reset machine {LEAVER}", f"remove machine {LEAVER}"]
+        assert changed.pop(LEAVER) == left
+        assert changed == {name: followed("remove", name) for name in others}
+        assert members(cluster) == ["kube-control-plane", WORKER]
+        assert [machine for machine in machines() if LEAVER in machine] == []
+        for name in others:
+            assert "fd00:102::" not in on(name, "ip -6 route; cat /etc/hosts /etc/systemd/network/*")
 
-
-def test_a_worker_that_the_file_names_again_joins_and_the_others_get_a_route_to_it(cluster: Cluster) -> None:
-    others = ("kube-support", "kube-control-plane", WORKER)
-    running = {name: running_since(name) for name in others}
-    cluster.file.write_text(cluster.file.read_text().replace("workers: 1", "workers: 2"))
-    changed = deploy_and_list_changes(cluster)
-    assert changed.pop(LEAVER)[-1] == f"join cluster {NAME}"
-    assert changed.pop(NAME) == [f"start machines {NAME}"]
-    assert changed == {name: followed("add", name) for name in others}
-    assert {name: running_since(name) for name in others} == running
-    assert members(cluster) == ["kube-control-plane", WORKER, LEAVER]
+        cluster.file.write_text(topology())
+        changed = deploy_and_list_changes(cluster)
+        assert changed.pop(LEAVER)[-1] == f"join cluster {NAME}"
+        assert changed.pop(NAME) == [f"start machines {NAME}"]
+        assert changed == {name: followed("add", name) for name in others}
+        assert members(cluster) == ["kube-control-plane", WORKER, LEAVER]
+        assert {name: running_since(name) for name in others} == running
 
 
-def test_a_worker_that_is_reset_has_left_the_cluster(cluster: Cluster) -> None:
-    done = kubev6("reset", "--cluster", str(cluster.file), LEAVER, "--yes")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert members(cluster) == ["kube-control-plane", WORKER]
-    assert_nothing_left(LEAVER)
+def test_a_reset_of_a_worker_and_then_of_all_leaves_nothing_and_a_deploy_makes_a_cluster_of_them_again(
+    cluster: Cluster,
+) -> None:
+    with cluster.changing():
+        done = kubev6("reset", "--cluster", str(cluster.file), LEAVER, "--yes")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert members(cluster) == ["kube-control-plane", WORKER]
+        assert_nothing_left(LEAVER)
 
+        began = time.monotonic()
+        done = kubev6("reset", "--cluster", str(cluster.file), "--yes")
+        took = time.monotonic() - began
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert took < RESET_SECONDS
+        assert f"{LEAVER}: nothing to reset" in done.stdout
+        for name in ("kube-support", "kube-control-plane", WORKER):
+            assert_nothing_left(name)
+        assert sorted(path.name for path in cluster_dir(NAME).iterdir()) == ["lock", "machines.json"]
+        again = kubev6("reset", "--cluster", str(cluster.file), "--yes")
+        assert again.returncode == 0
+        assert again.stdout.count(": nothing to reset\n") == 4
 
-def test_a_reset_leaves_nothing_and_again_does_nothing(cluster: Cluster) -> None:
-    began = time.monotonic()
-    done = kubev6("reset", "--cluster", str(cluster.file), "--yes")
-    took = time.monotonic() - began
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert took < RESET_SECONDS
-    assert f"{LEAVER}: nothing to reset" in done.stdout
-    for name in ("kube-support", "kube-control-plane", WORKER):
-        assert_nothing_left(name)
-    assert sorted(path.name for path in cluster_dir(NAME).iterdir()) == ["lock", "machines.json"]
-    again = kubev6("reset", "--cluster", str(cluster.file), "--yes")
-    assert again.returncode == 0
-    assert again.stdout.count(": nothing to reset\n") == 4
-
-
-def test_a_deploy_after_the_reset_ends_in_a_proved_cluster(cluster: Cluster) -> None:
-    done = kubev6("deploy", "--cluster", str(cluster.file), "--prebuilt")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert members(cluster) == ["kube-control-plane", WORKER, LEAVER]
+        done = kubev6("deploy", "--cluster", str(cluster.file), "--prebuilt")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert members(cluster) == ["kube-control-plane", WORKER, LEAVER]
 
 
 @pytest.mark.usefixtures("cluster")
@@ -411,6 +442,7 @@ def test_no_join_token_was_written_anywhere_on_this_machine() -> None:
 
 
 def test_down_leaves_nothing(cluster: Cluster) -> None:
+    cluster.deployed = False
     assert kubev6("lab", "down", "--cluster", str(cluster.file)).returncode == 0
     client = container_engine.client()
     mine: dict[str, str | list[str] | bool] = {"label": f"{lab_record.LAB_LABEL}={NAME}"}

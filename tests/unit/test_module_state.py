@@ -25,12 +25,17 @@ KEEPING = frozenset(("cache", "lru_cache", "cached_property"))
 """Decorators that keep what a function returned."""
 
 PURE = "a cache of a pure value: it comes from files of the program, which do not change while the process lives"
+VALUE = "a cache of a pure value: its argument is frozen, and few are kept"
 DEFAULT = "what a pydantic model has where nothing is given; pydantic makes a copy for each"
 ALLOWED: dict[str, str] = {
+    "configs.derived.Derived._values()": "what a frozen value holds, as its templates take it; it goes with the value",
     "configs.render._environment()": PURE,
+    "configs.routes._to_pods()": VALUE,
+    "configs.stages.network._hosts()": VALUE,
     "configs.systems.System.lacking": DEFAULT,
     "configs.systems.System.repositories": DEFAULT,
     "configs.systems.systems()": PURE,
+    "configs.versions.parse_version()": "a cache of a pure value: what a short text says",
     "flows.run.notify._of_the_run": "the secrets of the caller's run, for the hooks that Prefect calls after its end",
     "flows.run.record.ReleaseOfRun.stand_ins": DEFAULT,
     "flows.run.task._failed_attempts": "what one task run came to before it is tried again, where its flow is not",
