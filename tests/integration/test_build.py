@@ -232,9 +232,12 @@ def test_what_was_compiled_and_built_is_taken_by_its_content_while_every_byte_of
     def run(*_: object, name: str, **__: object) -> None:
         pytest.fail(f"a container was run: {name}")
 
+    def build(_client: object, reference: str, *_: object, **__: object) -> None:
+        pytest.fail(f"an image was built: {reference}")
+
     with monkeypatch.context() as patched:  # the release is not in that store, but all that it is made of is here
         substitute(patched, toolchain, "run", run)
-        substitute(patched, docker_build, "build", run)
+        substitute(patched, docker_build, "build", build)
         assert content(built.again(store=Store(tmp_path))) == content(built.manifest)
 
     kubelet = results / "kubelet"

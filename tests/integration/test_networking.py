@@ -122,11 +122,11 @@ def image_with(tool: LabNetworking, machine: str) -> str:
 def endpoints(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Endpoint]]:
     machine = lab_images("containerd").machine
     with ThreadPoolExecutor() as pool:
-        images = dict(zip(MACHINES, pool.map(lambda tool: image_with(tool, machine), MACHINES.values()), strict=True))
+        image_of = dict(zip(MACHINES, pool.map(lambda tool: image_with(tool, machine), MACHINES.values()), strict=True))
     make_node = lab_machine.make_node
 
-    def make(client: Any, name: str, node: Any, given: LabImages, *rest: Any) -> Any:
-        return make_node(client, name, node, replace(given, node=images[node.name]), *rest)
+    def make(client: Any, lab: str, node: Any, images: LabImages, *rest: Any) -> Any:
+        return make_node(client, lab, node, replace(images, node=image_of[node.name]), *rest)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KUBEV6_DATA", str(tmp_path_factory.mktemp("data")))
