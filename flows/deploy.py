@@ -221,8 +221,8 @@ def bring_nodes(
         begun.append(task.submit(*given, wait_for=list(after)))
         return begun[-1]
 
-    def stage(title: str, name: str, *after: PrefectFuture[Any], shown: PrefectFuture[str] | str = "") -> None:
-        at[name] = begin(nodes.bring_to, job, name, found[name], title, shown, after=[at[name], *after])
+    def stage(title: str, name: str, *after: PrefectFuture[Any]) -> None:
+        at[name] = begin(nodes.bring_to, job, name, found[name], title, after=[at[name], *after])
 
     others = [name for name in lacking if name != support]
     if support in lacking:
@@ -235,7 +235,7 @@ def bring_nodes(
     pushed = begin(nodes.push, job, after=[at[support]])
     for name in others:
         stage("runtime", name, *([] if cluster.lab else [at[support]]))  # a lab's machines have their packages
-        stage("kubernetes", name, pushed, shown=pushed)
+        stage("kubernetes", name, pushed)
     if control_plane in absent:
         at[control_plane] = begin(nodes.init, job, after=[at[control_plane], pushed])
     begin(nodes.add_ons, job, after=[at[control_plane], pushed])

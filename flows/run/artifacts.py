@@ -9,7 +9,6 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import copy_context
 from uuid import UUID
 
 from httpx import ConnectError
@@ -64,7 +63,8 @@ def _publish(run: RunContext, error: BaseException | None) -> None:
         except Exception as error:
             refused.append(error)
 
-    sending = threading.Thread(target=copy_context().run, args=(send,), daemon=True)  # where the flow's client is
+    # With a client of its own: the flow's tries many seconds long to reach a server that is gone.
+    sending = threading.Thread(target=send, daemon=True)
     sending.start()
     seconds = SECONDS_IF_STOPPED if run.stop_signal.asked else SECONDS
     sending.join(seconds)

@@ -87,8 +87,12 @@ def compare(job: Job, name: str, machine: Machine, certificate: str = "") -> Com
 
 
 @run_task("{stage} {name}")
-def bring_to(job: Job, name: str, machine: Machine, stage: str, certificate: str = "") -> None:
-    """A machine to one of its stages. A node's last one needs what the registry shows."""
+def bring_to(job: Job, name: str, machine: Machine, stage: str) -> None:
+    """A machine to one of its stages. That of Kubernetes takes only the certificate which the registry shows."""
+    certificate = ""
+    if stage == "kubernetes":
+        with connection(job.cluster, job.cluster.support.name) as ssh:
+            certificate = registry.certificate(ssh)
     wanted = _state(job, name, machine, certificate).stage(stage)
     if wanted is None:
         return
@@ -112,11 +116,10 @@ def check_existing_servers(cluster: Cluster) -> None:
 
 
 @run_task("push {job.manifest.version}")
-def push(job: Job) -> str:
-    """The release into the registry on the support node, through the SSH connection to it; what that registry shows."""
+def push(job: Job) -> None:
+    """The release into the registry on the support node, through the SSH connection to it."""
     with connection(job.cluster, job.cluster.support.name) as ssh:
         registry.drop_damaged(ssh)
-        certificate = registry.certificate(ssh)
         with registry.writable(ssh, job.cluster) as address:
             content = for_registry(job.cluster, job.release, job.manifest)
             pushed = registry.push(content, Store(), address)
@@ -124,7 +127,6 @@ def push(job: Job) -> str:
     if pushed.sent:
         sent = Change("registry", "blobs and manifests", "send", after=f"{pushed.sent} sent", node="registry")
         emit(ChangeMade(change=sent))
-    return certificate
 
 
 @run_task("kubeadm init {job.cluster.control_plane.name}")

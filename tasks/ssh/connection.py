@@ -37,8 +37,11 @@ KEEPALIVE = 15
 GRACE = 10.0
 """Seconds given to a node to end a command by itself, at its deadline, before the connection stops waiting."""
 
-_JUMPS_AT_ONCE = threading.BoundedSemaphore(8)
-"""How many logins at jump hosts go on at once: an sshd drops some beyond ten (MaxStartups of sshd_config(5))."""
+_JUMPS_AT_ONCE = threading.BoundedSemaphore(4)
+"""How many logins at jump hosts go on at once.
+
+An sshd drops some beyond ten (MaxStartups of sshd_config(5)), and counts each for a moment after it has let it in.
+"""
 
 
 @dataclass(frozen=True, slots=True)

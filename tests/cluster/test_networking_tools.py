@@ -1,6 +1,7 @@
 """A whole cluster on machines whose interfaces another tool than networkd configures: deploy, restart, reset, restart.
 
-One tool at every run, as each takes minutes; all of them with ``make test-networking``.
+Only with ``make test-networking``, as each tool takes minutes. The network stage of each is run for real in
+tests/integration/test_networking.py every time.
 """
 
 from __future__ import annotations
@@ -23,10 +24,8 @@ from tasks.ssh.connection import connect
 from tests.checkout import REPO
 
 NAME = "kubev6-networking-test"
-ALWAYS = "netplan"
-"""Of whose files most is made by others, on its way to the kernel."""
 TOOLS = [tool for tool in get_args(LabNetworking) if tool != "networkd"]  # which every other lab has
-CHOSEN = os.environ.get("KUBEV6_TEST_NETWORKING", ALWAYS).split()
+CHOSEN = os.environ.get("KUBEV6_TEST_NETWORKING", "").split()
 BUILD_MINUTES = 60
 """A brand-new machine compiles Kubernetes first."""
 
@@ -43,7 +42,7 @@ def kubev6(*arguments: str, minutes: float = 10) -> str:
 def cluster(request: pytest.FixtureRequest, tmp_path: Path, own_history: None) -> Iterator[Path]:  # noqa: ARG001
     """The file of a lab whose machines have a tool."""
     if request.param not in CHOSEN:
-        pytest.skip(f"{request.param} takes minutes more: `make test-networking` has every tool")
+        pytest.skip(f"{request.param} takes minutes: `make test-networking` has every tool")
     file = tmp_path / "lab.yaml"
     shipped = (CONFIGS / "clusters" / "lab.yaml").read_text()
     for before, after in (

@@ -447,7 +447,8 @@ def test_a_machine_of_systemd_that_is_cut_off_puts_itself_back(
     substitute(monkeypatch, engine, "SECONDS", 5)
     substitute(monkeypatch, engine, "SILENT_SECONDS", 4)
     looks = (
-        "ip -o addr | sed 's/valid.*//'; ip route; ip -6 route | sort; systemctl is-active systemd-networkd; ls /etc"
+        "ip -o addr | sed 's/ tentative//; s/valid.*//' | sort; ip route; ip -6 route | sort; "
+        "systemctl is-active systemd-networkd; ls /etc"
     )
     cut = StageState(
         name="network",

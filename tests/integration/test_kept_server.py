@@ -508,6 +508,7 @@ def test_a_server_that_an_older_version_left_open_is_closed_by_up_and_keeps_what
     port = int(server.split(":")[2].removesuffix("/api"))
     kept_server.end()
     with monkeypatch.context() as older:
+        older.setenv("PREFECT_HOME", str(data_dir() / "prefect"))
         substitute(older, environment, "protected", lambda *_: {})
         substitute(older, kept_server, "wants_login", lambda _: True)
         variables = {"type": "object", "properties": {"command": {"type": "string"}}}
