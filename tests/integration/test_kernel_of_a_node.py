@@ -18,25 +18,11 @@ from tasks.node.compatibility import Candidate, problems
 from tasks.node.engine import bring_to
 from tasks.node.reset import reset
 from tests.integration.machine_in_namespaces import MachineInNamespaces, machine_in_namespaces
+from tests.integration.router import router_program
 from tests.waiting import eventually
 
 FAR = "2001:db8:9::9"
 """Who reaches the machine by SSH, from another subnet."""
-ADVERTISE = """
-import socket, struct, sys, time
-prefix = socket.inet_pton(socket.AF_INET6, "2001:db8:1::")
-router = struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, 1800, 0, 0)
-information = struct.pack("!BBBBIII", 3, 4, 64, 0xC0, 86400, 14400, 0) + prefix
-sender = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
-sender.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
-while True:
-    try:
-        sender.sendto(router + information, ("ff02::1", 0, 0, socket.if_nametoindex("up0")))
-    except OSError:
-        pass
-    time.sleep(0.2)
-"""
-"""A router that advertises itself and a prefix (RFC 4861, 4.2 and 4.6.2)."""
 RELEASE = load_release("debian-1.20")
 
 
@@ -76,7 +62,9 @@ def test_an_advertised_default_route_carries_ssh_on_a_machine_that_begins_to_for
         "ip -n router addr add 2001:db8:1::1/64 dev up0 nodad; "
         "ip netns exec router sysctl -qw net.ipv6.conf.all.forwarding=1"
     )
-    router = machine.command("ip", "netns", "exec", "router", sys.executable, "-c", ADVERTISE)
+    router = machine.command(
+        "ip", "netns", "exec", "router", sys.executable, "-c", router_program("2001:db8:1::", "up0")
+    )
 
     def addresses() -> list[str]:
         return machine.said("ip -6 -o addr show dev eth0 scope global -tentative").split()

@@ -31,6 +31,7 @@ from tasks.ssh.connection import Connection, connect
 from tasks.ssh.endpoint import Endpoint
 from tasks.steps import step
 from tests.fakes import substitute
+from tests.integration.router import router_program
 from tests.waiting import eventually
 
 NAME = "kubev6-systems-test"
@@ -273,30 +274,13 @@ def test_firewalld_lets_the_fabric_through_and_goes_on_guarding_the_rest(
         said(machine, "systemctl stop page")
 
 
-ADVERTISE = """
-import socket, struct, sys, time
-prefix = socket.inet_pton(socket.AF_INET6, "2001:db8:7::")
-router = struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, 1800, 0, 0)
-information = struct.pack("!BBBBIII", 3, 4, 64, 0xC0, 86400, 14400, 0) + prefix
-sender = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
-sender.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
-while True:
-    try:
-        sender.sendto(router + information, ("ff02::1", 0, 0, socket.if_nametoindex("router")))
-    except OSError:
-        pass
-    time.sleep(0.2)
-"""
-"""A router that advertises itself and a prefix for autoconfiguration (RFC 4861, 4.2 and 4.6.2)."""
-
-
 @pytest.mark.parametrize("node", ["kube-worker-1", "kube-worker-3", "kube-worker-4"], ids=MACHINES.get)
 def test_an_uplink_by_router_advertisements_is_kept_by_a_machine_that_forwards(
     cluster: Cluster, endpoints: dict[str, Endpoint], node: str
 ) -> None:
     with_uplink = cluster.model_copy(update={"uplink": Uplink(interface="eth2")})
     with connect(endpoints[node]) as machine:
-        put(machine, "/root/advertise.py", ADVERTISE)
+        put(machine, "/root/advertise.py", router_program("2001:db8:7::", "router"))
         said(machine, "ip netns add beyond && ip link add eth2 type veth peer name router netns beyond")
         said(machine, "ip netns exec beyond ip link set router up")
         said(machine, "systemd-run -q --unit beyond ip netns exec beyond python3 /root/advertise.py")

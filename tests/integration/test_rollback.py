@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -92,16 +91,16 @@ def endpoint(machine: MachineInNamespaces, tmp_path: Path) -> Endpoint:
 
 @pytest.fixture
 def reached(endpoint: Endpoint) -> Iterator[Connection]:
-    deadline = time.monotonic() + 20
-    while True:
-        try:
-            opened = connect(endpoint)
-            break
-        except NodeError:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-    with opened:
-        yield opened
+    opened: list[Connection] = []
+
+    def connects() -> bool:
+        with suppress(NodeError):
+            opened.append(connect(endpoint))
+        return bool(opened)
+
+    eventually(connects)
+    with opened[0] as connection:
+        yield connection
 
 
 @contextmanager

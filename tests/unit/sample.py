@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from configs.manifest import BinaryEntry, ImageEntry, Manifest, SourceEntry
 from configs.plan import plan_node
@@ -13,6 +14,21 @@ from configs.systems import Machine
 
 VERSION = "v1.20.2+kubev6.debian-1.20.3f2a1b7"
 TAG = VERSION.replace("+", "_")
+GOOD: dict[str, Any] = {
+    "name": "test",
+    "release": "debian-1.20",
+    "fabric": {"interface": "eth1", "subnet": "fd00::/64"},
+    "pods": {"prefix": "fd00::/16"},
+    "services": {"subnet": "fd00:1234::/110"},
+    "nat64": {"prefix": "64:ff9b::/96"},
+    "verify": {"outside": "http://outside.example/"},
+    "nodes": [
+        {"name": "support", "roles": ["support"], "address": "fd00::64"},
+        {"name": "kube-1", "roles": ["control-plane"], "address": "fd00::100"},
+        {"name": "kube-10", "roles": ["worker"], "address": "fd00::10a"},
+    ],
+}
+"""A cluster file that is right, as YAML gives it."""
 
 
 def manifest(*, stand_in: bool = True) -> Manifest:

@@ -18,21 +18,8 @@ from configs.plan import plan_node
 from configs.schema.cluster import Cluster
 from configs.schema.loading import load_cluster, load_release
 from configs.systems import Machine
+from tests.unit.sample import GOOD
 
-GOOD: dict[str, Any] = {
-    "name": "test",
-    "release": "debian-1.20",
-    "fabric": {"interface": "eth1", "subnet": "fd00::/64"},
-    "pods": {"prefix": "fd00::/16"},
-    "services": {"subnet": "fd00:1234::/110"},
-    "nat64": {"prefix": "64:ff9b::/96"},
-    "verify": {"outside": "http://outside.example/"},
-    "nodes": [
-        {"name": "support", "roles": ["support"], "address": "fd00::64"},
-        {"name": "kube-1", "roles": ["control-plane"], "address": "fd00::100"},
-        {"name": "kube-10", "roles": ["worker"], "address": "fd00::10a"},
-    ],
-}
 RELEASE = load_release("debian-1.20")
 QUICK = settings(
     max_examples=120,

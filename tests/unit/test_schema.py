@@ -9,21 +9,7 @@ import yaml
 
 from configs.errors import ConfigError
 from configs.schema.loading import load_cluster, load_release, shipped
-
-GOOD: dict[str, Any] = {
-    "name": "test",
-    "release": "debian-1.20",
-    "fabric": {"interface": "eth1", "subnet": "fd00::/64"},
-    "pods": {"prefix": "fd00::/16"},
-    "services": {"subnet": "fd00:1234::/110"},
-    "nat64": {"prefix": "64:ff9b::/96"},
-    "verify": {"outside": "http://outside.example/"},
-    "nodes": [
-        {"name": "support", "roles": ["support"], "address": "fd00::64"},
-        {"name": "kube-1", "roles": ["control-plane"], "address": "fd00::100"},
-        {"name": "kube-10", "roles": ["worker"], "address": "fd00::10a"},
-    ],
-}
+from tests.unit.sample import GOOD
 
 
 def write(tmp_path: Path, data: object) -> Path:
