@@ -18,7 +18,8 @@ from configs.schema.loading import CONFIGS
 from kubev6.cli import main
 from kubev6.cli.schema import KINDS, schema
 from tasks.series import series_file
-from tests.unit.test_schema import GOOD, changed
+from tests.unit.sample import GOOD
+from tests.unit.test_schema import changed
 
 SHIPPED = [
     *((path, "cluster") for path in sorted((CONFIGS / "clusters").glob("*.yaml"))),

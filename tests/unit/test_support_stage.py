@@ -16,8 +16,9 @@ from configs.schema.cluster import Cluster
 from configs.schema.loading import load_cluster, load_release
 from configs.state import NodeState, Service, StageState
 from configs.systems import Machine, machine_running, system_of, systems
+from tests.unit.sample import GOOD
 from tests.unit.test_plan import GOLDEN, as_text
-from tests.unit.test_schema import GOOD, write
+from tests.unit.test_schema import write
 
 RELEASE = load_release("debian-1.20")
 WELL_KNOWN = "64:ff9b::/96"

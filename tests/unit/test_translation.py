@@ -13,7 +13,8 @@ from configs.errors import ConfigError
 from configs.schema.cluster import Cluster
 from configs.schema.loading import load_cluster
 from configs.translation import PREFIX_LENGTHS, embed, embedded, may_stand_for, warnings
-from tests.unit.test_schema import GOOD, changed, write
+from tests.unit.sample import GOOD
+from tests.unit.test_schema import changed, write
 
 WELL_KNOWN = IPv6Network("64:ff9b::/96")
 
