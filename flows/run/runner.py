@@ -12,13 +12,28 @@ import tempfile
 import threading
 from typing import Any, cast
 
+from prefect import Task
 from prefect.futures import PrefectFuture
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
+from prefect.utilities.annotations import quote
 
 from configs.errors import KubeV6Error
 
 AnyTaskRunner = TaskRunner[PrefectFuture[Any]]
-THREADS = cast(AnyTaskRunner, ThreadPoolTaskRunner[Any](max_workers=sys.maxsize))
+
+
+class Threads(ThreadPoolTaskRunner[Any]):
+    """Tasks in threads. Their arguments hold nothing that other tasks are to come to, which `wait_for` alone says.
+
+    Prefect would walk three times through all that a cluster consists of to look for it, for every task run.
+    """
+
+    def submit(self, task: Task[Any, Any], parameters: dict[str, Any], *rest: Any, **more: Any) -> Any:
+        """Begin a task run when what it waits for has ended."""
+        return super().submit(task, {name: quote(value) for name, value in parameters.items()}, *rest, **more)
+
+
+THREADS = cast(AnyTaskRunner, Threads(max_workers=sys.maxsize))
 """Work on machines waits for them most of the time."""
 WORKERS, THREADS_OF_A_WORKER = 2, 8
 """Of a Dask cluster that is started for one run."""

@@ -10,18 +10,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar, cast
 from uuid import UUID
 
 import httpx
-from prefect import Task
+from prefect import Task, task
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.runtime import flow_run, task_run
 from prefect.states import Completed
 from prefect.tasks import exponential_backoff
-from prefect.utilities.annotations import quote
 
 from configs.errors import KubeV6Error
 from flows.run.context import RunContext, current, run_context
@@ -51,17 +50,6 @@ class FromAfar(Generic[R]):
     events: tuple[Event, ...]
 
 
-class _OfPlainValues(Task[..., R]):
-    """A task whose arguments hold nothing that other tasks are to come to, which `wait_for` alone says.
-
-    Prefect would walk three times through all that a cluster consists of to look for it, for every task run.
-    """
-
-    def submit(self, *args: Any, wait_for: Any = None, **kwargs: Any) -> Any:
-        given = {name: quote(value) for name, value in kwargs.items()}
-        return super().submit(*map(quote, args), wait_for=wait_for, **given)
-
-
 def run_task(run_name: str, *, cacheable: bool = False) -> Callable[[Callable[P, R]], Task[..., R]]:
     """A Prefect task that is tried again only for what is transient.
 
@@ -85,8 +73,7 @@ def run_task(run_name: str, *, cacheable: bool = False) -> Callable[[Callable[P,
             cached = cacheable and _here(value) is not None and all(step.cached for step in done.ended)
             return Completed(name="Cached" if cached else None, message=hide(done.outcome) or None, data=value)
 
-        return _OfPlainValues(
-            body,
+        decorate = task(
             task_run_name=run_name,
             retries=RETRIES,
             retry_delay_seconds=exponential_backoff(2),
@@ -94,6 +81,7 @@ def run_task(run_name: str, *, cacheable: bool = False) -> Callable[[Callable[P,
             retry_condition_fn=is_transient,
             persist_result=False,
         )
+        return cast(Task[..., R], decorate(body))
 
     return made
 

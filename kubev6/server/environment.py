@@ -19,10 +19,10 @@ def prepare() -> None:
         "PREFECT_LOGGING_EXTRA_LOGGERS": LOGGERS,
         "PREFECT_LOGGING_HANDLERS_API_LEVEL": "INFO",
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
-        # Of servers that we start: what becomes of tasks is written down many at a time, not one by one.
-        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE": "50",
-        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "50",
-        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "0.3",
+        # Of servers that we start: what becomes of tasks is written down some at a time, not one by one. The rest is
+        # after a second: the recorder rounds its interval down, so that anything less keeps it busy without a pause.
+        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE": "10",
+        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "10",
         # Of the temporary server's own process; what goes wrong there shows here as a failed request.
         "PREFECT_LOGGING_ROOT_LEVEL": "CRITICAL",
         "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
