@@ -221,6 +221,22 @@ def assert_shown(api: str, run: str, words: str, room: Path) -> None:
     assert [address for address in asked if not address.startswith(f"{page}/")] == []
 
 
+def test_a_server_that_has_nothing_to_do_leaves_the_processors_alone() -> None:
+    kept = kept_server.read()
+    assert kept is not None
+
+    def seconds_of_processor() -> float:
+        fields = Path(f"/proc/{kept.server.pid}/stat").read_text().rpartition(")")[2].split()
+        return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+
+    def idles() -> bool:
+        before = seconds_of_processor()
+        time.sleep(1)  # over which it is measured
+        return seconds_of_processor() - before < 0.4
+
+    eventually(idles, 30)
+
+
 def test_a_web_page_and_another_user_can_neither_read_nor_ask_for_anything(server: str) -> None:
     elsewhere = {"Origin": "https://page.example"}
     wants = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
