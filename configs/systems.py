@@ -160,6 +160,7 @@ class Machine:
         iptables: How its iptables keeps its rules; empty without one.
         identity: What no other machine has that runs now, whatever name it was reached by; empty when it does not say.
         membership: The cluster that it is of.
+        python: Whether it has what the programs are run with that do the work there.
     """
 
     os: str = "debian"
@@ -189,6 +190,7 @@ class Machine:
     iptables: Literal["nft", "legacy"] | Unasked = ""
     identity: str = ""
     membership: Membership = field(default_factory=Membership)
+    python: bool = False
 
     def interface(self, name: str) -> Interface:
         """What is known of an interface."""

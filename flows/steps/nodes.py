@@ -78,7 +78,7 @@ def compare(job: Job, name: str, machine: Machine, certificate: str = "") -> Com
     """What a machine lacks, and whether it is a member of the cluster already."""
     node, state = job.cluster.node(name), _state(job, name, machine, certificate)
     with step(name, "compare") as shown, connection(job.cluster, name) as ssh:
-        if ssh.provide_python(_repositories(state)):
+        if not machine.python and ssh.provide_python(_repositories(state)):
             emit(ChangeMade(change=Change("package", "python3", "install", node=name)))
         changes = sum(map(len, engine.plan_changes(ssh, state.stages).values()))
         shown.ended_as(f"{counted(changes, 'change')} to make" if changes else "no change")

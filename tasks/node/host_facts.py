@@ -86,6 +86,7 @@ def parse(text: str) -> Machine:
         iptables=_iptables(said.get("iptables", "")),
         identity=_identity(said.get("identity", "")),
         membership=_membership(said.get("kubernetes", ""), said.get("record", "")),
+        python="python3" in said.get("python", ""),
     )
 
 

@@ -133,6 +133,8 @@ needs br_netfilter /proc/sys/net/bridge
 needs overlay /sys/module/overlay
 # Where the module is and not the device, a container was not given it.
 [ -e /dev/net/tun ] || { [ ! -e /sys/module/tun ] && modprobe -n -q tun 2>/dev/null; } || echo tun
+section python
+command -v python3
 section identity
 # The boot alone would be that of every container of one host.
 echo "$(cat /proc/sys/kernel/random/boot_id 2>/dev/null) $(readlink /proc/self/ns/net)"

@@ -157,6 +157,11 @@ def test_what_the_registry_shows_is_told_as_the_registry_has_it() -> None:
     assert host_facts.parse("=== registry-certificate\n=== swaps\n").registry_certificate == ""
 
 
+def test_whether_python_is_there_is_told() -> None:
+    assert host_facts.parse("=== python\n/usr/bin/python3\n=== identity\n").python
+    assert not host_facts.parse("=== python\n=== identity\n").python
+
+
 def test_the_kernel_is_told() -> None:
     machine = answer(
         kernel="PROCESSOR=aarch64\nMEMORY=2027264 kB\nCGROUP=2\nIPV6=yes",
