@@ -133,9 +133,11 @@ class Machine:
         os: ``ID`` of os-release(5).
         version: ``VERSION_ID`` of os-release(5).
         networking: What configures its interfaces; empty to leave that to its system.
+        beside: What configures interfaces there too.
         interfaces: Names of all its interfaces; empty when it was not asked.
         details: Those of which more is to be known than the name.
         claims: The files that configure interfaces, ours left out.
+        not_listening: Those of ifupdown that have the kernel take no router advertisements where it forwards.
         sources: What its ``/etc/network/interfaces`` reads too, our own line left out: patterns, and directories with
             a slash at their end.
         dhcp: The files of networkd that take addresses or resolvers of others.
@@ -166,9 +168,11 @@ class Machine:
     os: str = "debian"
     version: str = "12"
     networking: Networking | Unasked = ""
+    beside: tuple[Networking, ...] = ()
     interfaces: tuple[str, ...] = ()
     details: tuple[Interface, ...] = ()
     claims: tuple[Claim, ...] = ()
+    not_listening: tuple[Claim, ...] = ()
     sources: tuple[str, ...] = ("/etc/network/interfaces.d/*",)
     dhcp: tuple[str, ...] = ()
     definitions: tuple[Definition, ...] = ()

@@ -33,4 +33,10 @@ def path_of(link: Link) -> str:
 
 
 def _is_read(sources: tuple[str, ...], path: str) -> bool:
-    return any(path.rpartition("/")[0] + "/" == source or fnmatchcase(path, source) for source in sources)
+    return any(_matches(path.rpartition("/")[0] + "/" if source.endswith("/") else path, source) for source in sources)
+
+
+def _matches(path: str, pattern: str) -> bool:
+    """As the shell has it: a star is about one part of a path (glob(7))."""
+    parts, patterns = path.split("/"), pattern.split("/")
+    return len(parts) == len(patterns) and all(map(fnmatchcase, parts, patterns))

@@ -46,6 +46,13 @@ def problems(cluster: Cluster, machine: Machine) -> tuple[str, ...]:
     ]
     for field, name in named.items():
         found += _of_interface(tool, machine, machine.interface(name), field)
+    if "ifupdown" in (tool, *machine.beside):
+        found += [
+            f"{claim.path}: `{claim.by}` has the kernel take no router advertisements from the next start on, as this "
+            f"machine will forward, and {claim.interface} needs them: write `accept_ra 2` below that line"
+            for claim in machine.not_listening
+            if claim.interface in machine.advertised and claim.interface not in named.values()
+        ]
     if machine.ssh_ipv4 in named.values() and tool != "ifupdown":  # which knows a stanza for each family
         found.append(
             f"SSH comes in by an IPv4 address on {machine.ssh_ipv4}, which would have IPv6 addresses alone: reach it "
@@ -106,6 +113,11 @@ def _contends(tool: Networking, machine: Machine, claim: Claim) -> bool:
     path, interface = claim.path, claim.interface
     name = path.rpartition("/")[2]
     profile = _is_profile(path)
+    if "networkd" in machine.beside and path.endswith(".network"):
+        return True
+    # NetworkManager leaves what has a stanza alone, whatever else runs (NetworkManager.conf(5), ifupdown).
+    if _is_stanza(path) and (tool == "networkmanager" or (tool != "ifupdown" and "ifupdown" in machine.beside)):
+        return tool == "networkmanager" or not claim.only_makes
     match tool:
         case "networkd":  # goes by the first file alone
             return path.endswith(".network") and name < _file_of(tool, interface)

@@ -62,9 +62,11 @@ def parse(text: str) -> Machine:
         os=release.get("ID", ""),
         version=release.get("VERSION_ID", ""),
         networking=networking,
+        beside=_beside(units, networking),
         interfaces=tuple(name for name, _ in ip.links_of(shown)),
         details=network_files.interfaces(said, links, networking),
         claims=network_files.claims(said, links, networking),
+        not_listening=tuple(ifupdown.not_listening(said.get("ifupdown", ""), links)),
         sources=tuple(ifupdown.sources(said.get("ifupdown", ""))),
         dhcp=networkd.asking(said.get("networkd", "")) if networking == "networkd" else (),
         definitions=netplan.definitions(said.get("netplan", "")) if networking == "netplan" else (),
@@ -155,6 +157,16 @@ def _networking(units: Mapping[str, tuple[str, ...]], has_netplan: bool) -> Netw
     if _rules(units, "systemd-networkd"):
         return "networkd"
     return "ifupdown" if _rules(units, "networking") else ""
+
+
+def _beside(units: Mapping[str, tuple[str, ...]], networking: Networking | Unasked) -> tuple[Networking, ...]:
+    """What runs of those that go by files of their own, whatever else configures interfaces."""
+    found: list[Networking] = []
+    if networking not in ("networkd", "netplan") and _rules(units, "systemd-networkd"):
+        found.append("networkd")
+    if networking != "ifupdown" and _rules(units, "networking"):
+        found.append("ifupdown")
+    return tuple(found)
 
 
 def _ssh_ipv4(text: str) -> str:

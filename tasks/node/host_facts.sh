@@ -33,7 +33,7 @@ command -v netplan
 # Some values are passwords.
 SHOWN='s/((password|psk|key|private|shared|pin|input|output)["'\'']?[[:space:]]*:[[:space:]]+)("[^"]*"|'\''[^'\'']*'\''|[^],}{["'\''#[:space:]][^],}]*)/\1x/g; s/^/ /p'
 show /etc/netplan/*.yaml /run/netplan/*.yaml /usr/lib/netplan/*.yaml
-SHOWN=':a; /\\$/{N; s/\\\n/ /; ta}; s/^/ /p'
+SHOWN='s/^/ /p'
 section networkd
 for directory in /etc /run /usr/local/lib /usr/lib; do
     show "$directory"/systemd/network/*.network "$directory"/systemd/network/*.network.d/*.conf
@@ -46,8 +46,10 @@ interfaces() (
     case " $above " in *" $file "*) exit 0 ;; esac
     above="$above $file"
     echo "$file"
-    lines=$(sed -E ':a; /\\$/{N; s/\\\n/ /; ta}; /^# BEGIN kubev6$/,/^# END kubev6$/d' "$file")
-    words='iface|mapping|auto|allow-[^[:space:]]*|source|source-directory'
+    # A comment ends with its line, and blanks at the end of a line, such as a carriage return, are of no account.
+    lines=$(sed -E '/^# BEGIN kubev6$/,/^# END kubev6$/d; /^[[:space:]]*(#|$)/d
+        :a; /\\$/{N; s/\\\n/ /; ta}; s/[[:space:]]+$//' "$file")
+    words='iface|mapping|auto|allow-[^[:space:]]*|rename|source|source-directory|accept_ra'
     echo "$lines" | sed -nE "s/^[[:space:]]*(($words)[[:space:]].*)/ \1/p"
     for each in $(echo "$lines" | sed -nE 's/^[[:space:]]*source[[:space:]]+//p'); do interfaces "$each"; done
     for each in $(echo "$lines" | sed -nE 's|^[[:space:]]*source-directory[[:space:]]+(.*[^/])/*$|\1/*|p'); do
@@ -61,7 +63,7 @@ for file in /etc/sysconfig/network-scripts/ifcfg-*; do
     case $file in *~ | *.bak | *.old | *.orig | *.rpm*) ;; *) show "$file" ;; esac
 done
 section networkmanager
-SHOWN='/^(\[|(type|interface-name|autoconnect|autoconnect-priority|mac-address|driver|path|kernel-command-line)=)/s/^/ /p'
+SHOWN='/^[[:space:]]*(\[|(type|interface-name|autoconnect|autoconnect-priority|mac-address|driver|path|kernel-command-line)[[:space:]]*=)/s/^/ /p'
 for directory in /etc /run /usr/lib; do
     show "$directory"/NetworkManager/system-connections/*
 done

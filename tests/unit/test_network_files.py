@@ -40,22 +40,22 @@ NETWORKD, NETPLAN, PROFILES = "/etc/systemd/network", "/etc/netplan", "/etc/Netw
 SCRIPTS = "/etc/sysconfig/network-scripts"
 
 
-def asked(root: Path, tool: str, files: dict[str, str], links: str = LINKS) -> Machine:
-    """The machine that has these files and interfaces, by the question that every machine is asked."""
+def asked(root: Path, tool: str, files: dict[str, str], links: str = LINKS, units: str = "", **other: str) -> Machine:
+    """The machine that has these files, interfaces and further units, by the question that every machine is asked."""
     for path, text in {**files, "/programs/systemctl": "#!/bin/sh\n", "/programs/netplan": "#!/bin/sh\n"}.items():
         place = root / path.lstrip("/")
         place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(text)
+        place.write_bytes(text.encode("utf-8", "surrogateescape"))
         place.chmod(0o755)
     script = re.sub(r"(?<![\w.:$\"'/}|])/(?=(etc|run|usr/lib|usr/local/lib)\b)", f"{root}/", host_facts.SCRIPT)
     path = f"{root}/programs:{os.environ['PATH']}"
-    done = subprocess.run(["sh", "-c", script], env={"PATH": path}, capture_output=True, text=True, timeout=60)
-    parts = dict(
-        part.partition("\n")[::2] for part in ("\n" + done.stdout).replace(f"{root}/", "/").split("\n=== ")[1:]
-    )
-    units, system, version = OF_TOOL[tool]
-    parts |= {"release": f"ID={system}\nVERSION_ID={version}\n", "units": units, "interfaces": links, "ssh": ""}
-    parts["drivers"] = DRIVERS
+    # As a connection asks and reads it.
+    done = subprocess.run(["sh", "-c", script], env={"PATH": path, "LC_ALL": "C"}, capture_output=True, timeout=60)
+    answer = done.stdout.decode("utf-8", "replace")
+    parts = dict(part.partition("\n")[::2] for part in ("\n" + answer).replace(f"{root}/", "/").split("\n=== ")[1:])
+    own, system, version = OF_TOOL[tool]
+    parts |= {"release": f"ID={system}\nVERSION_ID={version}\n", "units": f"{own}\n{units}", "interfaces": links}
+    parts |= {"ssh": "", "drivers": DRIVERS, **other}
     machine = host_facts.parse("".join(f"=== {name}\n{text}\n" for name, text in parts.items()))
     assert networking_of(machine) == tool
     return machine
@@ -101,6 +101,26 @@ CLAIMS: dict[str, tuple[str, dict[str, str], str]] = {
         "by Type=wlan ether",
     ),
     "in a line that goes on": ("networkd", networkd("Name=eth0 \\\n  eth1"), "configures eth1 already"),
+    "quoted": ("networkd", networkd('Name="eth1"'), "configures eth1 already"),
+    "with blanks": ("networkd", networkd(" Name = eth1 "), "configures eth1 already"),
+    "lines that end as in DOS": ("networkd", networkd("Name=eth0 \\\r\n eth1\r"), "configures eth1 already"),
+    "behind a comment that seems to go on": ("networkd", networkd("# lan: \\\nName=eth1"), "configures eth1 already"),
+    "in a line that goes on behind a comment": (
+        "networkd",
+        networkd("Name=eth0 \\\n# lan\n eth1"),
+        "configures eth1 already",
+    ),
+    "below a character that ends no line": ("networkd", networkd("# a\u2028/b\x0c/c\x85/d\nName=eth1"), "eth1 already"),
+    "below bytes that are no UTF-8": ("networkd", networkd("# caf\udce9\nName=eth1 \udce9"), "configures eth1 already"),
+    "a drop-in that is masked": (
+        "networkd",
+        {
+            **networkd("Type=wlan"),
+            "/usr/lib/systemd/network/05-site.network.d/more.conf": "[Match]\nType=ether\n",
+            f"{NETWORKD}/05-site.network.d/more.conf": "",
+        },
+        "",
+    ),
     "a file of the system's": (
         "networkd",
         {"/usr/lib/systemd/network/05-all.network": "[Match]\nName=*\n"},
@@ -133,6 +153,20 @@ CLAIMS: dict[str, tuple[str, dict[str, str], str]] = {
     "netplan, drivers": ("netplan", planned("lan: {match: {driver: [bnx2, mlx5_core]}}"), "by lan: match: driver"),
     "netplan, all": ("netplan", planned("lan: {match: {}}"), "by lan: match: {}"),
     "netplan, a file that is no YAML": ("netplan", planned("{eth0: ["), "lines that are no YAML"),
+    "netplan, keys that stand twice": (
+        "netplan",
+        planned("eth1: {dhcp4: true}\n  ethernets:\n    eth0: {dhcp4: true}"),
+        "configures eth1 already",
+    ),
+    "netplan, by another's anchor": (
+        "netplan",
+        planned("eth0: {match: &all {name: 'eth*'}, set-name: eth0}\n    lan: {match: *all}"),
+        "by lan: match: name: eth*",
+    ),
+    "netplan, a thousand brackets": ("netplan", planned("{a: " + "[" * 1000), "lines that are no YAML"),
+    "netplan, tabs": ("netplan", planned("eth0:\n\t- a"), "lines that are no YAML"),
+    "netplan, two documents": ("netplan", planned("eth0: {}\n---\nnetwork: {}"), "lines that are no YAML"),
+    "netplan, lines that end as in DOS": ("netplan", planned("eth1:\r\n      dhcp4: true\r"), "eth1 already"),
     "netplan, networkd's own file": (
         "netplan",
         {**planned("{}"), **networkd("Type=ether")},
@@ -188,6 +222,34 @@ CLAIMS: dict[str, tuple[str, dict[str, str], str]] = {
         },
         "/run/network/lan configures eth1 already",
     ),
+    "ifupdown, behind a comment that seems to go on": (
+        "ifupdown",
+        {"/etc/network/interfaces": "# lan \\\niface eth1 inet6 auto\n"},
+        "configures eth1 already",
+    ),
+    "ifupdown, a file by a line that ends as in DOS": (
+        "ifupdown",
+        {
+            "/etc/network/interfaces": "source interfaces.d/*\r\n",
+            "/etc/network/interfaces.d/a": "iface eth1 inet6 auto\r\n",
+        },
+        "interfaces.d/a configures eth1 already",
+    ),
+    "ifupdown, a template that is not manual": (
+        "ifupdown",
+        {"/etc/network/interfaces": "iface lan inet6 auto\niface eth1 inet6 manual inherits lan"},
+        "configures eth1 already",
+    ),
+    "ifupdown, another name from now on": (
+        "ifupdown",
+        {"/etc/network/interfaces": f"rename mac/{MAC}=lan\n"},
+        f"by rename mac/{MAC}=lan",
+    ),
+    "ifupdown, twins and both families": (
+        "ifupdown",
+        {"/etc/network/interfaces": "auto eth1\nallow-hotplug eth1\niface eth1 inet dhcp\niface eth1 inet6 manual\n"},
+        "",
+    ),
     "ifupdown, nothing but that it is there": (
         "ifupdown",
         {"/etc/network/interfaces": "allow-hotplug eth1\niface eth1 inet6 manual\n"},
@@ -223,6 +285,37 @@ CLAIMS: dict[str, tuple[str, dict[str, str], str]] = {
         profile("autoconnect-priority=500\n[match]\ninterface-name=eth*;!eth0;"),
         "by Name=eth* !eth0",
     ),
+    "NetworkManager, its name with blanks": (
+        "networkmanager",
+        profile(" interface-name = eth1 "),
+        "eth1 already: take",
+    ),
+    "NetworkManager, before ours with blanks": (
+        "networkmanager",
+        profile("autoconnect-priority = 999"),
+        "by no interface-name",
+    ),
+    "NetworkManager, by hand in numbers": ("networkmanager", profile("autoconnect=0\nautoconnect-priority=999"), ""),
+    "NetworkManager, its address in decimal numbers": (
+        "networkmanager",
+        profile("autoconnect-priority=500\n[802-3-ethernet]\nmac-address=82;84;0;0;0;1;"),
+        "by PermanentMACAddress=",
+    ),
+    "NetworkManager, another's address in decimal numbers": (
+        "networkmanager",
+        profile("autoconnect-priority=500\n[802-3-ethernet]\nmac-address=82;84;0;0;0;2;"),
+        "",
+    ),
+    "NetworkManager, one of several conditions": (
+        "networkmanager",
+        profile("autoconnect-priority=500\n[match]\ninterface-name=|wl*;|!eth0;"),
+        "configures eth1 already",
+    ),
+    "NetworkManager, a stanza, which it leaves alone": (
+        "networkmanager",
+        {"/etc/network/interfaces": "iface eth1 inet manual\n"},
+        "/etc/network/interfaces configures eth1 already",
+    ),
     "NetworkManager, a script that names none": (
         "networkmanager",
         {f"{SCRIPTS}/ifcfg-Wired": "TYPE=Ethernet\nONBOOT=yes\nAUTOCONNECT_PRIORITY=200\n"},
@@ -235,6 +328,26 @@ CLAIMS: dict[str, tuple[str, dict[str, str], str]] = {
         "ifcfg-lan configures eth1",
     ),
     "scripts, its address": ("network-scripts", {f"{SCRIPTS}/ifcfg-lan": f"HWADDR={MAC.upper()}\n"}, "by HWADDR="),
+    "scripts, a comment behind it": (
+        "network-scripts",
+        {f"{SCRIPTS}/ifcfg-lan": "DEVICE='eth1'   # the cluster\n"},
+        "ifcfg-lan configures eth1",
+    ),
+    "scripts, further addresses": (
+        "network-scripts",
+        {f"{SCRIPTS}/ifcfg-eth1:0": "DEVICE=eth1:0\nIPADDR=192.0.2.1\n"},
+        "ifcfg-eth1:0 configures eth1",
+    ),
+    "scripts, a range of addresses": (
+        "network-scripts",
+        {f"{SCRIPTS}/ifcfg-eth1-range0": "IPADDR_START=192.0.2.1\n"},
+        "ifcfg-eth1-range0 configures eth1",
+    ),
+    "scripts, further addresses of another": (
+        "network-scripts",
+        {f"{SCRIPTS}/ifcfg-eth10:0": "DEVICE=eth10:0\nIPADDR=192.0.2.1\n"},
+        "",
+    ),
     "scripts, a copy": ("network-scripts", {f"{SCRIPTS}/ifcfg-lan.bak": "DEVICE=eth1\n"}, ""),
 }
 """What a site's file goes by: the tool, the file, and what is said against it; nothing where ours wins."""
@@ -247,6 +360,84 @@ def test_a_file_that_takes_the_fabrics_interface_is_refused_whatever_it_goes_by(
     found = tools.problems(CLUSTER, asked(tmp_path, tool, files))
     assert len(found) == bool(seen), found
     assert seen in "".join(found)
+
+
+STANZA = {"/etc/network/interfaces": "iface eth1 inet dhcp\n"}
+BESIDE: dict[str, tuple[str, dict[str, str], str, str]] = {
+    "ifupdown beside networkd": ("networkd", STANZA, "networking active enabled", "/etc/network/interfaces configures"),
+    "ifupdown beside netplan": (
+        "netplan",
+        {**planned("{}"), **STANZA},
+        "networking active enabled",
+        "/etc/network/interfaces configures",
+    ),
+    "ifupdown's files where it does not run": ("networkd", STANZA, "networking inactive disabled", ""),
+    "a stanza that sets nothing": (
+        "networkd",
+        {"/etc/network/interfaces": "iface eth1 inet manual\n"},
+        "networking active enabled",
+        "",
+    ),
+    "networkd beside NetworkManager": (
+        "networkmanager",
+        networkd("Name=eth*", "99-z.network"),
+        "systemd-networkd active enabled",
+        "99-z.network configures eth1 already",
+    ),
+    "networkd's files where it does not run": ("networkmanager", networkd("Name=eth*"), "", ""),
+}
+
+
+@pytest.mark.parametrize(("tool", "files", "units", "seen"), BESIDE.values(), ids=BESIDE.keys())
+def test_a_file_of_another_tool_that_runs_too_is_refused(
+    tmp_path: Path, tool: str, files: dict[str, str], units: str, seen: str
+) -> None:
+    found = tools.problems(CLUSTER, asked(tmp_path, tool, files, units=units))
+    assert len(found) == bool(seen), found
+    assert seen in "".join(found)
+
+
+ROUTE_OF_RA = "default via fe80::1 dev eth0 proto ra metric 1024 expires 1700sec"
+LISTENS: dict[str, tuple[str, str, str]] = {
+    "DHCP": ("iface eth0 inet6 dhcp", ROUTE_OF_RA, "`iface eth0 inet6 dhcp` has the kernel take no router"),
+    "DHCP that was told": ("iface eth0 inet6 dhcp\n  accept_ra 2", ROUTE_OF_RA, ""),
+    "DHCP without such a route": ("iface eth0 inet6 dhcp", "", ""),
+    "advertisements": ("iface eth0 inet6 auto", ROUTE_OF_RA, ""),
+    "advertisements, told otherwise": ("iface eth0 inet6 auto\n\taccept_ra 1", ROUTE_OF_RA, "write `accept_ra 2`"),
+    "another stanza": ("iface eth2 inet6 dhcp\n accept_ra 1\niface eth0 inet dhcp", ROUTE_OF_RA, ""),
+}
+
+
+@pytest.mark.parametrize(("stanza", "routes", "seen"), LISTENS.values(), ids=LISTENS.keys())
+def test_a_stanza_by_which_an_advertised_default_route_would_be_lost_is_refused(
+    tmp_path: Path, stanza: str, routes: str, seen: str
+) -> None:
+    advertised = f"/proc/sys/net/ipv6/conf/eth0/accept_ra:1\n{routes}"
+    found = tools.problems(
+        CLUSTER, asked(tmp_path, "ifupdown", {"/etc/network/interfaces": f"{stanza}\n"}, advertised=advertised)
+    )
+    assert len(found) == bool(seen), found
+    assert seen in "".join(found)
+
+
+READ: dict[str, tuple[str, bool]] = {
+    "the directory": ("source-directory /etc/network/interfaces.d", True),
+    "the directory by another way": ("source-directory /etc/network/../network/interfaces.d/", True),
+    "its files": ("source interfaces.d/*\r", True),
+    "some of its files": ("source interfaces.d/*.cfg", False),
+    "files of the directory above": ("source /etc/network/*", False),
+    "directories of the one above": ("source /etc/*/interfaces.d/kubev6-*", True),
+}
+
+
+@pytest.mark.parametrize(("line", "read"), READ.values(), ids=READ.keys())
+def test_our_stanzas_are_read_once_whatever_the_machines_own_file_reads(tmp_path: Path, line: str, read: bool) -> None:
+    machine = asked(tmp_path, "ifupdown", {"/etc/network/interfaces": f"{line}\n"})
+    cluster = CLUSTER.model_copy(update={"runtime": "docker", "release": "debian-1.20"})
+    stage = plan_node(cluster, RELEASE, None, "kube-minion-1", machine).stage("network")
+    assert stage is not None
+    lines = [file.content for file in stage.files if file.path == "/etc/network/interfaces"]
+    assert lines == ([] if read else ["source /etc/network/interfaces.d/kubev6-eth1\n"])
 
 
 MADE = {
@@ -284,6 +475,13 @@ SOFTWARE: dict[str, tuple[str, str, dict[str, str], str, str]] = {
         {f"{NETPLAN}/1.yaml": "network:\n  vlans:\n    eth1.100: {id: 100, link: eth1}\n"},
         "",
         "  vlans:\n    eth1.100:  # the cluster's fabric\n",
+    ),
+    "a bond of netplan's that asks for nothing": (
+        "netplan",
+        "bond0",
+        {f"{NETPLAN}/1.yaml": "network: {bonds: {bond0: {interfaces: [eth0], dhcp4: no, dhcp6: false}}}\n"},
+        "",
+        "  bonds:\n    bond0:  # the cluster's fabric\n",
     ),
     "a bond of netplan's that has an address": (
         "netplan",
@@ -345,13 +543,14 @@ def test_a_port_is_refused_and_what_it_is_a_port_of_is_named(kind: str) -> None:
 def test_what_hangs_on_an_interface_of_networkds_stays_there_and_so_does_the_size_of_its_packets(
     tmp_path: Path,
 ) -> None:
-    site = "[Match]\nName=eth1\n[Link]\nMTUBytes=9000\n[Network]\nDHCP=no\nVLAN=lan100\nVLAN=lan200\n"
+    link = "[Link]\nMTUBytes=9000\nMACAddress=52:54:00:00:00:aa\n"
+    site = f"[Match]\nName=eth1\n{link}[Network]\nDHCP=no\nVLAN=lan100\nVLAN=lan200\n"
     machine = asked(tmp_path, "networkd", {f"{NETWORKD}/50-eth1.network": site})
     cluster = CLUSTER.model_copy(update={"runtime": "docker", "release": "debian-1.20"})
     stage = plan_node(cluster, RELEASE, None, "kube-minion-1", machine).stage("network")
     assert stage is not None
     text = next(file.content for file in stage.files if file.path.endswith("10-kubev6-eth1.network"))
-    assert text.endswith("[Network]\nVLAN=lan100\nVLAN=lan200\n[Link]\nMTUBytes=9000\n")
+    assert text.endswith(f"[Network]\nVLAN=lan100\nVLAN=lan200\n{link}")
     again = asked(tmp_path, "networkd", {f"{NETWORKD}/10-kubev6-eth1.network": text})
     assert again.interface("eth1") == machine.interface("eth1")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
-from posixpath import dirname, join
+from posixpath import dirname, join, normpath
 
 from configs.interfaces import Claim
 from tasks.node.network_files.links import Link, blocks
@@ -20,7 +20,7 @@ def claims(text: str, links: tuple[Link, ...]) -> Iterator[Claim]:
             elif words[0] == "mapping":
                 if any(fnmatchcase(link.name, pattern) for pattern in words[1:]):
                     yield Claim(path, link.name, by=" ".join(words))
-            elif words[0] == "auto" or words[0].startswith("allow-"):
+            elif words[0] in ("auto", "rename") or words[0].startswith("allow-"):
                 for word in words[1:]:
                     pattern, _, logical = word.partition("=")
                     if logical and logical != link.name and _may_match(pattern, link):
@@ -32,7 +32,25 @@ def sources(text: str) -> Iterator[str]:
     for path, words in _lines(text):
         if words[0] in ("source", "source-directory"):
             end = "/" if words[0] == "source-directory" else ""
-            yield from (join(dirname(path), word.rstrip("/")) + end for word in words[1:])
+            yield from (normpath(join(dirname(path), word)) + end for word in words[1:])
+
+
+def not_listening(text: str, links: tuple[Link, ...]) -> Iterator[Claim]:
+    """The stanzas that have the kernel listen to router advertisements no more once the machine forwards.
+
+    What they set is set after the settings of the kernel's own files. DHCP sets 1 where nothing else is said, and of
+    the others none sets anything but 2 by itself (ifupdown's inet6.defn).
+    """
+    found: list[tuple[str, list[str], str]] = []
+    for path, words in _lines(text):
+        if words[0] == "iface":
+            found.append((path, words, "1" if words[2:4] == ["inet6", "dhcp"] else "2"))
+        elif words[0] == "accept_ra" and found:
+            found[-1] = (*found[-1][:2], words[1])
+    for path, words, listens in found:
+        for link in links:
+            if listens != "2" and words[1] in link.names:
+                yield Claim(path, link.name, "inet6", by=" ".join(words))
 
 
 def _lines(text: str) -> Iterator[tuple[str, list[str]]]:

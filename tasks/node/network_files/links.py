@@ -152,9 +152,9 @@ def reason(conditions: Conditions, link: Link) -> str:
 
 
 def blocks(text: str) -> Iterator[tuple[str, list[str]]]:
-    """Path and lines of each file."""
+    """Path and lines of each file. A line ends where the tools see its end, and at no other character of Unicode."""
     path, lines = "", list[str]()
-    for line in text.splitlines():
+    for line in re.split(r"\r?\n", text):
         if line.startswith(" "):
             lines.append(line[1:])
         elif line.strip():

@@ -12,6 +12,7 @@ from configs.interfaces import Claim, Definition
 from tasks.node.network_files.links import Link, blocks, may_match
 
 TRUE = ("true", "on", "yes", "y")
+FALSE = ("false", "off", "no", "n")
 MAKES = ("bonds", "bridges", "dummy-devices", "vlans", "vrfs")
 """The types whose interfaces netplan makes."""
 MAKING = frozenset(("id", "interfaces", "link", "macaddress", "mtu", "optional", "parameters", "renderer", "table"))
@@ -35,7 +36,7 @@ def claims(text: str, links: tuple[Link, ...]) -> Iterator[Claim]:
             match = said.get("match") if isinstance(said.get("match"), dict) else None
             conditions = {key: _words((match or {}).get(of)) for of, key in MATCHES.items() if (match or {}).get(of)}
             for link in links:
-                makes = type_ in MAKES and MAKING.issuperset(said)
+                makes = type_ in MAKES and all(key in MAKING or _is_off(key, each) for key, each in said.items())
                 if name == link.name:  # ours would be merged with it, whatever it matches
                     yield Claim(path, link.name, only_makes=makes)
                 elif "set-name" in said and said["set-name"] in there:
@@ -66,8 +67,8 @@ def _files(text: str) -> list[tuple[str, Any]]:
     for path, lines in blocks(text.partition("\n")[2]):
         try:
             # As it is written: what YAML 1.1 takes for a number in base 60 is a link-layer address here.
-            document = yaml.load("\n".join(lines), Loader=yaml.BaseLoader) or {}
-        except yaml.YAMLError:
+            document = yaml.load("\n".join(lines), Loader=_Loader) or {}
+        except (yaml.YAMLError, RecursionError):
             document = None
         found.setdefault(basename(path), (path, document))
     return list(found.values())
@@ -79,6 +80,30 @@ def _definitions(document: Any) -> Iterator[tuple[str, str, dict[str, Any]]]:
     for type_, named in network.items() if isinstance(network, dict) else ():
         for name, said in named.items() if isinstance(named, dict) else ():
             yield type_, name, said if isinstance(said, dict) else {}
+
+
+class _Loader(yaml.BaseLoader):
+    """Takes keys that stand twice together, as netplan does."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        found: dict[Any, Any] = {}
+        for part in node.value:
+            single = yaml.MappingNode(node.tag, [part], node.start_mark, node.end_mark)
+            found = _merged(found, super().construct_mapping(single, deep))
+        return found
+
+
+def _merged(first: dict[Any, Any], then: dict[Any, Any]) -> dict[Any, Any]:
+    both = {key: _merged(first[key], value) for key, value in then.items() if _are_mappings(first.get(key), value)}
+    return {**first, **then, **both}
+
+
+def _are_mappings(*values: Any) -> bool:
+    return all(isinstance(value, dict) for value in values)
+
+
+def _is_off(key: str, value: Any) -> bool:
+    return key in ("dhcp4", "dhcp6") and str(value).lower() in FALSE
 
 
 def _words(value: Any) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Iterator, Mapping
 from posixpath import basename
 
@@ -24,6 +26,8 @@ KEPT = (
     *("STP", "DELAY", "BRIDGING_OPTS", "TEAM_CONFIG", "MTU", "HWADDR", "MACADDR", "ETHTOOL_OPTS"),
 )
 """What makes an interface, and what its link is."""
+ALIAS = re.compile(r":.*|-range.*")
+"""What a script of more IPv4 addresses has behind the name of the interface that brings them up (ifup-aliases)."""
 
 
 def claims(text: str, links: tuple[Link, ...], *, any_without: bool) -> Iterator[Claim]:
@@ -38,6 +42,7 @@ def claims(text: str, links: tuple[Link, ...], *, any_without: bool) -> Iterator
     for path, lines in blocks(text):
         said = _assignments(lines)
         name = said.get("DEVICE") or ("" if any_without or "HWADDR" in said else basename(path).removeprefix("ifcfg-"))
+        name = ALIAS.sub("", name)
         for link in links:
             if name and name in link.names:
                 yield Claim(path, link.name)
@@ -57,7 +62,16 @@ def kept(text: str, links: tuple[Link, ...], interface: str) -> tuple[str, ...]:
 
 
 def _assignments(lines: list[str]) -> Mapping[str, str]:
-    return {key: value.strip("\"'") for _, key, value in settings(lines)}
+    return {key: _word(value) for _, key, value in settings(lines)}
+
+
+def _word(value: str) -> str:
+    """What the shell makes of a value: without quotes, comment or what follows in the line."""
+    try:
+        words = shlex.split(value, comments=True)
+    except ValueError:
+        return value
+    return words[0].partition(";")[0] if words else ""
 
 
 def _number(text: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from posixpath import basename, dirname
 
@@ -26,9 +27,9 @@ KEPT = {
         ),
         "BatmanAdvanced",
     ),
-    "Link": ("MTUBytes",),
+    "Link": ("MTUBytes", "MACAddress"),
 }
-"""What hangs on an interface, and the size of its packets; by section."""
+"""What hangs on an interface, the size of its packets and the address that it is given; by section."""
 ASKS = {
     "DHCP": ("yes", "true", "1", "on", "both", "ipv4", "ipv6", "v4", "v6"),
     "IPv6AcceptRA": ("yes", "true", "1", "on"),
@@ -81,7 +82,7 @@ def _files(text: str) -> list[tuple[str, Settings]]:
     found: dict[str, tuple[str, Settings]] = {}
     drop_ins: dict[tuple[str, str], Settings] = {}
     for path, lines in blocks(text):
-        said = list(settings(lines))
+        said = list(settings(_joined(lines)))
         if path.endswith(".conf"):
             drop_ins.setdefault((basename(dirname(path)).removesuffix(".d"), basename(path)), said)
         else:
@@ -92,12 +93,29 @@ def _files(text: str) -> list[tuple[str, Settings]]:
     return [found[name] for name in sorted(found) if found[name][1]]
 
 
+def _joined(lines: list[str]) -> Iterator[str]:
+    """The lines, with those that end in a backslash and what they go on in as one (systemd.syntax(7)).
+
+    Comments between the two are left out, and no comment goes on.
+    """
+    begun = ""
+    for line in lines:
+        if line.lstrip()[:1] in ("#", ";"):
+            continue
+        if line.endswith("\\"):
+            begun += f"{line[:-1]} "
+        else:
+            yield begun + line
+            begun = ""
+    yield begun
+
+
 def _conditions(said: Settings) -> Conditions:
     found: dict[str, list[str]] = {}
     for section, key, value in said:
         if section != "Match":
             continue
-        words = value.split()
+        words = re.sub("[\"']", "", value).split()
         if words and words[0].startswith("!"):  # is about all words of the line
             words = [f"!{word.removeprefix('!')}" for word in words]
         found[key] = [*found.get(key, []), *words] if words else []

@@ -20,10 +20,12 @@ def claims(text: str, links: tuple[Link, ...]) -> Iterator[Claim]:
         conditions: dict[str, list[str]] = {}
         for section in CARDS:
             if address := said.get((section, "mac-address")):
-                conditions["PermanentMACAddress"] = [address]
+                conditions["PermanentMACAddress"] = [_hexadecimal(address)]
         for key, of_networkd in (("interface-name", "Name"), ("driver", "Driver")):
-            if patterns := said.get(("match", key)):
-                conditions[of_networkd] = [word.lstrip("|&") for word in patterns.strip(";").split(";")]
+            words = [word for each in said.get(("match", key), "").split(";") if (word := each.strip())]
+            # All but one of several names may be any name.
+            if words and not any(word.startswith("|!") for word in words):
+                conditions[of_networkd] = [word.lstrip("|&") for word in words]
         for key in ("path", "kernel-command-line"):
             if patterns := said.get(("match", key)):
                 conditions[key] = [patterns]
@@ -33,8 +35,14 @@ def claims(text: str, links: tuple[Link, ...]) -> Iterator[Claim]:
                     yield Claim(path, link.name)
             elif (
                 said.get(("connection", "type"), CARDS[0]) in CARDS
-                and said.get(("connection", "autoconnect"), "true") != "false"
+                and said.get(("connection", "autoconnect"), "true") not in ("false", "0")
                 and may_match(conditions, link)
             ):
                 by = "; ".join(f"{key}={' '.join(words)}" for key, words in conditions.items()) or "no interface-name"
                 yield Claim(path, link.name, by=by, priority=int(priority) if priority.lstrip("-").isdigit() else 0)
+
+
+def _hexadecimal(address: str) -> str:
+    """A link-layer address, which older profiles hold as decimal numbers with semicolons."""
+    numbers = address.strip(";").split(";")
+    return ":".join(f"{int(each):02x}" for each in numbers) if all(map(str.isdecimal, numbers)) else address
