@@ -11,6 +11,8 @@ import copyreg
 from collections.abc import Sequence
 from typing import Any
 
+from configs.words import visible
+
 
 class KubeV6Error(Exception):
     """Something a person can put right.
@@ -32,7 +34,8 @@ class KubeV6Error(Exception):
         """What goes with it to who hears of it in another process, such as the events that led to it."""
 
     def __str__(self) -> str:
-        return f"{self.message}; {self.todo}" if self.todo else self.message
+        """One line for a person: what others said of it, such as a program or a machine, steers nothing there."""
+        return visible(f"{self.message}; {self.todo}" if self.todo else self.message)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Between processes an error goes with its attributes, whatever its own arguments are."""
@@ -93,4 +96,4 @@ def combined(errors: Sequence[BaseException]) -> BaseException:
 
 def defect(error: BaseException) -> str:
     """What is told a person, in one line, of an error that nobody but a programmer can put right."""
-    return f"a defect of kubev6: {type(error).__name__}: {str(error).partition(chr(10))[0]}"
+    return visible(f"a defect of kubev6: {type(error).__name__}: {str(error).partition(chr(10))[0]}")

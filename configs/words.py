@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
-INVISIBLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
+INVISIBLE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
 """Control characters, which a terminal obeys, and what changes unseen how the characters around it are shown: direction
 (Unicode's UAX 9, the "Trojan Source"), joining, and separators of lines."""
 MONOSPACE = 0.61
@@ -42,6 +44,11 @@ def counted(number: int, thing: str, several: str = "") -> str:
 def visible(text: str) -> str:
     r"""A text of somebody else's that changes nothing where it is shown: on one line, ``\x1b`` in the place of ESC."""
     return INVISIBLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def visible_lines(text: str) -> str:
+    """The same of a text that may have several lines, which it keeps, and tabs."""
+    return "\n".join("\t".join(map(visible, line.split("\t"))) for line in text.split("\n"))
 
 
 def shortened(text: str, most: int) -> str:

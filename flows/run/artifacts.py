@@ -19,7 +19,7 @@ from prefect.runtime import flow_run
 from flows.run import markdown
 from flows.run.context import RunContext
 from flows.run.recording import how_it_ends
-from tasks.secrets import hide
+from flows.run.redaction import to_show
 
 log = logging.getLogger("kubev6.artifacts")
 SECONDS, SECONDS_IF_STOPPED = 30.0, 3.0
@@ -50,7 +50,11 @@ def _publish(run: RunContext, error: BaseException | None) -> None:
     identity, refused = UUID(str(flow_run.id)), list[Exception]()
     artifacts = [
         ArtifactCreate(
-            key=page.key, type="markdown", description=page.title, data=hide(page.text), flow_run_id=identity
+            key=page.key,
+            type="markdown",
+            description=to_show(page.title),
+            data=to_show(page.text),
+            flow_run_id=identity,
         )
         for page in markdown.pages(path, record)
     ]

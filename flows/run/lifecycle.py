@@ -27,7 +27,7 @@ from flows.run.context import RunContext, current, run_context
 from flows.run.log import run_log
 from flows.run.notify import hide_when_ended
 from flows.run.recording import recorded
-from tasks.secrets import hide
+from flows.run.redaction import to_show
 
 log = logging.getLogger("kubev6.flows")
 SECONDS_TO_STOP = 6.0
@@ -103,7 +103,7 @@ def failed(error: KubeV6Error) -> State[Any]:
     errors = getattr(error, "errors", (error,))
     # Prefect's page shows all of it as one line.
     said = [f"({number}) {each}" for number, each in enumerate(errors, 1)] if len(errors) > 1 else [str(error)]
-    return Failed(message=hide("\n".join(said)), data=error)
+    return Failed(message=to_show("\n".join(said)), data=error)
 
 
 def called(command: str) -> str:

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
-from configs.words import answer_time, counted, duration
+from configs.words import answer_time, counted, duration, visible
 from flows.run import matrix
 from flows.run.matrix import Cell, Matrix
 from flows.run.record import ImageOfRun, RunRecord
@@ -26,6 +27,8 @@ from flows.run.summary import (
 
 SHOWN = 50
 """Of what may be many: how many errors or failed checks are written out."""
+SIGNS = re.compile(r"[\\*\[\]<>~&#|@]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|:(?=//)|(?<=www)\.", re.IGNORECASE)
+"""What Markdown obeys. An underscore inside a word is none, and looks better as it is where Markdown is not drawn."""
 NOTHING = "\N{EN DASH}"
 TITLES = {
     "run": "Run and time per step",
@@ -93,15 +96,29 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def plain(text: str) -> str:
-    """A text in which nothing is Markdown but what stands between backticks, and that is one line."""
-    line = " ".join(text.split())
+    """A text in which nothing is Markdown but what stands between backticks, and that is one line.
+
+    No address in it becomes a link, which would be one of ours to who reads the page (GitHub Flavored Markdown
+    Specification, 6.9).
+    """
+    line = visible(" ".join(text.split()))
     parts = line.split("`")
-    if len(parts) % 2 == 0:  # one that has no partner
+    if len(parts) % 2 == 0 or "``" in line:  # one that has no partner, or several that are one sign
         parts = [line.replace("`", "'")]
-    # An underscore inside a word is none, and looks better as it is where Markdown is not drawn.
-    shown = [re.sub(r"([\\*\[\]<>~&#|]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))", r"\\\1", part) for part in parts]
+    shown = [SIGNS.sub(r"\\\g<0>", part) for part in parts]
     shown[1::2] = [part.replace("|", r"\|") for part in parts[1::2]]
     return "`".join(shown)
+
+
+def code(text: str) -> str:
+    """A text as it is, in fixed-width type, also in a table."""
+    cell = visible(text).replace("`", "'").replace("|", r"\|")
+    return f"`{cell}`" if cell else ""
+
+
+def _link(text: str, address: str) -> str:
+    """A link to an address whose parts others have named."""
+    return f"[{plain(text)}](<{quote(address, safe='/:[]')}>)"
 
 
 def _started(record: RunRecord) -> str:
@@ -116,9 +133,9 @@ def _run(path: Path, record: RunRecord) -> str:
     if told.todo:
         parts.append(f"To do: {plain(told.todo)}.")
     facts = {
-        "Release": f"`{record.release.version}`, {plain(record.release.why)}" if record.release else "",
-        "Log": f"`{record.log}`" if record.log else "",
-        "Report": f"`{path.with_suffix('.html')}`, once `kubev6 report {path.stem}` has drawn it",
+        "Release": f"{code(record.release.version)}, {plain(record.release.why)}" if record.release else "",
+        "Log": code(record.log),
+        "Report": f"{code(str(path.with_suffix('.html')))}, once {code(f'kubev6 report {path.stem}')} has drawn it",
     }
     parts.append("\n".join(f"- {name}: {value}" for name, value in facts.items() if value))
     if record.steps:
@@ -160,8 +177,8 @@ def _nodes(record: RunRecord) -> str:
         rows.append(
             (
                 plain(row.node.name),
-                row.roles,
-                f"`{row.node.address}`",
+                plain(row.roles),
+                code(row.node.address),
                 _outcome(row.mark),
                 f"{changed}: {plain(', '.join(stages))}" if stages else changed,
                 duration(row.seconds) if row.seconds else NOTHING,
@@ -233,15 +250,15 @@ def _patches(record: RunRecord) -> str:
     if series is None:
         return ""
     ids = {"base": series.base, "commit": series.commit, "tree": series.tree}
-    told = ", ".join(f"{name} `{value[:12]}`" for name, value in ids.items() if value)
+    told = ", ".join(f"{name} {code(value[:12])}" for name, value in ids.items() if value)
     rows = (
         (
             str(number),
-            f"{'✓' if patch.fate == 'applied' else '✗' if patch.fate == 'conflict' else '○'} {patch.fate}",
+            f"{'✓' if patch.fate == 'applied' else '✗' if patch.fate == 'conflict' else '○'} {plain(patch.fate)}",
             f"\\#{patch.pull_request}" if patch.pull_request else NOTHING,
             plain(patch.title),
             plain(author_name(patch.author)),
-            f"`{patch.commit[:12]}`" if patch.commit else NOTHING,
+            code(patch.commit[:12]) or NOTHING,
         )
         for number, patch in enumerate(series.patches, 1)
     )
@@ -255,13 +272,12 @@ def _images(images: Sequence[ImageOfRun]) -> str:
         rows = (
             (
                 plain(image.name),
-                # As they are: neither may hold anything that is Markdown (OCI distribution specification, "Pull").
-                f"[{image.tag}](<{registry}/v2/{image.name}/manifests/{image.tag}>)",
-                f"[all](<{registry}/v2/{image.name}/tags/list>)",
-                f"`{image.digest[:19]}`",
+                _link(image.tag, f"{registry}/v2/{image.name}/manifests/{image.tag}"),
+                _link("all", f"{registry}/v2/{image.name}/tags/list"),
+                code(image.digest[:19]),
             )
             for image in images
             if image.registry == registry
         )
-        parts.append(f"In the registry `{registry}`:\n\n{table(('image', 'tag', 'tags', 'digest'), rows)}")
+        parts.append(f"In the registry {code(registry)}:\n\n{table(('image', 'tag', 'tags', 'digest'), rows)}")
     return "\n\n".join(parts)

@@ -11,6 +11,7 @@ from configs.errors import KubeV6Error
 from configs.schema.cluster import Cluster
 from configs.schema.loading import load_cluster, load_release
 from configs.schema.release import Release
+from configs.words import visible
 
 
 def of_cluster(command: str, *parameters: str) -> Callable[[], str]:
@@ -39,6 +40,6 @@ def _named(command: str, parameters: Sequence[str], load: Callable[[str], Cluste
         try:
             return f"{command}-{load(given).name}"
         except KubeV6Error:  # the run itself will tell
-            return f"{command}-{Path(given).stem}"
+            return f"{command}-{visible(Path(given).stem)}"
 
     return name

@@ -21,8 +21,9 @@ from urllib.parse import urlsplit
 import requests
 
 from configs.errors import KubeV6Error
+from flows.run.redaction import to_show
 from tasks import scope
-from tasks.secrets import KINDS, NOTIFY_URL, Secrets, hide, remember, secret
+from tasks.secrets import KINDS, NOTIFY_URL, Secrets, remember, secret
 
 if TYPE_CHECKING:
     from prefect import Flow
@@ -78,10 +79,10 @@ def tell(flow: str, run: str, identity: str, state: str, message: str, api: str)
 def _tell(flow: str, run: str, identity: str, state: str, message: str, api: str) -> None:
     told = {
         "flow": flow,
-        "run": run,
+        "run": to_show(run),
         "id": identity,
         "state": state,
-        "message": hide(message),
+        "message": to_show(message),
         "page": f"{api.removesuffix('/api')}/runs/flow-run/{identity}" if api else "",
     }
     try:

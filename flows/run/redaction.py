@@ -1,26 +1,30 @@
 """A second line of defence: what tells of a run does not tell the secrets that it used, whoever says them.
 
-The first line is that nobody says them. But a node may print what it was given, and a library what it sends.
+The first line is that nobody says them. But a node may print what it was given, and a library what it sends. Nor does
+what others say, such as the title of a commit or a program on a node, steer what shows it.
 """
 
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 
+from configs.words import visible_lines
 from tasks import scope
 from tasks.secrets import Secrets, hide
 
 
 def hide_in(*handlers: logging.Handler) -> None:
-    """Let handlers of this run get records without its secrets from now on, also from threads that know of no run.
+    """Let handlers of this run get records that are fit to be shown from now on.
+
+    They are without its secrets, also those from threads that know of no run.
 
     Args:
         handlers: Those of a log or a screen.
     """
     for handler in handlers:
-        handler.addFilter(partial(_without_secrets, scope.find(Secrets)))
+        handler.addFilter(partial(_made_fit, scope.find(Secrets)))
 
 
 def hide_in_all() -> None:
@@ -35,18 +39,23 @@ def hide_in_all() -> None:
 
 
 def _of_its_run(record: logging.LogRecord) -> bool:
-    return _without_secrets(scope.find(Secrets), record)
+    return _made_fit(scope.find(Secrets), record)
 
 
-def _without_secrets(secrets: Secrets | None, record: logging.LogRecord) -> bool:
+def to_show(text: str) -> str:
+    """A text that may be shown wherever it comes from: without the secrets that are known, on lines of its own."""
+    return visible_lines(hide(text))
+
+
+def _made_fit(secrets: Secrets | None, record: logging.LogRecord) -> bool:
     """A filter. It changes the record for all who get it, which is what is wanted."""
-    if secrets is None or not secrets.known:
-        return True
-    with scope.holding(secrets):
+    with scope.holding(secrets) if secrets else nullcontext():
         with suppress(TypeError, ValueError):  # whose arguments do not fit is for its handler to complain of
-            record.msg, record.args = hide(record.getMessage()), None
+            said = record.getMessage()
+            if (fit := to_show(said)) != said:
+                record.msg, record.args = fit, None
         if record.exc_info and not record.exc_text:
             record.exc_text = logging.Formatter().formatException(record.exc_info)
         if record.exc_text:
-            record.exc_text = hide(record.exc_text)
+            record.exc_text = to_show(record.exc_text)
     return True

@@ -19,6 +19,7 @@ from prefect.runtime import flow_run
 
 from configs.errors import KubeV6Error, combined
 from flows.run.context import this_run
+from flows.run.redaction import to_show
 from flows.run.task import FromAfar
 
 log = logging.getLogger("kubev6.flows")
@@ -115,7 +116,7 @@ def name_causes(not_ready: Iterable[UUID]) -> None:
         with get_client(sync_client=True) as client:
             known = _recorded(client, UUID(str(identity)), wanted)
             for each in wanted & known.keys():
-                sentence = f"not begun, because {' and '.join(sorted(causes(each, known)))}"
+                sentence = to_show(f"not begun, because {' and '.join(sorted(causes(each, known)))}")
                 log.info("%s: %s", known[each].name, sentence)
                 state: State[Any] = State(type=StateType.PENDING, name=NOT_READY, message=sentence)
                 client.set_task_run_state(each, state, force=True)

@@ -24,6 +24,7 @@ from prefect.tasks import exponential_backoff
 
 from configs.errors import KubeV6Error
 from flows.run.context import RunContext, current, run_context
+from flows.run.redaction import to_show
 from tasks import scope, steps
 from tasks.events import Event
 from tasks.secrets import hide
@@ -71,7 +72,7 @@ def run_task(run_name: str, *, cacheable: bool = False) -> Callable[[Callable[P,
             with scope.holding(done):
                 value = called() if current() is not None else _from_afar(called)
             cached = cacheable and _here(value) is not None and all(step.cached for step in done.ended)
-            return Completed(name="Cached" if cached else None, message=hide(done.outcome) or None, data=value)
+            return Completed(name="Cached" if cached else None, message=to_show(done.outcome) or None, data=value)
 
         decorate = task(
             task_run_name=run_name,

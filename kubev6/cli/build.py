@@ -15,6 +15,7 @@ import argparse
 
 from kubev6.cli import names
 from kubev6.cli.command import add_mirror, add_refresh, add_showing, add_source, completed_by
+from kubev6.console.standard_output import tell
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -51,6 +52,6 @@ def run(args: argparse.Namespace) -> int:
         from flows.build import build as flow
 
         manifest = here.prefect.outcome(flow, args.release, sources, args.mirror, args.refresh)
-    print(f"{manifest.name}: {manifest.version} is in the store")
+    tell(f"{manifest.name}: {manifest.version} is in the store")
     here.prefect.check_told()
     return 0

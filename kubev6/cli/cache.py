@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 
 from kubev6.cli.command import add_json, add_showing
+from kubev6.console.standard_output import tell
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -73,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     chosen = [fate for fate in fates if fate.goes]
     for fate in chosen:
-        print(line(fate))
+        tell(line(fate))
     if not chosen:
         print("Nothing is to go.")
         return 0

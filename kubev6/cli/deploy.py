@@ -31,6 +31,7 @@ from kubev6.cli.command import (
     completed_by,
     refuse_missing_runner,
 )
+from kubev6.console.standard_output import tell
 
 if TYPE_CHECKING:
     from configs.schema.cluster import Cluster
@@ -117,14 +118,14 @@ def run(args: argparse.Namespace) -> int:
     tables.show_nodes(console, cluster, done.manifest)
     tables.show_proof(console, done.checks)
     tables.show_times(console, here.shown.ended, time.monotonic() - began)
-    print(f"Release {done.manifest.version}: {done.why}.")
+    tell(f"Release {done.manifest.version}: {done.why}.")
     for image in done.manifest.images:
         if image.stand_in_for:
-            print(f"Image {image.name} is a stand-in for {image.stand_in_for}, which could not be had.")
-    print(f"{counted(len(done.changes), 'change')}.")
+            tell(f"Image {image.name} is a stand-in for {image.stand_in_for}, which could not be had.")
+    tell(f"{counted(len(done.changes), 'change')}.")
     holds = all(check.ok for check in done.checks)
     if holds:
-        print(tables.next_commands(cluster, args.cluster, _program()))
+        tell(tables.next_commands(cluster, args.cluster, _program()))
     else:
         standard_error.say("the cluster is up, but checks of its proof failed")
     here.prefect.check_told()
@@ -145,7 +146,10 @@ def _plan(args: argparse.Namespace) -> int:
         release, manifest = for_plan(cluster, args.prebuilt is not None, args.prebuilt or "", Store())
         provide_secrets(here)
         found = preview.preview(cluster, release, manifest, prune=args.prune)
-    print(changes.as_json(found) if args.json else changes.as_text(found))
+    if args.json:
+        print(changes.as_json(found))
+    else:
+        tell(changes.as_text(found))
     if manifest is None:
         note = f"the store does not have release {release.name} as its file says it: its binaries are not compared"
         standard_error.say(note, level="warning")
@@ -162,7 +166,7 @@ def _pruning_agreed(cluster: Cluster, args: argparse.Namespace) -> bool:
         leaving = removal.orphaned(cluster, prune=True)
     if not leaving:
         return True
-    print(f"These leave cluster {cluster.name}, drained and deleted: {', '.join(leaving)}.")
+    tell(f"These leave cluster {cluster.name}, drained and deleted: {', '.join(leaving)}.")
     return agreed("deploy --prune")
 
 

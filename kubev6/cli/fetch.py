@@ -17,6 +17,7 @@ import argparse
 
 from kubev6.cli import names
 from kubev6.cli.command import add_mirror, add_showing, completed_by
+from kubev6.console.standard_output import tell
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -54,8 +55,8 @@ def run(args: argparse.Namespace) -> int:
     rows += [(f"{plugin.name} (CNI {manifest.cni_version})", plugin.size, plugin.checked) for plugin in manifest.cni]
     rows += [(f"{image.name}:{image.tag}", image.size, image.checked) for image in manifest.images]
     for name, size, checked in rows:
-        print(f"{name:<50}  {size / 1e6:>6.1f} MB  {checked}")
+        tell(f"{name:<50}  {size / 1e6:>6.1f} MB  {checked}")
     also = f", and a mirror of it is in {args.to}" if args.to else ""
-    print(f"{manifest.name}: {manifest.version} is in the store{also}")
+    tell(f"{manifest.name}: {manifest.version} is in the store{also}")
     here.prefect.check_told()
     return 0

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 
 from kubev6.cli.command import add_cluster, add_if_busy, add_showing
+from kubev6.console.standard_output import tell
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -62,5 +63,5 @@ def run(args: argparse.Namespace) -> int:
             return 0
         status = task.status(name)
     for machine in status.machines:
-        print(f"{machine.name:<24}  {machine.state:<10}  {machine.address:<16}  {', '.join(machine.roles)}".rstrip())
+        tell(f"{machine.name:<24}  {machine.state:<10}  {machine.address:<16}  {', '.join(machine.roles)}".rstrip())
     return 0 if status.up else 1

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import argparse
 
+from kubev6.console.standard_output import tell
+
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Add its arguments."""
@@ -24,7 +26,7 @@ def run(args: argparse.Namespace) -> int:  # noqa: ARG001 - the shape of a comma
     for manifest in store.list():
         programs = sum(each.size for each in (*manifest.binaries, *manifest.cni))
         size = (programs + sum(each.size for each in manifest.images)) / 1e6
-        print(f"{manifest.name}  {manifest.version}  {manifest.source.kind} {manifest.created}  {size:.0f} MB")
+        tell(f"{manifest.name}  {manifest.version}  {manifest.source.kind} {manifest.created}  {size:.0f} MB")
     for line in choices(store):
-        print(line)
+        tell(line)
     return 0

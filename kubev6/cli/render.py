@@ -16,6 +16,7 @@ import sys
 
 from kubev6.cli import names
 from kubev6.cli.command import add_json, completed_by
+from kubev6.console.standard_output import tell
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -50,5 +51,5 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.writelines(changes.states_as_json(states))
     else:
         for state in states:
-            print(changes.state_as_text(state))
+            tell(changes.state_as_text(state))
     return 0

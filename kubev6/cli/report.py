@@ -17,6 +17,7 @@ import argparse
 
 from kubev6.cli import names
 from kubev6.cli.command import add_cluster, completed_by
+from kubev6.console.standard_output import tell
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.list:
         for line in reading.listed():
-            print(line)
+            tell(line)
         return 0
     if args.named:
         path, record = run_record.find(args.named)

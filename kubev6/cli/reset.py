@@ -25,6 +25,7 @@ from kubev6.cli.command import (
     completed_by,
     refuse_missing_runner,
 )
+from kubev6.console.standard_output import tell
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     refuse_missing_runner(args.task_runner)
     cluster = load_cluster(args.cluster)
     leaving = removal.chosen(cluster, args.nodes)
-    print(tables.leaving(cluster, leaving.names))
+    tell(tables.leaving(cluster, leaving.names))
     if not args.yes and not agreed("reset"):
         print("Nothing was done.")
         return 1
@@ -60,6 +61,6 @@ def run(args: argparse.Namespace) -> int:
         done = here.prefect.outcome(
             flow.with_options(task_runner=task_runner(args.task_runner)), args.cluster, tuple(args.nodes), args.if_busy
         )
-    print(tables.resets(done))
+    tell(tables.resets(done))
     here.prefect.check_told()
     return 0

@@ -18,6 +18,7 @@ import argparse
 
 from kubev6.cli import names
 from kubev6.cli.command import add_json, add_showing, add_source, completed_by
+from kubev6.console.standard_output import tell
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -60,7 +61,10 @@ def run(args: argparse.Namespace) -> int:
                 try:
                     picked = series.pick(wanted, series_source.obtain(wanted, sources=sources))
                 except series.ConflictError as error:
-                    print(output.conflict_as_json(wanted, error) if args.json else series.both_sides(error.conflicts))
+                    if args.json:
+                        print(output.conflict_as_json(wanted, error))
+                    else:
+                        tell(series.both_sides(error.conflicts))
                     raise
                 series.announce(picked)
     console = plain_console()

@@ -21,6 +21,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from kubev6.cli.command import add_showing
+from kubev6.console.standard_output import tell
 
 if TYPE_CHECKING:
     from kubev6.server.kept_server import Kept
@@ -52,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.action == "status":
         found = kept_server.status()
-        print("\n".join(found.lines))
+        tell("\n".join(found.lines))
         return 0 if found.well else 1
     if args.action == "login":
         print(kept_server.password())

@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import cast
+from typing import Any, cast
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.live import Live
+from rich.segment import Segment
+from rich.text import Text
 
+from configs.words import visible_lines
 from kubev6.console.json_lines import JsonLines
 from kubev6.console.listener import Listener
 from kubev6.console.step_screen import StepScreen
@@ -21,15 +24,28 @@ WIDTH_OF_FILES = 130
 """Columns of output that goes to a file or a pipe."""
 
 
-class _PlainConsole(Console):
+class PlainConsole(Console):
+    """Prints texts as they are but for what a terminal would obey, which becomes visible."""
+
+    def render_str(self, text: str, **how: Any) -> Text:
+        """A text of any origin, also one of a table."""
+        return super().render_str(visible_lines(text), **how)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Everything that is shown."""
+        if isinstance(renderable, Text) and (shown := visible_lines(renderable.plain)) != renderable.plain:
+            renderable = renderable.copy()
+            renderable.plain = shown
+        return super().render(renderable, options)
+
     def on_broken_pipe(self) -> None:
         """Say so: what to do when nobody reads any more is for who prints to decide."""
         raise BrokenPipeError
 
 
 def plain_console(*, stderr: bool = False) -> Console:
-    """A console that prints texts as they are (``:100:`` is part of an address and no picture)."""
-    console = _PlainConsole(stderr=stderr, emoji=False, markup=False, highlight=False)
+    """A console that knows no markup (``:100:`` is part of an address and no picture)."""
+    console = PlainConsole(stderr=stderr, emoji=False, markup=False, highlight=False)
     if not console.is_terminal:
         console.width = WIDTH_OF_FILES
     return console

@@ -11,6 +11,7 @@ import sys
 from datetime import UTC, datetime
 from typing import IO, Any
 
+from configs.words import visible_lines
 from tasks import scope
 from tasks.secrets import hide
 
@@ -26,7 +27,7 @@ def say(text: str, *, level: str = "error") -> None:
         text: The sentence.
         level: ``"error"`` or ``"warning"``.
     """
-    text = hide(text)
+    text = visible_lines(hide(text))
     line = json_line(level, "message", text=text) if scope.find(JsonSpeech) else f"kubev6: {text}"
     try:
         print(line, file=sys.stderr, flush=True)

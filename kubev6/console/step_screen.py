@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from configs.words import visible_lines
 from kubev6.console.listener import Listener
 from kubev6.console.live import SUBJECT, TIME, TITLE, WIDE, Running, live_table, taken
 from tasks.events import CommandRun, StepBegan, StepEnded, StepEvent, StepProgressed
@@ -118,5 +119,4 @@ class StepScreen(Listener):
 
     def _harmless(self, text: str) -> str:
         """A text without what a terminal would obey, or cannot show."""
-        printable = "".join(each if each.isprintable() or each == "\n" else " " for each in text)
-        return printable.encode(self.console.encoding, "replace").decode(self.console.encoding)
+        return visible_lines(text).encode(self.console.encoding, "replace").decode(self.console.encoding)

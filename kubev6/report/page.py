@@ -11,7 +11,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from configs.words import answer_time, counted, duration
+from configs.words import answer_time, counted, duration, visible_lines
 from flows.run import matrix
 from flows.run.record import RunRecord
 from flows.run.run_outcome import culprits, run_outcome
@@ -80,6 +80,13 @@ def with_commands(text: str) -> Markup:
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
+def fit(value: object) -> object:
+    """What is written into the page: texts of others change nothing of how it is shown (Unicode's UAX 9)."""
+    if isinstance(value, Markup):
+        return Markup(visible_lines(value))
+    return visible_lines(value) if isinstance(value, str) else value
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
@@ -88,6 +95,7 @@ def _environment() -> Environment:
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=fit,
     )
     environment.filters.update(
         duration=duration,

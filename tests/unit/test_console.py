@@ -95,7 +95,7 @@ def test_addresses_are_shown_as_they_are(screen: StepScreen) -> None:
 def test_what_a_node_says_cannot_steer_the_terminal(screen: StepScreen) -> None:
     with step("kube-worker-1", "network") as current:
         current.ended_as("\x1b[2J\x1b]0;title\x07a\rb\tc")
-    assert lines(screen)[-1] == "kube-worker-1 network N.N s [2J ]0;title a b c"
+    assert lines(screen)[-1] == r"kube-worker-1 network N.N s \x1b[2J\x1b]0;title\x07a\rb c"
 
 
 def test_a_screen_that_knows_no_other_signs_shows_question_marks(run: RunContext) -> None:
