@@ -211,7 +211,9 @@ def _connectivity(record: RunRecord) -> str:
         matrix.services_and_outside(record.topology, record.checks),
     ):
         if each is not None:
-            parts.append(f"## {each.title}\n\n{_matrix(each)}")
+            parts.append(f"## {each.title}")
+            parts += [f"{each.note}."] * bool(each.note)
+            parts.append(_matrix(each))
     kinds = (
         (plain(kind.name), str(kind.ok), str(kind.of), answer_time(kind.slowest) if kind.slowest else NOTHING)
         for kind in check_kinds(record.checks)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
 from configs.words import answer_time, milliseconds
 from flows.run.record import CheckOfRun, Topology
+from tasks.kubernetes import pod_pairs
 
 POD = "pod on "
 WARMTH = (0.005, 0.02, 0.1, 0.5)
@@ -53,6 +55,7 @@ class Matrix:
         columns: Its columns.
         rows: The source of each row and its cells.
         small: Whether cells and heads are to be small.
+        note: What is to be known of it in a sentence, if anything.
     """
 
     title: str
@@ -60,13 +63,16 @@ class Matrix:
     columns: tuple[Column, ...]
     rows: tuple[tuple[str, tuple[Cell, ...]], ...]
     small: bool
+    note: str = ""
 
 
 def pod_to_pod(topology: Topology, checks: Sequence[CheckOfRun]) -> Matrix | None:
-    """Every pod to the pod of every other node; None when no such thing was asked."""
+    """Every pod to the pods of the nodes that it asked; None when no such thing was asked."""
     answers = {(check.source, check.target): check for check in checks if is_pod_to_pod(check)}
     if not answers:
         return None
+    if note := pod_pairs.note(answers):
+        return _some_pairs(answers, note)
     known = [f"{POD}{name}" for name in _names(topology)]
     pods = list(dict.fromkeys([*known, *(end for pair in answers for end in pair)]))
     names = [pod.removeprefix(POD) for pod in pods]
@@ -87,6 +93,17 @@ def pod_to_pod(topology: Topology, checks: Sequence[CheckOfRun]) -> Matrix | Non
     return Matrix("From the pod on … to the pod on …", (), columns, rows, small)
 
 
+def _some_pairs(answers: Mapping[tuple[str, str], CheckOfRun], note: str) -> Matrix:
+    """Each pod with those that it asked, side by side: a square would be empty nearly everywhere, and grow with it."""
+    cells: defaultdict[str, list[Cell]] = defaultdict(list)
+    for pair, check in answers.items():
+        cell = _cell(pair, [check])
+        cells[pair[0].removeprefix(POD)].append(replace(cell, text=f"{pair[1].removeprefix(POD)}: {cell.text}"))
+    columns = tuple(Column(head, head) for head in map("pod {}".format, range(1, max(map(len, cells.values())) + 1)))
+    rows = tuple((name, tuple(found)) for name, found in cells.items())
+    return Matrix("From the pod on … to the pods on …", (), columns, rows, small=False, note=note)
+
+
 def services_and_outside(topology: Topology, checks: Sequence[CheckOfRun]) -> Matrix | None:
     """What every node and its pod reach besides other pods; None when nothing was asked."""
     asked = [check for check in checks if check.source != "API" and not is_pod_to_pod(check)]
@@ -95,15 +112,15 @@ def services_and_outside(topology: Topology, checks: Sequence[CheckOfRun]) -> Ma
     from_pods = list(dict.fromkeys(check.name for check in asked if check.source.startswith(POD)))
     from_nodes = list(dict.fromkeys(check.name for check in asked if not check.source.startswith(POD)))
     names = list(dict.fromkeys([*_names(topology), *(check.source.removeprefix(POD) for check in asked)]))
+    answers: defaultdict[tuple[str, str], list[CheckOfRun]] = defaultdict(list)
+    for check in asked:
+        answers[check.source, check.name].append(check)
     rows = []
     for name in names:
         cells = []
         for prefix, questions in ((POD, from_pods), ("", from_nodes)):
             source = f"{prefix}{name}"
-            cells += [
-                _cell((source, question), [c for c in asked if (c.source, c.name) == (source, question)])
-                for question in questions
-            ]
+            cells += [_cell((source, question), answers[source, question]) for question in questions]
         rows.append((name, tuple(cells)))
     groups = tuple(
         (title, len(questions))

@@ -1,10 +1,12 @@
 """Prove that a cluster works over IPv6 only.
 
 Asks the API server, every node and a pod on every node, and prints one line for each check. Exits with 1
-when a check fails.
+when a check fails. From 20 nodes on a pod asks three others, so that every node asks and is asked and the
+questions are as many as the nodes; --full asks all pairs.
 
 Examples:
   kubev6 verify
+  kubev6 verify --full
   kubev6 verify --json
 """
 
@@ -19,6 +21,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Add its arguments."""
     add_cluster(parser)
     add_if_busy(parser, "wait")
+    parser.add_argument(
+        "--full", action="store_true", help="ask all pairs of pods, also where there are 20 nodes and more"
+    )
     add_json(parser)
     add_showing(parser)
 
@@ -36,16 +41,19 @@ def run(args: argparse.Namespace) -> int:
         from flows.run.lock import locked
         from kubev6.console import tables
         from tasks.deployed import deployed
+        from tasks.kubernetes.checks import pairs_note
         from tasks.kubernetes.verify import verify as prove
         from tasks.ssh.pool import connection
 
         provide_secrets(here)
         # A proof removes the pods of every other one, and finds no fault that is a run's doing.
         with locked(cluster.name, "kubev6 verify", args.if_busy):
-            checks = prove(cluster, deployed(cluster), partial(connection, cluster))
+            checks = prove(cluster, deployed(cluster), partial(connection, cluster), full=args.full)
     if args.json:
         print(tables.checks_as_json(checks))
     else:
         tables.show_checks(plain_console(), checks)
         print(f"{len(checks)} checks, {sum(not check.ok for check in checks)} failed")
+        if note := pairs_note(checks):
+            print(f"{note}.")
     return 0 if all(check.ok for check in checks) else 1

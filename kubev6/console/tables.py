@@ -15,7 +15,7 @@ from configs.manifest import Manifest
 from configs.schema.cluster import Cluster
 from configs.words import counted
 from kubev6.console.listener import Ended
-from tasks.kubernetes.checks import Check
+from tasks.kubernetes.checks import Check, pairs_note
 from tasks.node.reset import Reset
 
 
@@ -49,6 +49,8 @@ def show_proof(console: Console, checks: Sequence[Check]) -> None:
         colour = "green" if all(same) else "red"
         table.add_row(name, Text(str(sum(same)), style=colour), str(len(same)))
     console.print(table)
+    if note := pairs_note(checks):
+        console.print(f"{note}.", highlight=False)
     if failed := [check for check in checks if not check.ok]:
         show_checks(console, failed)
 

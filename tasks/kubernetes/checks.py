@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from configs.schema.cluster import Cluster
 from configs.translation import ANY_ULA, WELL_KNOWN_PREFIX, embedded, may_stand_for
 from configs.versions import is_stamped
+from tasks.kubernetes import pod_pairs
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,30 +65,36 @@ class Probe:
 
 
 def probes(
-    cluster: Cluster, namespace: str, pods: Mapping[str, str], services: Mapping[str, tuple[str, int]]
+    cluster: Cluster,
+    namespace: str,
+    pods: Mapping[str, str],
+    services: Mapping[str, tuple[str, int]],
+    *,
+    full: bool = False,
 ) -> tuple[Probe, ...]:
-    """Every question that proves the cluster's network.
+    """Every question that proves the cluster's network: so many for each node, however many nodes there are.
+
+    Only all pairs of pods are more, which a large cluster is asked for when somebody wants that
+    (:mod:`tasks.kubernetes.pod_pairs`).
 
     Args:
         cluster: The topology.
         namespace: Where the probe pods are.
         pods: Address of the probe pod on each node, by node.
         services: ClusterIP and NodePort of the Service in front of that pod, by node.
+        full: Whether all pairs of pods are asked, however many nodes there are.
     """
-    found: list[Probe] = []
-    names = [node.name for node in cluster.kubernetes_nodes]
+    nodes = cluster.kubernetes_nodes
+    found = [
+        Probe("pod to pod", name, True, f"pod on {peer}", "fetch", f"http://[{pods[peer]}]:8080/", peer)
+        for name, peer in pod_pairs.pairs([node.name for node in nodes], full=full)
+    ]
     api = str(cluster.services.subnet.network_address + 1)
     outside_name = urlsplit(cluster.verify.outside).hostname or ""
-    for index, name in enumerate(names):
-        # The next node in a ring: with one node only, itself.
-        other = names[(index + 1) % len(names)]
-        other_address = cluster.node(other).address
+    # The next node in a ring: with one node only, itself.
+    for name, next_node in zip((node.name for node in nodes), (*nodes[1:], nodes[0]), strict=True):
+        other = next_node.name
         cluster_ip, node_port = services[other]
-        for peer in names:
-            if peer != name:
-                found.append(
-                    Probe("pod to pod", name, True, f"pod on {peer}", "fetch", f"http://[{pods[peer]}]:8080/", peer)
-                )
         own = f"http://[{services[name][0]}]/"
         found.append(Probe("hairpin", name, True, "its own Service", "fetch", own, name))
         by_name = f"http://{other}.{namespace}/"
@@ -103,7 +110,7 @@ def probes(
                     from_pod,
                     f"{other}:{node_port}",
                     "fetch",
-                    f"http://[{other_address}]:{node_port}/",
+                    f"http://[{next_node.address}]:{node_port}/",
                     other,
                 ),
                 Probe("API", name, from_pod, f"[{api}]:443", "fetch", f"https://[{api}]/version", "gitVersion"),
@@ -111,6 +118,11 @@ def probes(
                 Probe("NAT64 fetch", name, from_pod, cluster.verify.outside, "fetch", cluster.verify.outside, ""),
             ]
     return tuple(found)
+
+
+def pairs_note(checks: Sequence[Check]) -> str:
+    """How many of all pairs of pods were asked, where that is not all of them; else empty."""
+    return pod_pairs.note({(check.source, check.target) for check in checks if check.name == "pod to pod"})
 
 
 def judge(probe: Probe, status: int, output: str, seconds: float) -> Check:

@@ -20,10 +20,17 @@ from configs.schema.cluster import Cluster
 from tasks.kubernetes import waiting
 from tasks.kubernetes.kubeadm import KUBECTL
 from tasks.ssh.connection import Connection
+from tasks.steps import Step
 
 LABEL = "kubev6=proof"
 """Of the namespaces that proofs live in."""
 READY_SECONDS = 120
+SECONDS_BETWEEN_WORDS = 5
+"""How often it is told what is waited for."""
+LONGEST_REASON = 80
+"""Characters of a reason: all of them are one line."""
+WORDS = 3
+"""So many things that are waited for are named; of the others the number."""
 CONTROL_PLANE = ("tier", "control-plane")
 """The label of the control plane's own pods."""
 
@@ -70,11 +77,34 @@ class Objects:
             probe_services=those("Service", within=namespace),
         )
 
-    def system_at_rest(self) -> bool:
-        """Whether all nodes and the control plane's pods are Ready, and everything of the system is rolled out."""
+    def not_ready(self) -> tuple[str, ...]:
+        """What is waited for and why, one phrase each: first the nodes, as what is on them waits for them."""
         label, value = CONTROL_PLANE
-        own = [pod for pod in self.pods if pod["metadata"].get("labels", {}).get(label) == value]
-        return all(map(_ready, (*self.nodes, *own))) and all(map(_rolled_out, self.workloads))
+        return (
+            *(f"node {_name(node)} ({_why_node(node)})" for node in self.nodes if not _ready(node)),
+            *(f"the proof's pod on {_name(pod)} ({_why_pod(pod)})" for pod in self.probe_pods if not _ready(pod)),
+            *(
+                f"{_name(pod)} ({_why_pod(pod)})"
+                for pod in self.pods
+                if pod["metadata"].get("labels", {}).get(label) == value and not _ready(pod)
+            ),
+            *(
+                f"{each['kind']} {_name(each)} ({self._why_workload(each)})"
+                for each in self.workloads
+                if not _rolled_out(each)
+            ),
+        )
+
+    def _why_workload(self, workload: Any) -> str:
+        """How many of its pods are there, and why one is not."""
+        wanted, counts = _counts(workload)
+        prefix = f"{_name(workload)}-"
+        reasons = [
+            _why_pod(pod)
+            for pod in self.pods
+            if pod["metadata"].get("namespace") == "kube-system" and _name(pod).startswith(prefix) and not _ready(pod)
+        ]
+        return ", ".join([f"{min(counts)} of {wanted}", *reasons[:1]])
 
     def addresses(self) -> tuple[dict[str, str], dict[str, tuple[str, int]]]:
         """Of the proof, by node: the address of its pod; the address and the node port of its Service.
@@ -94,8 +124,45 @@ def _ready(item: Any) -> bool:
     return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
 
 
+def _name(item: Any) -> str:
+    return str(item["metadata"]["name"])
+
+
+def _condition(item: Any, kind: str) -> Any:
+    return next((each for each in item["status"].get("conditions", ()) if each["type"] == kind), {})
+
+
+def _why_node(node: Any) -> str:
+    """In the kubelet's words, of which the last ones say most: "container runtime network not ready: … cni config"."""
+    ready = _condition(node, "Ready")
+    said = " ".join(ready.get("message", "").split())
+    return said if 0 < len(said) <= LONGEST_REASON else ready.get("reason", "") or "its kubelet has told nothing yet"
+
+
+def _why_pod(pod: Any) -> str:
+    """Why a pod is not Ready, in the word that `kubectl get pods` has for it."""
+    status = pod["status"]
+    for container in (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())):
+        state = container.get("state", {})
+        for told in (state.get("waiting"), state.get("terminated")):
+            if told and told.get("reason", "Completed") != "Completed":
+                return str(told["reason"])
+    unscheduled = _condition(pod, "PodScheduled")
+    if unscheduled.get("status") == "False":
+        return str(unscheduled.get("message") or unscheduled.get("reason", "not scheduled"))[:LONGEST_REASON]
+    phase = status.get("phase", "Pending")
+    return "not Ready yet" if phase == "Running" else str(status.get("reason") or phase)
+
+
 def _rolled_out(workload: Any) -> bool:
     """As `kubectl rollout status` sees it: every pod is of the newest template, and available."""
+    wanted, counts = _counts(workload)
+    seen = workload["status"].get("observedGeneration", 0) >= workload["metadata"].get("generation", 0)
+    return seen and all(count == wanted for count in counts)
+
+
+def _counts(workload: Any) -> tuple[int, list[int]]:
+    """How many pods it is to have, and how many it has that are each thing that they should be."""
     status = workload["status"]
     if workload["kind"] == "DaemonSet":
         wanted = status.get("desiredNumberScheduled", 0)
@@ -103,8 +170,7 @@ def _rolled_out(workload: Any) -> bool:
     else:
         wanted = workload["spec"].get("replicas", 1)
         counts = [status.get(name, 0) for name in ("replicas", "updatedReplicas", "availableReplicas")]
-    seen = status.get("observedGeneration", 0) >= workload["metadata"].get("generation", 0)
-    return seen and all(count == wanted for count in counts)
+    return wanted, counts
 
 
 def make(control_plane: Connection, cluster: Cluster, manifest: Manifest) -> str:
@@ -129,7 +195,13 @@ def make(control_plane: Connection, cluster: Cluster, manifest: Manifest) -> str
     return namespace
 
 
-def objects_when_ready(control_plane: Connection, manifest: Manifest, namespace: str) -> Objects:
+def waits_for(things: Sequence[str]) -> str:
+    """What is waited for, in one line."""
+    more = [f"{len(things) - WORDS} more"] * (len(things) > WORDS)
+    return f"waits for {'; '.join([*things[:WORDS], *more])}"
+
+
+def objects_when_ready(control_plane: Connection, manifest: Manifest, namespace: str, shown: Step) -> Objects:
     """Wait until the pods of a proof and those of the system are Ready, and read every object that it looks at.
 
     A pod that does not get Ready, or a system pod that is still starting, is for the checks to report by name. They
@@ -139,24 +211,29 @@ def objects_when_ready(control_plane: Connection, manifest: Manifest, namespace:
         control_plane: To the control plane.
         manifest: The release.
         namespace: What :func:`make` returned.
+        shown: The step that says meanwhile what is waited for.
 
     Raises:
         NodeError: The API server does not answer.
     """
     until, version = time.monotonic() + READY_SECONDS, manifest.version
-    # The longest for the pods that were made a moment ago. The system is at rest by then, unless it is new itself.
-    found = _read(control_plane, namespace, until, waiting.until_ready(f"{KUBECTL} -n {namespace}", "pods", version))
-    if found.system_at_rest():
-        return found
+    pods = (waiting.until_ready(f"{KUBECTL} -n {namespace}", "pods", version),)
     system = f"{KUBECTL} -n kube-system"
-    return _read(
-        control_plane,
-        namespace,
-        until,
+    rest = (
         waiting.until_ready(KUBECTL, "nodes", version),
         waiting.until_ready(system, f"pods -l {CONTROL_PLANE[0]}={CONTROL_PLANE[1]}", version),
         waiting.until_rolled_out(system, version),
     )
+    waits: tuple[str, ...] = pods
+    while True:
+        found = _read(control_plane, namespace, min(until, time.monotonic() + SECONDS_BETWEEN_WORDS), *waits)
+        things = found.not_ready()
+        if not things or time.monotonic() >= until:
+            return found
+        shown.progress(waits_for(things))
+        # The longest for the pods that were made a moment ago. The system is at rest by then, unless it is new itself.
+        # A wait that has nothing to wait for, as for a roll-out that was given up, ends at once.
+        waits = (*(rest if all(map(_ready, found.probe_pods)) else pods), "sleep 1")
 
 
 def _read(control_plane: Connection, namespace: str, until: float, *waits: str) -> Objects:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 from configs.manifest import Manifest
 from configs.schema.cluster import Cluster
+from configs.words import counted
 from tasks.kubernetes import members, probe_pods
-from tasks.kubernetes.checks import Check, Probe, check_objects, judge, probes
+from tasks.kubernetes.checks import Check, Probe, check_objects, judge, pairs_note, probes
 from tasks.kubernetes.kubeadm import KUBECTL
 from tasks.scope import Threads
 from tasks.ssh.connection import Connection
@@ -17,6 +19,8 @@ from tasks.ssh.program import program
 from tasks.steps import step
 
 PATIENCE_SECONDS = 20
+Question = dict[str, str]
+"""As it goes over the wire."""
 
 
 def verify(
@@ -24,6 +28,8 @@ def verify(
     manifest: Manifest,
     connection: Callable[[str], AbstractContextManager[Connection]],
     namespace: str = "",
+    *,
+    full: bool = False,
 ) -> tuple[Check, ...]:
     """Prove the cluster: what the API server says of it, then every path from every node and a pod on it.
 
@@ -32,6 +38,7 @@ def verify(
         manifest: The release it must run.
         connection: Gives a connection to a node.
         namespace: Where probe pods have been made for this proof; empty to make some. At the end they are removed.
+        full: Whether all pairs of pods are asked, however many nodes there are.
 
     Returns:
         Every check, failed ones too.
@@ -49,14 +56,21 @@ def verify(
                 members.refuse_lost_state(control_plane)
             try:
                 namespace = namespace or probe_pods.make(control_plane, cluster, manifest)
-                found = probe_pods.objects_when_ready(control_plane, manifest, namespace)
+                found = probe_pods.objects_when_ready(control_plane, manifest, namespace, current)
                 checks = list(check_objects(cluster, manifest.version, found.nodes, found.pods))
-                questions = probes(cluster, namespace, *found.addresses())
+                questions = probes(cluster, namespace, *found.addresses(), full=full)
+                current.progress(f"asks {counted(len(questions), 'question')}")
+                asked = _by_source(questions)
+                from_pods = {name: asked[name, True] for name in names}
+                kubectl = [*KUBECTL.split(), "-n", namespace]
                 answers = dict(
                     answer
                     for answered in pool.map(
                         lambda name: _ask(
-                            connections[name], namespace if name == cluster.control_plane.name else "", questions
+                            connections[name],
+                            asked[name, False],
+                            from_pods if name == cluster.control_plane.name else {},
+                            kubectl,
                         ),
                         names,
                     )
@@ -66,34 +80,37 @@ def verify(
                 probe_pods.remove(control_plane, manifest)
         checks += [judge(question, *answers[str(index)]) for index, question in enumerate(questions)]
         failed = sum(not check.ok for check in checks)
-        current.ended_as(f"{len(checks)} checks, " + (f"{failed} FAILED" if failed else "all ok"))
+        outcome = f"{len(checks)} checks, " + (f"{failed} FAILED" if failed else "all ok")
+        note = pairs_note(checks)
+        current.ended_as(f"{outcome}; {note}" if note else outcome)
         return tuple(checks)
 
 
-def _ask(connection: Connection, namespace: str, questions: tuple[Probe, ...]) -> dict[str, Any]:
+def _by_source(questions: Iterable[Probe]) -> Mapping[tuple[str, bool], list[Question]]:
+    """The questions as they go over the wire, by the node and whether its pod asks; their ids are their places."""
+    found: defaultdict[tuple[str, bool], list[Question]] = defaultdict(list)
+    for index, each in enumerate(questions):
+        wire = {"id": str(index), "kind": each.kind, "argument": each.argument}
+        found[each.node, each.from_pod].append(wire)
+    return found
+
+
+def _ask(
+    connection: Connection, own: list[Question], from_pods: Mapping[str, list[Question]], kubectl: list[str]
+) -> dict[str, Any]:
     """Ask all questions of one node in one round trip; the control plane also asks those of every pod.
 
     Args:
         connection: To the node.
-        namespace: Where the pods are that are asked from there; empty for none.
-        questions: All questions.
+        own: Those of the node itself.
+        from_pods: Those of pods that are asked from there, by the pod.
+        kubectl: kubectl with its options, the namespace of the pods among them.
     """
-    node = connection.endpoint.node
-    asked = [
-        (question, {"id": str(index), "kind": question.kind, "argument": question.argument})
-        for index, question in enumerate(questions)
-    ]
-    pods: dict[str, list[dict[str, str]]] = {}
-    for question, wire in asked:
-        if namespace and question.from_pod:
-            pods.setdefault(question.node, []).append(wire)
-    payload = {
-        "node": [wire for question, wire in asked if question.node == node and not question.from_pod],
-        "pods": pods,
-        "kubectl": [*KUBECTL.split(), "-n", namespace],
-        "patience": PATIENCE_SECONDS,
-    }
+    payload = {"node": own, "pods": from_pods, "kubectl": kubectl, "patience": PATIENCE_SECONDS}
     answers: dict[str, Any] = connection.run_python(
-        program("verify_probe"), payload, step="proof", timeout=PATIENCE_SECONDS + 10 * len(asked) + 60
+        program("verify_probe"),
+        payload,
+        step="proof",
+        timeout=PATIENCE_SECONDS + 10 * (len(own) + len(from_pods)) + 60,
     )
     return answers

@@ -10,9 +10,9 @@ import socket
 import ssl
 import subprocess
 import sys
-import threading
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Dict, List
 
 from tasks.node_agent.commands import text
@@ -23,6 +23,9 @@ TIMEOUT = 5.0
 FIRST_TIMEOUT = 0.25
 """A packet to a Service that has not arrived here yet is lost, and sent again only after a second (RFC 6298, 2.1). So
 first attempts are short, and each one longer than the one before."""
+
+EXECS_AT_ONCE = 8
+"""Each is a kubectl of some 50 MB on the control plane, so a thousand pods are not asked at once."""
 
 Question = Dict[str, str]
 Answer = List[Any]
@@ -59,8 +62,9 @@ def ask(question: Question, deadline: float) -> Answer:
         time.sleep(0.1)
 
 
-def ask_from_pod(pod: str, questions: List[Question], kubectl: List[str], patience: float) -> Dict[str, Answer]:
-    """All questions of one pod in one exec."""
+def ask_from_pod(pod: str, questions: List[Question], kubectl: List[str], deadline: float) -> Dict[str, Answer]:
+    """All questions of one pod in one exec; one whose turn comes late gets the time of a whole attempt all the same."""
+    patience = max(TIMEOUT, deadline - time.monotonic())
     errand = {"patience": patience, "timeout": TIMEOUT, "ca": text_of(CA), "questions": questions}
     process = subprocess.Popen(
         kubectl + ["exec", "-i", pod, "--", "/probe", "ask"],
@@ -79,20 +83,15 @@ def ask_from_pod(pod: str, questions: List[Question], kubectl: List[str], patien
 
 
 def main(node: List[Question], pods: Dict[str, List[Question]], kubectl: List[str], patience: float) -> None:
-    """Ask the node's questions and those of each pod at once; print the answers by the questions' ids, as JSON."""
+    """Ask the node's questions and meanwhile those of the pods; print the answers by the questions' ids, as JSON."""
     answers: Dict[str, Answer] = {}
-
-    def ask_pod(pod: str, questions: List[Question]) -> None:
-        answers.update(ask_from_pod(pod, questions, kubectl, patience))
-
-    threads = [threading.Thread(target=ask_pod, args=each) for each in pods.items()]
-    for thread in threads:
-        thread.start()
     deadline = time.monotonic() + patience
-    for question in node:
-        answers[question["id"]] = ask(question, deadline)
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(EXECS_AT_ONCE) as executor:
+        begun = [executor.submit(ask_from_pod, pod, each, kubectl, deadline) for pod, each in sorted(pods.items())]
+        for question in node:
+            answers[question["id"]] = ask(question, deadline)
+        for asked in begun:
+            answers.update(asked.result())
     json.dump(answers, sys.stdout)
 
 

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from configs.schema.cluster import Cluster
 from configs.schema.loading import load_cluster
-from tasks.kubernetes.checks import Check, Probe, check_objects, judge, probes
+from tasks.kubernetes.checks import Check, Probe, check_objects, judge, pairs_note, probes
 
 LAB = load_cluster("lab")
 NODES = ("kube-control-plane", "kube-worker-1", "kube-worker-2")
@@ -168,3 +169,41 @@ def test_what_is_not_as_it_should_be_fails_by_name(
     nodes: list[dict[str, Any]], pods: list[dict[str, Any]], wanted: tuple[str, str, str]
 ) -> None:
     assert wanted in failed(nodes, pods)
+
+
+def large(workers: int) -> tuple[Cluster, dict[str, str], dict[str, tuple[str, int]]]:
+    """A cluster of many workers, with the addresses of its probe pods and their Services."""
+    lab = LAB.model_copy(
+        update={
+            "nodes": (
+                *(each for each in LAB.nodes if "worker" not in each.roles),
+                *(
+                    LAB.nodes[-1].model_copy(update={"name": f"kube-worker-{number}"})
+                    for number in range(1, workers + 1)
+                ),
+            )
+        }
+    )
+    names = [each.name for each in lab.kubernetes_nodes]
+    return lab, dict.fromkeys(names, "fd00:101::5"), dict.fromkeys(names, ("fd00:1234::1", 30100))
+
+
+@pytest.mark.parametrize(("workers", "questions"), [(2, 45), (18, 589), (19, 320), (99, 1600), (999, 16000)])
+def test_the_questions_are_as_many_as_the_nodes(workers: int, questions: int) -> None:
+    cluster, pods, services = large(workers)
+    assert len(probes(cluster, "proof", pods, services)) == questions
+
+
+def test_all_pairs_of_a_large_cluster_are_asked_for_who_wants_that() -> None:
+    cluster, pods, services = large(19)
+    asked_of_all = probes(cluster, "proof", pods, services, full=True)
+    assert sum(probe.name == "pod to pod" for probe in asked_of_all) == 380
+
+
+@pytest.mark.parametrize(
+    ("workers", "note"), [(2, ""), (19, "pod to pod: 60 of 380 pairs; `kubev6 verify --full` asks all")]
+)
+def test_a_proof_tells_how_many_pairs_it_asked(workers: int, note: str) -> None:
+    cluster, pods, services = large(workers)
+    checks = [judge(probe, 0, "", 0.0) for probe in probes(cluster, "proof", pods, services)]
+    assert pairs_note(checks) == note

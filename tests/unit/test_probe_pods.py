@@ -1,12 +1,22 @@
-"""Whether the system of a cluster is at rest, from objects as the API server gives them."""
+"""What a proof waits for, from objects as the API server gives them."""
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from tasks.kubernetes.probe_pods import Objects
+from configs.errors import KubeV6Error
+from configs.manifest import Manifest
+from tasks import scope
+from tasks.events import Bus, Event, StepProgressed
+from tasks.kubernetes import probe_pods
+from tasks.kubernetes.probe_pods import Objects, objects_when_ready, waits_for
+from tasks.ssh.connection import Connection, Result
+from tasks.steps import StopSignal, step
+from tests.fakes import fake_of, substitute
 
 PROOF = "kubev6-proof-1"
 
@@ -62,7 +72,7 @@ def deployment(replicas: int = 2, **counts: int) -> dict[str, Any]:
 )
 def test_the_system_is_at_rest_when_nobody_would_wait_for_any_part_of_it(changed: list[Any], at_rest: bool) -> None:
     objects = [node(), etcd(), daemon_set(), deployment(), *changed]
-    assert Objects.of(objects, PROOF).system_at_rest() == at_rest
+    assert (not Objects.of(objects, PROOF).not_ready()) == at_rest
 
 
 def test_a_pod_without_an_address_is_asked_for_at_the_unspecified_one() -> None:
@@ -81,3 +91,113 @@ def test_a_pod_without_an_address_is_asked_for_at_the_unspecified_one() -> None:
         {"kube-worker-1": "fd00:101::5", "kube-worker-2": "::"},
         {"kube-worker-1": ("fd00:1234::5", 30100)},
     )
+
+
+def pod(name: str = "kube-worker-1", namespace: str = PROOF, **status: Any) -> dict[str, Any]:
+    return item("Pod", name, namespace, status=status)
+
+
+def container(**state: Any) -> dict[str, Any]:
+    return {"phase": "Pending", "containerStatuses": [{"name": "probe", "state": state}]}
+
+
+def not_ready_node(reason: str, message: str) -> dict[str, Any]:
+    conditions = [{"type": "Ready", "status": "False", "reason": reason, "message": message}]
+    return item("Node", "kube-worker-1", status={"conditions": conditions})
+
+
+ON = "the proof's pod on kube-worker-1"
+UNSCHEDULED = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes fit"}
+KUBE_DNS = pod("coredns-7f-x", "kube-system", **container(waiting={"reason": "CrashLoopBackOff"}))
+
+
+@pytest.mark.parametrize(
+    ("objects", "told"),
+    [
+        ([node()], []),
+        ([pod(**container(waiting={"reason": "ImagePullBackOff"}))], [f"{ON} (ImagePullBackOff)"]),
+        ([pod(**container(terminated={"reason": "OOMKilled"}))], [f"{ON} (OOMKilled)"]),
+        ([pod(**container(running={}))], [f"{ON} (Pending)"]),
+        ([pod(phase="Running", containerStatuses=[{"state": {"running": {}}}])], [f"{ON} (not Ready yet)"]),
+        ([pod(phase="Failed", reason="Evicted")], [f"{ON} (Evicted)"]),
+        ([pod()], [f"{ON} (Pending)"]),
+        ([pod(phase="Pending", conditions=[UNSCHEDULED])], [f"{ON} (0/3 nodes fit)"]),
+        (
+            [not_ready_node("KubeletNotReady", "cni plugin\n not initialized")],
+            ["node kube-worker-1 (cni plugin not initialized)"],
+        ),
+        ([not_ready_node("KubeletNotReady", "x" * 500)], ["node kube-worker-1 (KubeletNotReady)"]),
+        ([item("Node", "n", status={})], ["node n (its kubelet has told nothing yet)"]),
+        ([etcd("False")], ["etcd (Pending)"]),
+        ([daemon_set(available=2)], ["DaemonSet kube-proxy (2 of 3)"]),
+        ([deployment(availableReplicas=1), KUBE_DNS], ["Deployment coredns (1 of 2, CrashLoopBackOff)"]),
+    ],
+)
+def test_what_is_waited_for_is_told_with_its_reason(objects: list[Any], told: list[str]) -> None:
+    assert list(Objects.of(objects, PROOF).not_ready()) == told
+
+
+def test_of_many_things_some_are_named_and_the_others_counted() -> None:
+    assert waits_for(["a", "b"]) == "waits for a; b"
+    assert waits_for([str(number) for number in range(23)]) == "waits for 0; 1; 2; 20 more"
+
+
+@fake_of(Connection)
+class ControlPlane:
+    """Gives one list of objects after the other, and at the end always the last."""
+
+    def __init__(self, *lists: list[Any]) -> None:
+        self.lists = list(lists)
+        self.scripts: list[str] = []
+
+    def run(self, command: str, *, step: str, timeout: float = 60) -> Result:
+        assert step
+        assert timeout
+        self.scripts.append(command)
+        found = self.lists.pop(0) if len(self.lists) > 1 else self.lists[0]
+        return Result(0, json.dumps({"items": found}), "")
+
+
+def wait(control_plane: ControlPlane) -> list[str]:
+    """What is told while a proof waits."""
+    bus, told = Bus(), list[str]()
+
+    def hear(event: Event) -> None:
+        if isinstance(event, StepProgressed):
+            told.append(event.text)
+
+    manifest = cast(Manifest, SimpleNamespace(version="v1.20.2"))
+    with bus.heard_by(hear), scope.holding(bus), step("lab", "proof") as shown:
+        objects_when_ready(cast(Connection, control_plane), manifest, PROOF, shown)
+    return told
+
+
+PULLING = pod(**container(waiting={"reason": "ImagePullBackOff"}))
+UP = pod(**ready())
+
+
+def test_while_it_waits_it_tells_for_what_and_waits_for_no_more_than_that() -> None:
+    control_plane = ControlPlane([node(), PULLING], [node("False"), UP], [node(), UP])
+    assert wait(control_plane) == [
+        f"waits for {ON} (ImagePullBackOff)",
+        "waits for node kube-worker-1 (its kubelet has told nothing yet)",
+    ]
+    assert ["nodes --all" in script for script in control_plane.scripts] == [False, False, True]
+
+
+def test_where_nothing_is_to_be_waited_for_it_asks_once() -> None:
+    control_plane = ControlPlane([node(), UP])
+    assert wait(control_plane) == []
+    assert len(control_plane.scripts) == 1
+
+
+def test_it_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    substitute(monkeypatch, probe_pods, "READY_SECONDS", 0)
+    assert wait(ControlPlane([PULLING])) == []
+
+
+def test_a_run_that_is_stopped_waits_no_longer() -> None:
+    stop = StopSignal()
+    stop.give()
+    with scope.holding(stop), pytest.raises(KubeV6Error, match="stopped"):
+        wait(ControlPlane([PULLING]))

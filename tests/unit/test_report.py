@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from configs.words import MONOSPACE, answer_time, counted, duration, fitted, milliseconds
-from flows.run import matrix, run_outcome
+from flows.run import markdown, matrix, run_outcome
 from flows.run.record import (
     CheckOfRun,
     Dns64OfRun,
@@ -30,6 +30,7 @@ from flows.run.record import (
 from flows.run.summary import COLOURS, Mark, node_marks
 from kubev6.report import page, reading, timeline, topology
 from kubev6.report.topology import NARROW, WIDE, Box, Drawing
+from tasks.kubernetes import pod_pairs
 from tests.unit import sample_run
 from tests.unit.sample_run import step
 
@@ -270,6 +271,28 @@ def test_the_square_of_pods_says_ok_failed_or_not_tried_for_every_pair() -> None
     assert failed.words == "pod on kube-control-plane to pod on kube-worker-2: FAILED after 10.0 s: no route"
     assert not_tried.words.endswith("not tried")
     assert not_tried.text != itself.text
+
+
+def proof_of_some_pairs(count: int) -> list[CheckOfRun]:
+    nodes = [f"kube-{number}" for number in range(count)]
+    return [
+        CheckOfRun(name="pod to pod", source=f"pod on {one}", target=f"pod on {other}", ok=True, seen=other)
+        for one, other in pod_pairs.pairs(nodes)
+    ]
+
+
+def test_of_a_large_cluster_each_pod_stands_with_those_that_it_asked_and_the_others_are_told() -> None:
+    found = matrix.pod_to_pod(sample_run.topology(21), proof_of_some_pairs(20))
+    assert found is not None
+    assert found.note == "pod to pod: 60 of 380 pairs; `kubev6 verify --full` asks all"
+    assert [cell.text.partition(":")[0] for cell in cells(found, "kube-19")] == ["kube-0", "kube-1", "kube-3"]
+    assert len(found.rows) == 20
+
+
+def test_the_report_and_prefects_artifact_tell_that_not_all_pairs_were_asked() -> None:
+    record = sample_run.finished(21).model_copy(update={"checks": tuple(proof_of_some_pairs(20))})
+    assert "60 of 380 pairs; <code>kubev6 verify --full</code> asks all" in page.page(record)
+    assert "60 of 380 pairs" in " ".join(each.text for each in markdown.pages(Path("run"), record))
 
 
 def test_slower_answers_are_of_another_shade() -> None:
