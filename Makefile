@@ -2,8 +2,8 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help lab down test test-unit test-fast down-fast test-networking check docs packages test-packages docker-group \
-	lock clean
+.PHONY: help lab down test test-unit test-fast down-fast test-networking faults check docs packages test-packages \
+	docker-group lock clean
 
 PYTHON ?= /usr/bin/python3
 VENV ?= .venv
@@ -46,6 +46,10 @@ down-fast: $(READY) docker-group ## remove the lab that test-fast keeps
 test-networking: $(READY) docker-group test-packages ## a cluster on machines with each networking tool that Debian has
 	@export KUBEV6_TEST_NETWORKING='ifupdown netplan networkmanager'; \
 	$(call with_docker,$(BIN)/python -m pytest tests/cluster/test_networking_tools.py)
+
+faults: $(READY) docker-group test-packages ## everything that can go wrong on a lab, one after the other; writes docs/faults.md
+	@export KUBEV6_TEST_FAULTS=all; $(call with_docker,$(BIN)/python -m pytest tests/faults/test_faults.py); \
+	ended=$$?; $(BIN)/python -m docs.generator; exit $$ended
 
 check: $(READY) ## style and types only
 	@$(BIN)/ruff check .

@@ -1,9 +1,10 @@
-"""``python -m docs.generator``: write the reference pages again."""
+"""``python -m docs.generator``: write the pages that are made from the code and from what was seen."""
 
 from __future__ import annotations
 
-from docs.generator import DIRECTORY, pages
+from docs.generator import DIRECTORY, faults, pages
 
 DIRECTORY.mkdir(exist_ok=True)
 for name, text in pages().items():
     (DIRECTORY / name).write_text(text, encoding="utf-8")
+faults.PAGE.write_text(faults.page(), encoding="utf-8")

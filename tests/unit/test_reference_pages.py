@@ -1,12 +1,15 @@
-"""The pages of docs/ that are made from the code: they are current, and whole."""
+"""The pages of docs/ that are made from the code, and from what was seen: they are current, and whole."""
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from docs.generator import DIRECTORY, commands, files, pages
+from docs.generator import DIRECTORY, commands, faults, files, pages
 from kubev6.cli import build_parser
 from kubev6.cli.schema import KINDS, schema
+from tests.faults.scenarios import SEED, every
 
 MADE = pages()
 
@@ -18,6 +21,11 @@ def test_a_page_that_is_made_is_current(name: str) -> None:
 
 def test_no_page_is_left_of_what_is_made_no_longer() -> None:
     assert sorted(path.name for path in DIRECTORY.iterdir()) == sorted(MADE)
+
+
+def test_the_page_about_faults_is_that_of_what_was_seen_of_scenarios_that_are_there() -> None:
+    assert faults.PAGE.read_text() == faults.page(), "run `make docs`"
+    assert json.loads(faults.FACTS.read_text()).keys() <= {each.name for each in every(SEED)}
 
 
 def test_making_them_does_not_depend_on_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,295 @@
+"""Everything that is made to go wrong, as a table."""
+
+from __future__ import annotations
+
+import os
+import random
+from dataclasses import dataclass
+from typing import Literal
+
+from tests.faults.faults import Fault, Killed, Paused, Power, Script
+
+SUPPORT, CONTROL_PLANE, WORKER = "kube-support", "kube-control-plane", "kube-worker-1"
+RANDOM_SECONDS = 60.0
+"""How long after the first survey a kill at random comes at the latest: about when the proof ends."""
+RANDOM_KILLS = 3
+SEED = int(os.environ.get("KUBEV6_TEST_FAULTS_SEED") or random.randrange(10_000))
+"""Decides when what happens at random happens."""
+
+Before = Literal["nothing", "cluster", "worker", "support", "machines"]
+Command = Literal["deploy", "reset", "verify"]
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When: an event of the run, and some seconds after it.
+
+    Attributes:
+        title: Of which step, such as ``network``.
+        subject: On what, such as a node's name; empty for whichever is the first.
+        event: ``started`` or ``ended``.
+        seconds: How long after that.
+    """
+
+    title: str
+    subject: str = ""
+    event: Literal["started", "ended"] = "started"
+    seconds: float = 0.0
+
+    def is_it(self, told: dict[str, object]) -> bool:
+        """Whether this is the event, as ``--log-json`` tells it."""
+        return (
+            told.get("event") == self.event
+            and told.get("title") == self.title
+            and self.subject in ("", told.get("subject"))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One thing that goes wrong.
+
+    Attributes:
+        name: A sentence without its full stop, for the table of results.
+        fault: What goes wrong.
+        at: When; None for before the run begins.
+        before: What the run finds: the cluster in order (``cluster``), one with its worker or its support node
+            reset, machines that are all reset (``machines``), or no machine at all (``nothing``).
+        command: What is run.
+        fails: Whether the run that meets it has to fail. One that is killed says nothing.
+        says: What the line about it has to say: of each, one of the words between bars.
+        quick: Whether ``make test`` has it too.
+        known: Why it is known to fail; empty when it is not.
+    """
+
+    name: str
+    fault: Fault
+    at: Moment | None
+    before: Before = "cluster"
+    command: Command = "deploy"
+    fails: bool = True
+    says: tuple[str, ...] = ()
+    quick: bool = False
+    known: str = ""
+
+
+def killed(what: str, title: str, subject: str = "", before: Before = "worker", *, quick: bool = False) -> Scenario:
+    """A deploy that is killed when a step begins."""
+    return Scenario(f"deploy killed: {what}", Killed(), Moment(title, subject), before, quick=quick)
+
+
+KILLS = (
+    killed("a machine is made", "machine", WORKER, "nothing"),
+    killed("all machines' network", "network", "", "machines", quick=True),
+    killed("survey", "survey", WORKER),
+    killed("compare", "compare", WORKER),
+    killed("network of a worker", "network", WORKER),
+    killed("runtime", "runtime", WORKER),
+    killed("Kubernetes' files", "kubernetes", WORKER),
+    killed("kubeadm join", "kubeadm join", WORKER),
+    killed("network of the support node", "network", SUPPORT, "support"),
+    killed("DNS64, NAT64 and registry", "support", SUPPORT, "support"),
+    killed("push", "push", "registry", "support"),
+    killed("kubeadm init", "kubeadm init", CONTROL_PLANE, "machines"),
+    killed("cluster DNS", "cluster DNS", "", "machines"),
+    killed("proof", "proof", "", "cluster"),
+    *(
+        Scenario(f"reset killed: {name}", Killed(), Moment("reset", name), command="reset")
+        for name in (WORKER, CONTROL_PLANE, SUPPORT)
+    ),
+)
+
+MACHINES = (
+    Scenario(
+        "worker switched off while its network is made",
+        Power(WORKER, "kill"),
+        Moment("network", WORKER),
+        "worker",
+        says=(WORKER,),
+    ),
+    Scenario(
+        "worker restarts while Kubernetes' files are written",
+        Power(WORKER, "restart"),
+        Moment("kubernetes", WORKER),
+        "worker",
+        fails=False,
+    ),
+    Scenario(
+        "worker has no space for its record",
+        Script(
+            WORKER,
+            "mkdir -p /var/lib/kubev6; mount -t tmpfs -o size=4k full /var/lib/kubev6; echo 1 >/var/lib/kubev6/full",
+            "umount /var/lib/kubev6",
+        ),
+        None,
+        "worker",
+        says=(WORKER, "space"),
+    ),
+    Scenario(
+        "worker has a read-only /etc/systemd/network",
+        Script(
+            WORKER,
+            "mount --bind /etc/systemd/network /etc/systemd/network; mount -o remount,ro,bind /etc/systemd/network",
+            "umount /etc/systemd/network",
+        ),
+        None,
+        "worker",
+        says=(WORKER, "[Rr]ead-only"),
+    ),
+    Scenario(
+        "sshd takes one session of a connection (MaxSessions 1)",
+        Script(
+            WORKER,
+            "echo MaxSessions 1 >/etc/ssh/sshd_config.d/fault.conf; systemctl reload ssh",
+            "rm /etc/ssh/sshd_config.d/fault.conf; systemctl reload ssh",
+        ),
+        None,
+        "worker",
+        fails=False,
+    ),
+    Scenario(
+        "sshd takes one connection at a time before it is logged in (MaxStartups 1)",
+        Script(
+            WORKER,
+            "echo MaxStartups 1 >/etc/ssh/sshd_config.d/fault.conf; systemctl reload ssh",
+            "rm /etc/ssh/sshd_config.d/fault.conf; systemctl reload ssh",
+        ),
+        None,
+        "worker",
+        fails=False,
+    ),
+    Scenario(
+        "worker paused for 20 s while its files are compared",
+        Paused(WORKER, 20),
+        Moment("compare", WORKER),
+        "worker",
+        fails=False,
+    ),
+    Scenario(
+        "worker's kubelet.conf is lost",
+        Script(WORKER, "rm /etc/kubernetes/kubelet.conf; systemctl restart kubelet"),
+        None,
+        fails=False,
+    ),
+)
+
+SERVICES = (
+    Scenario(
+        "DNS64 stops before the proof",
+        Script(SUPPORT, "systemctl stop named"),
+        Moment("proof"),
+        "cluster",
+        says=("NAT64 name", "NAT64 fetch|DNS"),
+    ),
+    Scenario(
+        "NAT64 stops before the proof",
+        Script(SUPPORT, "systemctl stop kubev6-nat64"),
+        Moment("proof"),
+        "cluster",
+        says=("NAT64 fetch",),
+    ),
+    Scenario(
+        "registry stops when the release is pushed",
+        Script(SUPPORT, "systemctl stop docker-registry kubev6-registry-writer"),
+        Moment("push"),
+        "support",
+        says=("registry",),
+    ),
+    Scenario(
+        "registry restarts when the release is pushed",
+        Script(SUPPORT, "systemctl restart docker-registry kubev6-registry-writer"),
+        Moment("push"),
+        "support",
+        fails=False,
+    ),
+    Scenario(
+        "registry is stopped before a worker joins",
+        Script(SUPPORT, "systemctl stop docker-registry"),
+        Moment("kubeadm join", WORKER),
+        "worker",
+        fails=False,
+    ),
+)
+
+NETWORKS = (
+    Scenario(
+        "every 20th packet to a worker on the fabric is lost",
+        Script(
+            WORKER,
+            "ip6tables -I INPUT -i eth1 -m statistic --mode random --probability 0.05 -j DROP",
+            "ip6tables -D INPUT -i eth1 -m statistic --mode random --probability 0.05 -j DROP",
+        ),
+        Moment("compare", WORKER),
+        "worker",
+        fails=False,
+    ),
+    Scenario(
+        "every 20th packet to a worker on the network of SSH is lost",
+        Script(
+            WORKER,
+            "iptables -I INPUT -i eth0 -m statistic --mode random --probability 0.05 -j DROP",
+            "iptables -D INPUT -i eth0 -m statistic --mode random --probability 0.05 -j DROP",
+        ),
+        Moment("compare", WORKER),
+        "worker",
+        fails=False,
+    ),
+    Scenario(
+        "the network of SSH carries 2 Mbit/s from a worker",
+        Script(
+            WORKER,
+            "tc qdisc add dev eth0 root tbf rate 2mbit burst 32k latency 400ms",
+            "tc qdisc del dev eth0 root",
+        ),
+        None,
+        "worker",
+        fails=False,
+    ),
+)
+
+BYTES = (
+    Scenario(
+        "worker's kubelet is cut off in the middle",
+        Script(WORKER, "systemctl stop kubelet; truncate -s 1000000 $(readlink -f /usr/bin/kubelet)"),
+        None,
+        fails=False,
+    ),
+    Scenario(
+        "the biggest blob of the registry is cut off",
+        Script(
+            SUPPORT,
+            "truncate -s 1000 $(find /var/lib/docker-registry -name data -printf '%s %p\\n' | sort -n | tail -n 1 |"
+            " cut -d ' ' -f 2)",
+        ),
+        None,
+        "support",
+        fails=False,
+    ),
+)
+
+
+def randomly_killed(seed: int) -> tuple[Scenario, ...]:
+    """Deploys onto reset machines that are killed at some time or other.
+
+    Args:
+        seed: Decides when.
+    """
+    chosen = random.Random(seed)
+    return tuple(
+        Scenario(
+            f"deploy killed at random ({number} of {RANDOM_KILLS})",
+            Killed(),
+            Moment("survey", seconds=chosen.uniform(0, RANDOM_SECONDS)),
+            "machines",
+        )
+        for number in range(1, RANDOM_KILLS + 1)
+    )
+
+
+def every(seed: int) -> tuple[Scenario, ...]:
+    """The table.
+
+    Args:
+        seed: Decides when what happens at random happens.
+    """
+    return (*KILLS, *MACHINES, *SERVICES, *NETWORKS, *BYTES, *randomly_killed(seed))
