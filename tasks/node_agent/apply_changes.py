@@ -12,7 +12,7 @@ from typing import Callable, List, Optional
 from tasks.node_agent.commands import prepare
 from tasks.node_agent.lock import alone
 from tasks.node_agent.protocol import Failed, Json, made
-from tasks.node_agent.record import Record, read_record, refuse_other_cluster
+from tasks.node_agent.record import FILE, Record, read_json, read_record, refuse_other_cluster
 from tasks.node_agent.resources.kinds import KINDS
 from tasks.node_agent.resources.service import reload_units
 from tasks.node_agent.rollback import arm
@@ -33,6 +33,7 @@ def note(changes: List[Json], record: Record) -> None:
 def make(changes: List[Json], record: Record, doing: Callable[[int], None], rollback: Optional[Json] = None) -> None:
     """Make the changes in their order. ``doing`` hears of the number of each before it is begun."""
     remove_partials(record)
+    before = read_json(FILE)
     note([change for change in changes if KINDS[change["kind"]].noted_first], record)
     count = len([change for change in changes if change["kind"] == "package"])
     if count:
@@ -41,11 +42,12 @@ def make(changes: List[Json], record: Record, doing: Callable[[int], None], roll
         doing(0)
         KINDS["package"].make_all(changes[:count], record)
         made(count)
+        before = read_json(FILE)  # what was installed stays
     # Only now: a package may have brought a file that is about to be replaced.
     if changes[count:]:
         doing(count)
         if rollback:
-            arm(record.name, changes[count:], **rollback)
+            arm(record.name, changes[count:], before, **rollback)
         note([change for change in changes if not KINDS[change["kind"]].noted_first], record)
     begun = count
     reloaded = not any(change["kind"] == "service" or change["subject"].startswith(UNITS) for change in changes)

@@ -8,11 +8,14 @@ from tasks.node_agent.files import text_of
 from tasks.node_agent.lock import alone
 from tasks.node_agent.protocol import Failed, Json
 from tasks.node_agent.record import HOME, kept_in, read_json
+from tasks.node_agent.resources.service import reset_failed
 
 DIRECTORY = os.path.join(HOME, "rollback")
 STATE = "state.json"
 WAITING = os.path.join(DIRECTORY, "waiting")
 """Is there when the program waits."""
+UNITS = "kubev6-rollback-*"
+"""The units of systemd's that it runs as."""
 
 
 def confirm() -> Json:
@@ -32,9 +35,16 @@ def confirm() -> Json:
             state = read_state()
             if "armed" in state:
                 shutil.rmtree(DIRECTORY)
+                forget_killed()
             return {"put_back": state["put_back"]} if "put_back" in state else {}
     except Failed:
         return {"busy": True}
+
+
+def forget_killed() -> None:
+    """Let systemd forget units of the switch that were killed, which it keeps as failed (systemctl(1))."""
+    if os.path.isdir("/run/systemd/system"):
+        reset_failed(UNITS)
 
 
 def process(number: int) -> List[int]:

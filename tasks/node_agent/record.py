@@ -21,6 +21,7 @@ from tasks.node_agent.files import (
 from tasks.node_agent.protocol import Failed, Json
 
 HOME = "/var/lib/kubev6"
+FILE = "record.json"
 STAGES = ("network", "support", "runtime", "kubernetes")
 """In the order in which they are applied."""
 
@@ -70,7 +71,7 @@ class Record:
 
     def save(self) -> None:
         """Write the record down. What is noted before is kept only by this."""
-        write_json("record.json", self.all)
+        write_json(FILE, self.all)
 
     def note(self, kind: str, subject: str, before: Any) -> None:
         """Remember what was there before us; the first answer stands."""
@@ -171,7 +172,7 @@ def read_record(stage: str) -> Record:
     Raises:
         Failed: It is damaged.
     """
-    return Record(stage, read_json("record.json"))
+    return Record(stage, read_json(FILE))
 
 
 def refuse_other_cluster(known: Json, wanted: Json) -> None:

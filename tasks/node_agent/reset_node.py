@@ -10,11 +10,12 @@ import shutil
 from typing import List
 
 from tasks.node_agent.commands import prepare
-from tasks.node_agent.confirmation import DIRECTORY
+from tasks.node_agent.confirmation import DIRECTORY, forget_killed
 from tasks.node_agent.leave_kubernetes import leave, remove_empty_directories, remove_whole, server
 from tasks.node_agent.lock import alone
 from tasks.node_agent.protocol import Failed, Json
 from tasks.node_agent.record import HOME, LostRecord, read_record, refuse_other_cluster
+from tasks.node_agent.reread import reread
 from tasks.node_agent.undo import attempting, undo
 
 RECORD = os.path.join(HOME, "record.json")
@@ -71,7 +72,9 @@ def reset(cluster: Json) -> Json:
             record.save()
         if "kubernetes" in record.all["stages"]:
             leave(record, attempt)
+        files = [path for _, path, _ in record.notes("files")]
         undo(record, attempt)
+        reread(files, attempt)
         attempt(remove_own)
         if not left and not (unknown and (recorded or os.path.isdir(BACKUP))):
             shutil.rmtree(HOME)
@@ -79,7 +82,8 @@ def reset(cluster: Json) -> Json:
 
 
 def remove_own() -> List[str]:
-    """Remove :data:`OWN`, and the directories that have become empty by all of it."""
+    """Remove :data:`OWN`, what systemd keeps of killed units, and directories that have become empty by all of it."""
+    forget_killed()
     for path in OWN:
         remove_whole(path)
     remove_empty_directories()

@@ -14,27 +14,27 @@ from functools import partial
 from typing import List, Set
 
 from tasks.node_agent.commands import run
-from tasks.node_agent.confirmation import DIRECTORY, STATE, WAITING, process, read_state
-from tasks.node_agent.files import make_directories, text_of, write_atomically
+from tasks.node_agent.confirmation import DIRECTORY, STATE, UNITS, WAITING, forget_killed, process, read_state
+from tasks.node_agent.files import make_directories, write_atomically
 from tasks.node_agent.network_state import network_state, restore
 from tasks.node_agent.protocol import Failed, Json
-from tasks.node_agent.record import HOME, Record, back_up, backup_path, kept_in, read_record, write_json
+from tasks.node_agent.record import FILE, HOME, Record, back_up, backup_path, kept_in, read_record, write_json
 from tasks.node_agent.resources.kinds import BEFORE_THE_NETWORK, KINDS
 from tasks.node_agent.resources.service import RUNNING, SERVICE_SECONDS
 from tasks.node_agent.undo import attempting, undo
 
-RECORD = os.path.join(HOME, "record.json")
 START_SECONDS = 20
 SETTLE_SECONDS = 5
 """How long is looked after what networking tools do that read their old files again."""
 
 
-def arm(stage: str, changes: List[Json], program: str, seconds: int) -> None:
+def arm(stage: str, changes: List[Json], known: Json, program: str, seconds: int) -> None:
     """Arm the switch for changes that are about to be made.
 
     Args:
         stage: The stage that they belong to.
         changes: The changes.
+        known: The record as it is to be when they are put back; empty to have none.
         program: The source of the program that waits.
         seconds: How long it waits for a confirmation, from when the calling program has ended.
 
@@ -59,7 +59,7 @@ def arm(stage: str, changes: List[Json], program: str, seconds: int) -> None:
         "by": process(os.getpid()),
         "seconds": seconds,
         "stage": stage,
-        "record": text_of(RECORD),
+        "record": known,
         "copies": copies(),
         "network": network_state(),
         "addresses": [each["address"] for each in resources if "address" in each],
@@ -85,10 +85,11 @@ def note_whole(path: str, before: Record) -> None:
 
 def start(words: List[str], armed: str) -> None:
     """Start the program that waits, as a unit of systemd's own where there is systemd, and see that it runs."""
-    unit = "kubev6-rollback-{}".format(armed.replace(".", "-"))
+    unit = UNITS.replace("*", armed.replace(".", "-"))
     try:
         if not os.path.isdir("/run/systemd/system"):
             raise Failed("no systemd")
+        forget_killed()
         run(["systemd-run", "--unit=" + unit] + words)
     except Failed:
         null = subprocess.DEVNULL
@@ -131,9 +132,9 @@ def put_back() -> None:
         with suppress(OSError):  # somebody else's copy is in it
             os.removedirs(os.path.dirname(copy))
     if state["record"]:
-        write_atomically(RECORD, state["record"].encode(), 0o600)
-    elif os.path.exists(RECORD):
-        os.unlink(RECORD)
+        write_json(FILE, state["record"])
+    elif os.path.exists(os.path.join(HOME, FILE)):
+        os.unlink(os.path.join(HOME, FILE))
     with kept_in(DIRECTORY):
         write_json(STATE, {"put_back": {"left": left + network}})
 

@@ -13,13 +13,16 @@ from tasks.node_agent.commands import run
 from tasks.node_agent.files import partial_path
 from tasks.node_agent.protocol import Failed, progress
 from tasks.node_agent.record import Record
+from tasks.node_agent.resources.address import noted_address
 from tasks.node_agent.resources.ipv4_name import HOSTS
 from tasks.node_agent.resources.kind import Kind, Stays, Undo
 from tasks.node_agent.resources.kinds import BEFORE_THE_NETWORK, LEFT, NETWORK
 from tasks.node_agent.resources.selinux import CONFIG
 from tasks.node_agent.resources.service import RUNNING, SERVICE_SECONDS, reload_units
 from tasks.node_agent.resources.swap import FSTAB
+from tasks.node_agent.ssh_connection import connected
 
+NETWORKD = "systemd-networkd.service"
 Attempt = Callable[[Callable[[], List[str]]], None]
 """Runs a step, and remembers what it did or why it could not."""
 
@@ -50,7 +53,7 @@ def undo(record: Record, attempt: Attempt) -> None:
     undo_all(BEFORE_THE_NETWORK, record, attempt)
     if files_undone:
         attempt(reload_units)
-        attempt(lambda: restart(ran))
+        attempt(lambda: restart(ran, record))
     undo_all(NETWORK + LEFT, record, attempt)
 
 
@@ -86,8 +89,21 @@ def undo_one(one: Undo, record: Record, stage: str, notes: str, subject: str, be
     return done
 
 
-def restart(units: List[str]) -> List[str]:
-    """Let what ran before us read its own configuration again."""
-    for unit in units:
+def restart(units: List[str], record: Record) -> List[str]:
+    """Let what ran before us read its own configuration again.
+
+    Raises:
+        Stays: networkd would take away the address of ours by which the SSH connection comes.
+    """
+    held = [unit for unit in units if unit == NETWORKD and connected_by_ours(record)]
+    for unit in [each for each in units if each not in held]:
         run(["systemctl", "restart", unit], timeout=SERVICE_SECONDS)
+    if held:
+        raise Stays("what {} has read".format(NETWORKD))
     return ["service {} restarted".format(unit) for unit in units]
+
+
+def connected_by_ours(record: Record) -> bool:
+    """Whether the SSH connection comes by an address of ours."""
+    noted = [noted_address(words, before)["address"] for _, words, before in record.notes("addresses")]
+    return connected()[1] in [address.split("/")[0] for address in noted]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from configs.plan import plan_node
 from configs.schema.cluster import Cluster
 from configs.schema.loading import load_cluster, load_release
-from configs.state import StageState
+from configs.state import Address, Route, StageState
 from configs.systems import Machine
 from tasks.node import host_facts
 from tasks.node.compatibility import Candidate, problems
@@ -151,3 +152,25 @@ def test_a_packet_filter_that_drops_what_a_node_needs_is_told_with_what_to_open(
         "for i in eth1 cbr0; do ip6tables -A INPUT -i $i -j ACCEPT; ip6tables -A FORWARD -i $i -j ACCEPT; done"
     )
     assert against(cluster, "control-plane", host_facts.ask(machine)) == ""
+
+
+def test_a_route_of_somebody_elses_that_ours_took_the_place_of_is_there_again_after_a_reset(
+    machine: MachineInNamespaces, cluster: Cluster
+) -> None:
+    machine.said("ip -6 addr add fd00:7::1/64 dev eth1 nodad; ip -6 route add 2001:db8::/32 via fd00:7::9 metric 7")
+    before = machine.said("ip -6 route show 2001:db8::/32")
+    ours = StageState("network", addresses=(Address("eth1", "fd00::101/64"),))
+    for gateway in ("fd00::8", "fd00::9"):
+        bring_to(machine, replace(ours, routes=(Route("2001:db8::/32", gateway, "eth1", 7),)))
+        assert f"via {gateway}" in machine.said("ip -6 route show 2001:db8::/32")
+    reset(machine, cluster)
+    assert machine.said("ip -6 route show 2001:db8::/32") == before
+
+
+def test_a_route_of_somebody_elses_is_there_again_when_ours_is_no_longer_wanted(machine: MachineInNamespaces) -> None:
+    machine.said("ip -6 route add 2001:db8::/32 dev eth1 proto static metric 7 pref high")
+    before = machine.said("ip -6 route show 2001:db8::/32")
+    ours = StageState("network", addresses=(Address("eth1", "fd00::101/64"),))
+    bring_to(machine, replace(ours, routes=(Route("2001:db8::/32", "fd00::9", "eth1", 7),)))
+    bring_to(machine, ours)
+    assert machine.said("ip -6 route show 2001:db8::/32") == before

@@ -155,6 +155,7 @@ def test_a_stage_that_cuts_the_way_is_put_back_and_says_so_and_the_next_one_goes
     assert "so the machine has put everything of that back" in text
     assert not caught.value.transient
     assert looks(machine) == before
+    assert "record.json" not in machine.said("ls /var/lib/kubev6").split()
     with connect(endpoint) as again:
         assert bring_to(again, STAGE, reconnect=partial(connect, endpoint))
     with connect(endpoint) as again:
@@ -212,6 +213,21 @@ def test_what_an_earlier_run_did_stays_when_a_later_one_is_put_back(
     assert looks(machine) == before
     with connect(endpoint) as again:
         assert plan_changes(again, (STAGE,)) == {"network": ()}
+
+
+def test_a_record_of_before_comes_back_with_what_it_names(
+    machine: MachineInNamespaces, reached: Connection, endpoint: Endpoint
+) -> None:
+    bring_to(reached, STAGE, reconnect=partial(connect, endpoint))
+    record = machine.said("cat /var/lib/kubev6/record.json")
+    cutting = replace(
+        STAGE,
+        files=(File("/etc/motd", "another\n"),),
+        reloads=(Reload(("ip", "addr", "flush", "dev", "eth0"), when=("/etc/motd",)),),
+    )
+    with soon(), connect(endpoint) as again, pytest.raises(NodeError):
+        bring_to(again, cutting, reconnect=partial(connect, endpoint))
+    assert machine.said("cat /var/lib/kubev6/record.json") == record
 
 
 def test_a_change_that_fails_is_told_and_what_was_made_before_it_stays(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     for module in (address, ipv4_address, ipv4_default_route, route):
         substitute(monkeypatch, module, "run", run)
-    for module in (address, ipv4_address):
+    for module in (address, ipv4_address, route):
         substitute(monkeypatch, module, "interface_there", lambda _: True)
     return commands
 
@@ -91,7 +92,7 @@ def test_the_network_of_a_record_of_words_is_undone(tmp_path: Path, ran: list[st
         "address fd00::64/64 dev eth1",
     ]
     left = json.loads((tmp_path / "record.json").read_text())["stages"]["network"]
-    assert not any(left[notes] for kind in NETWORK for notes, _ in kind.undoes)
+    assert not any(left.get(notes) for kind in NETWORK for notes, _ in kind.undoes)
     assert left["files"], "what is not of the network is not touched by that"
 
 
@@ -133,10 +134,39 @@ def test_what_is_noted_now_is_undone_by_the_same_commands(tmp_path: Path, ran: l
     assert ran == UNDONE
 
 
+def replacing(node: Record, wanted: Route) -> None:
+    """A route of ours put into the place of what is there, as far as the record hears of it."""
+    change = {"subject": str(wanted), "action": "replace", "resource": asdict(wanted)}
+    KINDS["route"].note(change, node)
+    node.begin([notes for notes, _ in KINDS["route"].undoes], [str(wanted)])
+    KINDS["route"].make(change, node)
+
+
+def test_a_route_of_somebody_elses_comes_back_also_when_ours_was_replaced_by_another_of_ours(ran: list[str]) -> None:
+    node, failed = Record("network", {}), list[str]()
+    theirs = "fd00:9::/64 dev eth1 metric 1024"  # as the machine shows it
+    with pytest.MonkeyPatch.context() as patch:
+        substitute(patch, route, "need_interface", lambda _: None)
+        replacing(node, Route("fd00:9::/64", "fd00::1", "eth1"))
+        assert node.stage["replaced_routes"] == {"fd00:9::/64 via fd00::1 dev eth1 metric 1024": [theirs]}
+        patch.setitem(THERE, tuple(route.SHOW), "fd00:9::/64 via fd00::1 dev eth1 metric 1024 pref medium\n")
+        replacing(node, Route("fd00:9::/64", "fd00::2", "eth1"))
+        assert node.stage["replaced_routes"] == {"fd00:9::/64 via fd00::2 dev eth1 metric 1024": [theirs]}
+        assert list(node.stage["routes"]) == ["fd00:9::/64 via fd00::2 dev eth1 metric 1024"]
+        patch.setitem(THERE, tuple(route.SHOW), "fd00:9::/64 via fd00::2 dev eth1 metric 1024 pref medium\n")
+        ran.clear()
+        undo.undo_all(NETWORK, node, attempted([], failed))
+    assert ran == [
+        "ip -6 route del fd00:9::/64 via fd00::2 dev eth1 metric 1024",
+        f"ip -6 route add {theirs}",
+    ]
+    assert failed == []
+
+
 def test_every_note_of_a_record_of_words_is_one_that_some_kind_undoes() -> None:
     noted = {notes for stage in json.loads(OF_WORDS.read_text())["stages"].values() for notes in stage}
     undone = {notes for kind in (*BEFORE_THE_NETWORK, *NETWORK, *LEFT) for notes, _ in kind.undoes}
-    assert undone - noted == {"certificates"}, "of which those versions had none"
+    assert undone - noted == {"certificates", "replaced_routes"}, "of which those versions had none"
 
 
 def test_what_earlier_versions_added_is_known_by_its_words(tmp_path: Path, ran: list[str]) -> None:

@@ -10,10 +10,10 @@ Undo = Callable[[str, Any], List[str]]
 
 
 class Stays(Failed):
-    """What is not undone, for good: the connection by which we are here needs it."""
+    """What is not undone, for good: the connection by which we are here needs it, or may need it."""
 
-    def __init__(self, what: str) -> None:
-        super().__init__("{} stays until the next start: this very connection comes by it".format(what))
+    def __init__(self, what: str, why: str = "this very connection comes by it") -> None:
+        super().__init__("{} stays until the next start: {}".format(what, why))
 
 
 class Kind:
