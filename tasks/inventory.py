@@ -46,7 +46,7 @@ def known_endpoints(cluster: Cluster) -> dict[str, Endpoint]:
 
 def _endpoint(cluster: Cluster, node: Node, config: SshConfig) -> Endpoint:
     ssh = node.ssh.over(cluster.ssh)
-    found = resolve.endpoint(config, node.name, ssh.host or str(node.address), user=ssh.user, port=ssh.port)
+    found = resolve.endpoint(config, node.name, ssh.host or "", user=ssh.user, port=ssh.port, address=str(node.address))
     return replace(found, key_file=_expanded(ssh.key_file), known_hosts=_expanded(ssh.known_hosts))
 
 

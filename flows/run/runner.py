@@ -90,8 +90,12 @@ def _local_cluster(**settings: Any) -> Any:
 
     A signal that is ignored stays so in the processes that are begun meanwhile (signal(7), execve(2)).
     """
+    import dask
     from distributed import LocalCluster
 
+    # Scheduler and workers have pages also without a dashboard, and those ask nobody who he is: they would show names,
+    # calls and logs of the run to every user and web page. The processes of the workers take the same settings.
+    dask.config.set({f"distributed.{each}.http.routes": [] for each in ("scheduler", "worker", "nanny")})
     if threading.current_thread() is not threading.main_thread():  # which alone may say what becomes of signals
         return LocalCluster(**settings)
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)

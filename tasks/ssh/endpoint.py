@@ -17,6 +17,8 @@ class ClientSettings:
         identity_files: Private keys, in this order; the default ones when empty.
         identities_only: Whether the agent is asked for these keys alone.
         user_known_hosts_files: Files with host keys, in the place of ``~/.ssh/known_hosts``.
+        global_known_hosts_files: Files with host keys, in the place of the system's own.
+        revoked_host_keys: Files with host keys that nobody may have.
         host_key_alias: The name under which those have the host's key, when it is another than the host's.
         proxy_command: What to start on this machine in the place of a TCP connection.
         connect_timeout: Seconds for each of: TCP connection, banner, key exchange, authentication.
@@ -28,6 +30,8 @@ class ClientSettings:
     host_key_alias: str = ""
     proxy_command: str = ""
     connect_timeout: int | None = None
+    global_known_hosts_files: tuple[str, ...] = ()
+    revoked_host_keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hmac
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +12,10 @@ from paramiko.hostkeys import HostKeyEntry
 
 from tasks.shell import quote
 from tasks.ssh.endpoint import Endpoint
+from tasks.ssh.patterns import among
 from tasks.ssh.proxy_command import Piped
+
+GLOBAL_FILES = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
 
 
 def shake_hands(endpoint: Endpoint, transport: paramiko.Transport, timeout: float) -> None:
@@ -31,7 +33,7 @@ def shake_hands(endpoint: Endpoint, transport: paramiko.Transport, timeout: floa
     name = _name(endpoint)
     files = _known_hosts_files(endpoint)
     known: dict[str, list[paramiko.PKey]] = {}
-    revoked, authorities = [], []
+    revoked, authorities = [*_revoked(endpoint)], []
     for path in files:
         for marker, known_key in _keys_in(path, endpoint, name):
             if marker == "@revoked":
@@ -106,18 +108,54 @@ def _told(endpoint: Endpoint, key: paramiko.PKey) -> str:
 
 
 def _known_hosts_files(endpoint: Endpoint) -> list[Path]:
+    """The files that are asked; their defaults are those of ssh_config(5)."""
     if endpoint.known_hosts:
-        files = [Path(endpoint.known_hosts)]
-    else:
-        own = endpoint.settings.user_known_hosts_files or (Path.home() / ".ssh" / "known_hosts",)
-        files = [*map(Path, own), Path("/etc/ssh/ssh_known_hosts")]
-    return [path for path in files if path.exists()]
+        return [Path(endpoint.known_hosts)]
+    settings, home = endpoint.settings, Path.home() / ".ssh"
+    own = settings.user_known_hosts_files or (home / "known_hosts", home / "known_hosts2")
+    return [*map(Path, (*own, *(settings.global_known_hosts_files or GLOBAL_FILES)))]
+
+
+def _revoked(endpoint: Endpoint) -> Iterator[paramiko.PKey]:
+    """The keys of ``RevokedHostKeys``, one a line; as with ssh, one that cannot be read revokes all (ssh_config(5))."""
+    for path in map(Path, endpoint.settings.revoked_host_keys):
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            seen = f"the host keys that {path} revokes cannot be read: {error.strerror}"
+            raise endpoint.unreached(seen, todo="correct RevokedHostKeys in the SSH configuration") from error
+        if content.startswith(b"SSHKRL\n"):
+            seen = f"{path}, which RevokedHostKeys names, is a list of OpenSSH's own form, which is not read here"
+            raise endpoint.unreached(seen, todo="name a file of public keys, one a line")
+        for number, line in enumerate(content.decode(errors="replace").split("\n"), 1):
+            if not line.strip() or line.lstrip().startswith("#"):
+                continue
+            seen = f"{path}, line {number}: no host key can be read there, which would be revoked"
+            if key := _key(["*", *line.split()[:2]], number, endpoint, seen):
+                yield key
+            else:
+                raise endpoint.unreached(seen, todo="correct that line, or remove it")
+
+
+def _key(fields: list[str], number: int, endpoint: Endpoint, damaged: str) -> paramiko.PKey | None:
+    """The key of a line of a known_hosts file; None where it is of a kind that is not known here.
+
+    Raises:
+        NodeError: It is damaged, in these words.
+    """
+    try:
+        entry = HostKeyEntry.from_line(" ".join(fields), number)
+    except Exception as error:  # the reader of each kind of key has exceptions of its own
+        raise endpoint.unreached(damaged, todo="correct that line, or remove it") from error
+    return entry.key if entry else None
 
 
 def _keys_in(path: Path, endpoint: Endpoint, name: str) -> Iterator[tuple[str, paramiko.PKey]]:
     """The keys that a known_hosts file has for a name, each with its line's marker, if there is one (sshd(8))."""
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    except (FileNotFoundError, NotADirectoryError):
+        return
     except OSError as error:
         raise endpoint.unreached(f"cannot read {path}: {error.strerror}") from error
     for number, line in enumerate(lines, 1):
@@ -125,13 +163,9 @@ def _keys_in(path: Path, endpoint: Endpoint, name: str) -> Iterator[tuple[str, p
         marker = fields.pop(0) if fields and fields[0].startswith("@") else ""
         if len(fields) < 3 or line.lstrip().startswith("#") or not _is_among(name, fields[0]):
             continue
-        try:
-            entry = HostKeyEntry.from_line(" ".join(fields[:3]), number)
-        except Exception as error:  # the reader of each kind of key has exceptions of its own
-            seen = f"{path}, line {number}: no host key of {name} can be read there"
-            raise endpoint.unreached(seen, todo="correct that line, or remove it") from error
-        if entry and entry.key:
-            yield marker, entry.key
+        damaged = f"{path}, line {number}: no host key of {name} can be read there"
+        if key := _key(fields[:3], number, endpoint, damaged):
+            yield marker, key
 
 
 def _is_among(name: str, names: str) -> bool:
@@ -139,14 +173,7 @@ def _is_among(name: str, names: str) -> bool:
     patterns = names.lower().split(",")
     if names.startswith("|1|"):
         return _is_hash_of(name.lower(), names)
-    excluded = any(_fits(name.lower(), each[1:]) for each in patterns if each.startswith("!"))
-    return not excluded and any(_fits(name.lower(), each) for each in patterns)
-
-
-def _fits(name: str, pattern: str) -> bool:
-    """Whether a pattern of ``*`` and ``?`` is one of a name; brackets are those around an address with a port."""
-    parts = ({"*": ".*", "?": "."}.get(each, re.escape(each)) for each in re.sub(r"\*+", "*", pattern))
-    return re.fullmatch("".join(parts), name) is not None
+    return among([name.lower()], patterns)
 
 
 def _is_hash_of(name: str, hashed: str) -> bool:

@@ -47,8 +47,13 @@ def _options(endpoint: Endpoint) -> Iterator[tuple[str, str]]:
     if endpoint.known_hosts:
         yield "UserKnownHostsFile", _written(endpoint.known_hosts)
         yield "GlobalKnownHostsFile", "none"
-    elif settings.user_known_hosts_files:
-        yield "UserKnownHostsFile", " ".join(map(_written, settings.user_known_hosts_files))
+    else:
+        if settings.user_known_hosts_files:
+            yield "UserKnownHostsFile", " ".join(map(_written, settings.user_known_hosts_files))
+        if settings.global_known_hosts_files:
+            yield "GlobalKnownHostsFile", " ".join(map(_written, settings.global_known_hosts_files))
+    if settings.revoked_host_keys:  # older versions of ssh take one file
+        yield "RevokedHostKeys", " ".join(map(_written, settings.revoked_host_keys))
     if settings.host_key_alias:
         yield "HostKeyAlias", settings.host_key_alias
     if endpoint.via:

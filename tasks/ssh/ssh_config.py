@@ -25,6 +25,7 @@ from typing import Any
 import paramiko
 
 from configs.errors import ConfigError
+from tasks.ssh.patterns import among
 
 log = logging.getLogger("kubev6.ssh")
 
@@ -47,6 +48,15 @@ class _Config(paramiko.SSHConfig):
 
     TOKENS_BY_CONFIG_KEY: dict[str, list[str]] = {}  # noqa: RUF012 - as it is declared there
 
+    def _pattern_matches(self, patterns: str | list[str], target: str) -> bool:
+        """As ssh has patterns, where brackets are themselves; a host may have two names, see :meth:`SshConfig.options`.
+
+        Args:
+            patterns: With commas between them, or in a list.
+            target: What they may be of.
+        """
+        return among(target.split(SEPARATOR), patterns.split(",") if isinstance(patterns, str) else patterns)
+
 
 @dataclass(frozen=True, slots=True)
 class SshConfig:
@@ -58,11 +68,14 @@ class SshConfig:
 
     text: str
 
-    def options(self, host: str, *, user: str | None = None, port: int | None = None) -> Mapping[str, Any]:
+    def options(
+        self, host: str, *, user: str | None = None, port: int | None = None, also: str = ""
+    ) -> Mapping[str, Any]:
         """What it says of a host.
 
         Args:
             host: The host as it is written where it is named.
+            also: Another name of the same host, if it has one: what is said of either counts.
             user: The login, where that is given already.
             port: The port, where that is given already.
 
@@ -77,7 +90,7 @@ class SshConfig:
             return {}
         given = (f"{keyword} {value}\n" for keyword, value in (("user", user), ("port", port)) if value)
         try:
-            return _options("".join(given) + self.text, host)
+            return _options("".join(given) + self.text, SEPARATOR.join([host, *[also] * bool(also)]))
         except (KeyError, OSError):
             raise ConfigError(
                 f"user {os.getuid()} has no name, by which the SSH configuration may choose", todo="set LOGNAME"
@@ -107,7 +120,10 @@ def _parsed(text: str) -> _Config:
 
 @cache
 def _options(text: str, host: str) -> Mapping[str, Any]:
-    return dict(_parsed(text).lookup(host))
+    found = dict(_parsed(text).lookup(host))
+    if found["hostname"] == host:  # paramiko's, who has found none
+        del found["hostname"]
+    return found
 
 
 class _Files:
@@ -215,12 +231,14 @@ def _are_jumps(value: str) -> bool:
 _VALUES: dict[str, tuple[Callable[[str], object], str]] = {
     "connecttimeout": (re.compile(r"none|(\d+[smhdw]?)+").fullmatch, "a time such as 10 or 1m30s"),
     "hostkeyalias": (bool, "a name"),
+    "globalknownhostsfile": (bool, "files"),
     "hostname": (bool, "a name or an address"),
     "identitiesonly": (re.compile("yes|no|true|false").fullmatch, "yes or no"),
     "identityfile": (bool, "a file"),
     "port": (_is_port, "a port"),
     "proxycommand": (bool, "a command"),
     "proxyjump": (_are_jumps, "none, or hosts such as user@host:port,[fd00::1]:port,"),
+    "revokedhostkeys": (bool, "files"),
     "user": (bool, "a login name"),
     "userknownhostsfile": (bool, "files"),
 }
@@ -234,7 +252,7 @@ def _value(keyword: str, written: str, where: str) -> str:
         return written
     words = _words(written, where)
     value = SEPARATOR.join(words)
-    if (len(words) > 1 and keyword != "userknownhostsfile") or not looks_right(value):
+    if (len(words) > 1 and _VALUES[keyword][1] != "files") or not looks_right(value):
         raise ConfigError(f"{where}: {keyword} is {written!r}", todo=f"{wanted} is wanted there")
     return value
 

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 from distributed import Client, LocalCluster, Security
@@ -215,6 +217,11 @@ def test_nobody_else_can_use_the_scheduler_of_a_run() -> None:
         for security in (None, Security.temporary()):  # without a key, and with one of somebody else's
             with pytest.raises((OSError, TypeError)), Client(address, security=security, timeout=3):
                 pytest.fail("somebody else is let in")
+        told = cast(Any, started).client.scheduler_info()
+        for listener in (told, *told["workers"].values()):
+            page = f"http://127.0.0.1:{listener['services']['dashboard']}/health"
+            with pytest.raises(HTTPError, match="404"):
+                urlopen(page, timeout=10).close()
 
 
 def test_without_dask_it_is_said_how_to_have_it(tmp_path: Path) -> None:

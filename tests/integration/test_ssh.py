@@ -25,7 +25,7 @@ from tasks import scope, secrets
 from tasks.events import Bus, CommandRun, Event
 from tasks.secrets import Secrets
 from tasks.ssh.connection import Connection, connect
-from tasks.ssh.endpoint import Endpoint
+from tasks.ssh.endpoint import ClientSettings, Endpoint
 from tasks.ssh.openssh import ssh_command
 from tests.integration.sshd import Sshd, free_port, make_key, running_sshd
 
@@ -292,6 +292,62 @@ def test_a_revoked_host_key_is_not_taken(sshd: Sshd) -> None:
     with pytest.raises(NodeError, match=r"the host key of .* is revoked: ssh-ed25519 SHA256:") as caught:
         connect(sshd.endpoint(known="revoked"))
     assert not caught.value.transient
+
+
+@pytest.mark.parametrize(
+    ("revoked", "lets_in"),
+    [
+        ("KEY", False),
+        ("# keys\n\nSTRANGER\nKEY remark", False),
+        ("STRANGER", True),
+        ("ssh-rsa AAAA\nSTRANGER", False),
+        ("ssh-new AAAA\nSTRANGER", False),
+        ("", True),
+        ("SSHKRL\n", False),
+        (None, False),
+    ],
+)
+def test_a_key_that_the_configuration_revokes_is_not_taken(sshd: Sshd, revoked: str | None, lets_in: bool) -> None:
+    _, *key = (sshd.directory / "known_hosts").read_text().split()
+    path = sshd.directory / "revoked-host-keys"
+    path.unlink(missing_ok=True)
+    if revoked is not None:
+        stranger = (sshd.directory / "stranger.pub").read_text().strip()
+        path.write_text(revoked.replace("STRANGER", stranger).replace("KEY", " ".join(key)) + "\n" * bool(revoked))
+    endpoint = replace(sshd.endpoint(), settings=ClientSettings(revoked_host_keys=(str(path),)))
+    assert answers(endpoint) == (lets_in, lets_in)
+
+
+@pytest.mark.parametrize(("marker", "lets_in"), [("@revoked ", False), ("", True)])
+def test_the_systems_file_that_the_configuration_names_counts(sshd: Sshd, marker: str, lets_in: bool) -> None:
+    known = (sshd.directory / "known_hosts").read_text()
+    (sshd.directory / "global").write_text(f"{marker}{known}")
+    files = (str(sshd.directory / "known_hosts"),) if marker else (str(sshd.directory / "nowhere"),)
+    settings = ClientSettings(user_known_hosts_files=files, global_known_hosts_files=(str(sshd.directory / "global"),))
+    endpoint = replace(sshd.endpoint(), known_hosts=None, settings=settings)
+    assert answers(endpoint) == (lets_in, lets_in)
+
+
+def test_a_key_that_the_second_file_of_known_hosts_revokes_is_not_taken(
+    sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = (sshd.directory / "known_hosts").read_text()
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh" / "known_hosts").write_text(known)
+    (tmp_path / ".ssh" / "known_hosts2").write_text(f"@revoked * {known.partition(' ')[2]}")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(NodeError, match="is revoked"):
+        connect(replace(sshd.endpoint(), known_hosts=None))
+
+
+def answers(endpoint: Endpoint) -> tuple[bool, bool]:
+    """Whether ssh gets in, and whether we do."""
+    by_ssh = subprocess.run(ssh_command(endpoint, ["true"]), capture_output=True, timeout=30).returncode == 0
+    try:
+        connect(endpoint).close()
+    except NodeError:
+        return by_ssh, False
+    return by_ssh, True
 
 
 def test_hashed_names_and_lines_for_others_are_read_as_ssh_reads_them(sshd: Sshd) -> None:

@@ -178,6 +178,60 @@ def test_the_systems_file_comes_after_the_users(home: Path) -> None:
     assert way(found(home, "Host a\n User own", "b")) == ["system@b:7"]
 
 
+NAMED = """
+Host rack-1-*
+    User ops
+    Port 2222
+Host rack-2-*
+    HostName %h.example.org
+    ProxyCommand reach %h
+Host rack-3 !fd00::*
+    User no
+Host fd00::9
+    HostName %h-by-address
+Host *
+    User everybody
+"""
+
+
+@pytest.mark.parametrize(
+    ("node", "host", "expected", "command"),
+    [
+        ("rack-1-a", "", "ops@[fd00::5]:2222", ""),
+        ("rack-1-a", "192.0.2.7", "ops@192.0.2.7:2222", ""),
+        ("rack-1-a", "other", "everybody@other:22", ""),
+        ("rack-2-a", "", "everybody@rack-2-a.example.org:22", "reach rack-2-a.example.org"),
+        ("rack-2-a", "192.0.2.7", "everybody@192.0.2.7:22", "reach 192.0.2.7"),
+        ("rack-2-a", "fd00::9", "everybody@[fd00::9-by-address]:22", "reach fd00::9-by-address"),
+        ("rack-3", "", "everybody@[fd00::5]:22", ""),
+        ("elsewhere", "", "everybody@[fd00::5]:22", ""),
+    ],
+)
+def test_a_machine_without_a_host_of_its_own_is_one_of_its_name_as_who_types_it_would_have_it(
+    home: Path, node: str, host: str, expected: str, command: str
+) -> None:
+    write(home / ".ssh" / "config", NAMED)
+    machine = resolve.endpoint(ssh_config.read(), node, host, address="fd00::5")
+    assert f"{machine.user}@{machine.authority}" == expected
+    assert machine.settings.proxy_command == command
+
+
+@pytest.mark.parametrize(
+    ("pattern", "host", "matches"),
+    [
+        ("rack-[12]", "rack-1", False),
+        ("rack-[12]", "rack-[12]", True),
+        ("rack-?", "rack-1", True),
+        ("*-1 !rack-*", "rack-1", False),
+        ("!other *", "rack-1", True),
+        ("*a" * 40, "a" * 60 + "b", False),
+    ],
+)
+def test_a_pattern_is_as_ssh_has_it(home: Path, pattern: str, host: str, matches: bool) -> None:
+    write(home / ".ssh" / "config", f"Host {pattern}\n  Port 7")
+    assert (resolve.endpoint(ssh_config.read(), "n", host).port == 7) == matches
+
+
 JUMPS = f"""
 Host far
     ProxyJump near,middle
@@ -339,7 +393,9 @@ def test_what_the_cluster_file_says_of_keys_and_host_keys_goes_with_it(home: Pat
     first, second, *_ = inventory.endpoints(cluster).values()
     assert (first.host, first.user, first.port) == ("192.0.2.1", "ops", 2222)
     assert (first.key_file, first.known_hosts) == (f"{home}/key", f"{home}/known")
-    assert second == Endpoint(cluster.nodes[1].name, str(cluster.nodes[1].address))
+    assert (second.host, second.user) == (str(cluster.nodes[1].address), "nobody"), (
+        "by its name, which begins with rack"
+    )
 
 
 def test_a_labs_machines_are_reached_as_the_lab_says(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
