@@ -51,14 +51,14 @@ interfaces() (
         :a; /\\$/{N; s/\\\n/ /; ta}; s/[[:space:]]+$//' "$file")
     words='iface|mapping|auto|allow-[^[:space:]]*|rename|source|source-directory|accept_ra'
     echo "$lines" | sed -nE "s/^[[:space:]]*(($words)[[:space:]].*)/ \1/p"
-    for each in $(echo "$lines" | sed -nE 's/^[[:space:]]*source[[:space:]]+//p'); do interfaces "$each"; done
+    for each in $(echo "$lines" | sed -nE "s/^[[:space:]]*source[[:space:]]+//; T; s/[\"']//g; p"); do interfaces "$each"; done
     for each in $(echo "$lines" | sed -nE 's|^[[:space:]]*source-directory[[:space:]]+(.*[^/])/*$|\1/*|p'); do
         case ${each##*/} in *[!A-Za-z0-9_-]*) ;; *) interfaces "$each" ;; esac
     done
 )
 interfaces /etc/network/interfaces
 section network-scripts
-SHOWN='/^[[:space:]]*(DEVICE|HWADDR|MACADDR|ONBOOT|AUTOCONNECT_PRIORITY|TYPE|DEVICETYPE|VLAN|VLAN_ID|PHYSDEV|REORDER_HDR|GVRP|MVRP|BONDING_MASTER|BONDING_OPTS|STP|DELAY|BRIDGING_OPTS|TEAM_CONFIG|MTU|ETHTOOL_OPTS)=/s/^/ /p'
+SHOWN='/^[[:space:]]*(export[[:space:]]+)?(DEVICE|HWADDR|MACADDR|ONBOOT|AUTOCONNECT_PRIORITY|TYPE|DEVICETYPE|VLAN|VLAN_ID|PHYSDEV|REORDER_HDR|GVRP|MVRP|BONDING_MASTER|BONDING_OPTS|STP|DELAY|BRIDGING_OPTS|TEAM_CONFIG|MTU|ETHTOOL_OPTS)=/s/^/ /p'
 for file in /etc/sysconfig/network-scripts/ifcfg-*; do
     case $file in *~ | *.bak | *.old | *.orig | *.rpm*) ;; *) show "$file" ;; esac
 done

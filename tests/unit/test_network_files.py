@@ -89,6 +89,9 @@ CLAIMS: dict[str, tuple[str, dict[str, str], str]] = {
     "another driver": ("networkd", networkd("Driver=virtio_net"), ""),
     "its type": ("networkd", networkd("Type=ether"), "by Type=ether"),
     "another type": ("networkd", networkd("Type=wlan bond"), ""),
+    "cards alone": ("networkd", networkd("Type=ether\nKind=!*"), "by Type=ether"),
+    "what is no card": ("networkd", networkd("Kind=*"), ""),
+    "lines that end as on an old Macintosh": ("networkd", networkd("Type=ether\rName=eth1"), "eth1 already"),
     "a kind that no card has": ("networkd", networkd("Kind=bond"), ""),
     "a type and another driver": ("networkd", networkd("Type=ether\nDriver=!mlx5_core"), ""),
     "what the machine does not tell": ("networkd", networkd("Path=pci-0000:02:*"), "by Path=pci-0000:02:*"),
@@ -162,6 +165,11 @@ CLAIMS: dict[str, tuple[str, dict[str, str], str]] = {
         "netplan",
         planned("eth0: {match: &all {name: 'eth*'}, set-name: eth0}\n    lan: {match: *all}"),
         "by lan: match: name: eth*",
+    ),
+    "netplan, values of the wrong form": (
+        "netplan",
+        planned("lan: {match: {name: [eth1, {a: b}]}, set-name: [eth1]}"),
+        "by lan: match: name:",
     ),
     "netplan, a thousand brackets": ("netplan", planned("{a: " + "[" * 1000), "lines that are no YAML"),
     "netplan, tabs": ("netplan", planned("eth0:\n\t- a"), "lines that are no YAML"),
@@ -239,6 +247,11 @@ CLAIMS: dict[str, tuple[str, dict[str, str], str]] = {
         "ifupdown",
         {"/etc/network/interfaces": "iface lan inet6 auto\niface eth1 inet6 manual inherits lan"},
         "configures eth1 already",
+    ),
+    "ifupdown, a file in quotes": (
+        "ifupdown",
+        {"/etc/network/interfaces": 'source "lan"\n', "/etc/network/lan": "iface eth1 inet6 auto\n"},
+        "/etc/network/lan configures eth1 already",
     ),
     "ifupdown, another name from now on": (
         "ifupdown",
@@ -332,6 +345,11 @@ CLAIMS: dict[str, tuple[str, dict[str, str], str]] = {
         "network-scripts",
         {f"{SCRIPTS}/ifcfg-lan": "DEVICE='eth1'   # the cluster\n"},
         "ifcfg-lan configures eth1",
+    ),
+    "scripts, an exported name": (
+        "network-scripts",
+        {f"{SCRIPTS}/ifcfg-lan": "export DEVICE=eth1\n"},
+        "ifcfg-lan configures",
     ),
     "scripts, further addresses": (
         "network-scripts",

@@ -29,6 +29,8 @@ KINDS = (
 NAMED = {"bond": r"bond\d+", "bridge": r"br\d+", "team": r"team\d+", "vlan": r".+\.\d+|vlan\d+"}
 """The names by which the tools themselves take an interface for one that they make (interfaces(5), sysconfig.txt)."""
 
+CARD = "card"
+"""In the place of a kind, of which a card has none: no pattern is about it."""
 Conditions = Mapping[str, Sequence[str]]
 """Patterns by a key of systemd.network(5), section Match; of those with ``!`` in front none may match."""
 
@@ -128,7 +130,7 @@ def _known(key: str, link: Link) -> tuple[tuple[str, ...], bool]:
         case "Type":
             return (link.type,), True
         case "Kind" if link.kind is not None:
-            return (link.kind or "-",), True
+            return (link.kind or CARD,), True
     return ("",), True
 
 
@@ -137,6 +139,8 @@ def _holds(patterns: Sequence[str], value: str, as_it_is: bool) -> bool:
     if not as_it_is:
         return value in map(digits, patterns)
     wanted = [pattern for pattern in patterns if not pattern.startswith("!")]
+    if value == CARD:
+        return not wanted
     if any(fnmatchcase(value, pattern[1:]) for pattern in patterns if pattern.startswith("!")):
         return False
     return not wanted or any(fnmatchcase(value, pattern) for pattern in wanted)

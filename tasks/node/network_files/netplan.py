@@ -107,4 +107,4 @@ def _is_off(key: str, value: Any) -> bool:
 
 
 def _words(value: Any) -> list[str]:
-    return value if isinstance(value, list) else [str(value)]
+    return list(map(str, value)) if isinstance(value, list) else [str(value)]

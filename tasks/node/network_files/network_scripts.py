@@ -62,7 +62,7 @@ def kept(text: str, links: tuple[Link, ...], interface: str) -> tuple[str, ...]:
 
 
 def _assignments(lines: list[str]) -> Mapping[str, str]:
-    return {key: _word(value) for _, key, value in settings(lines)}
+    return {key.removeprefix("export").strip(): _word(value) for _, key, value in settings(lines)}
 
 
 def _word(value: str) -> str:

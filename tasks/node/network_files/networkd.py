@@ -99,7 +99,7 @@ def _joined(lines: list[str]) -> Iterator[str]:
     Comments between the two are left out, and no comment goes on.
     """
     begun = ""
-    for line in lines:
+    for line in "\n".join(lines).replace("\r", "\n").split("\n"):  # either ends a line there
         if line.lstrip()[:1] in ("#", ";"):
             continue
         if line.endswith("\\"):
