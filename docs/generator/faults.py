@@ -46,7 +46,8 @@ def page() -> str:
             " no container, network, volume, process or temporary file, here or on the machines."
         ),
         text.paragraph(
-            f"{good} of {len(facts)} were. `make faults` does all of it again and writes this table. A killed run says"
+            f"{good} of {len(facts)} were. `make faults` does all of it again and writes this table; what"
+            " `tests/faults/scenarios.py` has besides has not been tried yet. A killed run says"
             " nothing. Seconds are of a machine with two processors that others used besides."
         ),
         "\n".join(("| what goes wrong | what was said | seconds | ok |", "|---|---|---|---|", *rows)),

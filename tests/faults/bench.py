@@ -21,13 +21,14 @@ from tasks.lab import record as lab_record
 from tasks.lab.machine import container_name
 from tests.checkout import REPO
 from tests.faults.faults import on
-from tests.faults.scenarios import SUPPORT, WORKER, Before, Moment
+from tests.faults.scenarios import CONTROL_PLANE, SUPPORT, WORKER, Before, Moment
 from tests.waiting import eventually
 
 RUN_MINUTES = 10
 """What ends later than this hangs."""
-SECONDS_TO_GO = 15
-"""In which what a killed run has started notices that it is gone."""
+SECONDS_TO_GO = 60
+"""In which what a killed run has started notices that it is gone, and Kubernetes has deleted what it was told to."""
+_PROOFS = "kubectl --kubeconfig /etc/kubernetes/admin.conf get namespaces -o name | grep kubev6-proof || true"
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +176,7 @@ class Bench:
         assert len(client.volumes.list(filters=mine)) == len(nodes)
         eventually(lambda: not self.processes(), SECONDS_TO_GO)
         assert [path.name for path in self.temporary.iterdir()] == []
+        eventually(lambda: on(self.name, CONTROL_PLANE, _PROOFS) == "", SECONDS_TO_GO)
         for node in nodes:
             assert on(self.name, node, "pgrep -af '[p]ython3 -IS' || true") == "", node
             assert (

@@ -39,7 +39,9 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 
 
 def write_down(name: str, fact: Fact) -> None:
-    """What came of a scenario, beside what is known of the others; of one that is gone nothing is kept."""
+    """What came of a scenario, beside what is known of the others, when all are asked for."""
+    if not ALL:
+        return
     known: dict[str, Fact] = json.loads(FACTS.read_text()) if FACTS.exists() else {}
     known[name] = fact
     names = (each.name for each in every(SEED))
@@ -76,15 +78,21 @@ def test_one_line_says_what_was_wrong_and_a_deploy_brings_a_proved_cluster_again
     bench.proved = False
     fact: Fact = {"said": "", "seconds": None, "ok": False, "known": scenario.known}
     try:
-        ran = met(scenario, bench)
-        fact["said"] = said(scenario, ran, bench.directory)
-        fact["seconds"] = round(bench.prove(), 1)
-        bench.assert_no_leak()
-        assert_told(scenario, ran)
-        fact["ok"] = True
-    finally:
-        if ALL:
-            write_down(scenario.name, fact)
+        judge(scenario, bench, fact)
+    except Exception:
+        write_down(scenario.name, fact)
+        raise
+    write_down(scenario.name, fact)
+
+
+def judge(scenario: Scenario, bench: Bench, fact: Fact) -> None:
+    """Whether a scenario comes out as it has to, with what is seen noted as soon as it is."""
+    ran = met(scenario, bench)
+    fact["said"] = said(scenario, ran, bench.directory)
+    fact["seconds"] = round(bench.prove(), 1)
+    bench.assert_no_leak()
+    assert_told(scenario, ran)
+    fact["ok"] = True
 
 
 def met(scenario: Scenario, bench: Bench) -> Ran:
