@@ -22,14 +22,14 @@ from flows.run.results import error_of, result, results, settled, value
 from flows.run.runner import THREADS
 from flows.steps import release as steps
 from tasks.events import ReleaseChosen, emit
-from tasks.fetch import mirror as mirrors
-from tasks.fetch.fetch import plugins_part
-from tasks.fetch.mirror import Mirror
 from tasks.in_use import in_use
 from tasks.release.build import ImageOrder, Tools, building, image_orders, known_tools, recipe
+from tasks.release.fetch import mirror as mirrors
+from tasks.release.fetch.fetch import plugins_part
+from tasks.release.fetch.mirror import Mirror
 from tasks.release.refresh import Refresh, again
 from tasks.release.results import Compiled
-from tasks.series.series import Picked
+from tasks.release.series.series import Picked
 
 
 @flow(name="kubev6-build", flow_run_name=names.of_release("build", "named", "release"), task_runner=THREADS)

@@ -18,12 +18,12 @@ from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
 from prefect.states import Completed, Failed
 
-from configs.derived import refuse_misfit
 from configs.errors import ConfigError, KubeV6Error
 from configs.manifest import Manifest
+from configs.plan.derived import refuse_misfit
+from configs.plan.systems import Machine
 from configs.schema.cluster import Cluster
 from configs.schema.loading import load_cluster, load_release
-from configs.systems import Machine
 from configs.words import counted
 from flows.build import built
 from flows.fetch import fetched
@@ -39,8 +39,6 @@ from flows.steps import release as release_steps
 from flows.steps.job import Job
 from flows.steps.nodes import Compared
 from tasks.events import ReleaseChosen, emit
-from tasks.fetch import mirror as mirrors
-from tasks.fetch.mirror import Mirror
 from tasks.in_use import in_use
 from tasks.kubernetes.checks import Check
 from tasks.lab import lab
@@ -49,8 +47,10 @@ from tasks.node.change import Change
 from tasks.node.resources.certificate import lasting_certificate
 from tasks.release import choose
 from tasks.release.choose import Chosen, Decision
+from tasks.release.fetch import mirror as mirrors
+from tasks.release.fetch.mirror import Mirror
 from tasks.release.refresh import Refresh
-from tasks.store import Store
+from tasks.release.store import Store
 
 Comparisons = Mapping[str, PrefectFuture[Compared]]
 

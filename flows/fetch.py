@@ -17,10 +17,10 @@ from flows.run.results import result, results, value
 from flows.run.runner import THREADS
 from flows.steps import release as steps
 from tasks.events import ReleaseChosen, emit
-from tasks.fetch import mirror as mirrors
-from tasks.fetch.fetch import not_fetched, parts
-from tasks.fetch.mirror import Mirror
 from tasks.in_use import in_use
+from tasks.release.fetch import mirror as mirrors
+from tasks.release.fetch.fetch import not_fetched, parts
+from tasks.release.fetch.mirror import Mirror
 
 
 @flow(name="kubev6-fetch", flow_run_name=names.of_release("fetch", "named", "release"), task_runner=THREADS)

@@ -10,9 +10,9 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from configs.derived import registry_url
 from configs.errors import ConfigError, KubeV6Error
 from configs.manifest import Manifest
+from configs.plan.derived import registry_url
 from configs.schema.cluster import Cluster
 from configs.schema.loading import load_cluster, load_release
 from configs.schema.release import Build, DebianSource, Release, Source
@@ -25,18 +25,18 @@ from flows.run.lock import locked
 from flows.run.notify import notify
 from flows.run.results import result
 from flows.run.task import run_task
-from tasks import registry as registry_of
-from tasks import registry_tags
 from tasks.deployed import deployed_on
 from tasks.events import ImagesPushed, ReleaseChosen, emit
-from tasks.fetch import mirror as mirrors
 from tasks.in_use import in_use
-from tasks.registry_login import RegistryLogin
+from tasks.release import registry as registry_of
+from tasks.release import registry_tags
+from tasks.release.fetch import mirror as mirrors
 from tasks.release.refresh import Refresh
-from tasks.series import debian_news, moving_refs, series_file
-from tasks.series.series_file import GitSeries
+from tasks.release.registry_login import RegistryLogin
+from tasks.release.series import debian_news, moving_refs, series_file
+from tasks.release.series.series_file import GitSeries
+from tasks.release.store import Store
 from tasks.ssh.pool import connection
-from tasks.store import Store
 
 
 @flow(name="kubev6", flow_run_name=run_names.of_release("nightly", "release"), on_failure=[notify], on_crashed=[notify])

@@ -13,7 +13,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from configs.errors import ConfigError
 from configs.schema.loading import shipped
-from tasks.series.git_remote import path_of
+from tasks.release.series.git_remote import path_of
 
 _FILE = r"/\S.*"
 _HOST = r"https?://[^\s/@?#]+"

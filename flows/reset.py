@@ -17,7 +17,7 @@ from flows.run.lock import locked
 from flows.run.results import results, settled
 from flows.run.runner import THREADS
 from flows.steps import nodes as steps
-from tasks import removal
+from tasks.kubernetes import removal
 from tasks.node.reset import Reset
 
 

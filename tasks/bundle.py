@@ -15,7 +15,7 @@ from pathlib import Path
 
 from configs.errors import KubeV6Error
 from configs.manifest import Manifest
-from configs.plan import plan_node
+from configs.plan.node import plan_node
 from configs.schema.cluster import Cluster, Node
 from configs.schema.release import Release
 from tasks.kubernetes.kubeadm import ADMIN

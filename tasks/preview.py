@@ -6,13 +6,13 @@ from concurrent.futures import Future
 
 from configs.errors import CombinedError
 from configs.manifest import Manifest
-from configs.plan import plan_node
+from configs.plan.node import plan_node
+from configs.plan.systems import Machine
 from configs.schema.cluster import Cluster
 from configs.schema.release import Release
-from configs.systems import Machine
 from configs.words import counted
-from tasks import inventory, removal
-from tasks.kubernetes import kubeadm
+from tasks import inventory
+from tasks.kubernetes import kubeadm, removal
 from tasks.lab import lab
 from tasks.node import engine, membership
 from tasks.node.change import Change

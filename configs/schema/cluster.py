@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from configs.errors import ConfigError
+from configs.plan.versions import Runtime
 from configs.schema.field_types import (
     Address6,
     Domain,
@@ -24,7 +25,6 @@ from configs.schema.field_types import (
     SshUser,
     TranslationPrefix,
 )
-from configs.versions import Runtime
 
 Role = Literal["support", "control-plane", "worker"]
 LabNetworking = Literal["networkd", "ifupdown", "netplan", "networkmanager"]

@@ -11,9 +11,9 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from configs.plan.versions import parse_version
 from configs.schema.docstrings import described
 from configs.schema.special_purpose import TRANSLATION, unusable, unusable_ipv4
-from configs.versions import parse_version
 
 _ADDRESS = r"[0-9a-fA-F:.]*:[0-9a-fA-F:.]*"
 _HOSTNAME = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"

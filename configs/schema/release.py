@@ -7,6 +7,7 @@ from typing import Annotated, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from configs.manifest import SHA256
+from configs.plan.versions import Runtime
 from configs.schema.field_types import (
     FilePath,
     ImageReference,
@@ -14,7 +15,6 @@ from configs.schema.field_types import (
     Model,
     Url,
 )
-from configs.versions import Runtime
 
 _SHA256 = "f04339a21b8edf76d415e7f17b620e63b8f37a76b2f706671587ab6464411f2d"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import IPv6Address, ip_address
 
-from configs import translation
+from configs.plan import translation
 from configs.schema.cluster import Cluster, Node
 
 

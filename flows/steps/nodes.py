@@ -5,30 +5,31 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from configs.derived import for_registry, image_references, registry_url
 from configs.membership import identity
-from configs.plan import plan_node
+from configs.plan.derived import for_registry, image_references, registry_url
+from configs.plan.node import plan_node
+from configs.plan.stages.network import REPOSITORIES
+from configs.plan.state import NodeState
+from configs.plan.systems import Machine
 from configs.schema.cluster import Cluster
 from configs.schema.release import Release
-from configs.stages.network import REPOSITORIES
-from configs.state import NodeState
-from configs.systems import Machine
 from configs.words import counted
 from flows.run.context import this_run
 from flows.run.task import run_task
 from flows.steps.job import Job
-from tasks import deployed, registry, removal
+from tasks import deployed
 from tasks.events import ChangeMade, ImagesPushed, emit
-from tasks.kubernetes import addons, kubeadm, members
+from tasks.kubernetes import addons, kubeadm, members, removal
 from tasks.kubernetes import cluster_dns as dns
 from tasks.lab import lab
 from tasks.node import engine, existing_servers
 from tasks.node.change import Change
 from tasks.node.reset import Reset
 from tasks.node.survey import survey as survey_machine
+from tasks.release import registry
+from tasks.release.store import Store
 from tasks.ssh.pool import connection, new_connection
 from tasks.steps import step
-from tasks.store import Store
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,21 +13,21 @@ from configs.schema.release import Release
 from flows.run.task import run_task
 from tasks.disk import writing
 from tasks.events import ReleaseChosen, emit
-from tasks.fetch import mirror_directory
-from tasks.fetch.fetch import Fetched, Part, fetch_part, find_fetched
-from tasks.fetch.fetch import complete as complete_release
-from tasks.fetch.mirror import Mirror
 from tasks.paths import cache_dir
 from tasks.release import build, choose
 from tasks.release.build import ImageOrder, Tools
 from tasks.release.choose import Chosen, Decision
+from tasks.release.fetch import mirror_directory
+from tasks.release.fetch.fetch import Fetched, Part, fetch_part, find_fetched
+from tasks.release.fetch.fetch import complete as complete_release
+from tasks.release.fetch.mirror import Mirror
 from tasks.release.probe_image import with_probe
 from tasks.release.refresh import Refresh
 from tasks.release.results import Compiled
-from tasks.series.series import Picked
-from tasks.series.source import Source
+from tasks.release.series.series import Picked
+from tasks.release.series.source import Source
+from tasks.release.store import Store
 from tasks.steps import came_to, step
-from tasks.store import Store
 
 T = TypeVar("T")
 

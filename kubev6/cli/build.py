@@ -39,8 +39,8 @@ def run(args: argparse.Namespace) -> int:
     from configs.schema.loading import load_release
     from flows import parameters
     from kubev6.cli.running import running
-    from tasks.fetch import mirror
-    from tasks.series import series_file
+    from tasks.release.fetch import mirror
+    from tasks.release.series import series_file
 
     release = load_release(args.release)
     if release.build is not None:

@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     from kubev6.cli.running import provide_secrets, running
     from tasks import bundle, deployed, secrets
     from tasks.release.choose import for_plan
-    from tasks.store import Store
+    from tasks.release.store import Store
 
     cluster = load_cluster(args.cluster)
     path = args.output or Path(f"kubev6-{cluster.name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.tar.gz")

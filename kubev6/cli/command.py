@@ -14,7 +14,7 @@ from configs.errors import KubeV6Error
 from configs.logins import holds_secret, without_login
 from kubev6.cli import names
 from tasks.release.refresh import STAGES
-from tasks.series.git_remote import WANTS_NO_LOGIN
+from tasks.release.series.git_remote import WANTS_NO_LOGIN
 
 EXIT_STATUSES = (
     "Exit status: 0 all went well, 1 something failed, 2 the command line is wrong, 130 stopped by Ctrl-C or SIGTERM."

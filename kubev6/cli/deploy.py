@@ -81,14 +81,14 @@ def run(args: argparse.Namespace) -> int:
     """Bring a cluster up, or show what that would change."""
     import time
 
-    from configs.derived import refuse_misfit
+    from configs.plan.derived import refuse_misfit
     from configs.schema.loading import load_cluster, load_release
     from configs.words import counted
     from flows import parameters
     from kubev6.cli.running import running
     from kubev6.console import standard_error
     from kubev6.console.display import plain_console
-    from tasks.fetch import mirror
+    from tasks.release.fetch import mirror
 
     mirror.chosen(args.mirror)  # what is wrong with words and files is told before anything is started
     if args.plan:
@@ -141,7 +141,7 @@ def _plan(args: argparse.Namespace) -> int:
     with running("plan", args, on=cluster) as here:
         from tasks import preview
         from tasks.release.choose import for_plan
-        from tasks.store import Store
+        from tasks.release.store import Store
 
         release, manifest = for_plan(cluster, args.prebuilt is not None, args.prebuilt or "", Store())
         provide_secrets(here)
@@ -159,7 +159,7 @@ def _plan(args: argparse.Namespace) -> int:
 def _pruning_agreed(cluster: Cluster, args: argparse.Namespace) -> bool:
     """Name the members that would leave, and ask."""
     from kubev6.cli.running import agreed, provide_secrets, running
-    from tasks import removal
+    from tasks.kubernetes import removal
 
     with running("prune", args, on=cluster) as here:
         provide_secrets(here)

@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
 
     from configs.schema.loading import load_release
     from kubev6.cli.running import running
-    from tasks.fetch import mirror, mirror_directory
+    from tasks.release.fetch import mirror, mirror_directory
 
     release = load_release(args.release)
     mirror.chosen(args.mirror)

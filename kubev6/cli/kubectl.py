@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     from tasks import inventory
     from tasks.deployed import deployed
     from tasks.kubernetes import kubectl as task
-    from tasks.store import Store
+    from tasks.release.store import Store
 
     cluster = load_cluster(args.cluster)
     control_plane = inventory.endpoints(cluster)[cluster.control_plane.name]

@@ -33,7 +33,7 @@ def releases(prefix: str, **_: object) -> Iterable[str]:
 
 def series(prefix: str, **_: object) -> Iterable[str]:
     """Names of shipped series of patches, and series files."""
-    from tasks.series.series_file import SERIES
+    from tasks.release.series.series_file import SERIES
 
     return [*sorted(path.stem for path in SERIES.glob("*.yaml")), *_yaml_files(prefix)]
 

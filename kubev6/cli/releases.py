@@ -20,7 +20,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:  # noqa: ARG001 - the shape of a command
     """List the releases known here."""
     from tasks.release.choose import choices
-    from tasks.store import Store
+    from tasks.release.store import Store
 
     store = Store()
     for manifest in store.list():

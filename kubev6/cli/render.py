@@ -35,12 +35,12 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print what every machine must look like."""
-    from configs.plan import plan_node
+    from configs.plan.node import plan_node
+    from configs.plan.systems import machine_running
     from configs.schema.loading import load_cluster
-    from configs.systems import machine_running
     from kubev6.console import changes
     from tasks.release.choose import for_plan
-    from tasks.store import Store
+    from tasks.release.store import Store
 
     cluster = load_cluster(args.cluster)
     machine = machine_running(args.os)

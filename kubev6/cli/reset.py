@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     from configs.schema.loading import load_cluster
     from kubev6.cli.running import agreed, running
     from kubev6.console import tables
-    from tasks import removal
+    from tasks.kubernetes import removal
 
     refuse_missing_runner(args.task_runner)
     cluster = load_cluster(args.cluster)

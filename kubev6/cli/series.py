@@ -45,13 +45,13 @@ def run(args: argparse.Namespace) -> int:
     """A series of patches: apply, status."""
     from kubev6.cli.running import running
     from kubev6.console.display import plain_console
-    from tasks.series.series_file import load
+    from tasks.release.series.series_file import load
 
     wanted, sources = load(args.name), dict(args.source)
     with running(f"series-{args.action}", args, about=wanted.name if args.action == "apply" else None):
         from kubev6.console import series as output
         from tasks.in_use import in_use
-        from tasks.series import series, series_source
+        from tasks.release.series import series, series_source
 
         with in_use(f"series {args.action} of {wanted.name}"):
             if args.action == "status":

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from textwrap import indent
 
-from configs.state import NodeState, StageState
+from configs.plan.state import NodeState, StageState
 from configs.words import counted
 from tasks.node.resources import kinds
 from tasks.preview import Preview

@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.text import Text
 
 from kubev6.console.tables import new_table
-from tasks.series import series as task
-from tasks.series.series import ConflictError, Patch, Picked, Standing
-from tasks.series.series_file import Series
-from tasks.series.source import Source
+from tasks.release.series import series as task
+from tasks.release.series.series import ConflictError, Patch, Picked, Standing
+from tasks.release.series.series_file import Series
+from tasks.release.series.source import Source
 
 COLOURS = {"applied": "green", "applies": "green", "already upstream": "yellow", "conflict": "red"}
 COLUMNS = ("#", "fate", "title", "author", "pull request", "upstream", "commit")

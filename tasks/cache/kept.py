@@ -13,8 +13,8 @@ from tasks.cache.plan import Fate, amount, line, plan
 from tasks.cache.prune import Pruned
 from tasks.deployed import deployed_on
 from tasks.in_use import unused
+from tasks.release.store import Store
 from tasks.steps import step
-from tasks.store import Store
 
 log = logging.getLogger("kubev6.cache")
 

@@ -14,11 +14,11 @@ from configs.manifest import Manifest
 from tasks.cache.plan import Kept, Rule
 from tasks.docker import build as docker_build
 from tasks.docker import container_engine, toolchain
-from tasks.fetch import checksums
 from tasks.paths import cache_dir, data_dir
+from tasks.release.fetch import checksums
+from tasks.release.series.git_source import directory_of
+from tasks.release.store import ABANDONED, Store, StoredBuild
 from tasks.replace import GOING
-from tasks.series.git_source import directory_of
-from tasks.store import ABANDONED, Store, StoredBuild
 
 YOURS = {
     "logs": "run logs",
@@ -117,7 +117,7 @@ def _digests(store: Store, manifest: Manifest) -> set[str]:
 
 
 def _build_of(manifest: Manifest) -> str:
-    """The name of the build that a manifest is of, see :class:`tasks.store.StoredBuild`."""
+    """The name of the build that a manifest is of, see :class:`tasks.release.store.StoredBuild`."""
     return f"{manifest.name} {manifest.key[:12]}"
 
 

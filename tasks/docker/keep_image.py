@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from configs.errors import KubeV6Error
 from configs.manifest import ImageEntry, name_of
 from tasks.docker import container_engine
+from tasks.release.store import Store
 from tasks.steps import Step
-from tasks.store import Store
 
 
 def keep_image(reference: str, name: str, tag: str, store: Store, shown: Step, *, stand_in_for: str = "") -> ImageEntry:

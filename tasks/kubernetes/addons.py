@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from configs.manifest import Manifest
+from configs.plan.versions import kube_proxy_takes_configuration, kubeadm_api
 from configs.schema.cluster import Cluster
-from configs.versions import kube_proxy_takes_configuration, kubeadm_api
 from tasks.kubernetes.kubeadm import KUBECTL
 from tasks.shell import quote
 from tasks.ssh.connection import Connection

@@ -9,9 +9,9 @@ from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from configs.plan.translation import ANY_ULA, WELL_KNOWN_PREFIX, embedded, may_stand_for
+from configs.plan.versions import is_stamped
 from configs.schema.cluster import Cluster
-from configs.translation import ANY_ULA, WELL_KNOWN_PREFIX, embedded, may_stand_for
-from configs.versions import is_stamped
 from tasks.kubernetes import pod_pairs
 
 

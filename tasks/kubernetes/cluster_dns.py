@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from configs.manifest import ImageEntry, Manifest
-from configs.plan import cluster_dns_manifest, image_reference
+from configs.plan.node import cluster_dns_manifest, image_reference
+from configs.plan.versions import kubeadm_api
 from configs.schema.cluster import Cluster
-from configs.versions import kubeadm_api
 from tasks.kubernetes.kubeadm import KUBECTL
 from tasks.ssh.connection import Connection
 from tasks.steps import step

@@ -9,10 +9,10 @@ from pathlib import Path
 from configs.errors import NodeError
 from configs.manifest import Manifest
 from configs.membership import api_server
-from configs.plan import join_config
+from configs.plan.node import join_config
+from configs.plan.versions import image_tag, kubeadm_starts_kubelet
 from configs.schema.cluster import Cluster, Node
 from configs.schema.release import Release
-from configs.versions import image_tag, kubeadm_starts_kubelet
 from tasks.disk import writing_data
 from tasks.kubernetes import kubeadm_commands
 from tasks.kubernetes.certificate import public_key_hash

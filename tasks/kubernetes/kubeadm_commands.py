@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from configs.manifest import Manifest
-from configs.stages.kubernetes import KUBEADM_CONFIG
-from configs.versions import kubeadm_starts_kubelet, skip_preflight
+from configs.plan.stages.kubernetes import KUBEADM_CONFIG
+from configs.plan.versions import kubeadm_starts_kubelet, skip_preflight
 
 JOIN_CONFIG = "/run/kubev6-join.yaml"
 KUBELET_CONFIG = "/etc/kubernetes/kubelet.conf"

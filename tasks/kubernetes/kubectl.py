@@ -11,15 +11,15 @@ from pathlib import Path
 
 from configs.errors import KubeV6Error
 from configs.manifest import Manifest
+from configs.plan.versions import kubectl_names_server
 from configs.schema.cluster import Cluster
-from configs.versions import kubectl_names_server
 from tasks.in_use import in_use
 from tasks.kubernetes.kubeadm import KUBECTL
 from tasks.paths import cache_dir, cluster_dir
+from tasks.release.store import Store
+from tasks.release.verified import Verified
 from tasks.ssh.connection import connect
 from tasks.ssh.endpoint import Endpoint
-from tasks.store import Store
-from tasks.verified import Verified
 
 HOUR = 3600
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from configs.manifest import Manifest
-from configs.plan import image_reference
+from configs.plan.node import image_reference
 from configs.render import render
 from configs.schema.cluster import Cluster
 from tasks.kubernetes import waiting

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from configs.versions import kubectl_waits
+from configs.plan.versions import kubectl_waits
 
 READY = '{range .items[*]}[{.status.conditions[?(@.type=="Ready")].status}]{end}'
 """``[True]`` for each object that is ready; for others something else in the brackets, or nothing."""

@@ -9,8 +9,8 @@ from typing import get_args
 
 import docker
 
+from configs.plan.versions import Runtime
 from configs.schema.cluster import LabNetworking
-from configs.versions import Runtime
 from tasks.docker import base_image, container_engine
 from tasks.docker import build as docker_build
 from tasks.docker.apt_sources import CODENAME

@@ -18,12 +18,12 @@ import docker.errors
 from docker.models.containers import Container
 from docker.models.images import Image
 
-from configs.derived import container_runtime
 from configs.errors import ConfigError, KubeV6Error
+from configs.plan.derived import container_runtime
+from configs.plan.versions import Runtime
 from configs.schema.cluster import Cluster, Node
 from configs.schema.loading import load_release
 from configs.schema.release import Release
-from configs.versions import Runtime
 from tasks.docker import build as docker_build
 from tasks.docker import container_engine
 from tasks.exclusive import exclusive

@@ -21,7 +21,7 @@ class Change:
         after: What will be there, or why, in a few words.
         node: The machine; for what is done to no single one, the cluster or the registry.
         stage: The stage of the machine that it is part of; empty for what is part of none, as a join.
-        resource: What it is about, one of the values of :mod:`configs.state` where the subject does not say it all: as
+        resource: One of the values of :mod:`configs.plan.state` where the subject does not say it all: as
             it is wanted, or as it is removed. The node is sent it; people, records and comparisons know the rest.
     """
 

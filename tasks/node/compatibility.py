@@ -9,17 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from configs import sysctls, translation
-from configs.derived import container_runtime, own_cni_version
 from configs.errors import ConfigError
-from configs.jool import mismatch
 from configs.manifest import Manifest
-from configs.networking import tools
-from configs.packet_filter import Packet
-from configs.schema.cluster import Cluster, Node
-from configs.schema.release import Release
-from configs.systems import Machine, system_of
-from configs.versions import (
+from configs.plan import sysctls, translation
+from configs.plan.derived import container_runtime, own_cni_version
+from configs.plan.jool import mismatch
+from configs.plan.networking import tools
+from configs.plan.packet_filter import Packet
+from configs.plan.systems import Machine, system_of
+from configs.plan.versions import (
     Runtime,
     cni_shows_ipv6,
     container_runtimes,
@@ -29,6 +27,8 @@ from configs.versions import (
     needs_cgroup_v2,
     supports_cgroup_v2,
 )
+from configs.schema.cluster import Cluster, Node
+from configs.schema.release import Release
 from tasks.node import membership
 
 PROCESSOR = "x86_64"
@@ -114,12 +114,12 @@ def operating_system(it: Candidate) -> Iterable[str]:
 
 
 def network_configuration(it: Candidate) -> Iterable[str]:
-    """Two files that configure one interface, or an interface that is not there (:mod:`configs.networking.tools`)."""
+    """Two files that configure one interface, or one that is not there (:mod:`configs.plan.networking.tools`)."""
     return tools.problems(it.cluster, it.machine)
 
 
 def jool_versions(it: Candidate) -> Iterator[str]:
-    """Jool's module answers only a command of its own version (:func:`configs.jool.mismatch`)."""
+    """Jool's module answers only a command of its own version (:func:`configs.plan.jool.mismatch`)."""
     if "support" in it.node.roles and it.cluster.nat64.by == "jool" and (found := mismatch(it.machine.jool)):
         yield found
 
@@ -143,7 +143,7 @@ def kernel_ipv6(it: Candidate) -> Iterator[str]:
 
 
 def ipv6_disabled(it: Candidate) -> Iterator[str]:
-    """Where ``disable_ipv6`` is 1 an interface takes no IPv6 address (:func:`configs.sysctls.without_ipv6`)."""
+    """Where ``disable_ipv6`` is 1 an interface takes no IPv6 address (:func:`configs.plan.sysctls.without_ipv6`)."""
     for key, place in sysctls.without_ipv6(it.cluster, it.machine) if it.machine.kernel.ipv6 else ():
         yield (
             f"{key} is 1, and the cluster needs IPv6 there: set it to 0 in {place or 'the file that does so, if any'}, "
@@ -152,7 +152,7 @@ def ipv6_disabled(it: Candidate) -> Iterator[str]:
 
 
 def sysctl_files(it: Candidate) -> Iterator[str]:
-    """Of several files that set one key the last one counts (:func:`configs.sysctls.contrary`)."""
+    """Of several files that set one key the last one counts (:func:`configs.plan.sysctls.contrary`)."""
     for line in sysctls.contrary(it.cluster, it.node, it.machine):
         yield (
             f"{line.path}:{line.number} sets {line.key} = {line.value}, and is read after {sysctls.FILE}, which needs "
@@ -161,7 +161,7 @@ def sysctl_files(it: Candidate) -> Iterator[str]:
 
 
 def advertised_ssh(it: Candidate) -> Iterator[str]:
-    """An interface with a fixed address listens to no router (:func:`configs.sysctls.static_interfaces`)."""
+    """An interface with a fixed address listens to no router (:func:`configs.plan.sysctls.static_interfaces`)."""
     uplink, here = it.cluster.uplink, it.machine.ssh_advertised
     if here in sysctls.static_interfaces(it.cluster) and not (uplink and uplink.gateway and uplink.interface == here):
         yield (
@@ -214,7 +214,7 @@ def processor(it: Candidate) -> Iterator[str]:
 
 
 def cgroup_version(it: Candidate) -> Iterator[str]:
-    """The kubelet knows v2 since 1.19 and refuses v1 since 1.35 (:mod:`configs.versions`)."""
+    """The kubelet knows v2 since 1.19 and refuses v1 since 1.35 (:mod:`configs.plan.versions`)."""
     wanted, cgroup = it.release.kubernetes, it.machine.kernel.cgroup
     if not it.node.in_kubernetes:
         return
@@ -283,7 +283,7 @@ def containerd_version(it: Candidate) -> Iterator[str]:
 
 
 def docker_and_cni_plugins(it: Candidate) -> Iterator[str]:
-    """Docker hides IPv6 since 17.06 from what the CNI plugins show since 0.7.0 (:mod:`configs.versions`)."""
+    """Docker hides IPv6 since 17.06 from what the CNI plugins show since 0.7.0 (:mod:`configs.plan.versions`)."""
     if not it.node.in_kubernetes or not (has := it.runtime_version) or it.runtime != "docker":
         return
     cni = own_cni_version(it.cluster, it.release, it.manifest)
@@ -297,7 +297,7 @@ def docker_and_cni_plugins(it: Candidate) -> Iterator[str]:
 
 
 def translation_doubts(it: Candidate) -> Iterable[str]:
-    """What DNS64 may forward to and NAT64 must not carry (:func:`configs.translation.warnings`)."""
+    """What DNS64 may forward to and NAT64 must not carry (:func:`configs.plan.translation.warnings`)."""
     return translation.warnings(it.cluster, it.machine.resolvers) if "support" in it.node.roles else ()
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from configs.errors import NodeError
 from configs.membership import Identity
-from configs.state import StageState
+from configs.plan.state import StageState
 from tasks.node.change import Change
 from tasks.node.confirmation import SECONDS, SILENT_SECONDS, Answer, Reconnect, confirmed
 from tasks.node.resources import kinds

@@ -12,8 +12,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from configs.errors import NodeError
+from configs.plan.translation import ANY_ULA, embed, embedded, may_stand_for
 from configs.schema.cluster import Cluster
-from configs.translation import ANY_ULA, embed, embedded, may_stand_for
 from tasks.ssh.connection import Connection
 from tasks.ssh.program import program
 from tasks.steps import step

@@ -11,11 +11,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-from configs.jool import jool_of
-from configs.kernel import Kernel
 from configs.membership import Identity, Membership
-from configs.systems import Machine, Networking, Unasked, systems
-from configs.versions import Runtime
+from configs.plan.jool import jool_of
+from configs.plan.kernel import Kernel
+from configs.plan.systems import Machine, Networking, Unasked, systems
+from configs.plan.versions import Runtime
 from tasks.node import network_files
 from tasks.node.network_files import ifupdown, netplan, networkd
 from tasks.node.network_files.links import links_of

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from configs.errors import CombinedError, KubeV6Error, NodeError
 from configs.manifest import Manifest
 from configs.membership import Membership, identity
+from configs.plan.systems import Machine
+from configs.plan.versions import image_tag
 from configs.schema.cluster import Cluster, Node
-from configs.systems import Machine
-from configs.versions import image_tag
 
 STEP = "preflight"
 Found = Mapping[str, Machine | None]

@@ -6,7 +6,7 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping
 
-from configs.packet_filter import Condition, PacketFilter, Rule, Verdict
+from configs.plan.packet_filter import Condition, PacketFilter, Rule, Verdict
 
 HOOKS = {"INPUT": "input", "FORWARD": "forward", "OUTPUT": "output"}
 PROTOCOLS = {"ipv6-icmp": "icmpv6", "icmpv6": "icmpv6", "58": "icmpv6", "6": "tcp", "17": "udp"}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 
-from configs.derived import container_runtime
 from configs.errors import NodeError
 from configs.manifest import Manifest
+from configs.plan.derived import container_runtime
+from configs.plan.systems import Machine
 from configs.schema.cluster import Cluster
 from configs.schema.release import Release
-from configs.systems import Machine
 from tasks.node import host_facts
 from tasks.node.compatibility import Candidate, kubernetes_version, problems, warnings
 from tasks.ssh.connection import Connection
@@ -31,7 +31,7 @@ def survey(
         manifest: What the release holds, when that is known: the exact versions, and whether it was fetched.
 
     Returns:
-        What the machine says of itself, for :func:`configs.plan.plan_node`.
+        What the machine says of itself, for :func:`configs.plan.node.plan_node`.
 
     Raises:
         ConfigError: The release does not work with the container runtime that the topology names.

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from posixpath import basename
 
-from configs.sysctls import FILE
-from configs.systems import SysctlLine
+from configs.plan.sysctls import FILE
+from configs.plan.systems import SysctlLine
 
 LAST = "/etc/sysctl.conf"
 """``sysctl --system`` reads it after all others (sysctl(8)), and ``sysctl -p`` alone."""

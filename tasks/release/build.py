@@ -17,27 +17,27 @@ from typing import Any, Literal
 
 from configs.errors import ConfigError
 from configs.manifest import NODE_BINARIES, BinaryEntry, ImageEntry, Manifest, SourceEntry, name_of
+from configs.plan.versions import image_name, image_tag
 from configs.schema.release import Build, Release
-from configs.versions import image_name, image_tag
 from tasks.docker import build as docker_build
 from tasks.docker import toolchain
 from tasks.docker.toolchain import Toolchain
 from tasks.exclusive import exclusive, holder
-from tasks.fetch.fetch_image import fetch_image
-from tasks.fetch.mirror import Mirror
 from tasks.paths import RECIPES, cache_dir
 from tasks.release import compile, compiler, images, results
 from tasks.release.compile import Reported
 from tasks.release.compiler import Compiler
+from tasks.release.fetch.fetch_image import fetch_image
+from tasks.release.fetch.mirror import Mirror
 from tasks.release.refresh import Refresh, again
 from tasks.release.results import Compiled
-from tasks.series import debian_source, series, series_file, series_source
-from tasks.series.check_out import check_out, check_out_beside, keep_generated, take_over
-from tasks.series.series import Picked
-from tasks.series.series_file import DebianSeries, Series
-from tasks.series.source import Source
+from tasks.release.series import debian_source, series, series_file, series_source
+from tasks.release.series.check_out import check_out, check_out_beside, keep_generated, take_over
+from tasks.release.series.series import Picked
+from tasks.release.series.series_file import DebianSeries, Series
+from tasks.release.series.source import Source
+from tasks.release.store import Store
 from tasks.steps import step
-from tasks.store import Store
 
 log = logging.getLogger("kubev6.build")
 CONTROL_PLANE = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from configs.derived import refuse_misfit
 from configs.errors import ConfigError, KubeV6Error
 from configs.manifest import Manifest
+from configs.plan.derived import refuse_misfit
 from configs.schema.cluster import Cluster
 from configs.schema.loading import load_release, shipped
 from configs.schema.release import Release
-from tasks.fetch.fetch import is_current, lacking
-from tasks.fetch.mirror import Mirror
+from tasks.release.fetch.fetch import is_current, lacking
+from tasks.release.fetch.mirror import Mirror
 from tasks.release.refresh import Refresh, refuse_stage_of_a_build
-from tasks.store import Store
+from tasks.release.store import Store
 
 HOW_TO = "v1.9.0-alpha.0.ipv6.0"
 """The release that the how-to deploys."""

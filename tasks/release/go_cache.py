@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tasks.exclusive import exclusive, shared
 from tasks.paths import cache_dir
-from tasks.verified import Verified
+from tasks.release.verified import Verified
 
 DATA = "-d"
 """What the names of compiled things end with."""

@@ -20,13 +20,13 @@ from tasks.docker import container_engine
 from tasks.docker.keep_image import keep_image
 from tasks.docker.toolchain import RECIPE, Toolchain
 from tasks.exclusive import exclusive
-from tasks.fetch.fetch_image import NotPulledError, fetch_in_step
-from tasks.fetch.mirror import LackingError, Mirror
 from tasks.paths import RECIPES, cache_dir
 from tasks.release import compile, results
+from tasks.release.fetch.fetch_image import NotPulledError, fetch_in_step
+from tasks.release.fetch.mirror import LackingError, Mirror
+from tasks.release.store import Store
 from tasks.replace import write_whole
 from tasks.steps import step
-from tasks.store import Store
 
 IMAGES = RECIPES / "images"
 COREDNS = "coredns/coredns"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from configs.manifest import ImageEntry, Manifest
 from tasks.docker import build as docker_build
 from tasks.docker import toolchain
-from tasks.fetch.fetch_image import fetch_in_step
-from tasks.fetch.mirror import LackingError, Mirror, unpublished
 from tasks.release import images
+from tasks.release.fetch.fetch_image import fetch_in_step
+from tasks.release.fetch.mirror import LackingError, Mirror, unpublished
+from tasks.release.store import Store
 from tasks.steps import step
-from tasks.store import Store
 
 PROBE = "probe"
 

@@ -25,9 +25,9 @@ def main() -> None:
 
 def measure(path: str) -> None:
     """Measure a cluster file here."""
-    from configs.plan import plan_node
+    from configs.plan.node import plan_node
+    from configs.plan.systems import Machine
     from configs.schema.loading import load_cluster, load_release
-    from configs.systems import Machine
     from kubev6.console.changes import state_as_text
 
     begun, size = time.process_time(), 0

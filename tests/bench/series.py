@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tasks.series import series, series_file, series_source
+from tasks.release.series import series, series_file, series_source
 from tests.integration.git_project import QUIET
 from tests.integration.large_project import large_project
 

@@ -14,16 +14,16 @@ from configs.schema.cluster import Cluster
 from configs.schema.release import Release
 from flows.deploy import deploy
 from flows.nightly import nightly
-from tasks import registry_tags
-from tasks.fetch.mirror import Mirror
 from tasks.lab import lab
 from tasks.lab.record import LabRecord
 from tasks.paths import data_dir
+from tasks.release import registry_tags
+from tasks.release.fetch.mirror import Mirror
 from tasks.release.refresh import Refresh
-from tasks.series import series, series_file, series_source
+from tasks.release.series import series, series_file, series_source
+from tasks.release.store import Store
 from tasks.ssh import pool
 from tasks.ssh.endpoint import Endpoint
-from tasks.store import Store
 from tests.fakes import substitute_for_good
 from tests.integration import fake_machines
 from tests.integration.small_image import small_image

@@ -15,17 +15,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from configs.errors import KubeV6Error, NodeError
-from configs.kernel import Kernel
 from configs.manifest import BinaryEntry, Manifest, SourceEntry
 from configs.membership import Identity, Membership
+from configs.plan.kernel import Kernel
+from configs.plan.state import StageState
+from configs.plan.systems import Machine
 from configs.schema.cluster import Cluster
 from configs.schema.loading import load_cluster
 from configs.schema.release import Release
-from configs.state import StageState
-from configs.systems import Machine
 from kubev6.cli import main
 from kubev6.server.orchestration import Orchestration
-from tasks import inventory, registry
+from tasks import inventory
 from tasks.events import ReleaseChosen, emit
 from tasks.kubernetes import cluster_dns, kubeadm, members, probe_pods
 from tasks.kubernetes.checks import Check
@@ -37,7 +37,8 @@ from tasks.node import reset as task_of_reset
 from tasks.node.change import Change
 from tasks.node.reset import Reset
 from tasks.paths import data_dir
-from tasks.registry import Pushed
+from tasks.release import registry
+from tasks.release.registry import Pushed
 from tasks.ssh.connection import Connection
 from tasks.ssh.endpoint import Endpoint
 from tasks.steps import step

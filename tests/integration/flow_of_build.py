@@ -16,9 +16,9 @@ from flows.build import built
 from flows.run.context import run_context
 from flows.run.runner import THREADS
 from flows.steps import release as steps
-from tasks.fetch.mirror import Mirror
+from tasks.release.fetch.mirror import Mirror
 from tasks.release.refresh import Refresh
-from tasks.store import Store
+from tasks.release.store import Store
 from tests.fakes import substitute
 
 

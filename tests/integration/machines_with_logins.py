@@ -17,19 +17,20 @@ from pathlib import Path
 from typing import Any
 
 from configs.manifest import Manifest
-from configs.state import StageState
+from configs.plan.state import StageState
 from kubev6.cli import main
 from kubev6.server.orchestration import Orchestration
-from tasks import inventory, registry, registry_tags, secrets
+from tasks import inventory, secrets
 from tasks.kubernetes import kubeadm
 from tasks.node import engine
 from tasks.node.change import Change
-from tasks.registry import Pushed
-from tasks.registry_login import RegistryLogin
+from tasks.release import registry, registry_tags
+from tasks.release.registry import Pushed
+from tasks.release.registry_login import RegistryLogin
+from tasks.release.store import Store
 from tasks.ssh.connection import Connection, connect
 from tasks.ssh.endpoint import Endpoint
 from tasks.steps import step
-from tasks.store import Store
 from tests.fakes import substitute_for_good
 
 TELLS = os.environ.get("KUBEV6_TEST_MACHINES") == "tells"

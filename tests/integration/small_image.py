@@ -6,8 +6,8 @@ import hashlib
 import json
 
 from configs.manifest import ImageEntry
-from tasks.image_layout import CONFIG_TYPE, LAYER_TYPE, MANIFEST_TYPE
-from tasks.store import Store
+from tasks.release.image_layout import CONFIG_TYPE, LAYER_TYPE, MANIFEST_TYPE
+from tasks.release.store import Store
 
 
 def small_image(store: Store, name: str, tag: str, content: str) -> ImageEntry:

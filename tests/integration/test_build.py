@@ -25,11 +25,11 @@ from configs.schema.release import Release
 from tasks.docker import base_image, container_engine, toolchain
 from tasks.docker import build as docker_build
 from tasks.events import Event, StepProgressed
-from tasks.fetch.mirror import Mirror, path_of_file, path_of_image
 from tasks.paths import cache_dir
 from tasks.release import compile, compiler, results
+from tasks.release.fetch.mirror import Mirror, path_of_file, path_of_image
 from tasks.release.refresh import Refresh
-from tasks.store import Store
+from tasks.release.store import Store
 from tests.fakes import substitute
 from tests.integration.flow_of_build import build_release
 from tests.integration.git_project import Project
@@ -299,7 +299,7 @@ BUILDING = """
 import logging, sys
 logging.basicConfig(level=logging.INFO)
 from configs.schema.loading import load_release
-from tasks.fetch.mirror import Mirror
+from tasks.release.fetch.mirror import Mirror
 from tests.integration.flow_of_build import build_release, prefect
 
 

@@ -23,11 +23,11 @@ from kubev6.cli import main
 from tasks.cache import prune as pruning
 from tasks.docker import container_engine, toolchain
 from tasks.exclusive import exclusive
-from tasks.fetch import checksums, mirror_directory
 from tasks.in_use import in_use, unused, users
 from tasks.paths import cache_dir, data_dir
+from tasks.release.fetch import checksums, mirror_directory
+from tasks.release.store import Store
 from tasks.replace import remove
-from tasks.store import Store
 from tests.another_process import holding
 from tests.fakes import substitute
 from tests.integration.git_project import Project

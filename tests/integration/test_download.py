@@ -19,9 +19,9 @@ import pytest
 import requests
 
 from configs.errors import KubeV6Error
-from tasks.fetch import download
-from tasks.fetch.download import NotThereError, discard, obtain
 from tasks.paths import cache_dir
+from tasks.release.fetch import download
+from tasks.release.fetch.download import NotThereError, discard, obtain
 from tests.fakes import substitute
 from tests.integration.web_server import Served, WebServer, serving
 from tests.waiting import eventually
@@ -125,7 +125,7 @@ def test_what_an_earlier_run_left_is_gone_on_with(server: WebServer) -> None:
 def test_a_run_that_is_killed_is_gone_on_with(server: WebServer) -> None:
     file = server.put("/file", CONTENT, hang_at=[1000])
     program = (
-        "from tasks.fetch.download import obtain\n"
+        "from tasks.release.fetch.download import obtain\n"
         f"obtain('{server.url}/file', name='kubeadm', checkable=False, say=lambda *words: None)\n"
     )
     running = subprocess.Popen([sys.executable, "-c", program])

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from configs.errors import NodeError
+from configs.plan.state import Address, Binary, File, Reload, Route, Service, StageState, Sysctl
 from configs.schema.loading import load_cluster
-from configs.state import Address, Binary, File, Reload, Route, Service, StageState, Sysctl
 from tasks.lab import lab
 from tasks.node import engine, host_facts
 from tasks.node.change import Change
@@ -208,7 +208,7 @@ def test_a_run_that_dies_before_the_restart_is_continued(machine: Connection, en
     second = service_stage("dying", "second")
     code = (
         "from tasks.ssh.connection import *; from tasks.ssh.endpoint import *\n"
-        "from tasks.node.engine import *; from configs.state import *\n"
+        "from tasks.node.engine import *; from configs.plan.state import *\n"
         f"bring_to(connect({endpoint!r}), {replace(second, binaries=(blocking,))!r})"
     )
     controller = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)

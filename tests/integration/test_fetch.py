@@ -18,12 +18,12 @@ import pytest
 from configs.errors import ConfigError, KubeV6Error
 from configs.manifest import CNI_PLUGINS
 from configs.schema.release import CniPlugins, Download, Fetch, Release
-from tasks.fetch import download, mirror_directory
-from tasks.fetch.fetch import fetch_release, lacking
-from tasks.fetch.mirror import Mirror, chosen, full_reference, path_of_image
-from tasks.fetch.program import HEAD, instead_of_a_program
 from tasks.paths import cache_dir
-from tasks.store import Store
+from tasks.release.fetch import download, mirror_directory
+from tasks.release.fetch.fetch import fetch_release, lacking
+from tasks.release.fetch.mirror import Mirror, chosen, full_reference, path_of_image
+from tasks.release.fetch.program import HEAD, instead_of_a_program
+from tasks.release.store import Store
 from tests.fakes import substitute
 from tests.integration.web_server import WebServer, serving
 from tests.unit.test_program import elf

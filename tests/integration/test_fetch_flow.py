@@ -20,9 +20,9 @@ from configs.schema.loading import load_cluster
 from flows import deploy
 from flows.run.context import run_context
 from flows.steps import release as steps
-from tasks.fetch import download
 from tasks.release.choose import decide
-from tasks.store import Store
+from tasks.release.fetch import download
+from tasks.release.store import Store
 from tests.fakes import substitute
 from tests.integration.web_server import WebServer, serving
 from tests.unit.test_program import elf
@@ -137,7 +137,7 @@ def test_a_deploy_of_a_published_release_fetches_it_in_the_same_way(
 ) -> None:
     from prefect import flow
 
-    from tasks.fetch.mirror import chosen
+    from tasks.release.fetch.mirror import chosen
 
     def whole(manifest: Manifest, *_: object) -> Manifest:
         return manifest

@@ -15,11 +15,11 @@ import pytest
 from configs.errors import ConfigError, KubeV6Error
 from tasks import scope
 from tasks.events import Bus, Event, StepProgressed
-from tasks.series import git_fetch, git_source, series, series_file
-from tasks.series.check_out import check_out
-from tasks.series.repository import open_repository, read_commit
-from tasks.series.series import ConflictError, Picked
-from tasks.series.series_file import GitSeries
+from tasks.release.series import git_fetch, git_source, series, series_file
+from tasks.release.series.check_out import check_out
+from tasks.release.series.repository import open_repository, read_commit
+from tasks.release.series.series import ConflictError, Picked
+from tasks.release.series.series_file import GitSeries
 from tests.fakes import substitute
 from tests.integration.git_project import BEN, Project, served
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from configs.manifest import ImageEntry
 from tasks.docker import container_engine
-from tasks.fetch import image_archive
-from tasks.store import Store
+from tasks.release.fetch import image_archive
+from tasks.release.store import Store
 from tests.unit.test_store import layer, saved
 
 REFERENCE = "kubev6.test/archive:1"

@@ -11,8 +11,8 @@ import requests
 
 from configs.manifest import Manifest
 from tasks.docker import container_engine
-from tasks.image_layout import OCI_MANIFEST_TYPE
-from tasks.store import Store
+from tasks.release.image_layout import OCI_MANIFEST_TYPE
+from tasks.release.store import Store
 from tests.integration.test_registry import registry_image, release, store
 from tests.integration.test_registry_tags import registry_running
 

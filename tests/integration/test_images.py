@@ -35,11 +35,11 @@ from tasks.docker import build as docker_build
 from tasks.docker import container_engine, toolchain
 from tasks.docker.build import context_of
 from tasks.docker.toolchain import Toolchain
-from tasks.fetch import checksums
-from tasks.fetch.mirror import Mirror
 from tasks.release import compile, images
+from tasks.release.fetch import checksums
+from tasks.release.fetch.mirror import Mirror
+from tasks.release.store import Store
 from tasks.steps import Step
-from tasks.store import Store
 from tests.fakes import substitute
 from tests.unit.test_store import layer, saved
 from tests.waiting import eventually

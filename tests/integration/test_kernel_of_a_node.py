@@ -9,11 +9,11 @@ from dataclasses import replace
 
 import pytest
 
-from configs.plan import plan_node
+from configs.plan.node import plan_node
+from configs.plan.state import Address, Route, StageState
+from configs.plan.systems import Machine
 from configs.schema.cluster import Cluster
 from configs.schema.loading import load_cluster, load_release
-from configs.state import Address, Route, StageState
-from configs.systems import Machine
 from tasks.node import host_facts
 from tasks.node.compatibility import Candidate, problems
 from tasks.node.engine import bring_to

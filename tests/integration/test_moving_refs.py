@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from configs.errors import KubeV6Error
-from tasks.series import git_source, moving_refs, series_file
-from tasks.series.series_file import GitSeries
+from tasks.release.series import git_source, moving_refs, series_file
+from tasks.release.series.series_file import GitSeries
 from tests.integration.git_project import Project, served
 
 pytestmark = pytest.mark.usefixtures("own_data")

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from configs.errors import NodeError
-from configs.networking import tools
-from configs.plan import plan_node
+from configs.plan.networking import tools
+from configs.plan.node import plan_node
+from configs.plan.state import StageState
 from configs.schema.cluster import Cluster, LabNetworking, Uplink
 from configs.schema.loading import load_cluster, load_release
-from configs.state import StageState
 from tasks.docker import build as docker_build
 from tasks.docker import container_engine
 from tasks.docker.apt_sources import CODENAME

@@ -16,13 +16,13 @@ import requests
 
 from configs.errors import KubeV6Error
 from configs.manifest import BINARY_REPOSITORY, BinaryEntry, ImageEntry, Manifest, SourceEntry
-from tasks import registry
 from tasks.docker import base_image, container_engine
 from tasks.docker import build as docker_build
 from tasks.docker.build import context_of
-from tasks.image_layout import MANIFEST_TYPE
+from tasks.release import registry
+from tasks.release.image_layout import MANIFEST_TYPE
+from tasks.release.store import Store
 from tasks.steps import Step
-from tasks.store import Store
 
 LABEL = "kubev6.test"
 DOCKERFILE = """\

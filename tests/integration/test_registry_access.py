@@ -13,11 +13,10 @@ import pytest
 import requests
 
 from configs.manifest import Manifest
-from configs.plan import plan_node
+from configs.plan.node import plan_node
+from configs.plan.state import Certificate, StageState
+from configs.plan.systems import machine_running
 from configs.schema.loading import load_cluster, load_release
-from configs.state import Certificate, StageState
-from configs.systems import machine_running
-from tasks import registry
 from tasks.docker import container_engine
 from tasks.node.resources.certificate import problem
 from tasks.node_agent import record as agent_record
@@ -25,8 +24,9 @@ from tasks.node_agent.protocol import Failed
 from tasks.node_agent.record import read_record
 from tasks.node_agent.resources.binary import download
 from tasks.node_agent.resources.certificate import Certificates
-from tasks.registry_client import KINDS
-from tasks.store import Store
+from tasks.release import registry
+from tasks.release.registry_client import KINDS
+from tasks.release.store import Store
 from tests.fakes import substitute
 from tests.integration.sshd import free_port
 from tests.integration.test_registry import registry_image, release, store

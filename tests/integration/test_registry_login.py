@@ -18,15 +18,16 @@ import pytest
 import requests
 
 from configs.errors import ConfigError, KubeV6Error
-from tasks import registry, registry_login, registry_tags, scope
+from tasks import scope
 from tasks.docker.pull import pull
-from tasks.fetch.fetch_image import fetch_image
-from tasks.registry_client import session_with
-from tasks.registry_login import RefusedError, RegistryLogin
-from tasks.registry_tags import Pruned
+from tasks.release import registry, registry_login, registry_tags
+from tasks.release.fetch.fetch_image import fetch_image
+from tasks.release.registry_client import session_with
+from tasks.release.registry_login import RefusedError, RegistryLogin
+from tasks.release.registry_tags import Pruned
+from tasks.release.store import Store
 from tasks.secrets import Secrets
 from tasks.steps import Step
-from tasks.store import Store
 from tests.fakes import substitute
 from tests.http_server import Answering, serving
 from tests.integration.test_registry import registry_image

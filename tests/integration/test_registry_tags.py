@@ -13,11 +13,11 @@ import requests
 
 from configs.errors import KubeV6Error
 from configs.manifest import Manifest, SourceEntry
-from tasks import registry
 from tasks.docker import container_engine
-from tasks.registry_client import KINDS
-from tasks.registry_tags import Pruned, is_newest, prune, push_dated
-from tasks.store import Store
+from tasks.release import registry
+from tasks.release.registry_client import KINDS
+from tasks.release.registry_tags import Pruned, is_newest, prune, push_dated
+from tasks.release.store import Store
 from tests.integration.small_image import small_image
 from tests.integration.test_registry import LABEL, registry_image
 

@@ -17,11 +17,11 @@ from tasks.docker.toolchain import Toolchain
 from tasks.release import compiler
 from tasks.release.build import release_key
 from tasks.release.refresh import Refresh
-from tasks.series import debian_source, series, series_file
-from tasks.series.debian_source import PATCH_BRANCH
-from tasks.series.repository import commit_all, create_repository
-from tasks.series.source import Source
-from tasks.store import Store
+from tasks.release.series import debian_source, series, series_file
+from tasks.release.series.debian_source import PATCH_BRANCH
+from tasks.release.series.repository import commit_all, create_repository
+from tasks.release.series.source import Source
+from tasks.release.store import Store
 from tests.fakes import substitute
 from tests.integration.flow_of_build import build_release
 

@@ -16,8 +16,8 @@ import pytest
 
 from configs.errors import NodeError
 from configs.membership import Identity, identity
+from configs.plan.state import Address, Binary, File, Route, Service, StageState, Sysctl
 from configs.schema.loading import load_cluster
-from configs.state import Address, Binary, File, Route, Service, StageState, Sysctl
 from tasks.events import Bus, Event, StepProgressed
 from tasks.lab import lab
 from tasks.node import host_facts

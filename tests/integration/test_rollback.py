@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from configs.errors import NodeError
-from configs.state import Address, File, Reload, Route, StageState, Sysctl
+from configs.plan.state import Address, File, Reload, Route, StageState, Sysctl
 from tasks.node import confirmation, engine
 from tasks.node.engine import apply, bring_to, plan_changes
 from tasks.ssh.connection import Connection, connect

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from configs.errors import ConfigError, KubeV6Error
-from tasks.series import series, series_file
-from tasks.series.check_out import check_out, check_out_beside, keep_generated, take_over
-from tasks.series.debian_source import PATCH_BRANCH
-from tasks.series.repository import commit_all, create_repository, open_repository
-from tasks.series.series import Picked
-from tasks.series.series_file import Series
-from tasks.series.source import Source
+from tasks.release.series import series, series_file
+from tasks.release.series.check_out import check_out, check_out_beside, keep_generated, take_over
+from tasks.release.series.debian_source import PATCH_BRANCH
+from tasks.release.series.repository import commit_all, create_repository, open_repository
+from tasks.release.series.series import Picked
+from tasks.release.series.series_file import Series
+from tasks.release.series.source import Source
 from tests.fakes import substitute
 
 BASE = {

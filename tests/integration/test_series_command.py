@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kubev6.cli import main
-from tasks.series import series, series_file, series_source
+from tasks.release.series import series, series_file, series_source
 from tests.bench.series import once
 from tests.integration.git_project import BEN, Project
 from tests.integration.large_project import large_project

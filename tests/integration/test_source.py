@@ -13,9 +13,9 @@ from configs.errors import KubeV6Error
 from tasks import scope
 from tasks.docker import container_engine, toolchain
 from tasks.docker.toolchain import LABEL, Containers, Toolchain
-from tasks.series import debian_source
-from tasks.series.debian_source import PATCH_BRANCH
-from tasks.series.repository import open_repository
+from tasks.release.series import debian_source
+from tasks.release.series.debian_source import PATCH_BRANCH
+from tasks.release.series.repository import open_repository
 from tests.fakes import substitute
 from tests.waiting import eventually
 

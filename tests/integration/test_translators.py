@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from configs.errors import NodeError
-from configs.jool import Jool
-from configs.plan import plan_node
+from configs.plan.jool import Jool
+from configs.plan.node import plan_node
+from configs.plan.state import StageState
+from configs.plan.systems import Machine
 from configs.schema.cluster import Cluster, Node
 from configs.schema.loading import load_cluster, load_release
-from configs.state import StageState
-from configs.systems import Machine
 from tasks.lab import lab
 from tasks.node import existing_servers, host_facts
 from tasks.node.compatibility import Candidate

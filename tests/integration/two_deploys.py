@@ -13,9 +13,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from configs.membership import Identity
+from configs.plan.state import StageState
 from configs.schema.cluster import Cluster
 from configs.schema.loading import load_cluster
-from configs.state import StageState
 from flows.deploy import deploy
 from tasks import secrets
 from tasks.node import engine

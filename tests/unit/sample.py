@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from configs.manifest import BinaryEntry, ImageEntry, Manifest, SourceEntry
-from configs.plan import plan_node
+from configs.plan.node import plan_node
+from configs.plan.state import NodeState
+from configs.plan.systems import Machine
 from configs.schema.cluster import Cluster
 from configs.schema.release import Release
-from configs.state import NodeState
-from configs.systems import Machine
 
 VERSION = "v1.20.2+kubev6.debian-1.20.3f2a1b7"
 TAG = VERSION.replace("+", "_")

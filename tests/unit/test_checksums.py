@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tasks.fetch import checksums
-from tasks.fetch.checksums import published_in
-from tasks.store import Store
+from tasks.release.fetch import checksums
+from tasks.release.fetch.checksums import published_in
+from tasks.release.store import Store
 
 A, B = "a" * 64, "b" * 64
 

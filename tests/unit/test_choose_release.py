@@ -15,12 +15,12 @@ from configs.schema.cluster import Cluster
 from configs.schema.loading import load_cluster, load_release, shipped
 from flows import deploy
 from tasks.events import Event, ReleaseChosen
-from tasks.fetch.fetch import fetch_release
-from tasks.fetch.mirror import Mirror
 from tasks.release import choose as choose_release
 from tasks.release.choose import Chosen, Decision, choices, decide, for_plan
+from tasks.release.fetch.fetch import fetch_release
+from tasks.release.fetch.mirror import Mirror
 from tasks.release.refresh import Refresh, again
-from tasks.store import Store
+from tasks.release.store import Store
 from tests.fakes import substitute
 from tests.unit.test_program import elf
 

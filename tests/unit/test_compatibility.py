@@ -8,13 +8,13 @@ from typing import Any, Literal
 import pytest
 
 from configs.errors import NodeError
-from configs.kernel import Kernel
 from configs.manifest import Manifest, SourceEntry
+from configs.plan.kernel import Kernel
+from configs.plan.systems import Machine, SysctlLine
+from configs.plan.versions import Runtime
 from configs.schema.cluster import Cluster
 from configs.schema.loading import load_cluster, load_release
 from configs.schema.release import Release
-from configs.systems import Machine, SysctlLine
-from configs.versions import Runtime
 from tasks.node.compatibility import Candidate, problems, warnings
 from tasks.node.survey import check
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from configs.errors import KubeV6Error
-from configs.versions import cluster_dns_address, image_tag, parse_version
+from configs.plan.versions import cluster_dns_address, image_tag, parse_version
 from tasks.release.compile import (
     TARGETS,
     Reported,

@@ -8,9 +8,9 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
 import pytest
 
+from configs.plan.translation import embed
 from configs.schema.cluster import Cluster
 from configs.schema.loading import load_cluster
-from configs.translation import embed
 from tasks.node.existing_servers import Answer, dns64_problem, nat64_problem
 from tasks.node_agent import existing_servers
 from tasks.node_agent.existing_servers import addresses, after_name, tried

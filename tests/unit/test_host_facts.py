@@ -10,11 +10,11 @@ from typing import cast
 
 import pytest
 
-from configs.interfaces import Claim, Definition
-from configs.kernel import Kernel
-from configs.networking import tools
+from configs.plan.interfaces import Claim, Definition
+from configs.plan.kernel import Kernel
+from configs.plan.networking import tools
+from configs.plan.systems import Machine
 from configs.schema.loading import load_cluster
-from configs.systems import Machine
 from tasks.node import host_facts
 from tasks.ssh.connection import Connection, Result
 from tests.fakes import fake_of

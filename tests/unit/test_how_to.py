@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from configs.routes import routes
+from configs.plan.routes import routes
+from configs.plan.state import StageState
 from configs.schema.loading import CONFIGS, load_cluster, load_release
-from configs.state import StageState
 from tests.unit.sample import manifest, plan
 
 CLUSTER = load_cluster("kube-v6")

@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 
 from configs.manifest import Manifest
-from tasks import image_layout, verified
-from tasks import store as store_module
+from tasks.release import image_layout, verified
+from tasks.release import store as store_module
+from tasks.release.store import Store, StoredBuild
 from tasks.replace import write_whole
-from tasks.store import Store, StoredBuild
 from tests.fakes import substitute
 from tests.unit.test_store import layer, release, saved
 

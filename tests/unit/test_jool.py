@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from configs.errors import NodeError
-from configs.jool import Jool, jool_of, mismatch
+from configs.plan.jool import Jool, jool_of, mismatch
+from configs.plan.systems import Machine
 from configs.schema.loading import load_cluster, load_release
-from configs.systems import Machine
 from tasks.node.compatibility import Candidate
 from tasks.node.survey import check
 

@@ -17,7 +17,7 @@ from configs.schema.field_types import Model
 from configs.schema.loading import CONFIGS
 from kubev6.cli import main
 from kubev6.cli.schema import KINDS, schema
-from tasks.series import series_file
+from tasks.release.series import series_file
 from tests.unit.sample import GOOD
 from tests.unit.test_schema import changed
 

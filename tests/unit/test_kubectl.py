@@ -14,9 +14,9 @@ from configs.manifest import BinaryEntry
 from configs.schema.loading import load_cluster
 from tasks.kubernetes import kubectl
 from tasks.kubernetes.kubeadm import KUBECTL
+from tasks.release.store import Store
 from tasks.ssh.connection import Connection, Result
 from tasks.ssh.endpoint import Endpoint
-from tasks.store import Store
 from tests.fakes import fake_of, substitute
 from tests.unit.sample import manifest
 

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 import yaml
 
-from configs.derived import for_registry, image_references, refuse_misfit
 from configs.errors import ConfigError
 from configs.manifest import BinaryEntry, ImageEntry, Manifest, SourceEntry
-from configs.plan import join_config
+from configs.plan.derived import for_registry, image_references, refuse_misfit
+from configs.plan.node import join_config
+from configs.plan.state import NodeState, StageState
 from configs.schema.cluster import Cluster, Services
 from configs.schema.loading import load_cluster, load_release
 from configs.schema.release import Release
-from configs.state import NodeState, StageState
 from tests.unit.sample import manifest, plan
 from tests.unit.test_plan import GOLDEN, as_text
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from configs.plan import plan_node
+from configs.plan.node import plan_node
+from configs.plan.state import Route
+from configs.plan.systems import Machine
 from configs.schema.cluster import Cluster
 from configs.schema.loading import load_cluster, load_release
-from configs.state import Route
-from configs.systems import Machine
 from tests.fakes import substitute
 
 

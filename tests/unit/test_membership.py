@@ -11,8 +11,8 @@ import pytest
 from configs.errors import KubeV6Error
 from configs.manifest import Manifest, SourceEntry
 from configs.membership import Identity, Membership, identity
+from configs.plan.systems import Machine
 from configs.schema.loading import load_cluster, load_release
-from configs.systems import Machine
 from tasks.node import host_facts
 from tasks.node.compatibility import Candidate, problems
 from tasks.node.membership import Found, refuse_one_machine, refuse_other_life, refuse_other_version

@@ -28,14 +28,14 @@ PURE = "a cache of a pure value: it comes from files of the program, which do no
 VALUE = "a cache of a pure value: its argument is frozen, and few are kept"
 DEFAULT = "what a pydantic model has where nothing is given; pydantic makes a copy for each"
 ALLOWED: dict[str, str] = {
-    "configs.derived.Derived._values()": "what a frozen value holds, as its templates take it; it goes with the value",
+    "configs.plan.derived.Derived._values()": "what a frozen value holds, as its templates take it; it goes with it",
     "configs.render._environment()": PURE,
-    "configs.routes._to_pods()": VALUE,
-    "configs.stages.network._hosts()": VALUE,
-    "configs.systems.System.lacking": DEFAULT,
-    "configs.systems.System.repositories": DEFAULT,
-    "configs.systems.systems()": PURE,
-    "configs.versions.parse_version()": "a cache of a pure value: what a short text says",
+    "configs.plan.routes._to_pods()": VALUE,
+    "configs.plan.stages.network._hosts()": VALUE,
+    "configs.plan.systems.System.lacking": DEFAULT,
+    "configs.plan.systems.System.repositories": DEFAULT,
+    "configs.plan.systems.systems()": PURE,
+    "configs.plan.versions.parse_version()": "a cache of a pure value: what a short text says",
     "flows.run.notify._of_the_run": "the secrets of the caller's run, for the hooks that Prefect calls after its end",
     "flows.run.record.ReleaseOfRun.stand_ins": DEFAULT,
     "flows.run.task._failed_attempts": "what one task run came to before it is tried again, where its flow is not",

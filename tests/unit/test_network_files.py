@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from configs.interfaces import Definition
-from configs.networking import netplan, tools
-from configs.plan import plan_node
+from configs.plan.interfaces import Definition
+from configs.plan.networking import netplan, tools
+from configs.plan.node import plan_node
+from configs.plan.systems import Machine, networking_of
 from configs.schema.loading import load_cluster, load_release
-from configs.systems import Machine, networking_of
 from tasks.node import host_facts
 from tasks.node.network_files.links import links_of
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from configs.plan.systems import Machine
 from configs.schema.loading import load_cluster, load_release
-from configs.systems import Machine
 from tasks.node.compatibility import Candidate, problems
 from tasks.node.packet_filters import packet_filters
 

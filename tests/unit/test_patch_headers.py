@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from configs.errors import KubeV6Error
-from tasks.series.patch_header import Header, read_header, text_of
+from tasks.release.series.patch_header import Header, read_header, text_of
 
 DEP3 = """\
 Description: Escape the terminal's special characters

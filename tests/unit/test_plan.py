@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from configs.derived import registry_name
 from configs.manifest import Manifest
-from configs.routes import routes
+from configs.plan.derived import registry_name
+from configs.plan.routes import routes
+from configs.plan.state import NodeState
+from configs.plan.systems import Machine
 from configs.schema.cluster import Cluster
 from configs.schema.loading import load_cluster, load_release
-from configs.state import NodeState
-from configs.systems import Machine
-from tasks import registry
+from tasks.release import registry
 from tests.unit.sample import manifest, plan
 
 GOLDEN = Path(__file__).with_name("golden")

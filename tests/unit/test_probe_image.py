@@ -12,12 +12,12 @@ from configs.manifest import BinaryEntry, ImageEntry, Manifest
 from configs.schema.loading import load_release
 from tasks.docker import build as docker_build
 from tasks.docker import toolchain
-from tasks.fetch import mirror_directory
-from tasks.fetch.mirror import Mirror
-from tasks.image_layout import CONFIG_TYPE, MANIFEST_TYPE
 from tasks.release import images
+from tasks.release.fetch import mirror_directory
+from tasks.release.fetch.mirror import Mirror
+from tasks.release.image_layout import CONFIG_TYPE, MANIFEST_TYPE
 from tasks.release.probe_image import with_probe
-from tasks.store import Store
+from tasks.release.store import Store
 from tests.fakes import substitute
 from tests.unit.sample import manifest
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.fetch.program import HEAD, instead_of_a_program
+from tasks.release.fetch.program import HEAD, instead_of_a_program
 
 
 def elf(*, kind: int = 2, machine: int = 62, bits: int = 2) -> bytes:

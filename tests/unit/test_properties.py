@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from configs.errors import ConfigError
-from configs.plan import plan_node
+from configs.plan.node import plan_node
+from configs.plan.systems import Machine
 from configs.schema.cluster import Cluster
 from configs.schema.loading import load_cluster, load_release
-from configs.systems import Machine
 from tests.unit.sample import GOOD
 
 RELEASE = load_release("debian-1.20")

@@ -11,7 +11,7 @@ import pytest
 from configs.errors import ConfigError
 from configs.schema.loading import load_cluster, load_release
 from configs.schema.reading import read_yaml
-from tasks.series import series_file
+from tasks.release.series import series_file
 
 LAUGHS = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"{chr(98 + n)}: &{chr(98 + n)} [{','.join([f'*{chr(97 + n)}'] * 10)}]\n" for n in range(9)

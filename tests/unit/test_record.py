@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from configs.state import Address, Route, StageState
+from configs.plan.state import Address, Route, StageState
 from tasks.node.resources import kinds
 from tasks.node_agent import read_facts, record, undo
 from tasks.node_agent.protocol import Failed

@@ -12,7 +12,7 @@ import pytest
 
 from configs.errors import KubeV6Error
 from tasks import scope, secrets
-from tasks.registry_client import Registry, session_with
+from tasks.release.registry_client import Registry, session_with
 from tests.http_server import Answering, serving
 
 DIGEST = f"sha256:{hashlib.sha256(b'content').hexdigest()}"

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from configs import versions
 from configs.errors import ConfigError
 from configs.manifest import NODE_BINARIES
+from configs.plan import versions
 from configs.schema.loading import load_release, shipped
-from tasks.fetch.fetch_image import entry_of
-from tasks.fetch.mirror import path_of_file, path_of_image
+from tasks.release.fetch.fetch_image import entry_of
+from tasks.release.fetch.mirror import path_of_file, path_of_image
 
 GOOD = {"name": "x", "kubernetes": "1.34.2", "fetch": {"binaries": {"kubeadm": {"url": "https://dl.example/kubeadm"}}}}
 PUBLISHED = [name for name in shipped("releases") if load_release(name).fetch is not None]

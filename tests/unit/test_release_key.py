@@ -14,7 +14,7 @@ from tasks.release import build as release_build
 from tasks.release import compile, compiler
 from tasks.release.build import companions, release_key
 from tasks.release.compiler import Compiler
-from tasks.series.series import Picked
+from tasks.release.series.series import Picked
 from tests.fakes import substitute
 
 PICKED = Picked("debian-1.20", "a" * 40, "b" * 40, "c" * 40, ())

@@ -13,8 +13,8 @@ from configs.errors import ConfigError, KubeV6Error, NodeError
 from configs.schema.cluster import Cluster
 from configs.schema.loading import load_cluster
 from flows.run.context import RunContext
-from tasks import deployed, inventory, removal
-from tasks.kubernetes import members
+from tasks import deployed, inventory
+from tasks.kubernetes import members, removal
 from tasks.node import reset as task
 from tasks.node.change import Change
 from tasks.node.reset import Reset

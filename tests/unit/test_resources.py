@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from configs.state import Address, Binary, Certificate, File, Reload, Route, Service, StageState, Sysctl
+from configs.plan.state import Address, Binary, Certificate, File, Reload, Route, Service, StageState, Sysctl
 from tasks.node import engine
 from tasks.node.change import Change
 from tasks.node.resources import kinds

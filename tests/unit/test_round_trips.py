@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from configs.errors import NodeError
-from configs.state import StageState
+from configs.plan.state import StageState
 from tasks.node.change import Change
 from tasks.node.engine import bring_to, plan_changes
 from tasks.node.resources.kinds import KINDS

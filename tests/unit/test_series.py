@@ -8,8 +8,8 @@ import pytest
 
 from configs.errors import ConfigError
 from configs.schema.loading import load_release, shipped
-from tasks.series import debian_source, git_remote, series_file
-from tasks.series.series_file import DebianSeries, GitSeries
+from tasks.release.series import debian_source, git_remote, series_file
+from tasks.release.series.series_file import DebianSeries, GitSeries
 
 
 @pytest.mark.parametrize(

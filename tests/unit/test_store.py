@@ -16,9 +16,9 @@ import pytest
 
 from configs.errors import KubeV6Error
 from configs.manifest import BinaryEntry, ImageEntry, Manifest, SourceEntry
-from tasks import verified
-from tasks.docker_archive import ArchiveError
-from tasks.store import ChecksumError, Store
+from tasks.release import verified
+from tasks.release.docker_archive import ArchiveError
+from tasks.release.store import ChecksumError, Store
 from tests.fakes import substitute
 from tests.waiting import eventually
 

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from configs.errors import ConfigError
-from configs.jool import Jool
-from configs.plan import plan_node
-from configs.routes import routes
+from configs.plan.jool import Jool
+from configs.plan.node import plan_node
+from configs.plan.routes import routes
+from configs.plan.state import NodeState, Service, StageState
+from configs.plan.systems import Machine, machine_running, system_of, systems
 from configs.schema.cluster import Cluster
 from configs.schema.loading import load_cluster, load_release
-from configs.state import NodeState, Service, StageState
-from configs.systems import Machine, machine_running, system_of, systems
 from tests.unit.sample import GOOD
 from tests.unit.test_plan import GOLDEN, as_text
 from tests.unit.test_schema import write

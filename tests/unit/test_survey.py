@@ -10,12 +10,12 @@ from typing import cast
 import pytest
 
 from configs.errors import ConfigError, NodeError
-from configs.jool import Jool
-from configs.kernel import Kernel
-from configs.plan import plan_node
+from configs.plan.jool import Jool
+from configs.plan.kernel import Kernel
+from configs.plan.node import plan_node
+from configs.plan.systems import Machine
 from configs.schema.cluster import Cluster
 from configs.schema.loading import load_cluster, load_release
-from configs.systems import Machine
 from tasks.node import host_facts
 from tasks.node.survey import survey
 from tasks.ssh.connection import Connection

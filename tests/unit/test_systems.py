@@ -12,18 +12,18 @@ from pathlib import Path
 import pytest
 import yaml
 
-from configs.derived import derive
 from configs.errors import ConfigError, NodeError
-from configs.interfaces import Claim, Definition
-from configs.networking import tools
-from configs.plan import plan_node
+from configs.plan.derived import derive
+from configs.plan.interfaces import Claim, Definition
+from configs.plan.networking import tools
+from configs.plan.node import plan_node
+from configs.plan.stages.network import REPOSITORIES
+from configs.plan.stages.network import network as stage_of
+from configs.plan.state import NodeState, Reload, StageState, Sysctl
+from configs.plan.systems import Machine, Networking, machine_running, networking_of, system_of, systems
 from configs.schema.cluster import Cluster, Uplink
 from configs.schema.loading import CONFIGS, load_cluster, load_release
 from configs.schema.release import Release
-from configs.stages.network import REPOSITORIES
-from configs.stages.network import network as stage_of
-from configs.state import NodeState, Reload, StageState, Sysctl
-from configs.systems import Machine, Networking, machine_running, networking_of, system_of, systems
 from flows.run.context import RunContext
 from flows.steps import nodes
 from flows.steps.job import Job

@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from configs.errors import ConfigError
+from configs.plan.translation import PREFIX_LENGTHS, embed, embedded, may_stand_for, warnings
 from configs.schema.cluster import Cluster
 from configs.schema.loading import load_cluster
-from configs.translation import PREFIX_LENGTHS, embed, embedded, may_stand_for, warnings
 from tests.unit.sample import GOOD
 from tests.unit.test_schema import changed, write
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from configs.networking import tools
-from configs.plan import plan_node
+from configs.plan.networking import tools
+from configs.plan.node import plan_node
+from configs.plan.systems import Machine, Networking
 from configs.schema.loading import load_cluster, load_release
-from configs.systems import Machine, Networking
 from tasks.node.resources import kinds
 from tasks.node_agent import read_facts
 from tasks.node_agent.protocol import Failed

@@ -2,7 +2,7 @@ from ipaddress import IPv6Address, IPv6Network
 
 import pytest
 
-from configs.versions import (
+from configs.plan.versions import (
     cluster_dns_address,
     cni_shows_ipv6,
     container_runtimes,

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from posixpath import basename
 
-from configs.interfaces import Claim, Interface
-from configs.systems import Networking, Unasked
+from configs.plan.interfaces import Claim, Interface
+from configs.plan.systems import Networking, Unasked
 from tasks.node.network_files import ifupdown, netplan, network_scripts, networkd, networkmanager
 from tasks.node.network_files.links import Link
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from posixpath import dirname, join, normpath
 
-from configs.interfaces import Claim
+from configs.plan.interfaces import Claim
 from tasks.node.network_files.links import Link, blocks
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from configs.interfaces import Claim, Definition
+from configs.plan.interfaces import Claim, Definition
 from tasks.node.network_files.links import Link, blocks, may_match
 
 TRUE = ("true", "on", "yes", "y")

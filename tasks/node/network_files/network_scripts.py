@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from posixpath import basename
 
-from configs.interfaces import Claim
+from configs.plan.interfaces import Claim
 from tasks.node.network_files.links import Link, blocks, may_match, settings
 
 KEPT = (

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from posixpath import basename, dirname
 
-from configs.interfaces import Claim
+from configs.plan.interfaces import Claim
 from tasks.node.network_files.links import Conditions, Link, blocks, may_match, reason, settings
 
 KEPT = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from configs.interfaces import Claim
+from configs.plan.interfaces import Claim
 from tasks.node.network_files.links import Link, blocks, may_match, settings
 
 CARDS = ("ethernet", "802-3-ethernet")

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv6Address
 
-from configs.derived import registry_certificate
+from configs.plan.derived import registry_certificate
+from configs.plan.state import Certificate, StageState
+from configs.plan.systems import Machine
 from configs.schema.cluster import Cluster
-from configs.state import Certificate, StageState
-from configs.systems import Machine
 from tasks.node.resources.kind import Changes, Earlier, Kind
 
 RENEWED_BEFORE = timedelta(days=365)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from configs.state import File, StageState
+from configs.plan.state import File, StageState
 from tasks.node.resources.kind import Changes, Earlier, Kind
 
 

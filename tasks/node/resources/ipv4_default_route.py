@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from configs.state import StageState
+from configs.plan.state import StageState
 from tasks.node.resources.kind import Changes, Earlier, Kind
 
 

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
-from configs.state import StageState
+from configs.plan.state import StageState
 from tasks.node.change import Change
 
 Facts = TypeVar("Facts")

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from configs.state import StageState
+from configs.plan.state import StageState
 from tasks.node.change import Change
 from tasks.node.resources.address import Addresses
 from tasks.node.resources.binary import Binaries

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from configs.state import Route, StageState
+from configs.plan.state import Route, StageState
 from tasks.node.resources.kind import Changes, Earlier, Kind
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from configs.state import Service, StageState
+from configs.plan.state import Service, StageState
 from tasks.node.resources.command import OWED, changed_paths
 from tasks.node.resources.kind import Changes, Earlier, Kind
 from tasks.node_agent.resources.service import RUNNING, STARTS_AT_BOOT

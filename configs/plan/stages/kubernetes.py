@@ -1,0 +1,74 @@
+"""The kubernetes stage: the executables, the kubelet's unit and kubeadm's document."""
+
+from __future__ import annotations
+
+from configs.manifest import BINARY_REPOSITORY, NODE_BINARIES, BinaryEntry
+from configs.plan import versions
+from configs.plan.derived import CNI_BIN_DIR, Derived
+from configs.plan.state import Binary, File, Service, StageState
+from configs.schema.cluster import Node
+
+KUBEADM_CONFIG = "/etc/kubernetes/kubev6-kubeadm.yaml"
+KUBELET_UNIT = "/etc/systemd/system/kubelet.service"
+
+
+def kubernetes(derived: Derived, node: Node) -> StageState:
+    """The kubernetes stage of a node of Kubernetes."""
+    runtime_unit = derived.system.units[derived.runtime]
+    files = [
+        File(KUBELET_UNIT, derived.render("kubelet.service", runtime_unit=runtime_unit)),
+        File(f"{KUBELET_UNIT}.d/10-kubeadm.conf", derived.render("kubelet-kubeadm.conf")),
+    ]
+    if extra_args := _kubelet_extra_args(derived, node):
+        text = derived.render("kubelet-kubev6.conf", extra_args=extra_args)
+        files.append(File(f"{KUBELET_UNIT}.d/20-kubev6.conf", text))
+    restart_on = (*(file.path for file in files), "/usr/bin/kubelet")
+    if "control-plane" in node.roles:
+        files.append(File(KUBEADM_CONFIG, _kubeadm_config(derived, node)))
+    # Here and not in the runtime's stage: the support node has made it by now.
+    files.append(File(derived.registry_certificate_path, derived.registry_certificate))
+    return StageState(
+        name="kubernetes",
+        files=tuple(files),
+        binaries=_binaries(derived),
+        services=(Service("kubelet.service", restart_on=restart_on),),
+    )
+
+
+def _kubelet_extra_args(derived: Derived, node: Node) -> tuple[str, ...]:
+    """Options of the kubelet that kubeadm does not pass on to it."""
+    if not derived.v1alpha1:
+        # kubeadm knows the rest, and leaves the plugins' directory to the runtime unless the kubelet itself is it.
+        elsewhere = derived.runtime == "docker" and derived.cni_bin_dir != CNI_BIN_DIR
+        return (f"--cni-bin-dir={derived.cni_bin_dir}",) if elsewhere else ()
+    return (
+        f"--hostname-override={node.name}",
+        *([f"--node-ip={node.address}"] if derived.node_ip else []),
+        f"--pod-infra-container-image={derived.pause_image}",
+        *(["--fail-swap-on=false"] if derived.cluster.lab else []),
+    )
+
+
+def _binaries(derived: Derived) -> tuple[Binary, ...]:
+    """Nodes fetch their executables by digest from the cluster's registry."""
+    if derived.manifest is None:
+        return ()
+    ours = [entry for entry in derived.manifest.binaries if entry.name in NODE_BINARIES]
+    plugins = derived.manifest.cni if derived.own_cni else ()
+    return (
+        *(_binary(derived, entry, "/usr/bin") for entry in ours),
+        *(_binary(derived, entry, CNI_BIN_DIR) for entry in plugins),
+    )
+
+
+def _binary(derived: Derived, entry: BinaryEntry, directory: str) -> Binary:
+    url = f"https://{derived.registry}/v2/{BINARY_REPOSITORY}/blobs/sha256:{entry.sha256}"
+    return Binary(f"{directory}/{entry.name}", entry.sha256, entry.size, url, derived.registry_certificate_path)
+
+
+def _kubeadm_config(derived: Derived, node: Node) -> str:
+    if derived.v1alpha1:
+        takes_configuration = versions.kube_proxy_takes_configuration(derived.version)
+        return derived.render("kubeadm-v1alpha1.yaml", node=node, kube_proxy_takes_configuration=takes_configuration)
+    tags = {f"{name}_tag": derived.image_tag(name) for name in ("etcd", "coredns")}
+    return derived.render("kubeadm.yaml", node=node, **tags)

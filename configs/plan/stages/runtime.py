@@ -1,0 +1,59 @@
+"""The runtime stage: the container runtime and the CNI bridge."""
+
+from __future__ import annotations
+
+from configs.plan.derived import Derived
+from configs.plan.state import File, Service, StageState
+from configs.schema.cluster import Node
+
+CNI_DIRECTORY = "/etc/cni/net.d"
+
+
+def runtime(derived: Derived, node: Node) -> StageState:
+    """The runtime stage of a node of Kubernetes."""
+    system = derived.system
+    files = _docker(derived) if derived.runtime == "docker" else _containerd(derived)
+    cni = File(f"{CNI_DIRECTORY}/10-bridge-v6.conf", derived.render("cni-bridge.conf", node=node))
+    packages = ["iptables", "conntrack", "ethtool", "socat", "ebtables"]
+    if not derived.own_cni:
+        packages.append("cni")
+    return StageState(
+        name="runtime",
+        packages=system.packages_of(*packages, derived.runtime),
+        files=(*files, cni),
+        # The first by name is the one that counts.
+        only_files_in=(CNI_DIRECTORY,),
+        services=(Service(system.units[derived.runtime], restart_on=tuple(file.path for file in files)),),
+    )
+
+
+def _containerd(derived: Derived) -> tuple[File, ...]:
+    """What configures containerd."""
+    hosts = f"/etc/containerd/certs.d/{derived.registry}/hosts.toml"
+    return (
+        File("/etc/containerd/config.toml", derived.render("containerd.toml")),
+        File(hosts, derived.render("registry-hosts.toml")),
+        *_unconfined(derived, "containerd"),
+    )
+
+
+def _docker(derived: Derived) -> tuple[File, ...]:
+    """What configures Docker, and the containerd below it.
+
+    Docker keeps its hands off the network: the pods' is the CNI bridge's business, and with rules of its own it would
+    also set the policy of forwarding to DROP. What is an option on its command line may not stand in its file too, so
+    where the system's package has options of its own there, it keeps them.
+    """
+    return (
+        File("/etc/docker/daemon.json", derived.render("docker-daemon.json")),
+        *_unconfined(derived, "containerd", "docker"),
+    )
+
+
+def _unconfined(derived: Derived, *runtimes: str) -> tuple[File, ...]:
+    """Drop-ins for a lab, whose machines may not give a unit what they have not themselves."""
+    if derived.cluster.lab is None:
+        return ()
+    text = derived.render("runtime.service-dropin")
+    units = (derived.system.units[name] for name in runtimes)
+    return tuple(File(f"/etc/systemd/system/{unit}.d/20-kubev6.conf", text) for unit in units)
