@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -268,8 +269,13 @@ def _known_keys(kind: Any, location: Iterable[str | int]) -> list[str]:
         # A number is an item of a list; a name that is no field is a key of a mapping.
         if hasattr(current, "model_fields") and part in current.model_fields:
             current = _model_in(current.model_fields[part].annotation)
-    # Not all fields: some follow from elsewhere, and have no place in its JSON Schema.
-    return list(current.model_json_schema()["properties"]) if hasattr(current, "model_fields") else []
+    return list(_keys_of(current)) if hasattr(current, "model_fields") else []
+
+
+@cache
+def _keys_of(model: type[BaseModel]) -> tuple[str, ...]:
+    """Not all fields: some follow from elsewhere, and have no place in its JSON Schema."""
+    return tuple(model.model_json_schema()["properties"])
 
 
 def _model_in(annotation: Any) -> Any:

@@ -49,6 +49,7 @@ ODD = {
     "too many bytes": (b"#" * (5 << 20), "is larger than 4 MiB"),
     "a long value": (b"name: " + b"a" * 100_000, "name: 'aaa"),
     "a long key": (b"a" * 1000 + b": 1\n", "no such key"),
+    "very many keys that nobody knows": (b"".join(b"k%d: 1\n" % number for number in range(60_000)), "k0: no such key"),
     "the same mistake very often": (
         b"patches: [" + b"7," * 20_000 + b"]\nnodes: [" + b"7," * 20_000 + b"]\n",
         "more mistakes",
