@@ -127,7 +127,7 @@ def run(args: argparse.Namespace) -> int:
     if holds:
         tell(tables.next_commands(cluster, args.cluster, _program()))
     else:
-        standard_error.say("the cluster is up, but checks of its proof failed")
+        standard_error.say(f"the cluster is up, but {tables.failed_checks(done.checks)}")
     here.prefect.check_told()
     return 0 if holds else 1
 

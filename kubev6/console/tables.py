@@ -18,6 +18,9 @@ from kubev6.console.listener import Ended
 from tasks.kubernetes.checks import Check, pairs_note
 from tasks.node.reset import Reset
 
+FAILED_NAMED = 3
+"""Of the checks that failed: how many one line names."""
+
 
 def show_nodes(console: Console, cluster: Cluster, manifest: Manifest) -> None:
     """The machines with their roles, addresses and the version that they run."""
@@ -106,6 +109,15 @@ def resets(done: Sequence[Reset]) -> str:
     if any(each.done for each in done):
         lines.append("Packages stay installed, and images stay in the runtime and the registry.")
     return "\n".join(lines)
+
+
+def failed_checks(checks: Sequence[Check]) -> str:
+    """How many checks of a proof failed, and which, as far as one line goes; standard output shows all."""
+    failed = [check for check in checks if not check.ok]
+    named = [f"{check.name} from {check.source} to {check.target}" for check in failed[:FAILED_NAMED]]
+    if more := len(failed) - len(named):
+        named.append(f"and {more} more")
+    return f"{len(failed)} of {counted(len(checks), 'check')} of its proof failed: {'; '.join(named)}"
 
 
 def next_commands(cluster: Cluster, where: str, program: str) -> str:

@@ -281,7 +281,8 @@ def test_a_failed_proof_shows_what_failed() -> None:
     status, out, lines = run("bad-proof")
     assert status == 1
     assert re.search(r"pod to pod +pod on kube-worker-1 +\[fd00:100::2\] +FAILED", out)
-    assert lines[-1] == "kubev6: the cluster is up, but checks of its proof failed"
+    failed = [f"pod to pod from pod on kube-worker-{number} to [fd00:100::2]" for number in (1, 2)]
+    assert lines[-1] == f"kubev6: the cluster is up, but 2 of 2 checks of its proof failed: {'; '.join(failed)}"
     assert the_record().status == "proof failed"
 
 

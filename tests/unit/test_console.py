@@ -21,8 +21,9 @@ from kubev6.console.display import showing_steps
 from kubev6.console.json_lines import JsonLines
 from kubev6.console.listener import Ended, Listener
 from kubev6.console.step_screen import StepScreen
-from kubev6.console.tables import show_times
+from kubev6.console.tables import failed_checks, show_times
 from tasks.events import ChangeMade, emit
+from tasks.kubernetes.checks import Check
 from tasks.node.change import Change
 from tasks.scope import Threads
 from tasks.ssh.command_log import hear_local_commands, ran
@@ -224,3 +225,11 @@ def test_times_are_from_the_first_beginning_to_the_last_end() -> None:
     assert isinstance(console.file, io.StringIO)
     rows = [line.split() for line in console.file.getvalue().splitlines() if line.strip()]
     assert rows[2:] == [["compile", "build", "4.5"], ["network", "2", "in", "parallel", "4.0"], ["all", "9.0"]]
+
+
+def test_a_line_names_the_first_checks_that_failed_and_the_number_of_the_others() -> None:
+    checks = [Check("API", f"node-{number}", "[fd00::1]:443", number > 4, "no answer") for number in range(1, 7)]
+    said = "4 of 6 checks of its proof failed: "
+    said += "; ".join(f"API from node-{number} to [fd00::1]:443" for number in (1, 2, 3))
+    assert failed_checks(checks) == f"{said}; and 1 more"
+    assert failed_checks(checks[3:]) == "1 of 3 checks of its proof failed: API from node-4 to [fd00::1]:443"
