@@ -2,10 +2,12 @@
 
 import os
 import time
+from contextlib import ExitStack
 
 from tasks.node_agent.commands import prepare
 from tasks.node_agent.confirmation import WAITING, process, read_state
 from tasks.node_agent.lock import alone
+from tasks.node_agent.protocol import Failed
 from tasks.node_agent.rollback import put_back
 
 LOOK_SECONDS = 0.5
@@ -28,7 +30,13 @@ def wait(armed: str) -> None:
         if deadline is not None and time.monotonic() > deadline:
             break
         time.sleep(LOOK_SECONDS)
-    with alone():
+    with ExitStack() as held:
+        while True:
+            try:
+                held.enter_context(alone())
+                break
+            except Failed:  # a run that works for long, maybe for a controller that no longer reaches this machine
+                continue
         if read_state().get("armed") == armed:
             print("nobody has confirmed over a new connection that this machine is reached: its changes are put back")
             put_back()
