@@ -186,7 +186,7 @@ def messages() -> Iterator[str]:
             yield from CODE.findall(line.split(" | ")[0])
 
 
-@pytest.mark.parametrize("message", messages())
+@pytest.mark.parametrize("message", list(messages()))
 def test_every_message_is_one_that_the_code_has(message: str) -> None:
     # Words in capitals stand for names, and numbers are known at run time.
     parts = re.split(r"\b(?:[A-Z][A-Z0-9_]+|[NM])\b|(?<!\w)\d+(?!\w)", message)
