@@ -59,7 +59,6 @@ class Scenario:
         fails: Whether the run that meets it has to fail. One that is killed says nothing.
         says: What the line about it has to say: of each, one of the words between bars.
         quick: Whether ``make test`` has it too.
-        known: Why it is known to fail; empty when it is not.
     """
 
     name: str
@@ -70,7 +69,6 @@ class Scenario:
     fails: bool = True
     says: tuple[str, ...] = ()
     quick: bool = False
-    known: str = ""
 
 
 def killed(what: str, title: str, subject: str = "", before: Before = "worker", *, quick: bool = False) -> Scenario:
