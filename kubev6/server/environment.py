@@ -15,6 +15,7 @@ def prepare() -> None:
     settings = {
         "PREFECT_HOME": str(data_dir() / "prefect"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",  # else Prefect, on a terminal, tells its makers of a first use, and says so
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "60",
         "PREFECT_LOGGING_EXTRA_LOGGERS": LOGGERS,
         "PREFECT_LOGGING_HANDLERS_API_LEVEL": "INFO",

@@ -50,7 +50,7 @@ def modules(name: str) -> tuple[str, ...]:
     found: dict[str, None] = {}
 
     def visit(each: str) -> None:
-        for node in ast.walk(_parse(source_of(each))):
+        for node in ast.walk(_parsed(each)[1]):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(PACKAGE):
                 imported = str(node.module).removeprefix(PACKAGE)
                 if imported not in found:
@@ -68,16 +68,18 @@ def source_of(name: str) -> str:
     Args:
         name: The name of the module in :mod:`tasks.node_agent`, with a dot for each package below that.
     """
-    text = (DIRECTORY / f"{name.replace('.', '/')}.py").read_text()
+    text, tree = _parsed(name)
     lines = text.splitlines(keepends=True)
-    for node in ast.walk(_parse(text)):
+    for node in ast.walk(tree):
         if isinstance(node, ast.AnnAssign) and node.target.lineno == node.annotation.end_lineno:
             line = lines[node.lineno - 1]
             lines[node.lineno - 1] = line[: node.target.end_col_offset] + line[node.annotation.end_col_offset :]
     return "".join(lines)
 
 
-def _parse(text: str) -> ast.Module:
-    """A syntax tree, made by one thread at a time: Python 3.11 counts the recursion of all together, and fails."""
+@cache
+def _parsed(name: str) -> tuple[str, ast.Module]:
+    """A module's source and its tree, made by one thread at a time: Python 3.11 adds up the recursion of all."""
+    text = (DIRECTORY / f"{name.replace('.', '/')}.py").read_text()
     with _parsing:
-        return ast.parse(text)
+        return text, ast.parse(text)

@@ -35,6 +35,11 @@ with run_context() as run, showing_steps(run.events, live=live):
             time.sleep(0.02)
         current.ended_as("12 changes")
 """
+FIRST_USE = """
+from kubev6.server import environment
+environment.prepare()
+import prefect
+"""
 MOVES = re.compile(r"\x1b\[[0-9]*[A-Kf]")
 COLOURS = re.compile(r"\x1b\[[0-9;]+m")
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -157,3 +162,25 @@ def test_a_terminal_that_knows_only_ascii_gets_nothing_else(go: Path) -> None:
     seen = show(go, env="PYTHONIOENCODING=ascii")
     assert seen.all.isascii()
     assert "-----" in seen.before
+
+
+def test_a_first_use_tells_nobody_outside(tmp_path: Path) -> None:
+    here, there = pty.openpty()
+    # CI systems are never told of; what says that this is one goes.
+    plain = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    process = subprocess.Popen(
+        [sys.executable, "-c", FIRST_USE],
+        stdin=there,
+        stdout=there,
+        stderr=there,
+        cwd=REPO,
+        env={**plain, "KUBEV6_DATA": str(tmp_path)},
+    )
+    os.close(there)
+    try:
+        said = b"".join(read(here)).decode()
+    finally:
+        os.close(here)
+    assert process.wait(60) == 0
+    assert said == ""
+    assert not list(tmp_path.rglob(".sdk_telemetry"))
