@@ -42,7 +42,7 @@ from tasks.events import ReleaseChosen, emit
 from tasks.in_use import in_use
 from tasks.kubernetes.checks import Check
 from tasks.lab import lab
-from tasks.node import membership
+from tasks.node import clocks, membership
 from tasks.node.change import Change
 from tasks.node.resources.certificate import lasting_certificate
 from tasks.release import choose
@@ -139,6 +139,7 @@ def bring_up(
         refuse_unfit(surveys)
         found = {name: value(survey) for name, survey in surveys.items()}
         membership.refuse_one_machine(found)
+        clocks.refuse_apart(cluster, found)
         membership.refuse_other_life(cluster, found)
 
     try:

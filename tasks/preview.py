@@ -14,7 +14,7 @@ from configs.words import counted
 from tasks import inventory
 from tasks.kubernetes import kubeadm, removal
 from tasks.lab import lab
-from tasks.node import engine, membership
+from tasks.node import clocks, engine, membership
 from tasks.node.change import Change
 from tasks.node.resources.certificate import lasting_certificate
 from tasks.node.survey import survey
@@ -58,6 +58,7 @@ def preview(cluster: Cluster, release: Release, manifest: Manifest | None, *, pr
         asked = {name: pool.submit(of, name) for name in names}
     found = {node.name: seen.get(node.name) for node in cluster.nodes}
     membership.refuse_one_machine(found)
+    clocks.refuse_apart(cluster, found)
     membership.refuse_other_life(cluster, found)
     if errors := tuple(error for node in cluster.nodes if (error := asked[node.name].exception())):
         raise errors[0] if len(errors) == 1 else CombinedError(errors)

@@ -163,6 +163,7 @@ class Machine:
         identity: What no other machine has that runs now, whatever name it was reached by; empty when it does not say.
         membership: The cluster that it is of.
         python: Whether it has what the programs are run with that do the work there.
+        ahead: How many seconds its clock goes before the one here, or behind it if negative; None when it does not say.
     """
 
     os: str = "debian"
@@ -195,6 +196,7 @@ class Machine:
     identity: str = ""
     membership: Membership = field(default_factory=Membership)
     python: bool = False
+    ahead: int | None = None
 
     def interface(self, name: str) -> Interface:
         """What is known of an interface."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import time
 from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
@@ -43,16 +44,19 @@ def ask(connection: Connection, runtime: Runtime | Unasked = "") -> Machine:
     # Which of them is its own package is only known when it has said which system it is.
     packages = sorted({system.packages[runtime] for system in systems() if runtime in system.packages})
     about = [runtime, *packages] if runtime else []
-    return parse(connection.run(["sh", "-c", SCRIPT, "host-facts", *about], step="host facts").stdout)
+    asked = time.time()
+    return parse(connection.run(["sh", "-c", SCRIPT, "host-facts", *about], step="host facts").stdout, asked)
 
 
-def parse(text: str) -> Machine:
+def parse(text: str, asked: float = 0.0) -> Machine:
     """The machine that gave an answer. Pure.
 
     Args:
         text: The answer: for each question a line ``=== NAME``, and lines below it.
+        asked: When it was asked, in seconds since 1970 by the clock here.
     """
     said = _sections(text)
+    clock = said.get("clock", "").strip()
     release = assignments(said.get("release", ""))
     units = _units(said.get("units", ""))
     networking = _networking(units, netplan.is_there(said.get("netplan", "")))
@@ -89,6 +93,7 @@ def parse(text: str) -> Machine:
         identity=_identity(said.get("identity", "")),
         membership=_membership(said.get("kubernetes", ""), said.get("record", "")),
         python="python3" in said.get("python", ""),
+        ahead=int(clock) - round(asked) if clock.isdigit() and asked else None,
     )
 
 

@@ -2,6 +2,8 @@
 # Arguments, for a node of Kubernetes: the container runtime, and what its package may be called.
 PATH=$PATH:/usr/local/bin:/usr/sbin:/sbin
 section() { echo "=== $1"; }
+section clock
+date +%s
 section release
 cat /etc/os-release 2>/dev/null || cat /usr/lib/os-release
 section resolvers
@@ -11,7 +13,9 @@ cat "${file:-/etc/resolv.conf}"
 section units
 units="NetworkManager systemd-networkd systemd-resolved networking network firewalld"
 # One question for all, and a second one only for those that there are: each takes a while.
-systemctl show -p LoadState -p ActiveState $units 2>/dev/null | while IFS== read -r key value; do
+shown=$(timeout -k 2 30 systemctl show -p LoadState -p ActiveState $units 2>/dev/null)
+[ $? != 124 ] || { echo '`systemctl show` has not answered for 30 s, so systemd or D-Bus hangs there' >&2; exit 1; }
+echo "$shown" | while IFS== read -r key value; do
     case $key in
     LoadState) there=$value ;;
     ActiveState)
@@ -160,7 +164,7 @@ if ! "$1" --version 2>/dev/null; then
     section packages
     # For each package a line with its name, and one with its version.
     apt-cache policy "$@" 2>/dev/null | sed -n 's/^\([^ ].*\):$/\1/p; s/^ *Candidate: *//p'
-    yum -q -C info "$@" 2>/dev/null | sed -n 's/^\(Name\|Version\) *: *//p'
+    timeout 20 yum -q -C info "$@" 2>/dev/null | sed -n 's/^\(Name\|Version\) *: *//p'
 fi
 section iptables
 iptables --version 2>/dev/null

@@ -3,11 +3,25 @@
 import os
 import shutil
 import subprocess
+import time
 from typing import List, Optional, Sequence
 
 from tasks.node_agent.protocol import Failed, progress, ran
 
 PACKAGE_SECONDS = 1200
+LOCK_SECONDS = 300
+"""How long another package manager is waited for, as the one that a machine runs by itself in the morning."""
+QUESTION_SECONDS = 30
+"""In which a tool says what it knows; one that takes longer hangs, and whoever waits for all of it waits longer."""
+HANGS = "see on its console what keeps that from ending (systemd or D-Bus may hang), or restart the machine"
+LOCKED = (
+    "Could not get lock",
+    "Unable to acquire the dpkg",
+    "lock was locked by another process",
+    "is locked by another process",
+    "System management is locked",
+)
+"""What apt, dpkg and zypper say when another of them is at work; dnf and yum wait by themselves."""
 
 
 def text(output: bytes) -> str:
@@ -34,7 +48,23 @@ def run(words: List[str], timeout: int = 60, todo: str = "", given: str = "") ->
 
 
 def run_shown(words: List[str]) -> None:
-    """Run a package manager; each of its lines is progress, and its complaint the error."""
+    """Run a package manager, when no other is at work; each of its lines is progress, and its complaint the error."""
+    deadline = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            return run_shown_once(words)
+        except Failed as error:
+            if not any(sign in error.detail for sign in LOCKED):
+                raise
+            if time.monotonic() > deadline:
+                seen = "{}; waited for {} s".format(error.seen, LOCK_SECONDS)
+                raise Failed(seen, "let the other package manager end, or end it", error.detail) from None
+            progress("waiting for another package manager: {}".format(error.seen)[:200])
+            time.sleep(1)
+
+
+def run_shown_once(words: List[str]) -> None:
+    """Run a package manager."""
     ran(words)
     process = subprocess.Popen(
         ["timeout", "-k", "10", str(PACKAGE_SECONDS)] + words,
@@ -56,7 +86,7 @@ def run_shown(words: List[str]) -> None:
             line for line in lines if line.startswith(("E:", "Error", "dpkg: error", "No package", "No match"))
         ]
         said = (complaints or [line for line in lines if line] or ["status {}".format(status)])[-1]
-        temporary = ("Could not resolve", "Temporary failure", "Connection", "Unable to fetch", "Could not get lock")
+        temporary = ("Could not resolve", "Temporary failure", "Connection", "Unable to fetch")
         name = os.path.basename(words[0])
         if "No space left" in whole or "not have enough free space" in whole:
             raise Failed("{}: no space left on the node: {}".format(name, said), "free some space there", whole)
@@ -76,9 +106,19 @@ def answer(question: "Optional[subprocess.Popen[bytes]]") -> str:
     """What a question that :func:`ask` has started prints; empty when it was not asked.
 
     Raises:
-        subprocess.TimeoutExpired: It takes more than 60 s.
+        Failed: It takes more than :data:`QUESTION_SECONDS`.
     """
-    return text(question.communicate(timeout=60)[0]) if question else ""
+    if not question:
+        return ""
+    try:
+        return text(question.communicate(timeout=QUESTION_SECONDS)[0])
+    except subprocess.TimeoutExpired:
+        if question.poll() is not None:  # the whole machine stood still meanwhile, and it goes on
+            return text(question.communicate()[0])
+        question.kill()
+        question.wait()
+        words = " ".join(map(str, question.args))[:60]  # type: ignore[arg-type]
+        raise Failed("`{}` has not answered for {} s".format(words, QUESTION_SECONDS), HANGS) from None
 
 
 def said(words: Sequence[str]) -> str:

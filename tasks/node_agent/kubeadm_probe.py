@@ -9,7 +9,7 @@ import subprocess
 import time
 from typing import Any, Dict, List
 
-from tasks.node_agent.commands import text
+from tasks.node_agent.commands import said, text
 from tasks.node_agent.files import text_of
 from tasks.node_agent.kubeadm_lock import await_other_kubeadm
 from tasks.node_agent.record import HOME
@@ -39,7 +39,7 @@ def known(kubeconfig: str, objects: List[str]) -> List[str]:
         "get",
     ]
     try:
-        said = subprocess.run(
+        names = subprocess.run(
             command + objects + ["--ignore-not-found", "-o", "name"],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -47,12 +47,12 @@ def known(kubeconfig: str, objects: List[str]) -> List[str]:
         ).stdout
     except (OSError, subprocess.TimeoutExpired):
         return []
-    return [name.split("/")[-1] for name in text(said).split()]
+    return [name.split("/")[-1] for name in text(names).split()]
 
 
 def is_member(kubeconfig: str, node: str, control_plane: bool) -> bool:
     """True once the API server knows the node; a server that is still starting is waited for."""
-    kubelet_runs = subprocess.run(["systemctl", "is-active", "--quiet", "kubelet"]).returncode == 0
+    kubelet_runs = said(["systemctl", "is-active", "kubelet"]).strip() == "active"
     deadline = time.monotonic() + (START_SECONDS if kubelet_runs else 0)
     # kube-proxy is the last thing that kubeadm init sets up: without it, init died on the way.
     wanted = ["node/" + node] + ["daemonset/kube-proxy"] * control_plane

@@ -24,11 +24,16 @@ def facts(stages: List[str], query: Json, trials: List[Json]) -> Json:
     known = read_json("record.json")
     records = [Record(stage, known) for stage in stages]
     running = {}
-    for kind in query:
-        for words in KINDS[kind].questions(query[kind]):
-            if tuple(words) not in running:
-                running[tuple(words)] = ask(words)
-    said = {words: answer(process) for words, process in running.items()}
+    try:
+        for kind in query:
+            for words in KINDS[kind].questions(query[kind]):
+                if tuple(words) not in running:
+                    running[tuple(words)] = ask(words)
+        said = {words: answer(process) for words, process in running.items()}
+    finally:
+        for process in running.values():
+            if process and process.poll() is None:
+                process.kill()
     there = {}
     for kind in query:
         answers = [said[tuple(words)] for words in KINDS[kind].questions(query[kind])]

@@ -21,6 +21,7 @@ import paramiko
 
 from configs.errors import NodeError
 from configs.render import render
+from tasks.node_agent.protocol import Failed
 from tasks.secrets import hide
 from tasks.shell import quote
 from tasks.ssh.channel import execute, last_line
@@ -37,6 +38,8 @@ KEEPALIVE = 15
 GRACE = 10.0
 """Seconds given to a node to end a command by itself, at its deadline, before the connection stops waiting."""
 
+_FAILED = f"{Failed.__module__}.{Failed.__qualname__}: "
+"""With what the last line begins of a program that nobody in it has let say why it failed."""
 _JUMPS_AT_ONCE = threading.BoundedSemaphore(4)
 """How many logins at jump hosts go on at once.
 
@@ -191,7 +194,9 @@ class Connection:
             )
         if result.status != 0:
             last = last_line(result.stderr) or "no output"
-            seen = f"python3 ended with status {result.status}: {hide(last)}"
+            # A program that says why it cannot go on is no broken one.
+            seen = hide(last.removeprefix(_FAILED))
+            seen = seen if last.startswith(_FAILED) else f"python3 ended with status {result.status}: {seen}"
             raise NodeError(self.node, step, seen, detail=detail)
         try:
             return json.loads(result.stdout)

@@ -7,10 +7,11 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
+from configs.errors import NodeError
 from configs.schema.loading import load_cluster
 from tasks import scope
 from tasks.ssh import pool as connections
-from tasks.ssh.connection import Connection
+from tasks.ssh.connection import Connection, Result
 from tasks.ssh.endpoint import Endpoint
 from tasks.ssh.pool import ConnectionPool, connection, new_connection
 from tests.fakes import fake_of, substitute
@@ -127,3 +128,22 @@ def test_two_runs_in_one_process_share_no_connection(made: list[Fake]) -> None:
             use("kube-worker-1")
         use("kube-worker-1")
     assert len(made) == 2
+
+
+@pytest.mark.parametrize(
+    ("stderr", "seen"),
+    [
+        ("Traceback\ntasks.node_agent.protocol.Failed: another kubeadm has been running", "another kubeadm has been"),
+        ("Traceback\nKeyError: 'x'", "python3 ended with status 1: KeyError: 'x'"),
+        ("", "python3 ended with status 1: no output"),
+    ],
+)
+def test_why_a_program_cannot_go_on_is_told_in_its_own_words(
+    monkeypatch: pytest.MonkeyPatch, stderr: str, seen: str
+) -> None:
+    ssh = Connection.__new__(Connection)
+    ssh.node = "kube-worker-1"
+    substitute(monkeypatch, Connection, "run", lambda *_, **__: Result(1, "", stderr))
+    with pytest.raises(NodeError) as told:
+        ssh.run_python("", {}, step="kubeadm probe", timeout=1)
+    assert told.value.seen.startswith(seen)

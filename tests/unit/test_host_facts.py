@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import subprocess
 from collections.abc import Sequence
@@ -375,3 +376,18 @@ def test_what_switches_ipv6_off_is_known_now_and_for_the_next_start() -> None:
         "ipv6.disable=1 on the kernel's command line",
         "/etc/modprobe.d/a.conf:2:options ipv6 disable=1",
     )
+
+
+def test_a_systemctl_that_hangs_is_named_and_nothing_else_is_asked(tmp_path: Path) -> None:
+    """Its time is not waited for here: what says that it is over takes its place."""
+    (tmp_path / "timeout").write_text("#!/bin/sh\nexit 124\n")
+    (tmp_path / "timeout").chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["sh", "-c", host_facts.SCRIPT], env={"PATH": path}, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        "`systemctl show` has not answered for 30 s, so systemd or D-Bus hangs there"
+    )
+    assert "=== kernel" not in done.stdout

@@ -67,7 +67,7 @@ def install(names: List[str]) -> None:
 def apt_install(names: List[str]) -> None:
     """Install by apt, after an installation that broke off; its lists are fetched when they have to be."""
     os.environ.update(DEBIAN_FRONTEND="noninteractive", NEEDRESTART_MODE="a", APT_LISTCHANGES_FRONTEND="none")
-    apt = ["apt-get", "-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=2", "-y"]
+    apt = ["apt-get", "-o", "Acquire::Retries=2", "-y"]
     keep = ["-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold"]
     install = apt + keep + ["--no-install-recommends", "install"] + names
     if os.path.isdir("/var/lib/dpkg/updates") and os.listdir("/var/lib/dpkg/updates"):

@@ -1,6 +1,5 @@
 """Units of systemd."""
 
-import subprocess
 from typing import Any, Dict, List
 
 from tasks.node_agent.commands import run, said
@@ -96,7 +95,7 @@ def reload_units() -> List[str]:
 
 def reset_failed(unit: str) -> None:
     """Let a unit that systemd has given up on start again (systemctl(1))."""
-    subprocess.run(["systemctl", "reset-failed", unit], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    said(["systemctl", "reset-failed", unit])
 
 
 def state_of(units: List[str]) -> Dict[str, Json]:
