@@ -10,7 +10,7 @@ from configs.errors import ConfigError
 from configs.manifest import Manifest, name_of
 from configs.plan import versions
 from configs.plan.state import Certificate
-from configs.plan.systems import Machine, System, system_of
+from configs.plan.systems import Machine, System, runtime_version, system_of
 from configs.plan.versions import Runtime
 from configs.render import render
 from configs.schema.cluster import Cluster
@@ -42,6 +42,7 @@ class Derived:
         registry: The registry's name in image references.
         cgroup_driver: ``cgroupfs`` or ``systemd``.
         cri_socket: The container runtime's socket, as kubeadm wants it written.
+        containerd: Version of containerd there, such as ``1.6``; empty where it is not known.
         own_cni: Whether the CNI plugins are the release's own.
         image_repository: Where kubeadm takes its images from.
         registry_certificate: What the registry has to show, as PEM.
@@ -61,6 +62,7 @@ class Derived:
     registry: str
     cgroup_driver: str
     cri_socket: str
+    containerd: str
     own_cni: bool
     image_repository: str
     images: dict[str, str]
@@ -133,6 +135,7 @@ def derive(
         registry=registry_name(cluster),
         cgroup_driver=cgroup_driver(cluster),
         cri_socket=versions.cri_endpoint(runtime_socket(runtime), version),
+        containerd=containerd_version(machine, runtime),
         own_cni=bool(own_cni_version(cluster, release, manifest)),
         image_repository=image_repository(cluster, release, manifest),
         images=image_references(cluster, release, manifest),
@@ -151,6 +154,8 @@ def refuse_misfit(cluster: Cluster, release: Release) -> None:
     cluster_dns_address(cluster, version)
     container_runtime(cluster, release, version)
     image_references(cluster, release, None)
+    if problem := etcd_problem(release, None):
+        raise ConfigError(problem)
 
 
 def kubeadm_api(version: str) -> str:
@@ -220,6 +225,41 @@ def container_runtime(cluster: Cluster, release: Release, version: str) -> Runti
             todo=f"write `runtime: {possible[0]}` into the cluster's file, or choose another release",
         )
     return wanted
+
+
+def containerd_version(machine: Machine, runtime: Runtime) -> str:
+    """Version of a machine's containerd; empty when it has none, or it is not known before the machine's first deploy.
+
+    Where it comes from a repository that the first deploy brings, it is known only afterwards; what is written there
+    must not depend on it, or a second deploy would change it.
+    """
+    if runtime != "containerd" or system_of(machine).repositories:
+        return ""
+    return runtime_version(machine, runtime)
+
+
+def takes_cgroup_v1(cluster: Cluster) -> bool:
+    """Whether kubelets run on machines with cgroup v1 too, where their version refuses that unless told.
+
+    A lab's machines have the cgroups of their host, which nobody boots again for a lab.
+    """
+    return cluster.lab is not None or cluster.cgroup_v1
+
+
+def etcd_problem(release: Release, manifest: Manifest | None) -> str:
+    """Why kubeadm cannot run the etcd that a release holds or names; empty when it can, or that is not known yet."""
+    version = manifest.version if manifest else f"v{release.kubernetes.removeprefix('v')}"
+    if manifest:
+        tags = {image.name: image.tag for image in manifest.images}
+    else:
+        tags = {name_of(each): each.rpartition(":")[2] for each in (release.fetch.images if release.fetch else ())}
+    tag = tags.get(versions.image_name("etcd", version), "")
+    if not versions.etcd_is_too_old(tag, version):
+        return ""
+    return (
+        f"release {release.name}: its etcd is {tag}, and kubeadm {version} runs {versions.oldest_etcd(version)} and "
+        "newer: name a newer image of it under `fetch.images` in the release's file"
+    )
 
 
 def own_cni_version(cluster: Cluster, release: Release, manifest: Manifest | None) -> str:

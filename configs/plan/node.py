@@ -77,6 +77,7 @@ def join_config(cluster: Cluster, release: Release, version: str, node: Node, to
     return render(
         "kubeadm-join-v1alpha1.yaml" if api == "v1alpha1" else "kubeadm-join.yaml",
         api=api,
+        listed=versions.extra_args_are_listed(api),
         cluster=cluster,
         node=node,
         token=token,

@@ -249,6 +249,18 @@ def networking_of(machine: Machine) -> Networking:
     return machine.networking or system_of(machine).networking
 
 
+def runtime_version(machine: Machine, runtime: Runtime) -> str:
+    """Version of a machine's container runtime: what is installed, else what would be; empty when neither is known.
+
+    Args:
+        machine: What the machine says of itself.
+        runtime: What is to run the containers there.
+    """
+    if machine.runtime or not machine.packages:
+        return machine.runtime
+    return dict(machine.packages).get(system_of(machine).packages.get(runtime, runtime), "")
+
+
 def machine_running(name: str) -> Machine:
     """A machine of a system, for what is rendered without asking one.
 

@@ -1,5 +1,6 @@
-"""What depends on the version of Kubernetes. Every rule is a plain function of the version.
+"""What depends on the version of Kubernetes. Every rule is a plain function of the version, with its source.
 
+A version that is newer than every rule (:data:`NEWEST`) is treated as the newest that they know, and said to be.
 Versions are Semantic Versioning with or without a leading ``v``; a pre-release sorts before its release, so
 ``1.9.0-alpha.0.ipv6.0`` is before ``1.9.0-beta.0``, and build metadata after ``+`` does not count.
 """
@@ -9,23 +10,57 @@ from __future__ import annotations
 import re
 from functools import cache
 from ipaddress import IPv6Address, IPv6Network
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from semver import Version
 
 Runtime = Literal["containerd", "docker"]
 """What runs the containers on the nodes of Kubernetes."""
 
+NEWEST = "1.37"
+"""The newest minor version that the rules here were made for."""
+
+
+class KubeadmApi(NamedTuple):
+    """A version of kubeadm's configuration API.
+
+    Attributes:
+        name: For example ``v1beta2``.
+        since: The first minor version of Kubernetes whose kubeadm reads it.
+        before: The first that reads it no longer; empty while none is.
+    """
+
+    name: str
+    since: str
+    before: str = ""
+
+
 KUBEADM_APIS = (
-    ("v1beta4", "1.31.0"),
-    ("v1beta3", "1.22.0"),
-    ("v1beta2", "1.15.0"),
-    ("v1beta1", "1.13.0"),
-    ("v1alpha3", "1.12.0"),
-    ("v1alpha2", "1.11.0"),
-    ("v1alpha1", "0.0.0"),
+    KubeadmApi("v1beta4", "1.31"),
+    KubeadmApi("v1beta3", "1.22", "1.37"),
+    KubeadmApi("v1beta2", "1.15", "1.27"),
+    KubeadmApi("v1beta1", "1.13", "1.22"),
+    KubeadmApi("v1alpha3", "1.12", "1.15"),
+    KubeadmApi("v1alpha2", "1.11", "1.13"),
+    KubeadmApi("v1alpha1", "0.0", "1.12"),
 )
-"""kubeadm's configuration APIs, newest first, with the first version that speaks each."""
+"""kubeadm's configuration APIs, newest first.
+
+Sources: the release notes of kubernetes#125029 (v1beta4), kubernetes#101129 (v1beta3, and the end of v1beta1),
+kubernetes#136016 (the end of v1beta3), kubeadm#2459 (of v1beta2) and kubeadm#1296 (of v1alpha3).
+"""
+
+ARGS_AS_MAP = ("v1beta1", "v1beta2", "v1beta3")
+"""The APIs whose ``extraArgs`` are a map; later ones have a list of ``name`` and ``value`` (kubernetes#125029)."""
+
+CONTAINERD = (("1.38", "2.0", ""), ("1.26", "1.6", ""), ("1.23", "1.5", ""), ("0.0", "1.5", "2.0"))
+"""From a version of Kubernetes on, newest first: the first containerd that it works with, and the first that is not."""
+
+CONTAINERD_CONFIGURATION = (("2.3", 4), ("2.0", 3), ("", 2))
+"""From a version of containerd on, newest first: the version of its configuration."""
+
+OLDEST_ETCD = (("1.36", "3.6.0"), ("1.31", "3.5.11"), ("1.13", "3.2.18"), ("1.11", "3.1.12"), ("0.0", "3.0.14"))
+"""From a version of Kubernetes on, newest first: the oldest etcd that its kubeadm can run."""
 
 
 @cache
@@ -64,10 +99,40 @@ def is_stamped(seen: str, version: str) -> bool:
         return False
 
 
+def reaches(version: str, minor: str) -> bool:
+    """Whether a version is of a minor version or of a newer one; its first pre-release is already.
+
+    Args:
+        version: Of Kubernetes.
+        minor: For example ``1.31``.
+    """
+    parsed = parse_version(version)
+    return (parsed.major, parsed.minor) >= numbers(minor)
+
+
+def is_newer_than_rules(version: str) -> bool:
+    """Whether a version is newer than every rule here, so that those of :data:`NEWEST` are taken for it."""
+    parsed = parse_version(version)
+    return (parsed.major, parsed.minor) > numbers(NEWEST)
+
+
+def kubeadm_apis(version: str) -> tuple[str, ...]:
+    """The configuration APIs that kubeadm of a version reads, newest first (:data:`KUBEADM_APIS`)."""
+    return tuple(
+        api.name
+        for api in KUBEADM_APIS
+        if reaches(version, api.since) and not (api.before and reaches(version, api.before))
+    )
+
+
 def kubeadm_api(version: str) -> str:
-    """The kubeadm configuration API to write for ``version``, for example ``v1beta2``."""
-    parsed = parse_version(version).finalize_version()
-    return next(api for api, since in KUBEADM_APIS if parsed >= Version.parse(since))
+    """The kubeadm configuration API to write for ``version``, for example ``v1beta2``: the newest that it reads."""
+    return kubeadm_apis(version)[0]
+
+
+def extra_args_are_listed(api: str) -> bool:
+    """Whether ``extraArgs`` are a list of ``name`` and ``value`` in an API of kubeadm (:data:`ARGS_AS_MAP`)."""
+    return api not in ARGS_AS_MAP
 
 
 def cluster_dns_address(services: IPv6Network, version: str) -> IPv6Address:
@@ -110,16 +175,79 @@ def containerd_versions(version: str) -> tuple[str, str]:
     """Which containerd this Kubernetes works with: from the first of the two on, and before the second if there is one.
 
     The kubelet speaks version v1 of the Container Runtime Interface since 1.23 and nothing else since 1.26, and
-    containerd since 1.6; that in turn forgot the older v1alpha2 with 2.0. From 1.36 on the kubelet leaves it to the
-    runtime to say how cgroups are driven, which only containerd 2 can. Before 1.5 containerd passes over
-    ``config_path`` (its docs/cri/registry.md) and asks the cluster's registry by https, which that does not speak.
+    containerd since 1.6; that in turn forgot the older v1alpha2 with 2.0. From 1.38 on the kubelet leaves it to the
+    runtime to say how cgroups are driven, which only containerd 2 can; that was first meant for 1.36, then for 1.37
+    (KEP 4033, kubernetes#139121). Before 1.5 containerd passes over ``config_path`` (its docs/cri/registry.md) and asks
+    the cluster's registry by https, which that does not speak.
     """
-    parsed = parse_version(version)
-    if parsed < Version.parse("1.23.0-0"):
-        return "1.5", "2.0"
-    if parsed < Version.parse("1.26.0-0"):
-        return "1.5", ""
-    return ("1.6", "") if parsed < Version.parse("1.36.0-0") else ("2.0", "")
+    return next((least, before) for since, least, before in CONTAINERD if reaches(version, since))
+
+
+def containerd_to_come(version: str) -> tuple[str, str]:
+    """What the next versions of Kubernetes want of containerd, where it is more: the version that does, and the first.
+
+    kubeadm warns of it in 1.36 and 1.37 (kubernetes#139122), and so it is told here.
+
+    Args:
+        version: Of Kubernetes.
+
+    Returns:
+        For example ``("1.38", "2.0")``; both empty where nothing is to come.
+    """
+    since, least, _ = CONTAINERD[0]
+    warned = reaches(version, "1.36") and not reaches(version, since)
+    return (since, least) if warned else ("", "")
+
+
+def containerd_configuration(version: str) -> int:
+    """The version of containerd's configuration file: 2 for 1.x, 3 from 2.0 on, 4 from 2.3 on.
+
+    Those from 2.0 on read the older ones too and convert them (containerd's docs/cri/config.md). From 3 on the CRI is
+    two plugins, ``io.containerd.cri.v1.images`` and ``.runtime`` (docs/PLUGINS.md); 4 moved nothing of these
+    (gardener#14856).
+
+    Args:
+        version: Of containerd, such as ``1.6``; empty where it is not known, which gives the one that all read.
+    """
+    return next(found for since, found in CONTAINERD_CONFIGURATION if numbers(version) >= numbers(since))
+
+
+def containerd_lists_cni_directories(version: str) -> bool:
+    """Whether containerd has a list of directories of CNI plugins (``bin_dirs``): since 2.1, where ``bin_dir`` is old.
+
+    Args:
+        version: Of containerd.
+    """
+    return numbers(version) >= (2, 1)
+
+
+def oldest_etcd(version: str) -> str:
+    """The oldest etcd that kubeadm of a version can run.
+
+    From 1.36 on it writes options that etcd has since 3.6 only; seen, as it chose by etcd's version before. From 1.31
+    on it asks ``/livez`` and ``/readyz`` of it, which are there since 3.5.11 (kubernetes#124465). For the versions
+    before it is what kubeadm calls the oldest that it supports (``MinExternalEtcdVersion``).
+    """
+    return next(etcd for since, etcd in OLDEST_ETCD if reaches(version, since))
+
+
+def etcd_is_too_old(tag: str, version: str) -> bool:
+    """Whether kubeadm of a version cannot run an etcd.
+
+    Args:
+        tag: Of etcd's image, such as ``3.4.23`` or ``v3.6.5-0``. One that is no version says nothing.
+        version: Of Kubernetes.
+    """
+    has = numbers(tag.partition("-")[0])
+    return len(has) >= 2 and has < numbers(oldest_etcd(version))
+
+
+def kube_proxy_knows_bridge(version: str) -> bool:
+    """Whether kube-proxy can tell pods from outsiders by the bridge that they are on: since 1.24 (kubernetes#95400).
+
+    Without ``detectLocalMode`` and ``clusterCIDR`` it cannot tell them apart (kubernetes#87748).
+    """
+    return reaches(version, "1.24")
 
 
 def kube_proxy_finds_iptables(version: str) -> bool:
@@ -155,9 +283,12 @@ def numbers(version: str) -> tuple[int, ...]:
     return tuple(map(int, re.findall(r"[0-9]+", version)))
 
 
-def needs_cgroup_v2(version: str) -> bool:
-    """Whether the kubelet refuses a machine with cgroup v1: since 1.35 (KubeletConfiguration ``failCgroupV1``)."""
-    return parse_version(version) >= Version.parse("1.35.0-0")
+def refuses_cgroup_v1(version: str) -> bool:
+    """Whether the kubelet refuses a machine with cgroup v1 unless it is told not to: since 1.35 (kubernetes#134298).
+
+    What tells it is ``failCgroupV1: false`` of KubeletConfiguration. cgroup v1 is in maintenance since 1.31.
+    """
+    return reaches(version, "1.35")
 
 
 def container_runtimes(version: str) -> tuple[Runtime, ...]:
@@ -182,6 +313,9 @@ def cri_endpoint(socket: str, version: str) -> str:
 
 def skip_preflight(verb: str, version: str) -> str:
     """The option that keeps kubeadm from running its own preflight checks.
+
+    They ask for crictl up to 1.30, warn of its absence in 1.31, and do without it from 1.32 on (kubeadm#3064); what
+    else they look at is looked at by the stages before.
 
     Phases can be skipped since 1.13 by ``init`` and since 1.14 by ``join``. Before, errors could be ignored, and before
     1.9 (its pre-releases included) the checks could only be left out as a whole.

@@ -230,6 +230,8 @@ class Cluster(Model):
         ssh: How its machines are reached; any of it can stand under a node too, and ``host`` only there.
         nodes: Its machines. Once the file has been read, those generated for ``workers`` too.
         workers: How many more workers there are, called ``kube-worker-1`` and so on, at ``::101`` and following.
+        cgroup_v1: Whether its kubelets run on machines with cgroup v1 too, which Kubernetes refuses from 1.35 on unless
+            told (``failCgroupV1``). A lab's do in any case.
         lab: Present, though empty (``{}``), when its machines are containers on this machine.
         runtime: What runs the containers on its nodes; what its release is used to when absent.
         images: Where its nodes take the images of Kubernetes from: the cluster's own registry, which is filled with
@@ -255,6 +257,7 @@ class Cluster(Model):
     ssh: ClusterSsh = ClusterSsh()
     nodes: tuple[Node, ...]
     workers: int = Field(default=0, ge=0, le=200, examples=[2])
+    cgroup_v1: bool = False
     lab: Lab | None = None
 
     @property

@@ -12,19 +12,23 @@ from dataclasses import dataclass
 from configs.errors import ConfigError
 from configs.manifest import Manifest
 from configs.plan import sysctls, translation
-from configs.plan.derived import container_runtime, own_cni_version
+from configs.plan.derived import container_runtime, etcd_problem, own_cni_version, takes_cgroup_v1
 from configs.plan.jool import mismatch
 from configs.plan.networking import tools
 from configs.plan.packet_filter import Packet
-from configs.plan.systems import Machine, system_of
+from configs.plan.systems import Machine, runtime_version, system_of
 from configs.plan.versions import (
+    NEWEST,
     Runtime,
     cni_shows_ipv6,
     container_runtimes,
+    containerd_to_come,
     containerd_versions,
     docker_hides_ipv6,
+    is_newer_than_rules,
     kube_proxy_finds_iptables,
-    needs_cgroup_v2,
+    numbers,
+    refuses_cgroup_v1,
     supports_cgroup_v2,
 )
 from configs.schema.cluster import Cluster, Node
@@ -73,10 +77,8 @@ class Candidate:
     @property
     def runtime_version(self) -> str:
         """Version of that runtime: what is installed, else what would be; empty when neither is known."""
-        if self.machine.runtime or not self.machine.packages:
-            return self.machine.runtime
-        package = system_of(self.machine).packages.get(self.runtime, self.runtime)
-        return dict(self.machine.packages).get(package, "")
+        known = self.machine.runtime or self.machine.packages
+        return runtime_version(self.machine, self.runtime) if known else ""
 
 
 Rule = Callable[[Candidate], Iterable[str]]
@@ -214,7 +216,7 @@ def processor(it: Candidate) -> Iterator[str]:
 
 
 def cgroup_version(it: Candidate) -> Iterator[str]:
-    """The kubelet knows v2 since 1.19 and refuses v1 since 1.35 (:mod:`configs.plan.versions`)."""
+    """The kubelet knows v2 since 1.19 and refuses v1 since 1.35 unless told (:mod:`configs.plan.versions`)."""
     wanted, cgroup = it.release.kubernetes, it.machine.kernel.cgroup
     if not it.node.in_kubernetes:
         return
@@ -223,10 +225,11 @@ def cgroup_version(it: Candidate) -> Iterator[str]:
             f"it runs cgroup v2, and Kubernetes {wanted} knows only v1: "
             "boot it with systemd.unified_cgroup_hierarchy=0, or deploy a newer release"
         )
-    if cgroup == 1 and needs_cgroup_v2(wanted):
+    if cgroup == 1 and refuses_cgroup_v1(wanted) and not takes_cgroup_v1(it.cluster):
         yield (
-            f"it runs cgroup v1, and Kubernetes {wanted} knows only v2: "
-            "boot it with systemd.unified_cgroup_hierarchy=1, or deploy an older release"
+            f"it runs cgroup v1, which Kubernetes {wanted} refuses: boot it with systemd.unified_cgroup_hierarchy=1, "
+            "write `cgroup_v1: true` into the cluster's file to have kubelets run there all the same, or deploy a "
+            "release before 1.35"
         )
 
 
@@ -280,6 +283,25 @@ def containerd_version(it: Candidate) -> Iterator[str]:
     elif before and _reaches(has, before):
         docker = "write `runtime: docker` into the cluster's file, or choose a newer release"
         yield f"its containerd is {has}, and Kubernetes {it.version} wants one before {before}: {docker}"
+
+
+def containerd_to_replace(it: Candidate) -> Iterator[str]:
+    """A containerd that the next versions of Kubernetes do without is warned of (:func:`containerd_to_come`)."""
+    to_come, least = containerd_to_come(it.version)
+    has = it.runtime_version if it.node.in_kubernetes and it.runtime == "containerd" else ""
+    if least and has and not _reaches(has, least):
+        yield f"its containerd is {has}, and Kubernetes {to_come} will want {least} or newer: upgrade it before that"
+
+
+def newer_than_rules(it: Candidate) -> Iterator[str]:
+    """What a version wants that nobody here knows of cannot be known; that of the newest is taken for it."""
+    if "control-plane" in it.node.roles and is_newer_than_rules(it.version):
+        yield f"Kubernetes {it.version} is newer than what is known here, and is configured as {NEWEST} would be"
+
+
+def etcd_version(it: Candidate) -> Iterable[str]:
+    """kubeadm cannot run every etcd (:func:`configs.plan.versions.oldest_etcd`)."""
+    return filter(None, [etcd_problem(it.release, it.manifest)] if "control-plane" in it.node.roles else [])
 
 
 def docker_and_cni_plugins(it: Candidate) -> Iterator[str]:
@@ -365,9 +387,16 @@ PROBLEMS: tuple[Rule, ...] = (
     memory,
     runtime_in_use,
     containerd_version,
+    etcd_version,
     docker_and_cni_plugins,
 )
-WARNINGS: tuple[Rule, ...] = (translation_doubts, somebody_to_ask, iptables_of_kube_proxy)
+WARNINGS: tuple[Rule, ...] = (
+    translation_doubts,
+    somebody_to_ask,
+    iptables_of_kube_proxy,
+    containerd_to_replace,
+    newer_than_rules,
+)
 
 
 def _minor(version: str) -> list[str]:
@@ -375,4 +404,4 @@ def _minor(version: str) -> list[str]:
 
 
 def _reaches(version: str, other: str) -> bool:
-    return [int(part) for part in version.split(".")] >= [int(part) for part in other.split(".")]
+    return numbers(version) >= numbers(other)

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from configs.errors import ConfigError
 from configs.manifest import NODE_BINARIES, BinaryEntry, ImageEntry, Manifest, SourceEntry, name_of
-from configs.plan.versions import image_name, image_tag
+from configs.plan.versions import etcd_is_too_old, image_name, image_tag, oldest_etcd
 from configs.schema.release import Build, Release
 from tasks.docker import build as docker_build
 from tasks.docker import toolchain
@@ -143,8 +143,30 @@ def ready_tools(release: Release) -> Tools:
 
 def _tools(release: Release, own: Toolchain) -> Tools:
     wanted, _ = recipe(release)
+    refuse_old_etcd(release, own)
     # Which image a tag stands for is known to the engine alone.
     return Tools(own, compiler.named(wanted.toolchain.image) if wanted.toolchain else compiler.debian(own))
+
+
+def refuse_old_etcd(release: Release, own: Toolchain) -> None:
+    """Refuse a release whose kubeadm cannot run the etcd that it would get from Debian's package.
+
+    Args:
+        release: The release.
+        own: Our own toolchain, which has that package.
+
+    Raises:
+        ConfigError: It cannot.
+    """
+    if not any(order.how == "etcd" for order in image_orders(release)):
+        return
+    tag = images.debian_tag(own.version_of("etcd-server"))
+    if etcd_is_too_old(tag, release.kubernetes):
+        raise ConfigError(
+            f"release {release.name}: etcd of Debian's package is {tag}, and kubeadm {release.kubernetes} runs "
+            f"{oldest_etcd(release.kubernetes)} and newer",
+            todo="name an image of it under `fetch.images` in the release's file",
+        )
 
 
 def find_kept(release: Release, picked: Picked, tools: Tools, store: Store) -> Manifest | None:

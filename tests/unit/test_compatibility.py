@@ -8,7 +8,7 @@ from typing import Any, Literal
 import pytest
 
 from configs.errors import NodeError
-from configs.manifest import Manifest, SourceEntry
+from configs.manifest import ImageEntry, Manifest, SourceEntry
 from configs.plan.kernel import Kernel
 from configs.plan.systems import Machine, SysctlLine
 from configs.plan.versions import Runtime
@@ -118,12 +118,7 @@ CASES: dict[str, tuple[str, Release, Machine, tuple[str, ...]]] = {
     "cgroup v2 on the support node": (SUPPORT, release("1.18.20"), GOOD, ()),
     "cgroup v1 and an old release": (WORKER, release("1.9.0-alpha.0.ipv6.0"), machine(cgroup=1), ()),
     "cgroup v2 and the first release that knows it": (WORKER, release("1.19.0"), GOOD, ()),
-    "cgroup v1 and a release that has left it": (
-        WORKER,
-        release("1.35.0"),
-        machine(cgroup=1),
-        ("cgroup v1, and Kubernetes 1.35.0 knows only v2",),
-    ),
+    "cgroup v1 in a lab, whose kubelets are told to take it": (WORKER, release("1.35.0"), machine(cgroup=1), ()),
     "cgroup v1 on the support node": (SUPPORT, release("1.35.0"), machine(cgroup=1), ()),
     "a kernel without a module": (
         WORKER,
@@ -250,9 +245,11 @@ def test_a_docker_that_hides_ipv6_is_refused_with_plugins_that_do_not_show_it(
         ("1.5", "1.20.2", ""),
         ("1.4", "1.34.2", "works here with 1.6 and newer"),
         ("1.7", "1.35.0", ""),
-        ("1.7", "1.36.0", "works here with 2.0 and newer"),
-        ("2.1", "1.36.0", ""),
-        ("", "1.36.0", ""),
+        ("1.7", "1.36.0", ""),
+        ("1.7", "1.37.0", ""),
+        ("1.7", "1.38.0", "works here with 2.0 and newer"),
+        ("2.1", "1.38.0", ""),
+        ("", "1.38.0", ""),
     ],
 )
 def test_a_containerd_that_speaks_another_interface_is_refused(containerd: str, version: str, wrong: str) -> None:
@@ -260,6 +257,76 @@ def test_a_containerd_that_speaks_another_interface_is_refused(containerd: str, 
         found = against_runtime("containerd", release(version), machine)
         assert bool(found) is bool(wrong)
         assert wrong in found
+
+
+@pytest.mark.parametrize(
+    ("containerd", "version", "told"),
+    [("1.7", "1.35.0", False), ("1.7", "1.36.0", True), ("2.0", "1.36.0", False), ("", "1.37.0", False)],
+)
+def test_a_containerd_that_the_next_kubernetes_does_without_is_warned_of(
+    containerd: str, version: str, told: bool
+) -> None:
+    cluster = CLUSTER.model_copy(update={"runtime": "containerd"})
+    for machine in with_runtime("containerd", containerd):
+        found = warnings(Candidate(cluster, release(version), cluster.node(WORKER), machine))
+        assert [each for each in found if "Kubernetes 1.38 will want 2.0 or newer" in each] == list(found)
+        assert bool(found) is told
+        assert warnings(Candidate(cluster, release(version), cluster.support, machine)) == ()
+
+
+def test_a_version_newer_than_any_rule_is_said_once_to_be() -> None:
+    told = {
+        node.name: warnings(Candidate(CLUSTER, release("1.38.1"), node, replace(GOOD, runtime="2.3")))
+        for node in CLUSTER.nodes
+    }
+    assert {name for name, found in told.items() if found} == {CONTROL_PLANE}
+    assert told[CONTROL_PLANE] == (
+        "Kubernetes v1.38.1 is newer than what is known here, and is configured as 1.37 would be",
+    )
+    newest = Candidate(CLUSTER, release("1.37.9"), CLUSTER.control_plane, replace(GOOD, runtime="2.3"))
+    assert warnings(newest) == ()
+
+
+@pytest.mark.parametrize(
+    ("version", "node", "told", "refused"),
+    [
+        ("1.34.2", WORKER, False, False),
+        ("1.35.0", WORKER, False, True),
+        ("1.35.0", WORKER, True, False),
+        ("1.35.0", SUPPORT, False, False),
+    ],
+)
+def test_a_machine_of_ones_own_with_cgroup_v1_is_refused_from_1_35_on_unless_told(
+    version: str, node: str, told: bool, refused: bool
+) -> None:
+    own = CLUSTER.model_copy(update={"lab": None, "cgroup_v1": told})
+    found = found_against(own, release(version), node, machine(cgroup=1))
+    assert bool(found) is refused
+    for problem in found:
+        assert "it runs cgroup v1, which Kubernetes 1.35.0 refuses: boot it with" in problem
+        assert "`cgroup_v1: true` into the cluster's file" in problem
+
+
+@pytest.mark.parametrize(
+    ("etcd", "version", "refused"),
+    [
+        ("3.4.23", "1.30.9", False),
+        ("3.4.23", "1.34.2", True),
+        ("3.5.24-0", "1.36.0", True),
+        ("3.6.8-0", "1.36.0", False),
+    ],
+)
+def test_an_etcd_too_old_for_its_kubeadm_is_refused_before_anything_is_touched(
+    etcd: str, version: str, refused: bool
+) -> None:
+    image = ImageEntry(name="etcd", tag=etcd, digest=f"sha256:{0:064x}", size=1)
+    held = manifest_of("built", f"v{version}").model_copy(update={"images": (image,)})
+    found = problems(Candidate(CLUSTER, release(version), CLUSTER.control_plane, GOOD, held))
+    assert bool(found) is refused
+    for problem in found:
+        assert f"its etcd is {etcd}, and kubeadm v{version} runs 3." in problem
+        assert "under `fetch.images`" in problem
+    assert problems(Candidate(CLUSTER, release(version), CLUSTER.node(WORKER), GOOD, held)) == ()
 
 
 def test_what_is_installed_goes_before_what_would_be() -> None:

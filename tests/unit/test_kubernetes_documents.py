@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import tomllib
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,9 +13,10 @@ import yaml
 from configs.errors import ConfigError
 from configs.manifest import BinaryEntry, ImageEntry, Manifest, SourceEntry
 from configs.plan.derived import for_registry, image_references, refuse_misfit
-from configs.plan.node import join_config
+from configs.plan.node import join_config, plan_node
 from configs.plan.state import NodeState, StageState
-from configs.schema.cluster import Cluster, Services
+from configs.plan.systems import Machine, machine_running
+from configs.schema.cluster import Cluster, Pods, Services
 from configs.schema.loading import load_cluster, load_release
 from configs.schema.release import Release
 from tests.unit.sample import manifest, plan
@@ -198,6 +201,96 @@ def test_a_current_release_is_configured_as_its_kubeadm_wants_it() -> None:
     }
     assert (kubelet["cgroupDriver"], kubelet["failSwapOn"]) == ("systemd", True)
     assert (proxy["bindAddress"], proxy["mode"]) == ("::", "iptables")
+
+
+@pytest.mark.parametrize(
+    ("version", "cgroup_v1", "lab", "told"),
+    [
+        ("1.34.2", True, True, False),
+        ("1.35.0", False, True, True),
+        ("1.35.0", True, False, True),
+        ("1.35.0", False, False, False),
+        ("1.37.0", False, True, True),
+    ],
+)
+def test_kubelets_are_told_of_cgroup_v1_from_1_35_on_in_labs_and_where_the_topology_says_so(
+    version: str, cgroup_v1: bool, lab: bool, told: bool
+) -> None:
+    cluster = changed(LAB, cgroup_v1=cgroup_v1, **({} if lab else {"lab": None}))
+    kubelet = documents(cluster, BUILT.model_copy(update={"kubernetes": version}), None)[2]
+    assert kubelet.get("failCgroupV1") == (False if told else None)
+
+
+@pytest.mark.parametrize(
+    ("version", "pods", "told"),
+    [
+        ("1.20.2", "fd00::/16", {}),
+        ("1.20.2", "fd10::/16", {"clusterCIDR": "fd10::/16"}),
+        ("1.23.17", "fd10::/16", {"clusterCIDR": "fd10::/16"}),
+        ("1.24.0", "fd00::/16", {"detectLocalMode": "BridgeInterface", "detectLocal": {"bridgeInterface": "cbr0"}}),
+        ("1.37.0", "fd10::/16", {"detectLocalMode": "BridgeInterface", "detectLocal": {"bridgeInterface": "cbr0"}}),
+    ],
+)
+def test_kube_proxy_is_told_what_comes_from_pods_where_that_can_be_said_rightly(
+    version: str, pods: str, told: dict[str, object]
+) -> None:
+    """A prefix that holds the fabric too would call the nodes' own packets, and those of outsiders there, a pod's."""
+    cluster = changed(LAB, pods=Pods.model_validate({"prefix": pods}))
+    proxy = documents(cluster, BUILT.model_copy(update={"kubernetes": version}), None)[3]
+    assert {key: value for key, value in proxy.items() if key.startswith(("clusterCIDR", "detectLocal"))} == told
+    assert f'"bridge": "{proxy.get("detectLocal", {}).get("bridgeInterface", "cbr0")}"' in text_of(
+        plan(cluster, BUILT)["kube-worker-1"], "/etc/cni/net.d/10-bridge-v6.conf"
+    )
+
+
+CONTAINERDS = {"1.7": 2, "2.0": 3, "2.2": 3, "2.3": 4}
+
+
+@pytest.mark.parametrize("lab", [True, False])
+@pytest.mark.parametrize(("containerd", "configuration"), CONTAINERDS.items())
+def test_each_containerd_is_configured_in_its_own_words_and_told_the_same(
+    containerd: str, configuration: int, lab: bool
+) -> None:
+    cluster = LAB if lab else changed(LAB, lab=None)
+    state = plan_node(cluster, CURRENT, fetched(CURRENT), "kube-worker-1", Machine(runtime=containerd))
+    said = tomllib.loads(text_of(state, "/etc/containerd/config.toml"))
+    assert said["version"] == configuration
+    plugins = said["plugins"]
+    old = configuration == 2
+    images = plugins["io.containerd.grpc.v1.cri" if old else "io.containerd.cri.v1.images"]
+    runtime = plugins["io.containerd.grpc.v1.cri" if old else "io.containerd.cri.v1.runtime"]
+    pause = "kube-support:5000/pause:3.10.1"
+    assert (images["sandbox_image"] if old else images["pinned_images"]["sandbox"]) == pause
+    assert images["registry"] == {"config_path": "/etc/containerd/certs.d"}
+    directories = {"bin_dirs": ["/opt/cni/bin"]} if containerd in ("2.2", "2.3") else {"bin_dir": "/opt/cni/bin"}
+    assert runtime["cni"] == {**directories, "conf_dir": "/etc/cni/net.d"}
+    assert runtime.get("restrict_oom_score_adj", False) is lab
+    assert runtime["containerd"]["runtimes"]["runc"]["options"] == {"SystemdCgroup": not lab}
+
+
+def test_what_a_first_deploy_cannot_know_of_containerd_changes_nothing_in_the_second() -> None:
+    """There its package comes from a repository that the first one brings; every containerd reads the oldest words."""
+    rocky = machine_running("rocky-9")
+    before, after = (
+        text_of(
+            plan_node(changed(LAB, lab=None), CURRENT, fetched(CURRENT), "kube-worker-1", machine),
+            "/etc/containerd/config.toml",
+        )
+        for machine in (rocky, replace(rocky, runtime="2.3"))
+    )
+    assert before == after
+    assert tomllib.loads(after)["version"] == 2
+
+
+def test_a_published_etcd_that_its_kubeadm_cannot_run_is_refused_before_it_is_fetched() -> None:
+    assert CURRENT.fetch is not None
+    images = tuple(each.replace("etcd:3.6.5-0", "etcd:3.5.9-0") for each in CURRENT.fetch.images)
+    old = CURRENT.model_copy(update={"fetch": CURRENT.fetch.model_copy(update={"images": images})})
+    with pytest.raises(
+        ConfigError, match=r"^release v1.34.2: its etcd is 3.5.9-0, and kubeadm v1.34.2 runs 3.5.11 and"
+    ):
+        refuse_misfit(LAB, old)
+    refuse_misfit(LAB, CURRENT)
 
 
 @pytest.mark.parametrize("node", ["rack-1-control-plane", "rack-1-worker-1"])

@@ -7,18 +7,21 @@ from pathlib import Path
 
 import pytest
 
+from configs.errors import ConfigError
 from configs.schema.loading import load_release
 from configs.schema.release import CniPlugins, Fetch, Release
 from tasks.docker.toolchain import Toolchain
 from tasks.release import build as release_build
 from tasks.release import compile, compiler
-from tasks.release.build import companions, release_key
+from tasks.release.build import companions, refuse_old_etcd, release_key
 from tasks.release.compiler import Compiler
 from tasks.release.series.series import Picked
 from tests.fakes import substitute
 
 PICKED = Picked("debian-1.20", "a" * 40, "b" * 40, "c" * 40, ())
 TOOLS = Toolchain("kubev6/toolchain:x", "go1.19.8 linux/amd64", ("etcd-server=3.4.23-4", "golang-go=2:1.19~1"))
+BINARIES = {"kubeadm": {"url": "https://dl.example/kubeadm"}}
+ETCD = "registry.example/etcd:3.6.8-0"
 NAMED = Compiler("sha256:1", "go1.8.3 linux/amd64", "sha256:1")
 
 
@@ -111,3 +114,26 @@ def test_a_changed_recipe_or_command_gives_another_key(
     with monkeypatch.context() as patched:
         substitute(patched, release_build, "RECIPES", tmp_path)
         assert key_of(wanted) != key
+
+
+@pytest.mark.parametrize(
+    ("version", "etcd", "refused"),
+    [
+        ("1.30.9", "3.4.23-4", False),
+        ("1.31.0", "3.4.23-4", True),
+        ("1.35.0", "3.5.16-2", False),
+        ("1.36.0", "3.5.16-2", True),
+    ],
+)
+def test_debians_etcd_is_refused_where_kubeadm_cannot_run_it_before_anything_is_compiled(
+    version: str, etcd: str, refused: bool
+) -> None:
+    wanted = load_release("debian-1.20").model_copy(update={"kubernetes": version})
+    own = replace(TOOLS, packages=(f"etcd-server={etcd}",))
+    if refused:
+        with pytest.raises(ConfigError, match=rf"etcd of Debian's package is {etcd[:6]}, and kubeadm {version} runs 3"):
+            refuse_old_etcd(wanted, own)
+    else:
+        refuse_old_etcd(wanted, own)
+    brought = wanted.model_copy(update={"fetch": Fetch.model_validate({"binaries": BINARIES, "images": [ETCD]})})
+    refuse_old_etcd(brought, own)

@@ -6,20 +6,29 @@ from configs.plan.versions import (
     cluster_dns_address,
     cni_shows_ipv6,
     container_runtimes,
+    containerd_configuration,
+    containerd_lists_cni_directories,
+    containerd_to_come,
     containerd_versions,
     cri_endpoint,
     docker_hides_ipv6,
+    etcd_is_too_old,
+    extra_args_are_listed,
     image_name,
     image_tag,
+    is_newer_than_rules,
     is_stamped,
     kube_proxy_finds_iptables,
+    kube_proxy_knows_bridge,
     kube_proxy_takes_configuration,
     kubeadm_api,
+    kubeadm_apis,
     kubeadm_starts_kubelet,
     kubectl_names_server,
     kubectl_waits,
-    needs_cgroup_v2,
+    oldest_etcd,
     parse_version,
+    refuses_cgroup_v1,
     skip_preflight,
     supports_cgroup_v2,
     takes_ipv6_node_ip,
@@ -182,7 +191,7 @@ def test_the_1_9_pre_releases_have_other_workloads_and_a_kube_proxy_of_options_o
     ],
 )
 def test_cgroup_v2_is_known_since_1_19_and_v1_refused_since_1_35(version: str, v1: bool, v2: bool) -> None:
-    assert needs_cgroup_v2(version) is not v1
+    assert refuses_cgroup_v1(version) is not v1
     assert supports_cgroup_v2(version) is v2
 
 
@@ -205,8 +214,10 @@ def test_the_bridge_plugin_shows_ipv6_since_0_7_0(cni: str, shows: bool) -> None
         ("1.22.17", ("1.5", "2.0")),
         ("1.23.0", ("1.5", "")),
         ("1.26.0", ("1.6", "")),
-        ("1.35.0", ("1.6", "")),
-        ("1.36.0", ("2.0", "")),
+        ("1.36.0", ("1.6", "")),
+        ("1.37.2", ("1.6", "")),
+        ("1.38.0-alpha.1", ("2.0", "")),
+        ("1.40.0", ("2.0", "")),
     ],
 )
 def test_each_kubelet_speaks_to_the_containerds_of_its_age(version: str, containerd: tuple[str, str]) -> None:
@@ -252,3 +263,104 @@ def test_a_published_pre_release_says_what_its_authors_tree_was_called(seen: str
 def test_what_is_no_version_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is no version"):
         parse_version(text)
+
+
+MINORS = [f"1.{minor}.0" for minor in range(9, 38)]
+V1BETA1, V1BETA2, V1BETA3, V1BETA4 = ("v1beta1", "v1beta2", "v1beta3", "v1beta4")
+LINE = {
+    # from it on: APIs that kubeadm reads, oldest etcd, least containerd, cgroup v2 known, v1 refused, bridge known to
+    # kube-proxy, API of workloads, kubeadm starts the kubelet, architecture in image names
+    "1.9.0": (("v1alpha1",), "3.0.14", "1.5", False, False, False, "apps/v1", False, True),
+    "1.11.0": (("v1alpha2", "v1alpha1"), "3.1.12", "1.5", False, False, False, "apps/v1", True, True),
+    "1.12.0": (("v1alpha3", "v1alpha2"), "3.1.12", "1.5", False, False, False, "apps/v1", True, False),
+    "1.13.0": ((V1BETA1, "v1alpha3"), "3.2.18", "1.5", False, False, False, "apps/v1", True, False),
+    "1.15.0": ((V1BETA2, V1BETA1), "3.2.18", "1.5", False, False, False, "apps/v1", True, False),
+    "1.19.0": ((V1BETA2, V1BETA1), "3.2.18", "1.5", True, False, False, "apps/v1", True, False),
+    "1.22.0": ((V1BETA3, V1BETA2), "3.2.18", "1.5", True, False, False, "apps/v1", True, False),
+    "1.24.0": ((V1BETA3, V1BETA2), "3.2.18", "1.5", True, False, True, "apps/v1", True, False),
+    "1.26.0": ((V1BETA3, V1BETA2), "3.2.18", "1.6", True, False, True, "apps/v1", True, False),
+    "1.27.0": ((V1BETA3,), "3.2.18", "1.6", True, False, True, "apps/v1", True, False),
+    "1.31.0": ((V1BETA4, V1BETA3), "3.5.11", "1.6", True, False, True, "apps/v1", True, False),
+    "1.35.0": ((V1BETA4, V1BETA3), "3.5.11", "1.6", True, True, True, "apps/v1", True, False),
+    "1.36.0": ((V1BETA4, V1BETA3), "3.6.0", "1.6", True, True, True, "apps/v1", True, False),
+    "1.37.0": ((V1BETA4,), "3.6.0", "1.6", True, True, True, "apps/v1", True, False),
+}
+"""What each minor version wants, from 1.9 to 1.37; those between two lines are as the line before."""
+
+
+@pytest.mark.parametrize("version", MINORS)
+def test_every_minor_version_from_1_9_to_1_37_has_its_rules(version: str) -> None:
+    line = LINE[max((each for each in LINE if parse_version(each) <= parse_version(version)), key=parse_version)]
+    assert line == (
+        kubeadm_apis(version),
+        oldest_etcd(version),
+        containerd_versions(version)[0],
+        supports_cgroup_v2(version),
+        refuses_cgroup_v1(version),
+        kube_proxy_knows_bridge(version),
+        workloads_api(version),
+        kubeadm_starts_kubelet(version),
+        image_name("etcd", version).endswith("-amd64"),
+    )
+    assert kubeadm_api(version) == kubeadm_apis(version)[0]
+    assert not is_newer_than_rules(version)
+
+
+@pytest.mark.parametrize(
+    ("version", "newer"), [("1.37.9", False), ("1.38.0-alpha.0", True), ("v1.40.1", True), ("2.0.0", True)]
+)
+def test_a_version_newer_than_the_rules_is_known_to_be_and_gets_the_newest(version: str, newer: bool) -> None:
+    assert is_newer_than_rules(version) is newer
+    assert kubeadm_api(version) == "v1beta4"
+
+
+@pytest.mark.parametrize(("api", "listed"), [(V1BETA1, False), (V1BETA2, False), (V1BETA3, False), (V1BETA4, True)])
+def test_extra_arguments_are_a_list_since_v1beta4(api: str, listed: bool) -> None:
+    assert extra_args_are_listed(api) is listed
+
+
+@pytest.mark.parametrize(
+    ("version", "to_come"),
+    [("1.35.9", ("", "")), ("1.36.0", ("1.38", "2.0")), ("1.37.3", ("1.38", "2.0")), ("1.38.0", ("", ""))],
+)
+def test_kubernetes_1_36_and_1_37_tell_that_containerd_2_is_wanted_next(version: str, to_come: tuple[str, str]) -> None:
+    assert containerd_to_come(version) == to_come
+
+
+@pytest.mark.parametrize(
+    ("containerd", "configuration", "lists"),
+    [
+        ("", 2, False),
+        ("1.6", 2, False),
+        ("1.7.28", 2, False),
+        ("2.0", 3, False),
+        ("2.1", 3, True),
+        ("2.2", 3, True),
+        ("2.3", 4, True),
+        ("2.10", 4, True),
+        ("3.0", 4, True),
+    ],
+)
+def test_each_containerd_has_its_configuration(containerd: str, configuration: int, lists: bool) -> None:
+    assert containerd_configuration(containerd) == configuration
+    assert containerd_lists_cni_directories(containerd) is lists
+
+
+@pytest.mark.parametrize(
+    ("tag", "version", "too_old"),
+    [
+        ("3.0.17", "v1.9.0-alpha.0.ipv6.0", False),
+        ("3.4.23", "v1.20.2+kubev6.x", False),
+        ("3.4.23", "1.30.0", False),
+        ("3.4.23", "1.31.0", True),
+        ("3.5.9-0", "1.31.0", True),
+        ("3.5.16-0", "1.35.0", False),
+        ("3.5.24-0", "1.36.0", True),
+        ("v3.6.8-0", "1.36.0", False),
+        ("3.10.0", "1.36.0", False),
+        ("latest", "1.36.0", False),
+        ("", "1.36.0", False),
+    ],
+)
+def test_an_etcd_that_a_kubeadm_cannot_run_is_known(tag: str, version: str, too_old: bool) -> None:
+    assert etcd_is_too_old(tag, version) is too_old

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from configs.manifest import BINARY_REPOSITORY, NODE_BINARIES, BinaryEntry
 from configs.plan import versions
-from configs.plan.derived import CNI_BIN_DIR, Derived
+from configs.plan.derived import CNI_BIN_DIR, Derived, takes_cgroup_v1
 from configs.plan.state import Binary, File, Service, StageState
 from configs.schema.cluster import Node
 
@@ -70,5 +70,15 @@ def _kubeadm_config(derived: Derived, node: Node) -> str:
     if derived.v1alpha1:
         takes_configuration = versions.kube_proxy_takes_configuration(derived.version)
         return derived.render("kubeadm-v1alpha1.yaml", node=node, kube_proxy_takes_configuration=takes_configuration)
-    tags = {f"{name}_tag": derived.image_tag(name) for name in ("etcd", "coredns")}
-    return derived.render("kubeadm.yaml", node=node, **tags)
+    cluster, version = derived.cluster, derived.version
+    return derived.render(
+        "kubeadm.yaml",
+        node=node,
+        listed=versions.extra_args_are_listed(derived.api),
+        etcd_tag=derived.image_tag("etcd"),
+        coredns_tag=derived.image_tag("coredns"),
+        fails_on_cgroup_v1=versions.refuses_cgroup_v1(version) and takes_cgroup_v1(cluster),
+        bridge_is_local=versions.kube_proxy_knows_bridge(version),
+        # kube-proxy takes every address in it for a pod's, and a prefix often holds the nodes' own too.
+        pods_are_apart=not cluster.pods.prefix.overlaps(cluster.fabric.subnet),
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from configs.plan import versions
 from configs.plan.derived import Derived
 from configs.plan.state import File, Service, StageState
 from configs.schema.cluster import Node
@@ -29,9 +30,14 @@ def runtime(derived: Derived, node: Node) -> StageState:
 
 def _containerd(derived: Derived) -> tuple[File, ...]:
     """What configures containerd."""
+    settings = derived.render(
+        "containerd.toml",
+        configuration=versions.containerd_configuration(derived.containerd),
+        lists_directories=versions.containerd_lists_cni_directories(derived.containerd),
+    )
     hosts = f"/etc/containerd/certs.d/{derived.registry}/hosts.toml"
     return (
-        File("/etc/containerd/config.toml", derived.render("containerd.toml")),
+        File("/etc/containerd/config.toml", settings),
         File(hosts, derived.render("registry-hosts.toml")),
         *_unconfined(derived, "containerd"),
     )
