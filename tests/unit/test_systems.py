@@ -133,13 +133,16 @@ def test_the_how_tos_own_route_tables_are_rendered_with_its_mistakes_mended(
         ("centos-7", "centos-7", "network-scripts", "named.service"),
         ("rhel-7.9", "rhel-7", "network-scripts", "named.service"),
         ("rocky-8.10", "rhel-8", "networkmanager", "named.service"),
-        ("almalinux-10.1", "rhel-9", "networkmanager", "named.service"),
-        ("rocky", "rhel-9", "networkmanager", "named.service"),
+        ("rhel-9.6", "rhel-9", "networkmanager", "named.service"),
+        ("almalinux-10.1", "rhel-10", "networkmanager", "named.service"),
+        ("rocky", "rhel-10", "networkmanager", "named.service"),
         ("ubuntu-16.04", "ubuntu-16.04", "ifupdown", "bind9.service"),
         ("ubuntu-18.04", "ubuntu-18.04", "netplan", "bind9.service"),
         ("ubuntu-20.04", "ubuntu", "netplan", "named.service"),
         ("ubuntu-24.04", "ubuntu", "netplan", "named.service"),
+        ("ubuntu-26.04", "ubuntu", "netplan", "named.service"),
         ("debian-11", "debian", "networkd", "named.service"),
+        ("debian-13", "debian", "networkd", "named.service"),
         ("debian", "debian", "networkd", "named.service"),
     ],
 )
@@ -486,6 +489,8 @@ def test_yum_is_told_where_packages_are_that_the_system_does_not_bring() -> None
     # It has them of its own, and not CentOS's key.
     assert sections("rhel-7.9").sections() == ["kubev6-extras", "kubev6-epel"]
     assert sections("rhel-7.9")["kubev6-extras"]["gpgkey"].startswith("https://vault.centos.org/")
+    assert "/epel/9/" in sections("rocky-9")["kubev6-epel"]["baseurl"]
+    assert "/epel/10/" in sections("rocky-10")["kubev6-epel"]["baseurl"]
     assert sections("rocky-9")["kubev6-docker"]["baseurl"].startswith("https://download.docker.com/")
     assert not any("yum" in file.path for file in network(WORKER, machine_running("debian-12")).files)
 
@@ -537,7 +542,7 @@ def test_where_no_plugins_are_packaged_a_copy_of_the_how_tos_release_with_newer_
 
 
 def test_a_release_is_planned_on_every_system_that_has_what_it_needs() -> None:
-    for name in ("centos-7", "rocky-8", "rocky-9", "ubuntu-22.04", "debian-11", "debian-13"):
+    for name in ("centos-7", "rocky-8", "rocky-9", "rocky-10", "ubuntu-22.04", "debian-11", "debian-13"):
         runtime = "docker" if name == "centos-7" else "containerd"
         cluster = HOW_TO.model_copy(update={"runtime": runtime})
         state = plan_node(cluster, BUILT, None, WORKER, machine_running(name))
