@@ -17,6 +17,7 @@ import pytest
 
 from configs.errors import ConfigError, KubeV6Error
 from configs.manifest import CNI_PLUGINS
+from configs.schema.loading import load_release
 from configs.schema.release import CniPlugins, Download, Fetch, Release
 from tasks.paths import cache_dir
 from tasks.release.fetch import download, mirror_directory
@@ -609,3 +610,39 @@ def test_a_mirror_that_cannot_be_one_is_refused(place: str, says: str) -> None:
 def test_an_image_is_looked_for_under_its_registry(reference: str, path: str) -> None:
     assert path_of_image(reference) == path
     assert path_of_image(full_reference(reference)) == path
+
+
+@pytest.mark.parametrize("name", ["v1.33.7", "v1.34.2", "v1.35.0", "v1.36.0", "v1.37.0"])
+def test_each_upstream_release_comes_from_a_mirror_and_without_one_file_is_refused_by_one_line(
+    name: str, store: Store, tmp_path: Path
+) -> None:
+    wanted = load_release(name)
+    assert wanted.fetch is not None
+    assert wanted.cni is not None
+    mirror = Mirror(str(tmp_path / "mirror"))
+
+    def put(path: str, content: bytes) -> Path:
+        place = Path(path)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(content)
+        return place
+
+    contents = {file.url: elf() + key.encode() for key, file in wanted.fetch.binaries.items()}
+    contents[wanted.cni.url] = archive_of_plugins()
+    for url, content in contents.items():
+        put(mirror.file(url), content)
+        put(mirror.file(f"{url}.sha256"), hashlib.sha256(content).hexdigest().encode())
+    for reference in wanted.fetch.images:
+        last = put(mirror.image(reference), b"".join(saved([layer(reference.encode())])))
+    kept = last.read_bytes()
+    last.unlink()
+
+    missing = refused(wanted, store, mirror)
+    assert f"the mirror {mirror.root} has no {path_of_image(wanted.fetch.images[-1])}" in str(missing)
+    last.write_bytes(kept)
+    manifest = fetch_release(wanted, store=store, mirror=mirror)
+    assert manifest.version == name
+    assert {each.checked for each in (*manifest.binaries, *manifest.cni)} == {"sha256 published"}
+    assert [f"{image.name}:{image.tag}" for image in manifest.images] == [
+        reference.rpartition("/")[2] for reference in wanted.fetch.images
+    ]

@@ -224,7 +224,7 @@ def test_a_release_that_was_fetched_by_another_file_is_a_choice_but_not_as_it_is
     (said,) = [line for line in choices(store) if line.startswith(shipped_one)]
     assert said == (
         "v1.34.2: in the store as its file was before, can be fetched where its publisher is reachable "
-        "(--prebuilt v1.34.2)"
+        "(--prebuilt v1.34.2), or can be built (deploy without --prebuilt, or `kubev6 build v1.34.2`)"
     )
 
 

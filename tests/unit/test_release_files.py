@@ -10,9 +10,13 @@ import yaml
 from configs.errors import ConfigError
 from configs.manifest import NODE_BINARIES
 from configs.plan import versions
-from configs.schema.loading import load_release, shipped
+from configs.plan.derived import etcd_problem
+from configs.plan.upstream import Constants, constants_of, release_text, series_text
+from configs.schema.loading import CONFIGS, load_release, shipped
+from tasks.release.build import companions
 from tasks.release.fetch.fetch_image import entry_of
 from tasks.release.fetch.mirror import path_of_file, path_of_image
+from tasks.release.series import series_file
 
 GOOD = {"name": "x", "kubernetes": "1.34.2", "fetch": {"binaries": {"kubeadm": {"url": "https://dl.example/kubeadm"}}}}
 PUBLISHED = [name for name in shipped("releases") if load_release(name).fetch is not None]
@@ -70,6 +74,54 @@ def test_the_upstream_release_is_what_its_kubeadm_asks_for() -> None:
         "coredns": "v1.12.1",
         "pause": "3.10.1",
     }
+
+
+UPSTREAM = {
+    "1.33.7": Constants("3.5.24-0", "v1.12.0", "3.10", "1.24"),
+    "1.34.2": Constants("3.6.5-0", "v1.12.1", "3.10.1", "1.24"),
+    "1.35.0": Constants("3.6.6-0", "v1.13.1", "3.10.1", "1.25"),
+    "1.36.0": Constants("3.6.8-0", "v1.14.2", "3.10.2", "1.26"),
+    "1.37.0": Constants("3.7.0-0", "v1.14.6", "3.10.2", "1.26"),
+}
+"""What kubeadm of each shipped upstream release asks for, and the Go of its tree."""
+
+
+@pytest.mark.parametrize(("version", "constants"), UPSTREAM.items())
+def test_each_upstream_release_is_the_one_that_releases_new_writes(version: str, constants: Constants) -> None:
+    name = f"v{version}"
+    assert (CONFIGS / "releases" / f"{name}.yaml").read_text() == release_text(version, constants, name)
+    series = series_file.load(name)
+    assert isinstance(series, series_file.GitSeries)
+    assert series.path.read_text() == series_text(version, series.base.commit)
+    release = load_release(name)
+    assert release.build is not None
+    assert release.build.series == name
+    assert etcd_problem(release, None) == ""
+    assert not versions.is_newer_than_rules(version)
+    assert companions(release) == (
+        f"registry.k8s.io/etcd:{constants.etcd}",
+        f"registry.k8s.io/coredns/coredns:{constants.coredns}",
+    )
+
+
+def test_every_minor_version_from_1_33_on_that_the_rules_know_is_shipped() -> None:
+    minors = {".".join(version.split(".")[:2]) for version in UPSTREAM}
+    assert minors == {f"1.{minor}" for minor in range(33, int(versions.NEWEST.split(".")[1]) + 1)}
+    assert {f"v{version}" for version in UPSTREAM} < set(PUBLISHED)
+
+
+@pytest.mark.parametrize(
+    ("text", "go", "wrong"),
+    [
+        ('\tDefaultEtcdVersion = "3.6.5-0"\n\tCoreDNSVersion = "v1.12.1"\n', "", "no PauseVersion"),
+        ("", "", "no DefaultEtcdVersion and no CoreDNSVersion and no PauseVersion"),
+        ('DefaultEtcdVersion = "3"\nCoreDNSVersion = "v1; rm"\nPauseVersion = "3"\n', "", "no CoreDNSVersion"),
+        ('DefaultEtcdVersion = "3"\nCoreDNSVersion = "v1"\nPauseVersion = "3"\n', "<html>", "Go is '<html>'"),
+    ],
+)
+def test_a_tree_that_does_not_say_what_a_release_is_made_of_is_refused(text: str, go: str, wrong: str) -> None:
+    with pytest.raises(ValueError, match=wrong):
+        constants_of(text, go)
 
 
 @pytest.mark.parametrize(
