@@ -11,12 +11,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from configs.errors import KubeV6Error
 from configs.manifest import Manifest
 from configs.schema.cluster import Cluster
-from tasks import inventory
+from tasks import bounded, inventory
 from tasks.disk import writing_data
 from tasks.paths import cluster_dir
 from tasks.replace import write_whole
@@ -83,14 +81,14 @@ def remembered_machines(cluster: Cluster) -> dict[str, Endpoint]:
     """
     path = _machines(cluster)
     try:
-        return {name: Endpoint.read(entry) for name, entry in json.loads(path.read_text()).items()}
+        return bounded.read(path, dict[str, Endpoint])
     except FileNotFoundError:
         return {}
-    except (ValueError, TypeError, AttributeError) as error:
+    except (OSError, ValueError) as error:
         raise KubeV6Error(
-            f"{path} cannot be understood ({error})",
+            f"{path} cannot be understood: {bounded.reason(error)}",
             todo="remove it; machines that the cluster's file no longer names have then to be reset by hand",
-        ) from error
+        ) from None
 
 
 def forget_machine(cluster: Cluster, name: str) -> None:
@@ -117,10 +115,10 @@ def _write_machines(cluster: Cluster, known: Mapping[str, Endpoint]) -> None:
 
 def _read(path: Path) -> Manifest:
     try:
-        return Manifest.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
+        return bounded.read(path, Manifest)
+    except (OSError, ValueError) as error:
         raise KubeV6Error(
-            f"{path} cannot be understood: {str(error).splitlines()[0]}",
+            f"{path} cannot be understood: {bounded.reason(error)}",
             todo=f"deploy {path.parent.name} again; or remove the file, if that cluster is no more",
         ) from None
 

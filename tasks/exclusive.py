@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO
 
-from tasks import steps
+from tasks import bounded, steps
 
 LOOK_EVERY = 0.1
 """Seconds between two looks at whether a lock has become free."""
@@ -62,7 +62,7 @@ def holder(name: Path) -> str:
         name: The lock's file.
     """
     try:
-        who = json.loads(name.read_text())
+        who = bounded.parsed(bounded.content(name))
         doing = f"{who['what']} (process {who['pid']})" if who["what"] else f"process {who['pid']}"
         return f"{doing} works on it since {who['since']}"
     except (OSError, ValueError, KeyError, TypeError):

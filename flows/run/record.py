@@ -14,11 +14,12 @@ from ipaddress import IPv6Network
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from configs.errors import KubeV6Error
 from configs.manifest import Manifest, PatchEntry
 from configs.schema.cluster import Cluster
+from tasks import bounded
 from tasks.node.change import Change, described
 from tasks.paths import data_dir
 from tasks.replace import write_whole
@@ -301,13 +302,11 @@ def read(path: Path) -> RunRecord:
         KubeV6Error: It cannot be read.
     """
     try:
-        return RunRecord.model_validate_json(path.read_bytes())
+        return bounded.read(path, RunRecord)
     except OSError as error:
         raise KubeV6Error(f"{path}: cannot be read: {error.strerror}", todo=_LIST) from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise KubeV6Error(f"{path}: is no record of a run: {where}: {first['msg']}", todo=_LIST) from None
+    except ValueError as error:
+        raise KubeV6Error(f"{path}: is no record of a run: {error}", todo=f"remove it; {_LIST}") from None
 
 
 def runs() -> tuple[tuple[Path, RunRecord], ...]:

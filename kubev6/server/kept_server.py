@@ -30,6 +30,7 @@ from configs.schema.reading import checked, read_yaml
 from kubev6.server import environment, login, lost_runs, worker_runs
 from kubev6.server.api import ask, wants_login
 from kubev6.server.temporary_server import answers
+from tasks import bounded
 from tasks.exclusive import exclusive
 from tasks.paths import cache_dir, data_dir, working_dir
 from tasks.process import Process, start_time
@@ -81,12 +82,7 @@ class Kept:
 
 def read() -> Kept | None:
     """What was started last, whether or not it still runs; None when nothing was."""
-    try:
-        kept = json.loads(_record().read_text())
-        worker = Process(**kept["worker"]) if kept["worker"] else None
-        return Kept(kept["port"], Process(**kept["server"]), worker)
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    return bounded.kept(_record(), Kept, "a server that runs is not known, and ended by its process id")
 
 
 def running() -> Kept | None:

@@ -12,6 +12,7 @@ import secrets as random
 from contextlib import suppress
 from pathlib import Path
 
+from tasks import bounded
 from tasks.paths import CHECKOUT, data_dir
 from tasks.replace import write_whole
 from tasks.secrets import remember
@@ -56,8 +57,8 @@ def of(api: str) -> str:
         The login; empty when there is none.
     """
     found = {}
-    with suppress(OSError):
-        found = dict(re.findall(r"^export (\w+)=(.+)$", file().read_text(), re.MULTILINE))
+    with suppress(OSError, ValueError):
+        found = dict(re.findall(r"^export (\w+)=(.+)$", bounded.content(file()).decode(), re.MULTILINE))
     login = next((each.get(LOGIN, "") for each in (found, os.environ) if each.get(API) == api), "")
     remember(login)
     return login

@@ -22,7 +22,7 @@ import docker.errors
 from docker.models.containers import Container
 
 from configs.errors import KubeV6Error
-from tasks import scope
+from tasks import bounded, scope
 from tasks.docker import base_image, container_engine
 from tasks.docker import build as docker_build
 from tasks.exclusive import exclusive
@@ -103,11 +103,7 @@ class Toolchain:
 
 def recorded() -> Toolchain | None:
     """The toolchain that was made here last from the recipe as it stands, without asking Docker; else None."""
-    try:
-        kept = json.loads(record_file().read_text())
-        return Toolchain(kept["image"], kept["go"], tuple(kept["packages"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    return bounded.kept(record_file(), Toolchain, "the image is made again")
 
 
 def ready() -> Toolchain:

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from configs.errors import KubeV6Error
+from tasks import bounded
 from tasks.disk import writing_data
 from tasks.paths import data_dir
 from tasks.replace import write_whole
@@ -122,14 +123,14 @@ def read(name: str) -> LabRecord | None:
     """
     file = directory(name) / "record.json"
     try:
-        return parse(file.read_text())
+        return bounded.read(file, LabRecord)
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError) as error:
         raise KubeV6Error(
-            f"{file} is not a lab's record ({error})",
+            f"{file} is not a lab's record: {bounded.reason(error)}",
             todo=f"run `kubev6 lab down --cluster {name}`, then bring it up again",
-        ) from error
+        ) from None
 
 
 def write(record: LabRecord) -> None:
@@ -146,13 +147,6 @@ def write(record: LabRecord) -> None:
 def names() -> tuple[str, ...]:
     """The labs that have a record, sorted."""
     return tuple(sorted(file.parent.name for file in (data_dir() / "labs").glob("*/record.json")))
-
-
-def parse(text: str) -> LabRecord:
-    """A record from its JSON form. Raises ValueError, KeyError or TypeError when it is none."""
-    found = json.loads(text)
-    nodes = tuple(NodeRecord(**{**node, "roles": tuple(node["roles"])}) for node in found["nodes"])
-    return LabRecord(found["name"], found["management"], found["outside"], nodes)
 
 
 def render_known_hosts(record: LabRecord) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 import docker.errors
 
 from configs.errors import KubeV6Error
+from tasks import bounded
 from tasks.docker import container_engine, toolchain
 from tasks.docker.pull import pull
 from tasks.docker.toolchain import Toolchain
@@ -113,10 +114,7 @@ def _look_at(reference: str, identity: str) -> Compiler:
 
 def _recorded(identity: str) -> Compiler | None:
     """What was seen of an image before; its id stands for all that is in it."""
-    try:
-        return Compiler(**json.loads(_record(identity).read_text()))
-    except (OSError, ValueError, TypeError):
-        return None
+    return bounded.kept(_record(identity), Compiler, "the image is looked at again")
 
 
 def _record(identity: str) -> Path:

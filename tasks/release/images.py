@@ -7,14 +7,14 @@ else of Debian. ``build/images/<name>`` has one Dockerfile each.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
-
 from configs.manifest import ImageEntry
+from tasks import bounded
 from tasks.docker import build as docker_build
 from tasks.docker import container_engine
 from tasks.docker.keep_image import keep_image
@@ -31,7 +31,6 @@ from tasks.steps import step
 IMAGES = RECIPES / "images"
 COREDNS = "coredns/coredns"
 STAND_IN = "cluster-dns-stand-in"
-_BUILT = TypeAdapter(dict[str, ImageEntry])
 
 
 def build(
@@ -85,7 +84,8 @@ def build(
             entry = keep_image(reference, name, tag, store, shown, stand_in_for=stand_in_for)
         finally:
             docker_build.remove(client, reference)
-        write_whole(record, _BUILT.dump_json({**known, key: entry}, indent=1).decode())
+        built = {each: image.model_dump() for each, image in {**known, key: entry}.items()}
+        write_whole(record, json.dumps(built, indent=1))
         return entry
 
 
@@ -150,7 +150,4 @@ def _key(name: str, tag: str, content: Mapping[str, Path], tools: Toolchain, sta
 
 def _built(record: Path) -> dict[str, ImageEntry]:
     """What was built before, by key."""
-    try:
-        return _BUILT.validate_json(record.read_bytes())
-    except (OSError, ValidationError):
-        return {}
+    return bounded.kept(record, dict[str, ImageEntry], "what it was about is built again") or {}

@@ -6,7 +6,6 @@ the nodes are blobs too, of a repository of their own.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator
 from concurrent.futures import as_completed
@@ -17,6 +16,7 @@ from configs.errors import KubeV6Error
 from configs.manifest import BINARY_REPOSITORY, ImageEntry, Manifest
 from configs.plan.derived import REGISTRY_CERTIFICATE
 from configs.schema.cluster import Cluster
+from tasks import bounded
 from tasks.release.registry_client import Registry, session_with
 from tasks.release.registry_login import RegistryLogin
 from tasks.release.store import Store
@@ -173,6 +173,6 @@ def _push_blob(registry: Registry, store: Store, blob: _Blob) -> bool:
 def _push_manifest(registry: Registry, store: Store, image: ImageEntry) -> bool:
     if registry.digest(image.name, image.tag) == image.digest:
         return False
-    content = store.blob(image.digest).read_bytes()
-    registry.name(image.name, image.tag, image.digest, content, json.loads(content)["mediaType"])
+    content = bounded.content(store.blob(image.digest))
+    registry.name(image.name, image.tag, image.digest, content, bounded.parsed(content)["mediaType"])
     return True

@@ -7,9 +7,10 @@ import json
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from tasks import bounded
 from tasks.paths import cache_dir
 from tasks.replace import replace_directory
 
@@ -29,6 +30,15 @@ class Compiled:
     pause: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """What was compiled: the key of its inputs, and the sha256 of each program."""
+
+    key: str
+    pause: str
+    sha256: dict[str, str]
+
+
 def key_of(*inputs: object) -> str:
     """sha256 of everything that decides the bytes of a result, in canonical JSON."""
     return hashlib.sha256(json.dumps(inputs, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
@@ -42,17 +52,16 @@ def find(name: str, key: str) -> Compiled | None:
         key: sha256 of the inputs.
     """
     place = _place(name)
-    try:
-        record = json.loads((place / RECORD).read_bytes())
-        if record["key"] != key:
-            return None
-        for program, sha256 in record["sha256"].items():
-            if _digest(place / program) != sha256:
-                return None
-        (place / RECORD).touch()  # when it was used last
-        return Compiled({program: place / program for program in record["sha256"]}, record["pause"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    record = bounded.kept(place / RECORD, _Record, "it is compiled again")
+    if record is None or record.key != key:
         return None
+    try:
+        if any(_digest(place / program) != sha256 for program, sha256 in record.sha256.items()):
+            return None
+        (place / RECORD).touch()  # when it was used last
+    except OSError:
+        return None
+    return Compiled({program: place / program for program in record.sha256}, record.pause)
 
 
 @contextmanager
@@ -77,8 +86,8 @@ def keep(name: str, key: str, made: Path, programs: Sequence[str], *, pause: str
         programs: Their names.
         pause: See :class:`Compiled`.
     """
-    digests = {program: _digest(made / program) for program in programs}
-    (made / RECORD).write_text(json.dumps({"key": key, "pause": pause, "sha256": digests}, indent=1))
+    record = _Record(key, pause, {program: _digest(made / program) for program in programs})
+    (made / RECORD).write_text(json.dumps(asdict(record), indent=1))
     place = _place(name)
     replace_directory(made, place)
     return Compiled({program: place / program for program in programs}, pause)

@@ -25,10 +25,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from configs.errors import KubeV6Error
 from configs.manifest import Manifest
+from tasks import bounded
 from tasks.disk import writing
 from tasks.exclusive import exclusive
 from tasks.paths import data_dir
@@ -315,7 +314,7 @@ class Store:
     def image_blobs(self, digest: str) -> tuple[tuple[str, int], ...]:
         """Digest and size of the config and the layers of an image; none when its manifest is not there."""
         try:
-            return image_layout.parts_of(self.blob(digest).read_bytes())
+            return image_layout.parts_of(bounded.content(self.blob(digest)))
         except (OSError, ValueError):
             return ()
 
@@ -346,16 +345,16 @@ class Store:
     def _oci_manifest(self, digest: str) -> bytes | None:
         """The OCI manifest of an image; None when its own cannot be read."""
         try:
-            return image_layout.oci_manifest(self.blob(digest).read_bytes())
+            return image_layout.oci_manifest(bounded.content(self.blob(digest)))
         except (OSError, ValueError):
             return None
 
     def _parse(self, path: Path) -> Manifest:
         try:
-            return Manifest.model_validate_json(path.read_bytes())
-        except (OSError, ValidationError) as error:
+            return bounded.read(path, Manifest)
+        except (OSError, ValueError) as error:
             raise KubeV6Error(
-                f"{path}: is no release manifest: {str(error).splitlines()[0]}",
+                f"{path}: is no release manifest: {bounded.reason(error)}",
                 todo="remove it and build again",
             ) from None
 

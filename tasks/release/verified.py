@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tasks import bounded
 from tasks.replace import write_whole
 
 TICK = 0.1 * 1e9
@@ -80,10 +81,7 @@ class Verified:
 
     def _known(self) -> dict[str, list[int]]:
         if self._seen is None:
-            try:
-                self._seen = dict(json.loads(self._file.read_bytes()))
-            except (OSError, ValueError, TypeError):
-                self._seen = {}
+            self._seen = bounded.kept(self._file, dict[str, list[int]], "all is read once more") or {}
         return self._seen
 
     def _write(self) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from configs.errors import NodeError
 
@@ -61,20 +59,6 @@ class Endpoint:
     via: Endpoint | None = None
     jump: str = ""
     settings: ClientSettings = ClientSettings()
-
-    @classmethod
-    def read(cls, told: Mapping[str, Any]) -> Endpoint:
-        """One that was written down as JSON (:func:`dataclasses.asdict`).
-
-        Raises:
-            TypeError: It is not of this form.
-        """
-        said = dict(told.get("settings", {}))
-        settings: dict[str, Any] = {
-            name: tuple(each) if isinstance(each, list) else each for name, each in said.items()
-        }
-        via = cls.read(told["via"]) if told.get("via") else None
-        return cls(**{**told, "via": via, "settings": ClientSettings(**settings)})
 
     @property
     def authority(self) -> str:

@@ -146,7 +146,7 @@ def test_one_that_cannot_be_reached_is_taken_out_and_said_and_remembered(
 def test_what_is_remembered_of_a_machine_is_how_it_is_reached() -> None:
     assert deployed.remembered_machines(RACK)[GONE.node] == GONE
     (cluster_dir(RACK.name) / "machines.json").write_text("[]")
-    with pytest.raises(KubeV6Error, match=r"machines\.json cannot be understood .*; remove it"):
+    with pytest.raises(KubeV6Error, match=r"machines\.json cannot be understood: .*; remove it"):
         deployed.remembered_machines(RACK)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import pwd
 from dataclasses import asdict
@@ -14,6 +15,7 @@ from configs.errors import ConfigError
 from configs.schema.cluster import Cluster, Ssh
 from configs.schema.loading import load_cluster
 from tasks import inventory
+from tasks.bounded import formed
 from tasks.lab import lab
 from tasks.ssh import resolve, ssh_config
 from tasks.ssh.endpoint import ClientSettings, Endpoint
@@ -407,9 +409,9 @@ def test_a_labs_machines_are_reached_as_the_lab_says(home: Path, monkeypatch: py
 
 def test_an_endpoint_is_a_value_that_can_be_written_down(home: Path) -> None:
     far = found(home, JUMPS, "far")
-    assert Endpoint.read(asdict(far)) == pickle.loads(pickle.dumps(far)) == far
+    assert formed(json.dumps(asdict(far)).encode(), Endpoint) == pickle.loads(pickle.dumps(far)) == far
     assert hash(far) == hash(found(home, JUMPS, "far"))
-    assert Endpoint.read({"node": "a", "host": "b"}) == Endpoint("a", "b"), "as the version before has written it"
+    assert formed(b'{"node": "a", "host": "b"}', Endpoint) == Endpoint("a", "b"), "as the version before has written it"
 
 
 def test_the_systems_ssh_is_given_the_same_way(home: Path) -> None:

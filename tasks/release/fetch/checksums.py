@@ -9,10 +9,11 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from configs.errors import KubeV6Error
 from configs.manifest import SHA256
+from tasks import bounded
 from tasks.disk import writing
 from tasks.exclusive import exclusive
 from tasks.release.store import Store
@@ -136,11 +137,11 @@ def published_in(text: str, file_name: str) -> str | None:
 
 def _read(path: Path) -> dict[str, Record]:
     try:
-        return _Records.model_validate_json(path.read_bytes()).root
+        return bounded.read(path, _Records).root
     except FileNotFoundError:
         return {}
-    except (OSError, ValidationError) as error:
+    except (OSError, ValueError) as error:
         raise KubeV6Error(
-            f"{path}: is no record of downloads: {str(error).splitlines()[0]}",
+            f"{path}: is no record of downloads: {bounded.reason(error)}",
             todo="restore it, or remove it to trust the next downloads as the first ones",
         ) from None

@@ -14,7 +14,7 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -26,6 +26,7 @@ import urllib3.exceptions
 from urllib3.exceptions import NameResolutionError
 
 from configs.errors import KubeV6Error
+from tasks import bounded
 from tasks.exclusive import exclusive
 from tasks.paths import cache_dir
 from tasks.replace import write_whole
@@ -166,6 +167,15 @@ def _download(url: str, name: str, checkable: bool, say: Say) -> Obtained:
         return Obtained(partial.content, downloaded=True, pieced=partial.pieced)
 
 
+@dataclass(frozen=True, slots=True)
+class _About:
+    """What is written down of what has come, see :class:`_Partial`."""
+
+    validator: str
+    total: int | None
+    pieced: bool
+
+
 @dataclass(slots=True)
 class _Partial:
     """What has come of a file so far, and what its server said of it.
@@ -186,10 +196,9 @@ class _Partial:
     def of(cls, url: str) -> _Partial:
         """The one of an address, as an earlier attempt or run has left it."""
         found = cls(_place(url))
-        try:
-            about = json.loads(found._about.read_bytes())
-            found.validator, found.total, found.pieced = about["validator"], about["total"], about["pieced"]
-        except (OSError, ValueError, KeyError, TypeError):
+        if about := bounded.kept(found._about, _About, "the file is downloaded from its beginning"):
+            found.validator, found.total, found.pieced = about.validator, about.total, about.pieced
+        else:
             found.content.unlink(missing_ok=True)  # nothing is known of the bytes, so they are of no use
         return found
 
@@ -215,8 +224,8 @@ class _Partial:
         self._write_about()
 
     def _write_about(self) -> None:
-        about = {"validator": self.validator, "total": self.total, "pieced": self.pieced}
-        write_whole(self._about, json.dumps(about))
+        about = _About(self.validator, self.total, self.pieced)
+        write_whole(self._about, json.dumps(asdict(about)))
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from pathlib import Path
 import git
 
 from configs.errors import KubeV6Error
+from tasks import bounded
 from tasks.exclusive import exclusive
 from tasks.paths import cache_dir
 from tasks.release.series.repository import first_words, listed, missing_object, stderr_of
@@ -143,10 +144,7 @@ def _is_generated(place: Path, name: str, as_compiled: dict[str, str] | None) ->
 
 def _as_compiled(place: Path) -> dict[str, str] | None:
     """The sha256 of each file that the last compilation has generated; None when that was not written down."""
-    try:
-        return dict(json.loads(_generated(place).read_bytes()))
-    except (OSError, ValueError, TypeError):
-        return None
+    return bounded.kept(_generated(place), dict[str, str], "what is named like a generated file counts as one")
 
 
 def _digest(path: Path) -> str:

@@ -16,6 +16,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,6 +25,7 @@ import git
 from configs.errors import KubeV6Error
 from configs.schema.field_types import Model
 from configs.schema.reading import read_yaml, validated
+from tasks import bounded
 from tasks.docker import toolchain
 from tasks.docker.toolchain import Toolchain
 from tasks.exclusive import exclusive
@@ -41,6 +43,16 @@ TRAILER = "Patch-Name"
 """Trailer of a commit on the patch branch that holds the patch's name."""
 
 _INPUTS = "kubev6.json"
+
+
+@dataclass(frozen=True, slots=True)
+class _Inputs:
+    """What a repository was made from, as it is written down in it."""
+
+    version: str
+    base: str
+    timestamp: int
+    overlay: str
 
 
 class Overlay(Model):
@@ -78,13 +90,10 @@ def find(package: str, version: str | None) -> Source | None:
     pattern = f"{package}-{version}" if version else f"{package}-[0-9]*"
     found = sorted(_sources().glob(pattern), key=lambda path: path.stat().st_mtime, reverse=True)
     for path in found:
-        try:
-            kept = json.loads((path / ".git" / _INPUTS).read_text())
-        except (OSError, ValueError):
+        kept = bounded.kept(path / ".git" / _INPUTS, _Inputs, "the repository is made again")
+        if kept is None or kept.overlay != _overlay_digest(package):
             continue
-        if kept["overlay"] != _overlay_digest(package):
-            continue
-        found_here = _source(package, kept["version"], path, kept["base"], kept["timestamp"])
+        found_here = _source(package, kept.version, path, kept.base, kept.timestamp)
         if _has_its_commits(found_here):
             return found_here
         log.warning("the repository %s has lost commits; it is made again", path)
@@ -172,13 +181,8 @@ def _make(package: str, version: str | None, overlays: tuple[Overlay, ...], tool
             shown.progress(f"patch {patch.name}")
             _commit_patch(repo, patch, patch.name, timestamp)
         repo.git.checkout("--quiet", "--detach", base)
-        inputs = {
-            "version": version,
-            "base": base,
-            "timestamp": timestamp,
-            "overlay": _overlay_digest(package),
-        }
-        (tree / ".git" / _INPUTS).write_text(json.dumps(inputs))
+        inputs = _Inputs(version, base, timestamp, _overlay_digest(package))
+        (tree / ".git" / _INPUTS).write_text(json.dumps(asdict(inputs)))
         repo.close()
         place = _sources() / f"{package}-{version}"
         with exclusive(place.with_name(f".{place.name}.lock"), what="source"):
