@@ -51,8 +51,8 @@ def apply(connection: Connection, cluster: Cluster, manifest: Manifest, images: 
         return ()
     kubectl = [*KUBECTL.split(), "--namespace", "kube-system"]
     with step(cluster.name, "add-ons") as shown:
-        listed = connection.run([*kubectl, "get", "deployments,daemonsets", "-o", "json"], step="add-ons").stdout
-        mends = tuple(wanting(json.loads(listed)["items"], cluster, manifest, images))
+        listed = connection.run_json([*kubectl, "get", "deployments,daemonsets", "-o", "json"], step="add-ons")
+        mends = tuple(wanting(listed["items"], cluster, manifest, images))
         for mend in mends:
             connection.run(f"{quote([*kubectl, *mend.arguments])} >/dev/null", step="add-ons")
         shown.ended_as(f"{len(mends)} changes" if mends else "as they should be")

@@ -5,7 +5,6 @@ The namespace has a new name every time: until one is gone takes seconds, which 
 
 from __future__ import annotations
 
-import json
 import math
 import time
 import uuid
@@ -243,8 +242,8 @@ def _read(control_plane: Connection, namespace: str, until: float, *waits: str) 
     script = "; ".join(
         (f"end=$(( $(date +%s) + {seconds} ))", *waits, f"{KUBECTL} get {kinds} --all-namespaces -o json")
     )
-    answer = control_plane.run(script, step="proof", timeout=seconds + READY_SECONDS)
-    return Objects.of(json.loads(answer.stdout)["items"], namespace)
+    found = control_plane.run_json(script, step="proof", timeout=seconds + READY_SECONDS)
+    return Objects.of(found["items"], namespace)
 
 
 def remove(control_plane: Connection, manifest: Manifest) -> None:

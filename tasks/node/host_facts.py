@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import re
 import time
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from configs.plan.jool import jool_of
 from configs.plan.kernel import Kernel
 from configs.plan.systems import Machine, Networking, Unasked, systems
 from configs.plan.versions import Runtime
+from tasks import bounded
 from tasks.node import network_files
 from tasks.node.network_files import ifupdown, netplan, networkd
 from tasks.node.network_files.links import links_of
@@ -279,7 +279,7 @@ def _certificate(text: str) -> str:
 def _recorded(text: str) -> Identity | None:
     """The cluster that kubev6's record on the machine names. One that is damaged is told when it is needed."""
     try:
-        named = json.loads(text)["cluster"]
+        named = bounded.parsed(text)["cluster"]
         return Identity(str(named["name"]), str(named["server"]))
     except (ValueError, KeyError, TypeError):
         return None

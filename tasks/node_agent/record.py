@@ -24,6 +24,15 @@ HOME = "/var/lib/kubev6"
 FILE = "record.json"
 STAGES = ("network", "support", "runtime", "kubernetes")
 """In the order in which they are applied."""
+FORMS = {
+    FILE: {
+        "cluster": {"*": str},
+        "pending_restarts": [str],
+        "unbegun": [[str]],
+        "stages": {"*": {"*": {}}},
+    }
+}  # type: Json
+"""What the files hold that everything else relies on; ``*`` is every other key."""
 
 
 @contextmanager
@@ -47,10 +56,23 @@ def read_json(name: str) -> Json:
     if not text:
         return {}
     try:
-        return dict(json.loads(text))
-    except ValueError as error:
+        found = json.loads(text)
+        if not is_of_form(found, FORMS.get(name, {})):
+            raise ValueError("it holds something else than was written there")
+        return dict(found)
+    except (ValueError, RecursionError) as error:
         todo = "move it away; what was there before it is then no longer known"
         raise Failed("{}/{} is damaged: {}".format(HOME, name, error), todo) from None
+
+
+def is_of_form(found: Any, form: Any) -> bool:
+    """Whether something that was read is of a form: what :data:`FORMS` is made of; None stands for anything."""
+    if isinstance(form, dict):
+        every = form.get("*")
+        return isinstance(found, dict) and all(is_of_form(each, form.get(key, every)) for key, each in found.items())
+    if isinstance(form, list):
+        return isinstance(found, list) and all(is_of_form(each, form[0]) for each in found)
+    return form is None or isinstance(found, form)
 
 
 def write_json(name: str, value: Json) -> None:
@@ -184,7 +206,9 @@ def refuse_other_cluster(known: Json, wanted: Json) -> None:
     named = known.get("cluster", wanted)
     if named != wanted:
         raise Failed(
-            "belongs to the cluster {name} at {server}, ".format(**named) + "not {name} at {server}".format(**wanted),
+            "belongs to the cluster {} at {}, not {} at {}".format(
+                *(each.get(key, "unknown") for each in (named, wanted) for key in ("name", "server"))
+            ),
             "`kubev6 reset` it with that cluster's file, or correct the one that named this machine",
         )
 

@@ -11,8 +11,13 @@ from contextvars import copy_context
 import paramiko
 
 from configs.errors import NodeError
+from tasks.bounded import TOLD, Bound, TooMuchError
+from tasks.secrets import hide
 from tasks.ssh.endpoint import Endpoint
 from tasks.ssh.transport import CHANNEL_TIMEOUT
+
+PRINTED = 512 << 20
+"""Bytes that a command may print: what kubectl lists of fifty pods on each of a thousand machines is half of it."""
 
 
 def execute(
@@ -39,9 +44,11 @@ def execute(
         Exit status, standard output and standard error.
 
     Raises:
-        NodeError: It ran out of time, or the connection broke.
+        NodeError: It ran out of time, prints more than :data:`PRINTED`, or the connection broke. Nobody listens to it
+            any longer then, which ends what prints.
     """
     deadline = time.monotonic() + timeout
+    out, bound = bytearray(), _printed()
     try:
         channel = transport.open_session(timeout=CHANNEL_TIMEOUT)
     except (paramiko.SSHException, OSError, EOFError) as error:
@@ -55,8 +62,8 @@ def execute(
         reader = threading.Thread(target=copy_context().run, args=(errors.drain,), daemon=True)
         writer.start()
         reader.start()
-        out = bytearray()
         while data := channel.recv(256 * 1024):
+            bound.count(len(data))
             out += data
             channel.settimeout(max(deadline - time.monotonic(), 0.01))
         reader.join(max(deadline - time.monotonic(), 0.01))
@@ -67,6 +74,13 @@ def execute(
         status = channel.exit_status
     except TimeoutError as error:
         raise NodeError(endpoint.node, step, f"no end and no answer within {timeout:g} s", transient=True) from error
+    except TooMuchError as error:
+        whole, _, _ = bytes((out or errors.data)[:TOLD]).rpartition(
+            b"\n"
+        )  # of a part of a line no secret could be hidden
+        said = hide(whole.decode("utf-8", "replace"))
+        todo = "see on the machine what prints so much; what it began with is in the run log"
+        raise NodeError(endpoint.node, step, str(error), todo=todo, detail=f"{said}\n(cut off here)") from None
     except (paramiko.SSHException, OSError, EOFError) as error:
         raise _lost(endpoint, step, error) from error
     finally:
@@ -89,6 +103,10 @@ def last_line(text: str) -> str:
     return lines[-1] if lines else ""
 
 
+def _printed() -> Bound:
+    return Bound(PRINTED, "what it prints")
+
+
 def _lost(endpoint: Endpoint, step: str, error: Exception) -> NodeError:
     seen = str(error) or "closed by the other side"
     return NodeError(endpoint.node, step, f"the connection to {endpoint.authority} broke: {seen}", transient=True)
@@ -109,11 +127,13 @@ class _ErrorStream:
         self.failure: BaseException | None = None
         self._channel = channel
         self._on_line = on_line
-        self._start = 0
+        self._bound = _printed()
+        self._start = self._looked_at = 0
 
     def drain(self) -> None:
         try:
             while data := self._channel.recv_stderr(64 * 1024):
+                self._bound.count(len(data))
                 self.data += data
                 self._hand_on()
         except (OSError, paramiko.SSHException, EOFError):
@@ -124,6 +144,7 @@ class _ErrorStream:
             self._channel.close()
 
     def _hand_on(self) -> None:
-        while self._on_line is not None and (end := self.data.find(b"\n", self._start)) >= 0:
+        while self._on_line is not None and (end := self.data.find(b"\n", self._looked_at)) >= 0:
             self._on_line(self.data[self._start : end].decode("utf-8", "replace"))
-            self._start = end + 1
+            self._start = self._looked_at = end + 1
+        self._looked_at = len(self.data)

@@ -15,12 +15,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import paramiko
 
 from configs.errors import NodeError
 from configs.render import render
+from configs.words import shortened
+from tasks import bounded
 from tasks.node_agent.protocol import Failed
 from tasks.secrets import hide
 from tasks.shell import quote
@@ -124,14 +127,15 @@ class Connection:
             on_stderr,
         )
         result = Result(status, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))
+        late = status in (124, 137) and time.monotonic() - started >= timeout
+        if not late and (not check or status == 0):
+            return result
         name = _name_of(command)
-        detail = hide(f"{name}: status {status}\n{result.stdout}{result.stderr}")
-        if status in (124, 137) and time.monotonic() - started >= timeout:
+        detail = f"{name}: status {status}\n{_told(result)}"
+        if late:
             raise NodeError(self.node, step, f"{name} was ended after {timeout:g} s", transient=True, detail=detail)
-        if check and status != 0:
-            last = last_line(result.stderr) or last_line(result.stdout) or "no output"
-            raise NodeError(self.node, step, f"{name} ended with status {status}: {hide(last)}", detail=detail)
-        return result
+        last = last_line(result.stderr) or last_line(result.stdout) or "no output"
+        raise NodeError(self.node, step, f"{name} ended with status {status}: {_words(last, 2000)}", detail=detail)
 
     def run_python(
         self,
@@ -171,38 +175,52 @@ class Connection:
         program = (bound + script).encode()
 
         def line(text: str) -> None:
-            if progress is not None and text.startswith('{"progress"'):
-                told = json.loads(text)
-                numbers = (told["done"], told["total"]) if "total" in told else ()
-                progress(str(told["progress"]), *numbers)
-            elif made is not None and text.startswith('{"made"'):
-                made(int(json.loads(text)["made"]))
-            elif text.startswith('{"command"'):
-                ran(self.node, str(json.loads(text)["command"]), step=step)
+            hear: Callable[[], object]
+            try:
+                if progress is not None and text.startswith('{"progress"'):
+                    told = bounded.parsed(text)
+                    numbers = (float(told["done"]), float(told["total"])) if "total" in told else ()
+                    hear = partial(progress, str(told["progress"]), *numbers)
+                elif made is not None and text.startswith('{"made"'):
+                    hear = partial(made, int(bounded.parsed(text)["made"]))
+                elif text.startswith('{"command"'):
+                    hear = partial(ran, self.node, str(bounded.parsed(text)["command"]), step=step)
+                else:
+                    return
+            except (ValueError, KeyError, TypeError):
+                seen = f"what python3 says of its work is not as it should be: {_words(text)!r}"
+                raise NodeError(self.node, step, seen, todo="see what else prints there") from None
+            hear()
 
         # -I and -S: nothing of the node's own Python set-up takes part, and it starts in half the time.
         command = ["python3", "-IS", "-"]
         result = self.run(command, step=step, stdin=program, timeout=timeout, check=False, on_stderr=line)
-        detail = hide(f"{result.stdout}\n{result.stderr}")
         if result.status in (126, 127):
             raise NodeError(
                 self.node,
                 step,
                 "there is no python3, so the node cannot be asked",
                 todo="a deploy installs it by the node's package manager; by hand: apt-get install python3",
-                detail=detail,
+                detail=_told(result),
             )
         if result.status != 0:
             last = last_line(result.stderr) or "no output"
             # A program that says why it cannot go on is no broken one.
-            seen = hide(last.removeprefix(_FAILED))
+            seen = _words(last.removeprefix(_FAILED), 2000)
             seen = seen if last.startswith(_FAILED) else f"python3 ended with status {result.status}: {seen}"
-            raise NodeError(self.node, step, seen, detail=detail)
+            raise NodeError(self.node, step, seen, detail=_told(result))
+        return self._parsed(result.stdout, step)
+
+    def run_json(self, command: Sequence[str] | str, *, step: str, timeout: float = 60) -> Any:
+        """Run a command that answers in JSON, and give its answer; arguments and errors are those of :meth:`run`."""
+        return self._parsed(self.run(command, step=step, timeout=timeout).stdout, step)
+
+    def _parsed(self, text: str, step: str) -> Any:
         try:
-            return json.loads(result.stdout)
+            return bounded.parsed(text)
         except ValueError as error:
-            seen = f"the answer is not JSON: {hide(result.stdout)[:80]!r}"
-            raise NodeError(self.node, step, seen, detail=detail) from error
+            seen = f"the answer is not JSON ({error}): {_words(text)!r}"
+            raise NodeError(self.node, step, seen, detail=bounded.tail(hide(text))) from None
 
     def provide_python(self, repositories: str = "") -> bool:
         """Install Python by the node's own package manager, unless it is there: :meth:`run_python` needs it.
@@ -321,6 +339,16 @@ def _opened(endpoint: Endpoint, timeout: float, way: ExitStack) -> paramiko.Tran
         raise
     transport.set_keepalive(KEEPALIVE)
     return transport
+
+
+def _told(result: Result) -> str:
+    """What a command has printed, for the log."""
+    return "\n".join(bounded.tail(hide(text)) for text in (result.stdout, result.stderr))
+
+
+def _words(text: str, most: int = 80) -> str:
+    """The beginning of what a node has said, for a line."""
+    return shortened(hide(text), most)
 
 
 def _name_of(command: Sequence[str] | str) -> str:

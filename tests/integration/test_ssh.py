@@ -21,13 +21,16 @@ import pytest
 from paramiko.common import AUTH_FAILED
 
 from configs.errors import KubeV6Error, NodeError
-from tasks import scope, secrets
+from tasks import bounded, scope, secrets
 from tasks.events import Bus, CommandRun, Event
 from tasks.secrets import Secrets
+from tasks.ssh import channel
 from tasks.ssh.connection import Connection, connect
 from tasks.ssh.endpoint import ClientSettings, Endpoint
 from tasks.ssh.openssh import ssh_command
+from tests.fakes import substitute
 from tests.integration.sshd import Sshd, free_port, make_key, running_sshd
+from tests.waiting import eventually
 
 
 @pytest.fixture(scope="module")
@@ -435,6 +438,78 @@ def test_much_output_on_both_streams_does_not_block(connection: Connection) -> N
     script = f"head -c {size} /dev/zero >&2; head -c {size} /dev/zero; head -c {size} /dev/zero >&2"
     result = connection.run(script, step="test", timeout=60)
     assert (len(result.stdout), len(result.stderr)) == (size, 2 * size)
+
+
+@pytest.mark.parametrize("stream", ["", ">&2"], ids=["standard output", "standard error"])
+@pytest.mark.parametrize("what", ["yes s3cret-passphrase", "tr '\\0' x </dev/zero"], ids=["lines", "one line"])
+def test_a_command_that_prints_without_end_is_ended_and_its_first_lines_are_told(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stream: str, what: str
+) -> None:
+    substitute(monkeypatch, channel, "PRINTED", 1 << 22)
+    script = f"echo $$ >{tmp_path}/pid; exec {what} {stream}"
+    with scope.holding(Secrets()):
+        secrets.remember("s3cret-passphrase")
+        with pytest.raises(NodeError) as caught:
+            connection.run(script, step="test", timeout=300)
+    process = Path("/proc", (tmp_path / "pid").read_text().strip())
+    eventually(lambda: not process.exists())
+    assert str(caught.value) == (
+        "node-1: test: what it prints has more than 4 MiB, which is the most that is taken; see on the machine what "
+        "prints so much; what it began with is in the run log"
+    )
+    assert not caught.value.transient
+    assert caught.value.detail.endswith("\n(cut off here)")
+    assert "s3cret" not in caught.value.detail
+    assert len(caught.value.detail) <= bounded.TOLD + 100
+    assert connection.run(["echo", "well"], step="test").stdout == "well\n", "the connection is good for the next one"
+
+
+def test_an_endless_line_of_progress_costs_no_more_than_it_has(connection: Connection) -> None:
+    began = time.monotonic()
+    heard: list[str] = []
+    connection.run("head -c 40000000 /dev/zero | tr '\\0' x >&2; echo >&2", step="test", on_stderr=heard.append)
+    assert [len(line) for line in heard] == [40_000_000]
+    assert time.monotonic() - began < 60
+
+
+def test_of_what_a_failed_command_has_printed_the_end_is_told_without_any_part_of_a_secret(
+    connection: Connection,
+) -> None:
+    printed = "first\ns3cret-passphrase" + "x" * bounded.TOLD + "\ns3cret-passphrase\nlast words"
+    with scope.holding(Secrets()):
+        secrets.remember("s3cret-passphrase")
+        with pytest.raises(NodeError, match=r"^node-1: test: cat; ended with status 3: last words$") as caught:
+            connection.run("cat; exit 3", step="test", stdin=printed.encode())
+    assert "last words" in caught.value.detail
+    assert "cut off: " in caught.value.detail
+    assert "first" not in caught.value.detail
+    assert "phrase" not in caught.value.detail
+
+
+@pytest.mark.parametrize("answer", ["[" * 100_000, "{", "", "NaN x", '"' + "a" * 1000])
+def test_an_answer_that_is_no_json_is_one_short_line(connection: Connection, answer: str) -> None:
+    with pytest.raises(NodeError, match=r"^node-1: test: the answer is not JSON \(") as caught:
+        connection.run_python("print(PAYLOAD)", answer, step="test", timeout=20)
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"progress"',
+        '{"progress": "a", "done": [], "total": 1}',
+        '{"made": null}',
+        '{"command" 7}',
+        '{"made": ' + "[" * 99_999,
+    ],
+)
+def test_what_a_program_says_of_its_work_amiss_is_one_short_line(connection: Connection, line: str) -> None:
+    script = "import sys; sys.stderr.write(PAYLOAD + chr(10)); print(1)"
+    with pytest.raises(
+        NodeError, match=r"^node-1: test: what python3 says of its work is not as it should be: "
+    ) as caught:
+        connection.run_python(script, line, step="test", timeout=20, progress=print, made=print)
+    assert len(str(caught.value)) < 300
 
 
 def test_standard_input_arrives_whole_and_is_closed(connection: Connection) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -14,7 +13,7 @@ from tasks import scope
 from tasks.events import Bus, Event, StepProgressed
 from tasks.kubernetes import probe_pods
 from tasks.kubernetes.probe_pods import Objects, objects_when_ready, waits_for
-from tasks.ssh.connection import Connection, Result
+from tasks.ssh.connection import Connection
 from tasks.steps import StopSignal, step
 from tests.fakes import fake_of, substitute
 
@@ -150,12 +149,12 @@ class ControlPlane:
         self.lists = list(lists)
         self.scripts: list[str] = []
 
-    def run(self, command: str, *, step: str, timeout: float = 60) -> Result:
+    def run_json(self, command: str, *, step: str, timeout: float = 60) -> Any:
         assert step
         assert timeout
         self.scripts.append(command)
         found = self.lists.pop(0) if len(self.lists) > 1 else self.lists[0]
-        return Result(0, json.dumps({"items": found}), "")
+        return {"items": found}
 
 
 def wait(control_plane: ControlPlane) -> list[str]:

@@ -196,3 +196,35 @@ def test_a_route_of_words_is_the_route_that_reads_so(words: str, value: Route) -
     assert Route(**route.noted_route(words, None)) == value
     assert str(value) == words
     assert " ".join(route.arguments(route.noted_route(words, None))) == words
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "7",
+        "[1]",
+        "[" * 100_000,
+        '{"cluster": "rack"}',
+        '{"cluster": {"name": 7}}',
+        '{"stages": []}',
+        '{"stages": {"network": 3}}',
+        '{"stages": {"network": {"files": "/etc/hosts"}}}',
+        '{"pending_restarts": {"kubelet": 1}}',
+        '{"pending_restarts": [7]}',
+        '{"unbegun": ["network"]}',
+    ],
+)
+def test_a_damaged_record_is_one_line_that_names_it(text: str, ran: list[str], tmp_path: Path) -> None:
+    assert ran == []
+    (tmp_path / "record.json").write_text(text)
+    with pytest.raises(Failed) as caught:
+        read_record("network")
+    assert str(caught.value).startswith(f"{tmp_path}/record.json is damaged: ")
+    assert len(str(caught.value)) < len(str(tmp_path)) + 200
+    assert caught.value.todo.startswith("move it away")
+
+
+def test_a_cluster_that_is_named_in_part_is_another_one() -> None:
+    with pytest.raises(Failed, match=r"belongs to the cluster rack at unknown, not lab at \[fd00::1\]:6443"):
+        record.refuse_other_cluster({"cluster": {"name": "rack"}}, {"name": "lab", "server": "[fd00::1]:6443"})
