@@ -23,6 +23,7 @@ import requests
 from configs.errors import KubeV6Error
 from flows.run.redaction import to_show
 from tasks import scope
+from tasks.http_session import Session
 from tasks.secrets import KINDS, NOTIFY_URL, Secrets, remember, secret
 
 if TYPE_CHECKING:
@@ -102,7 +103,8 @@ def _tell(flow: str, run: str, identity: str, state: str, message: str, api: str
 
 
 def _post(url: str, told: dict[str, str]) -> None:
-    answer = requests.post(url, json=told, timeout=(TO_CONNECT, TO_ANSWER), allow_redirects=False)
+    with Session(seconds=TO_ANSWER) as session:
+        answer = session.post(url, json=told, timeout=(TO_CONNECT, TO_ANSWER), allow_redirects=False)
     if not answer.ok or answer.is_redirect:
         log.warning("%s: answered %d", URL, answer.status_code)
 

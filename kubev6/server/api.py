@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from base64 import b64encode
+from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
@@ -11,14 +12,21 @@ import requests
 
 from configs.errors import KubeV6Error, UnansweredError
 from kubev6.server import login
+from tasks import bounded
+from tasks.http_session import Session, UnusableError
 
 SECONDS, SECONDS_BETWEEN_TRIES = 10.0, 0.2
 BUSY, UNAUTHORIZED = 503, 401
 
 
+@dataclass(frozen=True, slots=True)
+class _Token:
+    token: str
+
+
 def session() -> requests.Session:
     """One that uses no proxy: that of the user's is for the way out."""
-    made = requests.Session()
+    made = Session(seconds=3 * SECONDS)
     made.trust_env = False
     return made
 
@@ -59,8 +67,10 @@ def ask(api: str, path: str, body: object = None, *, method: str = "") -> Any:
             raise KubeV6Error(f"the Prefect server at {api} wants another login than ours", todo=todo)
         if not answer.ok:
             seen = f"the Prefect server at {api} answered {answer.status_code} to {method} {path}"
-            raise KubeV6Error(seen, todo="see its log", detail=answer.text)
-        return answer.json() if answer.content else None
+            raise KubeV6Error(seen, todo="see its log", detail=bounded.tail(answer.content.decode(errors="replace")))
+        return bounded.parsed(answer.content) if answer.content else None
+    except (UnusableError, ValueError) as error:
+        raise _odd(api, path, error) from None
     except requests.RequestException as error:
         raise _silent(api, path, error) from None
 
@@ -77,6 +87,8 @@ def wants_login(api: str) -> bool:
     try:
         with session() as asking:
             return asking.get(f"{api}/admin/version", timeout=SECONDS).status_code == UNAUTHORIZED
+    except bounded.TooMuchError as error:
+        raise _odd(api, "/admin/version", error) from None
     except requests.RequestException as error:
         raise _silent(api, "/admin/version", error) from None
 
@@ -86,7 +98,13 @@ def _add_csrf_token(asking: requests.Session, api: str) -> None:
     client = str(uuid4())
     answer = asking.get(f"{api}/csrf-token", params={"client": client}, timeout=SECONDS)
     if answer.ok:
-        asking.headers.update({"Prefect-Csrf-Client": client, "Prefect-Csrf-Token": answer.json()["token"]})
+        token = bounded.formed(answer.content, _Token, "its CSRF token").token
+        asking.headers.update({"Prefect-Csrf-Client": client, "Prefect-Csrf-Token": token})
+
+
+def _odd(api: str, path: str, error: object) -> KubeV6Error:
+    seen = f"what answers {path} at {api} is no Prefect server: {error}"
+    return KubeV6Error(seen, todo="see what listens there, and `kubev6 server status`")
 
 
 def _silent(api: str, path: str, error: requests.RequestException) -> UnansweredError:

@@ -21,6 +21,7 @@ from configs.errors import KubeV6Error
 from kubev6.server import environment, login
 from kubev6.server.api import session
 from tasks import scope
+from tasks.bounded import TooMuchError
 from tasks.steps import StopSignal
 
 START_SECONDS = 60.0
@@ -95,7 +96,7 @@ def answers(url: str, *, seconds: float = 1.0) -> bool:
     try:
         with session() as asking:
             return asking.get(f"{url}/health", timeout=seconds).status_code == 200
-    except requests.RequestException:
+    except (requests.RequestException, TooMuchError):
         return False
 
 

@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
+from pydantic import BaseModel, ConfigDict
 
 from configs.errors import KubeV6Error, UnansweredError
+from tasks import bounded
+from tasks.http_session import Session, UnusableError
 from tasks.release.image_layout import MANIFEST_TYPE, OCI_INDEX_TYPE, OCI_MANIFEST_TYPE
 from tasks.release.registry_login import RefusedError, RegistryLogin, is_loopback
 from tasks.secrets import hide
 
 TIMEOUT = (10, 120)
 """Seconds to connect, and of silence in a transfer."""
+SECONDS = 600.0
+"""For an answer, whatever trickles in."""
+MOST_TAGS = 1_000_000
+"""Of a repository; with one for each commit of Kubernetes it has a tenth of that."""
 KINDS = f"{MANIFEST_TYPE}, {OCI_MANIFEST_TYPE}, {OCI_INDEX_TYPE}"
 """The manifests that are asked for; a registry keeps silent about those of other kinds."""
+
+
+class _Tags(BaseModel):
+    """What a registry answers that is asked for tags; some say ``null`` for none."""
+
+    model_config = ConfigDict(strict=True)
+
+    tags: list[str] | None = None
 
 
 class Registry:
@@ -49,7 +64,7 @@ class Registry:
             path: The file.
         """
         started = self._ask("POST", f"/v2/{repository}/blobs/uploads/", expected=(202,))
-        place = _path_of(started.headers["Location"])
+        place = self._place(started.headers.get("Location", ""), "where to upload a blob")
         with path.open("rb") as content:
             where = f"{place}{'&' if '?' in place else '?'}digest={digest}"
             self._put(where, digest, content, "application/octet-stream")
@@ -67,11 +82,20 @@ class Registry:
         """All tags of a repository; none when it is not there."""
         found: list[str] = []
         path = f"/v2/{repository}/tags/list"
+        asked = {path}
         while path:
             answer = self._ask("GET", path, expected=(200, 404))
-            if answer.status_code == 200:
-                found += answer.json().get("tags") or []
-            path = _path_of(urljoin(path, answer.links["next"]["url"])) if "next" in answer.links else ""
+            if answer.status_code != 200:
+                break
+            try:
+                found += bounded.formed(answer.content, _Tags).tags or []
+            except ValueError as error:
+                raise self._odd(f"its list of tags of {repository} is none: {error}") from None
+            following = answer.links.get("next", {}).get("url")
+            path = self._place(following, "where its tags go on", path) if following else ""
+            if len(found) > MOST_TAGS or path in asked:
+                raise self._odd(f"its list of tags of {repository} does not end")
+            asked.add(path)
         return found
 
     def delete(self, repository: str, digest: str) -> int:
@@ -80,6 +104,16 @@ class Registry:
             return self._ask("DELETE", f"/v2/{repository}/manifests/{digest}").status_code
         except RefusedError as error:  # one may be allowed to push and not to delete
             return error.status
+
+    def _place(self, told: str, what: str, seen_from: str = "") -> str:
+        """A place at the registry that it has told, without its host: it need not be reached as it calls itself."""
+        with suppress(ValueError):
+            if place := urlsplit(urljoin(seen_from, told))._replace(scheme="", netloc="").geturl():
+                return place
+        raise self._odd(f"it does not say {what}")
+
+    def _odd(self, seen: str) -> KubeV6Error:
+        return KubeV6Error(f"registry {self._address}: {seen}", todo="see whether a registry is what answers there")
 
     def _put(self, path: str, digest: str, content: Any, media_type: str) -> None:
         answer = self._ask("PUT", path, expected=(201,), data=content, headers={"Content-Type": media_type})
@@ -90,10 +124,12 @@ class Registry:
         what = f"registry {self._address}: {method} {path.partition('?')[0]}"
         try:
             answer = self._session.request(method, f"{self._address}{path}", timeout=TIMEOUT, **more)
+        except (UnusableError, bounded.TooMuchError) as error:
+            raise self._odd(f"{method} {path.partition('?')[0]}: {error}") from None
         except requests.RequestException as error:
             raise UnansweredError(f"{what}: no answer", error, todo="see whether the registry runs") from None
         if expected and answer.status_code not in expected:
-            said = hide(" ".join(answer.text.split()))[:200]
+            said = hide(" ".join(answer.content[: 1 << 16].decode(errors="replace").split()))[:200]
             raise KubeV6Error(f"{what}: answered {answer.status_code}: {said}", transient=answer.status_code >= 500)
         return answer
 
@@ -106,14 +142,7 @@ def session_with(address: str, login: RegistryLogin | None, parallel: int = 1) -
         login: To it; None when it wants none.
         parallel: How many requests at a time.
     """
-    session = requests.Session()
+    session = Session(seconds=SECONDS, parallel=parallel)
     session.trust_env = not is_loopback(urlsplit(address).hostname or "")  # a proxy of the user's is for the way out
     session.auth = login
-    for scheme in ("http://", "https://"):
-        session.mount(scheme, HTTPAdapter(pool_connections=1, pool_maxsize=parallel))
     return session
-
-
-def _path_of(address: str) -> str:
-    """A place at the registry, without its host: that by which it calls itself need not be how it is reached."""
-    return urlsplit(address)._replace(scheme="", netloc="").geturl()

@@ -24,10 +24,16 @@ import requests.utils
 from urllib3.connection import port_by_scheme
 
 from configs.errors import ConfigError, KubeV6Error
+from tasks import bounded
+from tasks.http_session import Session
 from tasks.secrets import REGISTRY_PASSWORD, hide, remember, secret
 
 USER = "KUBEV6_REGISTRY_USER"
 TIMEOUT = (10, 30)
+SECONDS = 60.0
+"""For a token, whatever trickles in."""
+TOKEN = 1 << 20
+"""Bytes of what a service answers that gives tokens; a long one has some KiB."""
 
 
 class RefusedError(KubeV6Error):
@@ -188,9 +194,10 @@ class RegistryLogin(requests.auth.AuthBase):
         if answer.status_code != 200:
             raise self._refused(answer, f", as {realm.netloc} says")
         try:
-            said = answer.json()
-            token = said.get("token") or said["access_token"]
-        except (ValueError, KeyError, AttributeError):
+            said = bounded.formed(answer.content, dict[str, Any])
+            token = str(said.get("token") or said["access_token"])
+            token.encode("ascii")  # else it can be no part of a header
+        except (ValueError, KeyError):
             raise KubeV6Error(f"registry {self.host}: {realm.netloc} gave no token", transient=True) from None
         remember(token)
         self._tokens[repository] = token
@@ -221,7 +228,7 @@ def is_loopback(host: str) -> bool:
 
 def _ask_for_token(realm: SplitResult, service: str, scopes: list[str], login: Login | None) -> requests.Response:
     """Ask a service for a token: with one that `docker login` was given, with a password, or as anybody."""
-    with requests.Session() as session:
+    with Session(seconds=SECONDS, most=TOKEN) as session:
         session.trust_env = not is_loopback(realm.hostname or "")
         session.auth = _nobody  # else requests would take a login from netrc
         how: dict[str, Any] = {"timeout": TIMEOUT, "allow_redirects": False}  # nobody knows who is behind a redirect

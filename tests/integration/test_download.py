@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import os
 import random
 import signal
@@ -9,7 +11,7 @@ import subprocess
 import sys
 import time
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -19,10 +21,13 @@ import pytest
 import requests
 
 from configs.errors import KubeV6Error
+from tasks.http_session import Session
 from tasks.paths import cache_dir
 from tasks.release.fetch import download
 from tasks.release.fetch.download import NotThereError, discard, obtain
 from tests.fakes import substitute
+from tests.integration.hostile_server import Says, hostile, whole
+from tests.integration.test_http_session import ODD_HEADS, TRICKLING
 from tests.integration.web_server import Served, WebServer, serving
 from tests.waiting import eventually
 
@@ -306,7 +311,8 @@ def test_redirections_are_followed_also_for_the_rest_of_a_file(server: WebServer
 def test_no_redirection_leads_away_from_https(address: str, location: str, followed: bool) -> None:
     answer = requests.Response()
     answer.status_code, answer.url, answer.headers["location"] = 302, address, location
-    with download._Session() as session:
+    answer.raw = io.BytesIO()
+    with Session(seconds=1) as session:
         if followed:
             assert session.get_redirect_target(answer) == location
             return
@@ -389,3 +395,94 @@ def test_a_cache_that_cannot_be_written_is_one_line(server: WebServer, monkeypat
 
     with pytest.raises(KubeV6Error, match=r"the cache /proc/none cannot be written.*KUBEV6_CACHE"):
         get(server)
+
+
+NEVER_WHOLE: dict[str, Says] = {**TRICKLING, **ODD_HEADS}
+HOSTILE: dict[str, Says] = {
+    "another file of the same length, of which it does not say so": (
+        lambda _: whole(b"B" * HALF, f"Content-Range: bytes {HALF}-{2 * HALF - 1}/{2 * HALF}", status="206 Partial")(_)
+    ),
+    "the same range of a file of another length": (
+        lambda _: whole(b"B" * HALF, f"Content-Range: bytes {HALF}-{2 * HALF}/{2 * HALF + 1}", status="206 Partial")(_)
+    ),
+    "a range that is none": lambda _: whole(b"B" * HALF, "Content-Range: bytes x", status="206 Partial")(_),
+    "a range of five thousand digits": (
+        lambda _: whole(b"B", f"Content-Range: bytes {'9' * 5000}-1/{'9' * 5000}", status="206 Partial")(_)
+    ),
+    "no range": lambda _: whole(b"B" * HALF, status="206 Partial")(_),
+    "that it had all of it": lambda _: whole(b"", f"Content-Range: bytes */{HALF}", status="416 No")(_),
+    "that it has nothing": lambda _: whole(b"", "Content-Range: bytes */0", status="416 No")(_),
+    "no more than that": lambda _: whole(b"", status="416 No")(_),
+}
+"""What a server says to who wants a file to go on of which half came."""
+
+
+@pytest.mark.parametrize("says", HOSTILE.values(), ids=HOSTILE)
+def test_a_file_of_which_half_came_is_not_put_together_with_anything_else(says: Says) -> None:
+    first = f'HTTP/1.1 200 OK\r\nETag: "a"\r\nContent-Length: {2 * HALF}\r\n\r\n'.encode()
+
+    asked: list[bytes] = []
+
+    def answer(head: bytes) -> Iterable[bytes]:
+        asked.append(head)
+        if b"range:" in head.lower():
+            return says(head)
+        if len(asked) == 1:
+            return [first + b"A" * HALF]  # and then the connection ends
+        return whole(b"C" * 2 * HALF, 'ETag: "c"')(head)
+
+    with hostile(answer) as there:
+        there.one_answer = True
+        come = obtain(f"{there.url}/file", name="kubeadm", checkable=False, say=lambda *_: None)
+        assert come.path.read_bytes() == b"C" * 2 * HALF
+        assert not come.pieced
+        discard(come)
+
+
+@pytest.mark.parametrize(
+    ("header", "seen"),
+    [
+        ("Content-Length: \xb2", "comes without a length"),
+        (f"Content-Length: {'9' * 5000}", "comes without a length"),
+        ("Content-Length: 99999999999999", "has more than 16 GiB"),
+        ("Content-Length: -1", "comes without a length"),
+    ],
+)
+def test_a_length_that_is_none_is_one_line(header: str, seen: str) -> None:
+    with hostile(lambda _: [f"HTTP/1.1 200 OK\r\n{header}\r\n\r\nabc".encode("latin-1")]) as server:
+        server.one_answer = True
+        with pytest.raises(KubeV6Error) as caught:
+            obtain(f"{server.url}/file", name="kubeadm", checkable=False, say=lambda *_: None)
+    assert str(caught.value).startswith(f"kubeadm: {server.url}/file {seen}")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "wait", ["\xb2", "9" * 5000, "Mon, 1 Jan 0000 00:00:00 GMT", "Mon, 1 Jan 9999 00:00:00 -9999", "-5", "inf"]
+)
+def test_a_wait_that_nobody_can_want_is_no_traceback(wait: str) -> None:
+    says = whole(b"", f"Retry-After: {wait}", status="503 Busy")
+    with hostile(says) as server, pytest.raises(KubeV6Error, match="answered 503 Busy"):
+        obtain(f"{server.url}/file", name="kubeadm", checkable=True, say=lambda *_: None)
+
+
+@pytest.mark.parametrize("says", NEVER_WHOLE.values(), ids=NEVER_WHOLE)
+def test_an_answer_that_is_never_whole_is_one_line(says: Says, monkeypatch: pytest.MonkeyPatch) -> None:
+    substitute(monkeypatch, download, "TIMEOUT", (2.0, 0.5))
+    substitute(monkeypatch, download, "DEADLINE", 1.5)
+    with hostile(says) as server:
+        began = time.monotonic()
+        with pytest.raises(KubeV6Error) as caught:
+            obtain(f"{server.url}/file", name="kubeadm", checkable=True, say=lambda *_: None)
+        assert time.monotonic() - began < 12
+    assert str(caught.value).startswith(f"kubeadm: {server.url}/file ")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_a_server_calls_compressed_comes_as_it_is(own_data: Path) -> None:
+    assert own_data
+    packed = gzip.compress(CONTENT)
+    with hostile(whole(packed, "Content-Encoding: x-gzip")) as server:  # as some web servers say of every .tgz
+        come = obtain(f"{server.url}/file", name="cni-plugins", checkable=True, say=lambda *_: None)
+        assert come.path.read_bytes() == packed
+        discard(come)

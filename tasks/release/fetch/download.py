@@ -19,7 +19,6 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import urljoin
 
 import requests
 import urllib3.exceptions
@@ -27,7 +26,9 @@ from urllib3.exceptions import NameResolutionError
 
 from configs.errors import KubeV6Error
 from tasks import bounded
+from tasks.bounded import TooMuchError
 from tasks.exclusive import exclusive
+from tasks.http_session import Session, UnusableError
 from tasks.paths import cache_dir
 from tasks.replace import write_whole
 
@@ -45,8 +46,11 @@ DEADLINE = 6 * 3600.0
 """Seconds for a whole file, whatever trickles in."""
 LARGEST = 16 << 30
 """Bytes of a file; a release's largest is a hundredth of that."""
+HEAD = 1 << 20
+"""Bytes of what a server says before and after them."""
 WORDS_EVERY = 0.2
 """Seconds between two words of progress."""
+_NUMBER = re.compile("[0-9]{1,18}")
 TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
@@ -74,20 +78,6 @@ class Obtained:
 
 class NotThereError(KubeV6Error):
     """There is no such file."""
-
-
-class _InsecureError(requests.RequestException):
-    """A redirection from https to what anybody on the way can change."""
-
-
-class _Session(requests.Session):
-    """Follows redirections, but none from https to http."""
-
-    def get_redirect_target(self, resp: requests.Response) -> str | None:
-        target = super().get_redirect_target(resp)
-        if target and resp.url.startswith("https:") and not urljoin(resp.url, target).lower().startswith("https:"):
-            raise _InsecureError
-        return target
 
 
 class _BrokenError(Exception):
@@ -159,11 +149,18 @@ def _download(url: str, name: str, checkable: bool, say: Say) -> Obtained:
             try:
                 _transfer(url, name, partial, checkable, say, until)
                 break
-            except (_BrokenError, requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            except (_BrokenError, TimeoutError, requests.RequestException, urllib3.exceptions.HTTPError) as error:
                 reached = partial.size()
+                if time.monotonic() > until:
+                    raise _late(name, url, reached) from None
                 failed = 0 if reached > furthest else failed + 1
                 furthest = max(furthest, reached)
                 _give_up_or_wait(error, url, name, partial, failed, say)
+            except TooMuchError:
+                partial.begin()
+                raise KubeV6Error(
+                    f"{name}: {url} has more than {LARGEST >> 30} GiB", todo="check the address"
+                ) from None
         return Obtained(partial.content, downloaded=True, pieced=partial.pieced)
 
 
@@ -251,11 +248,12 @@ def _transfer(url: str, name: str, partial: _Partial, checkable: bool, say: Say,
         headers["Range"] = f"bytes={partial.size()}-"
         if partial.validator:
             headers["If-Range"] = partial.validator
-    with _Session() as session, session.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
+    session = Session(seconds=max(until - time.monotonic(), 1), most=LARGEST + HEAD)
+    with session, session.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
         if response.status_code == 200:  # whole: first time, no ranges here, or it is another file by now
             partial.begin(_validator(response), _length(response))
         elif response.status_code == 206:
-            _go_on(partial, response)
+            _go_on(partial, response, checkable)
         elif response.status_code == 416 and _range(response)[1] == partial.size() and partial.total is None:
             partial.go_on(partial.size())
             return
@@ -264,7 +262,7 @@ def _transfer(url: str, name: str, partial: _Partial, checkable: bool, say: Say,
             raise _BrokenError("has fewer bytes than it said")
         else:
             raise _refused(response, url, name)
-        _receive(response, partial, say, until, f"{name}: {url}")
+        _receive(response, partial, say, until)
         size = partial.size()
         if partial.total is not None and size != partial.total:
             total = partial.total
@@ -280,7 +278,7 @@ def _transfer(url: str, name: str, partial: _Partial, checkable: bool, say: Say,
         partial.total = size
 
 
-def _receive(response: requests.Response, partial: _Partial, say: Say, until: float, what: str) -> None:
+def _receive(response: requests.Response, partial: _Partial, say: Say, until: float) -> None:
     done, said = partial.size(), 0.0
     with partial.content.open("ab") as file:
         # What one read of the connection gives is on the disk before the next one, so that nothing that came is lost.
@@ -289,11 +287,9 @@ def _receive(response: requests.Response, partial: _Partial, say: Say, until: fl
             file.flush()
             done += len(chunk)
             if max(done, partial.total or 0) > LARGEST:
-                partial.begin()
-                raise KubeV6Error(f"{what} has more than {LARGEST >> 30} GiB", todo="check the address")
+                raise TooMuchError(LARGEST)
             if time.monotonic() > until:
-                seen = f"{what} has not come whole within {DEADLINE / 3600:.0f} hours; its first {done} bytes are kept"
-                raise KubeV6Error(seen, todo="try again, or fetch it from somewhere nearer")
+                raise TimeoutError
             if time.monotonic() - said >= WORDS_EVERY:
                 said = time.monotonic()
                 if partial.total:
@@ -302,11 +298,18 @@ def _receive(response: requests.Response, partial: _Partial, say: Say, until: fl
                     say(f"{done / 1e6:.0f} MB", done)
 
 
-def _go_on(partial: _Partial, response: requests.Response) -> None:
+def _late(name: str, url: str, done: int) -> KubeV6Error:
+    return KubeV6Error(
+        f"{name}: {url} has not come whole within {DEADLINE / 3600:.0f} hours; its first {done} bytes are kept",
+        todo="try again, or fetch it from somewhere nearer",
+    )
+
+
+def _go_on(partial: _Partial, response: requests.Response, checkable: bool) -> None:
     """Take a partial answer as the continuation that was asked for, if it is that."""
     start, total = _range(response)
     validator = _validator(response)
-    another = (validator and partial.validator and validator != partial.validator) or (
+    another = (partial.validator and validator != partial.validator and (validator or not checkable)) or (
         total is not None and partial.total is not None and total != partial.total
     )
     if another or start != partial.size():
@@ -317,7 +320,9 @@ def _go_on(partial: _Partial, response: requests.Response) -> None:
 
 def _range(response: requests.Response) -> tuple[int | None, int | None]:
     """First byte and whole size that a Content-Range names, each None where it does not."""
-    found = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", response.headers.get("Content-Range", ""))
+    found = re.fullmatch(
+        r"bytes (?:([0-9]{1,18})-[0-9]+|\*)/([0-9]{1,18}|\*)", response.headers.get("Content-Range", "")
+    )
     if not found:
         return None, None
     start, total = found.groups()
@@ -332,7 +337,7 @@ def _validator(response: requests.Response) -> str:
 
 def _length(response: requests.Response) -> int | None:
     text = response.headers.get("Content-Length", "")
-    return int(text) if text.isdigit() and not _is_chunked(response) else None
+    return int(text) if _NUMBER.fullmatch(text) and not _is_chunked(response) else None
 
 
 def _is_chunked(response: requests.Response) -> bool:
@@ -351,11 +356,11 @@ def _refused(response: requests.Response, url: str, name: str) -> Exception:
 def _retry_after(response: requests.Response) -> float:
     """Seconds that the server wants us to wait: a number or a date (RFC 9110, section 10.2.3)."""
     text = response.headers.get("Retry-After", "").strip()
-    if text.isdigit():
+    if _NUMBER.fullmatch(text):
         return float(text)
     try:
         return (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return 0.0
 
 
@@ -384,9 +389,7 @@ def _give_up_or_wait(error: Exception, url: str, name: str, partial: _Partial, f
 
 
 def _seen(error: Exception) -> str:
-    if isinstance(error, _InsecureError):
-        return "is redirected from https to an address without it, where anybody on the way could change it"
-    if isinstance(error, _BrokenError):
+    if isinstance(error, _BrokenError | UnusableError):
         return str(error)
     if isinstance(error, requests.exceptions.ReadTimeout | urllib3.exceptions.ReadTimeoutError):
         return f"cannot be downloaded: no word for {TIMEOUT[1]:.0f} s"
@@ -398,7 +401,7 @@ def _seen(error: Exception) -> str:
 def _hopeless(error: Exception) -> bool:
     """Whether another attempt would see the same: an address that is wrong, or no network to resolve its name on."""
     wrong = (
-        _InsecureError
+        UnusableError
         | requests.exceptions.SSLError
         | requests.exceptions.TooManyRedirects
         | requests.exceptions.InvalidURL
