@@ -86,11 +86,15 @@ def built(
     tree = value(source)
     picking = steps.cherry_pick.submit(release, tree, refresh, wait_for=[source])
     picked = value(picking)
-    if picked and (kept := None if force else kept_of(release, picked, known_tools(release), picking)):
+    if (
+        tree
+        and picked
+        and (kept := None if force else kept_of(release, picked, known_tools(release, tree, picked), picking))
+    ):
         return kept
     if picked:
         before_compiling()
-    making_tools = steps.toolchain.submit(release, wait_for=[picking])
+    making_tools = steps.toolchain.submit(release, tree, picked, wait_for=[picking])
     tools = value(making_tools)
     with building(release) if tools else nullcontext():
         # Another process may have made it while this one waited; or the toolchain came out as it was before.

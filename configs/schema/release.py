@@ -41,14 +41,23 @@ class Source(Model):
     debian: DebianSource
 
 
-class GoImage(Model):
-    """An image that compiles: with Go, and with bash, gcc and make, which Kubernetes' makefiles call.
+class GoToolchain(Model):
+    """What compiles: one of these.
 
     Attributes:
-        image: Its name and tag, such as ``golang:1.8.3``; pulled when the engine does not hold it.
+        image: An image with Go, and with bash, gcc and make, which Kubernetes' makefiles call: its name and tag, such
+            as ``golang:1.8.3``; pulled when the engine does not hold it.
+        go: A minor version of Go, such as ``1.24``, which comes from Debian's packages beside Debian 12's own.
     """
 
-    image: ImageReference = Field(examples=["golang:1.8.3"])
+    image: ImageReference | None = Field(default=None, examples=["golang:1.8.3"])
+    go: str | None = Field(default=None, pattern=r"^1\.[0-9]{1,3}$", examples=["1.24"])
+
+    @model_validator(mode="after")
+    def _not_both(self) -> Self:
+        if self.image and self.go:
+            raise ValueError("names both image and go; one of them is wanted")
+        return self
 
 
 class Build(Model):
@@ -58,12 +67,13 @@ class Build(Model):
         series: Name of a file in ``build/series``, or a path; a relative one begins at the directory of this file.
         source: Which version of the series' source package; absent for the newest that the archive offers, and for
             a series of commits, whose file names its base and its remotes.
-        toolchain: What compiles; absent for Debian's Go.
+        toolchain: What compiles; absent for the oldest Go of Debian's that the tree's own ``.go-version`` lets compile
+            it, which is that of Debian 12 for a tree that has none.
     """
 
     series: FilePath = Field(examples=["debian-1.20"])
     source: Source | None = None
-    toolchain: GoImage | None = None
+    toolchain: GoToolchain | None = None
 
 
 class Download(Model):

@@ -57,10 +57,12 @@ def kept(release: Release, picked: Picked, tools: Tools) -> Manifest | None:
 
 
 @run_task("toolchain of {release.name}", cacheable=True)
-def toolchain(release: Release) -> Tools:
+def toolchain(release: Release, tree: Source, picked: Picked) -> Tools:
     """What the release is made with."""
     with _cache():
-        return build.ready_tools(release)
+        tools = build.ready_tools(release, tree, picked)
+    came_to(tools.compiler.go)
+    return tools
 
 
 @run_task("compile {release.name}", cacheable=True)

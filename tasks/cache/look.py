@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from configs.manifest import Manifest
+from configs.plan.go import PACKAGES
 from tasks.cache.plan import Kept, Rule
 from tasks.docker import build as docker_build
-from tasks.docker import container_engine, toolchain
+from tasks.docker import container_engine, go_image, toolchain
 from tasks.paths import cache_dir, data_dir
 from tasks.release.fetch import checksums
+from tasks.release.go_cache import NAME
 from tasks.release.series.git_source import directory_of
 from tasks.release.store import ABANDONED, Store, StoredBuild
 from tasks.replace import GOING
@@ -133,10 +135,15 @@ def _compiled(releases: Sequence[Manifest]) -> Iterator[Kept]:
             yield _kept("compiled", path.name, "old", [path, cache_dir() / "stamps" / path.name], needed=needed)
     for path in _children(cache_dir() / "go-library"):
         yield _kept("compiled", f"Go's library {path.name[:12]}", "old", [path])
-    go_build = cache_dir() / "go-build"
-    if go_build.exists():
-        paths = [go_build, go_build.resolve().with_name("go-build.json")]
-        yield _kept("compiled", "Go's build cache", "all", paths, stays="only with --all: makes compiling quick")
+    for cache in (path for path in _children(cache_dir()) if path.name.startswith(NAME) and path.is_dir()):
+        real = cache.resolve()
+        paths, other = (
+            [cache, real.with_name(f"{real.name}.json")],
+            cache.name.removeprefix(NAME).replace("-", " of ", 1),
+        )
+        yield _kept(
+            "compiled", f"Go's build cache{other}", "all", paths, stays="only with --all: makes compiling quick"
+        )
     records = [path for path in _children(cache_dir() / "images") if path.suffix == ".json"]
     if records:
         yield _kept("compiled", "images that were built", "all", records, stays="only with --all: saves building them")
@@ -192,16 +199,17 @@ def _programs(releases: Sequence[Manifest]) -> Iterator[Kept]:
         if path.name.startswith("kubectl-"):
             needed = _of(wanted.get(path.name))
             yield _kept("kubectl", path.name, "unneeded", [path], needed=needed, stays="of an older build")
-    current = toolchain.record_file()
+    current, own = toolchain.record_file(), toolchain.recorded()
+    with_go = [go_image.record_file(own, package) for package in PACKAGES] if own else []
     for path in _children(cache_dir() / "toolchain"):
-        needed = "of the recipe as it stands" if path == current else ""
+        needed = "of the recipe as it stands" if path in (current, *with_go) else ""
         yield _kept("toolchain", path.stem[:12], "old", [path], needed=needed)
 
 
 def _others() -> Iterator[Kept]:
     """What a run that got killed has left at the top of the cache directory."""
     for path in _children(cache_dir()):
-        if path.name.startswith(("base-image-", ".go-build.", GOING)):
+        if path.name.startswith(("base-image-", f".{NAME}", GOING)):
             yield _kept("left behind", path.name, "unneeded", [path], stays="abandoned")
 
 
@@ -217,6 +225,7 @@ def _images() -> Iterator[Kept]:
     if client is None:
         return
     try:
+        with_go = go_image.references(toolchain.recorded())
         in_use = {container["ImageID"] for container in client.api.containers(all=True)}
         found = client.api.images(filters={"label": docker_build.INPUTS_LABEL})
     except container_engine.FAILURES:
@@ -235,6 +244,9 @@ def _images() -> Iterator[Kept]:
         elif name.startswith("kubev6/toolchain:"):
             rule, why = "unneeded", "of another recipe"
             needed = "of the recipe as it stands" if name == toolchain.reference() else needed
+        elif name.startswith(f"{go_image.REPOSITORY}:"):
+            rule, why = "unneeded", "of another recipe"
+            needed = "of the recipe as it stands" if name in with_go else needed
         yield _image(name, rule, [image], needed, why)
     # One that is being built has no name either.
     new = [image for image in replaced if time.time() - image["Created"] < ABANDONED or image["Id"] in in_use]

@@ -20,7 +20,7 @@ CODENAME = "bookworm"
 """The Debian release that all images are made of."""
 
 _FORMAT = "$(REPO_URI)|$(RELEASE)|$(COMPONENT)|$(ORIGIN)|$(CODENAME)"
-_DEBIAN_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 _CARRIED = re.compile(
     r"^Acquire::(?:(?:http|https)::(?:Proxy|Verify-Peer|Verify-Host|Timeout)(?:::[^ ]+)?|Check-Valid-Until|Check-Date"
     r'|Retries|ForceIPv4) "[^"]+";$',
@@ -73,7 +73,7 @@ class AptSources:
 
     def sources_list(self) -> str:
         """Text of ``/etc/apt/sources.list``."""
-        return render("apt-sources.list", keyring=_DEBIAN_KEYRING, suites=self.suites)
+        return render("apt-sources.list", keyring=KEYRING, suites=self.suites)
 
     def apt_conf(self) -> str:
         """Text of a file in ``/etc/apt/apt.conf.d``: what was carried over, and nothing that is not needed."""

@@ -113,11 +113,11 @@ def ready() -> Toolchain:
         KubeV6Error: The engine or the package mirror cannot be reached, or a package is missing there.
     """
     client = container_engine.client()
-    if (known := recorded()) is not None and _holds(client, known.image):
+    if (known := recorded()) is not None and holds(client, known.image):
         return known
     # Outside the directory of the records, so that it stays when they are removed.
     with exclusive(cache_dir() / "toolchain.lock", what="toolchain image"):
-        if (known := recorded()) is not None and _holds(client, known.image):  # the one before us has made it
+        if (known := recorded()) is not None and holds(client, known.image):  # the one before us has made it
             return known
         return _make(client)
 
@@ -127,7 +127,8 @@ def reference() -> str:
     return f"kubev6/toolchain:{docker_build.directory_digest(RECIPE)[:12]}"
 
 
-def _holds(client: docker.DockerClient, image: str) -> bool:
+def holds(client: docker.DockerClient, image: str) -> bool:
+    """Whether the engine holds an image."""
     try:
         client.images.get(image)
     except docker.errors.ImageNotFound:
@@ -141,18 +142,27 @@ def _make(client: docker.DockerClient) -> Toolchain:
         base = base_image.base_image()
         with docker_build.directory_context(RECIPE) as context:
             docker_build.build(client, image, context, inputs=inputs, arguments={"BASE": base}, shown=shown)
-        lines: list[str] = []
-        run(
-            image,
-            ["sh", "-c", "go version; dpkg-query --show --showformat '${Package}=${Version}\\n' | sort"],
-            name="toolchain versions",
-            deadline=60,
-            on_line=lines.append,
-        )
-        made = Toolchain(image, " ".join(lines[0].split()[2:]), tuple(lines[1:]))
+        made = Toolchain(image, *versions_in(image))
         write_whole(record_file(), json.dumps(asdict(made), indent=1))
         shown.ended_as(f"{made.go}, {len(made.packages)} packages")
     return made
+
+
+def versions_in(image: str) -> tuple[str, tuple[str, ...]]:
+    """The Go of an image, such as ``go1.19.8 linux/amd64``, and its Debian packages, ``name=version``, sorted.
+
+    Raises:
+        KubeV6Error: It does not run, or has no Go.
+    """
+    lines: list[str] = []
+    run(
+        image,
+        ["sh", "-c", "go version; dpkg-query --show --showformat '${Package}=${Version}\\n' | sort"],
+        name="toolchain versions",
+        deadline=60,
+        on_line=lines.append,
+    )
+    return " ".join(lines[0].split()[2:]), tuple(lines[1:])
 
 
 def run(

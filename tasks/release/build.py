@@ -15,10 +15,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+import git
+
 from configs.errors import ConfigError
 from configs.manifest import NODE_BINARIES, BinaryEntry, ImageEntry, Manifest, SourceEntry, name_of
+from configs.plan.go import GoPackage, go_problem, minor, package_for
+from configs.plan.upstream import GO_VERSION
 from configs.plan.versions import etcd_is_too_old, image_name, image_tag, oldest_etcd
-from configs.schema.release import Build, Release
+from configs.schema.release import Build, GoToolchain, Release
 from tasks.docker import build as docker_build
 from tasks.docker import toolchain
 from tasks.docker.toolchain import Toolchain
@@ -126,26 +130,90 @@ def pick_series(release: Release, source: Source, refresh: Refresh) -> Picked:
     return picked
 
 
-def known_tools(release: Release) -> Tools | None:
-    """What the release is made with, where that was made here before from the recipe as it stands; asks nobody."""
+def known_tools(release: Release, source: Source, picked: Picked) -> Tools | None:
+    """What the release is made with, where that was made here before from the recipe as it stands; asks nobody.
+
+    Arguments are those of :func:`ready_tools`.
+    """
     known = toolchain.recorded()
-    return None if known is None else _tools(release, known)
+    if known is None:
+        return None
+    wanted, demand = go_wanted(release, source, picked)
+    # Which image a tag stands for is known to the engine alone.
+    found = compiler.known_with_go(known, wanted) if isinstance(wanted, GoPackage) else _named(release, wanted, demand)
+    return Tools(known, found) if found else None
 
 
-def ready_tools(release: Release) -> Tools:
+def ready_tools(release: Release, source: Source, picked: Picked) -> Tools:
     """What the release is made with, made or pulled where the engine does not hold it.
 
+    Args:
+        release: The release.
+        source: The tree.
+        picked: The series on it.
+
     Raises:
-        KubeV6Error: It cannot be had.
+        KubeV6Error: It cannot be had, or cannot compile this tree, or the etcd that it has is too old.
     """
-    return _tools(release, toolchain.ready())
-
-
-def _tools(release: Release, own: Toolchain) -> Tools:
-    wanted, _ = recipe(release)
+    wanted, demand = go_wanted(release, source, picked)
+    own = toolchain.ready()
     refuse_old_etcd(release, own)
-    # Which image a tag stands for is known to the engine alone.
-    return Tools(own, compiler.named(wanted.toolchain.image) if wanted.toolchain else compiler.debian(own))
+    return Tools(
+        own, compiler.with_go(own, wanted) if isinstance(wanted, GoPackage) else _named(release, wanted, demand)
+    )
+
+
+def go_wanted(release: Release, source: Source, picked: Picked) -> tuple[GoPackage | str, str]:
+    """What compiles a tree, by what its release says, else by its own demand.
+
+    Args:
+        release: The release.
+        source: The tree.
+        picked: The series on it.
+
+    Returns:
+        A package of Debian's, or the reference of an image; and the minor version of Go that the tree wants, which is
+        empty where it does not say.
+
+    Raises:
+        ConfigError: Debian has no Go that compiles it, or the one that the release names does not.
+    """
+    build, _ = recipe(release)
+    said = build.toolchain or GoToolchain()
+    demand = minor(file_in(source, picked.tree, GO_VERSION))
+    if said.image:
+        return said.image, demand
+    try:
+        return package_for(demand, said.go or ""), demand
+    except ValueError as error:
+        raise ConfigError(
+            f"release {release.name}: {error}", todo="name another one in build.toolchain of the release's file"
+        ) from None
+
+
+def _named(release: Release, image: str, demand: str) -> Compiler:
+    found = compiler.named(image)
+    if problem := go_problem(minor(found.go), demand):
+        raise ConfigError(
+            f"release {release.name}: the toolchain image {image}: {problem}",
+            todo="name another one in build.toolchain of the release's file, or take that out of it",
+        )
+    return found
+
+
+def file_in(source: Source, tree: str, path: str) -> str:
+    """The text of a file of a tree; empty where it has none of that name.
+
+    Args:
+        source: Whose repository holds it.
+        tree: Id of the tree.
+        path: The file.
+    """
+    try:
+        with source.open() as repository:
+            return str(repository.git.show(f"{tree}:{path}"))
+    except git.GitCommandError:
+        return ""
 
 
 def refuse_old_etcd(release: Release, own: Toolchain) -> None:
@@ -376,7 +444,7 @@ def release_key(release: Release, picked: Picked, tools: Toolchain, go: Compiler
     }
     # What a release does not have takes no part, so that its key stays when others come to have it.
     if go.identity:
-        inputs["compiler"] = [go.identity, go.go]
+        inputs["compiler"] = [go.identity, go.go, *([go.environment] if go.environment else [])]
     if others := companions(release):
         inputs["companions"] = others
     if release.cni:

@@ -172,7 +172,8 @@ def compile_key(tree: str, reported: Reported, tools: Toolchain, compiler: Compi
         compiler: What to compile with.
     """
     go = [compiler.identity or tools.identity, compiler.go]
-    return results.key_of(tree, asdict(reported), go, TARGETS, COMPILE, ENVIRONMENT)
+    told = [compiler.environment] if compiler.environment else []
+    return results.key_of(tree, asdict(reported), go, TARGETS, COMPILE, ENVIRONMENT, *told)
 
 
 def compile_tree(
@@ -194,7 +195,7 @@ def compile_tree(
     """
     pause = pause_version(tree)
     arguments = [" ".join(targets(tree)), f"v{pause}", pause_source(tree)]
-    cold = force or not any(go_cache.go_cache().iterdir())
+    cold = force or not any(go_cache.go_cache(compiler.cache).iterdir())
     _need_space(SPACE_COLD if cold else SPACE_WARM)
     stamp = cache_dir() / "stamps" / series
     write_whole(stamp / "stamp", version_file(reported))
@@ -214,10 +215,11 @@ def compile_tree(
                 shown.progress(line.split("] ", 1)[-1])
 
         if force:
-            kept = {go_cache.go_cache(): CACHE, **compiler.library}
+            kept = {go_cache.go_cache(compiler.cache): CACHE, **compiler.library}
             mounts = {held.enter_context(go_cache.beside(path)): inside for path, inside in kept.items()}
         else:
-            mounts = {held.enter_context(go_cache.filling(shown.progress)): CACHE, **compiler.library}
+            cache = held.enter_context(go_cache.filling(shown.progress, compiler.cache))
+            mounts = {cache: CACHE, **compiler.library}
         for directory in (tree / "_output" / "local" / "go" / "cache", *mounts):
             directory.mkdir(parents=True, exist_ok=True)
         made = held.enter_context(results.unfinished(series))
@@ -231,7 +233,7 @@ def compile_tree(
                     name="compile",
                     mounts={tree: TREE, made: "/results", **mounts},
                     read_only={stamp: "/version"},
-                    environment={**ENVIRONMENT, "SOURCE_DATE_EPOCH": str(reported.timestamp)},
+                    environment={**ENVIRONMENT, **compiler.environment, "SOURCE_DATE_EPOCH": str(reported.timestamp)},
                     as_caller=True,
                     sole=f"kubev6-compile-{hashlib.sha256(str(tree).encode()).hexdigest()[:12]}",
                     deadline=DEADLINE,

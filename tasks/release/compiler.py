@@ -1,6 +1,7 @@
 """What compiles a release: Debian's Go, which is in our toolchain image, or an image that the release names.
 
-An image such as ``golang:1.8.3`` only compiles: Debian's programs, which images carry, come from our own.
+Another Go of Debian's comes from a newer suite, in an image of its own that is made from ours. An image such as
+``golang:1.8.3`` only compiles: Debian's programs, which images carry, come from our own.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ from pathlib import Path
 import docker.errors
 
 from configs.errors import KubeV6Error
+from configs.plan.go import DEBIANS, GoPackage, takes_orders
 from tasks import bounded
-from tasks.docker import container_engine, toolchain
+from tasks.docker import container_engine, go_image, toolchain
 from tasks.docker.pull import pull
 from tasks.docker.toolchain import Toolchain
 from tasks.paths import cache_dir
+from tasks.release import go_cache
 from tasks.replace import write_whole
 from tasks.steps import step
 
@@ -38,8 +41,9 @@ class Compiler:
     Attributes:
         image: What Docker runs: a reference or an id.
         go: Its version, for example ``go1.8.3 linux/amd64``.
-        identity: Id of the image that a release names; empty for our own, whose list of packages says what it is.
-        root: Go's own directory in that image (GOROOT).
+        identity: Id of the image that a release names, or sha256 of the packages of ours with another Go; empty for our
+            own, whose list of packages says what it is.
+        root: Go's own directory in an image that a release names (GOROOT); empty for ours.
     """
 
     image: str
@@ -55,10 +59,47 @@ class Compiler:
         age have it install what is linked statically under a name of its own (``-installsuffix cgo``), beside Go
         itself; where that is not to be had they compile everything again for each program.
         """
-        if not self.identity:
+        if not self.root:
             return {}
         kept = cache_dir() / "go-library" / self.identity.removeprefix("sha256:")
         return {kept: f"{self.root}/pkg/{self.go.split()[-1].replace('/', '_')}_cgo"}
+
+    @property
+    def cache(self) -> str:
+        """Name of its build cache: each compiler has its own, so that one can go without the others."""
+        return f"{go_cache.NAME}-{self.identity.removeprefix('sha256:')[:12]}" if self.identity else go_cache.NAME
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What keeps it and Kubernetes' makefiles from downloading the Go that ``.go-version`` names.
+
+        ``GOTOOLCHAIN`` is Go's own since 1.21, ``FORCE_HOST_GO`` that of the makefiles since Kubernetes 1.27.
+        """
+        return {"GOTOOLCHAIN": "local", "FORCE_HOST_GO": "y"} if takes_orders(self.go) else {}
+
+
+def with_go(tools: Toolchain, package: GoPackage) -> Compiler:
+    """A Go of Debian's, in our toolchain image or in one that is made from it.
+
+    Args:
+        tools: Our own toolchain.
+        package: Which Go.
+
+    Raises:
+        KubeV6Error: The image cannot be made.
+    """
+    if package == DEBIANS:
+        return debian(tools)
+    made = go_image.ready(tools, package)
+    return Compiler(made.image, made.go, made.identity)
+
+
+def known_with_go(tools: Toolchain, package: GoPackage) -> Compiler | None:
+    """The same where its image was made here before, without asking Docker; else None."""
+    if package == DEBIANS:
+        return debian(tools)
+    made = go_image.recorded(tools, package)
+    return Compiler(made.image, made.go, made.identity) if made else None
 
 
 def debian(tools: Toolchain) -> Compiler:

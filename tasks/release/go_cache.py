@@ -1,4 +1,4 @@
-"""Go's build cache, which all compilations share.
+"""Go's build cache, which all compilations with one compiler share.
 
 Go looks whether an entry has its size, but not at its bytes. The name of what was compiled is its sha256, so we do.
 """
@@ -15,19 +15,25 @@ from tasks.exclusive import exclusive, shared
 from tasks.paths import cache_dir
 from tasks.release.verified import Verified
 
+NAME = "go-build"
+"""What the cache of Debian 12's Go is called, and what the names of others begin with."""
 DATA = "-d"
 """What the names of compiled things end with."""
 
 
-def go_cache() -> Path:
-    """Where it is; made when it is not there."""
-    cache = cache_dir() / "go-build"
+def go_cache(name: str = NAME) -> Path:
+    """Where one is; made when it is not there.
+
+    Args:
+        name: Which, see :attr:`tasks.release.compiler.Compiler.cache`.
+    """
+    cache = cache_dir() / name
     cache.mkdir(parents=True, exist_ok=True)
     return cache
 
 
 @contextmanager
-def filling(say: Callable[[str], None]) -> Iterator[Path]:
+def filling(say: Callable[[str], None], name: str = NAME) -> Iterator[Path]:
     """The cache for a compilation, without what is not as it was compiled, which so is compiled again.
 
     Who compiles alone looks first. Who joins others does not: they have looked, and an entry that one of them is about
@@ -35,12 +41,14 @@ def filling(say: Callable[[str], None]) -> Iterator[Path]:
 
     Args:
         say: Hears what it waits for, and may raise to end it.
+        name: Which cache.
     """
-    lock = go_cache().resolve().with_name("go-build.lock")
+    real = go_cache(name).resolve()
+    lock = real.with_name(f"{real.name}.lock")
     with suppress(_OthersCompileError), exclusive(lock, on_wait=_leave_to_others):
-        _drop_damaged(say)
+        _drop_damaged(real, say)
     with shared(lock, on_wait=lambda: say("another run looks at what was compiled before")):
-        yield go_cache()
+        yield go_cache(name)
 
 
 @contextmanager
@@ -68,11 +76,11 @@ def _leave_to_others() -> None:
     raise _OthersCompileError
 
 
-def _drop_damaged(say: Callable[[str], None]) -> None:
+def _drop_damaged(cache: Path, say: Callable[[str], None]) -> None:
     """Remove what is not as it was compiled. What was not touched since it was looked at is not read again."""
-    verified = Verified(go_cache().resolve().with_name("go-build.json"))
+    verified = Verified(cache.with_name(f"{cache.name}.json"))
     with verified.looking():
-        for directory in sorted(path for path in go_cache().iterdir() if len(path.name) == 2):
+        for directory in sorted(path for path in cache.iterdir() if len(path.name) == 2):
             say("looking at what was compiled before")
             for entry in os.scandir(directory):
                 if entry.name.endswith(DATA) and verified.fault(Path(entry.path), entry.name.removesuffix(DATA)):

@@ -5,19 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import requests
+
 from configs.errors import ConfigError, KubeV6Error
 from configs.plan import upstream
 from configs.plan.upstream import BASE_VERSION, CONSTANTS, GO_VERSION, Constants
 from configs.words import shortened
-from tasks.release.fetch import download
+from tasks import bounded
+from tasks.http_session import Session, UnusableError
 from tasks.release.series.git_command import ask
 from tasks.replace import write_whole
-from tasks.steps import step
 
 PUBLISHED = "https://raw.githubusercontent.com/kubernetes/kubernetes/v{version}"
 """Where upstream shows the files of a tag."""
 LARGEST = 1 << 20
 """Bytes of a file that is read of a tree; the largest has a thirtieth of that."""
+TIMEOUT = (15.0, 30.0)
+"""Seconds to connect, and of silence."""
+SECONDS = 60.0
+"""How long an answer may take."""
+OTHERWISE = "or name a checkout, or an address below which such a tree is, by --from"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +68,36 @@ class Tree:
             shown = ask(["-C", self.place, "show", f"{self.commit}:{path}"])
             return shown.stdout if shown.returncode == 0 else None
         where = f"{self.place.rstrip('/')}/{path}"
-        with step("release", path) as current:
-            try:
-                found = download.obtain(where, name=path, checkable=False, say=current.progress)
-            except download.NotThereError:
-                current.ended_as("none there")
+        return _asked(where) if "://" in where else _read(Path(where))
+
+
+def _read(path: Path) -> str | None:
+    """The text of a file here."""
+    try:
+        with path.open("rb") as file:
+            return file.read(LARGEST).decode(errors="replace")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise KubeV6Error(
+            f"{path} cannot be read: {error.strerror}", todo="name a tree that this user may read"
+        ) from None
+
+
+def _asked(url: str) -> str | None:
+    """The text that an address gives."""
+    try:
+        with Session(seconds=SECONDS, most=LARGEST) as session, session.get(url, timeout=TIMEOUT) as answer:
+            if answer.status_code in (404, 410):
                 return None
-            try:
-                with found.path.open("rb") as file:
-                    content = file.read(LARGEST)
-            finally:
-                download.discard(found)
-        return content.decode(errors="replace")
+            if answer.status_code == 200:
+                return answer.content.decode(errors="replace")
+            seen = f"answered {answer.status_code} {answer.reason}".rstrip()
+    except (UnusableError, bounded.TooMuchError) as error:
+        seen = f"cannot be used: {error}"
+    except (TimeoutError, requests.RequestException) as error:
+        seen = f"cannot be read: no answer ({type(error).__name__})"
+    raise KubeV6Error(f"{url} {seen}", todo=f"check the network and the address, {OTHERWISE}")
 
 
 def tree_of(where: str, version: str) -> Tree:
@@ -146,13 +171,7 @@ def write(version: str, where: str, directory: Path) -> Written:
     for path in (release, *([series] if tree.commit else [])):
         if path.exists():
             raise ConfigError(f"{path} is there already", todo="remove it first, or write to another place by --to")
-    try:
-        found = constants(tree, wanted)
-    except ConfigError:  # which says what to do
-        raise
-    except KubeV6Error as error:
-        other = "or name a checkout, or an address below which such a tree is, by --from"
-        raise KubeV6Error(error.message, todo="; ".join(filter(None, (error.todo, other)))) from None
+    found = constants(tree, wanted)
     try:
         if tree.commit:
             write_whole(series, upstream.series_text(wanted, tree.commit))

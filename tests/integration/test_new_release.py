@@ -113,6 +113,8 @@ class Upstream(Answering):
         text = FILES.get(self.path.removeprefix("/v1.34.5/"))
         if self.path.startswith("/broken"):
             self.answer(403)
+        elif self.path.startswith("/large"):
+            self.answer(200, b"x" * (2 << 20))
         elif text is None or not self.path.startswith("/v1.34.5/"):
             self.answer(404)
         else:
@@ -136,6 +138,7 @@ def test_what_is_published_gives_the_same_as_the_tree(
     said = refused(capsys, VERSION, "--from", f"{upstream}/broken", "--to", "c")
     assert "answered 403 Forbidden" in said
     assert "name a checkout" in said
+    assert "has more than 1 MiB" in refused(capsys, VERSION, "--from", f"{upstream}/large", "--to", "c")
 
 
 def test_an_old_tree_that_says_less_does_too(tmp_path: Path) -> None:
