@@ -110,10 +110,16 @@ def reaches(version: str, minor: str) -> bool:
     return (parsed.major, parsed.minor) >= numbers(minor)
 
 
-def is_newer_than_rules(version: str) -> bool:
-    """Whether a version is newer than every rule here, so that those of :data:`NEWEST` are taken for it."""
+def newer_than_rules(version: str) -> str:
+    """What is to be said of a version that is newer than every rule here; empty of one that is not.
+
+    Args:
+        version: Of Kubernetes.
+    """
     parsed = parse_version(version)
-    return (parsed.major, parsed.minor) > numbers(NEWEST)
+    if (parsed.major, parsed.minor) <= numbers(NEWEST):
+        return ""
+    return f"Kubernetes {version} is newer than what is known here, and is configured as {NEWEST} would be"
 
 
 def kubeadm_apis(version: str) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 
+from kubev6.console import standard_error
 from kubev6.console.standard_output import tell
 
 
@@ -66,7 +67,7 @@ def _list() -> int:
 def _new(args: argparse.Namespace) -> int:
     from pathlib import Path
 
-    from configs.plan.versions import NEWEST, is_newer_than_rules
+    from configs.plan.versions import newer_than_rules
     from tasks.release import upstream
     from tasks.shell import quote
 
@@ -76,7 +77,7 @@ def _new(args: argparse.Namespace) -> int:
     tell(f"{written.release}: etcd {found.etcd}, CoreDNS {found.coredns}, pause {found.pause}{go}")
     if written.series:
         tell(f"{written.series}: what it is built from")
-    if is_newer_than_rules(args.version):
-        tell(f"this version is newer than what is known here, and would be configured as {NEWEST}")
+    if said := newer_than_rules(args.version):
+        standard_error.say(said, level="warning")
     tell(f"next: {quote(['kubev6', 'fetch', str(written.release)])}")
     return 0

@@ -37,8 +37,9 @@ def run(args: argparse.Namespace) -> int:
     """Print what every machine must look like."""
     from configs.plan.node import plan_node
     from configs.plan.systems import machine_running
+    from configs.plan.versions import newer_than_rules
     from configs.schema.loading import load_cluster
-    from kubev6.console import changes
+    from kubev6.console import changes, standard_error
     from tasks.release.choose import for_plan
     from tasks.release.store import Store
 
@@ -46,6 +47,8 @@ def run(args: argparse.Namespace) -> int:
     machine = machine_running(args.os)
     nodes = (cluster.node(args.node),) if args.node else cluster.nodes
     release, manifest = for_plan(cluster, False, "", Store())
+    if said := newer_than_rules(release.kubernetes):
+        standard_error.say(said, level="warning")
     states = (plan_node(cluster, release, manifest, node.name, machine) for node in nodes)
     if args.json:
         sys.stdout.writelines(changes.states_as_json(states))

@@ -11,21 +11,19 @@ from dataclasses import dataclass
 
 from configs.errors import ConfigError
 from configs.manifest import Manifest
-from configs.plan import sysctls, translation
+from configs.plan import sysctls, translation, versions
 from configs.plan.derived import container_runtime, etcd_problem, own_cni_version, takes_cgroup_v1
 from configs.plan.jool import mismatch
 from configs.plan.networking import tools
 from configs.plan.packet_filter import Packet
 from configs.plan.systems import Machine, runtime_version, system_of
 from configs.plan.versions import (
-    NEWEST,
     Runtime,
     cni_shows_ipv6,
     container_runtimes,
     containerd_to_come,
     containerd_versions,
     docker_hides_ipv6,
-    is_newer_than_rules,
     kube_proxy_finds_iptables,
     numbers,
     refuses_cgroup_v1,
@@ -295,8 +293,8 @@ def containerd_to_replace(it: Candidate) -> Iterator[str]:
 
 def newer_than_rules(it: Candidate) -> Iterator[str]:
     """What a version wants that nobody here knows of cannot be known; that of the newest is taken for it."""
-    if "control-plane" in it.node.roles and is_newer_than_rules(it.version):
-        yield f"Kubernetes {it.version} is newer than what is known here, and is configured as {NEWEST} would be"
+    if "control-plane" in it.node.roles and (said := versions.newer_than_rules(it.version)):
+        yield said
 
 
 def etcd_version(it: Candidate) -> Iterable[str]:

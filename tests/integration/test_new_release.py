@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from configs.schema.loading import load_release
+from configs.schema.loading import CONFIGS, load_release
 from kubev6.cli import main
 from tasks.release.series import series_file
 from tests.http_server import Answering, serving
@@ -161,7 +161,14 @@ def test_a_version_newer_than_the_rules_is_written_and_said_to_be(
     newer = {"staging/src/k8s.io/component-base/version/base.go": '\tDefaultKubeBinaryVersion = "1.40"\n'}
     tree = make_tree(tmp_path / "newer", **newer)
     assert main(["releases", "new", "1.40.0", "--from", str(tree)]) == 0
-    assert "this version is newer than what is known here, and would be configured as 1.37" in capsys.readouterr().out
+    said = "Kubernetes 1.40.0 is newer than what is known here, and is configured as 1.37 would be"
+    assert said in capsys.readouterr().err
+    cluster = (CONFIGS / "clusters" / "lab.yaml").read_text().replace("release: debian-1.20", "release: v1.40.0.yaml")
+    Path("mine.yaml").write_text(cluster)
+    assert main(["render", "mine.yaml", "--node", "kube-worker-1"]) == 0
+    assert said in capsys.readouterr().err
+    assert main(["render", "lab", "--node", "kube-worker-1"]) == 0
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(

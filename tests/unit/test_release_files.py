@@ -97,7 +97,7 @@ def test_each_upstream_release_is_the_one_that_releases_new_writes(version: str,
     assert release.build is not None
     assert release.build.series == name
     assert etcd_problem(release, None) == ""
-    assert not versions.is_newer_than_rules(version)
+    assert versions.newer_than_rules(version) == ""
     assert companions(release) == (
         f"registry.k8s.io/etcd:{constants.etcd}",
         f"registry.k8s.io/coredns/coredns:{constants.coredns}",

@@ -16,7 +16,6 @@ from configs.plan.versions import (
     extra_args_are_listed,
     image_name,
     image_tag,
-    is_newer_than_rules,
     is_stamped,
     kube_proxy_finds_iptables,
     kube_proxy_knows_bridge,
@@ -26,6 +25,7 @@ from configs.plan.versions import (
     kubeadm_starts_kubelet,
     kubectl_names_server,
     kubectl_waits,
+    newer_than_rules,
     oldest_etcd,
     parse_version,
     refuses_cgroup_v1,
@@ -303,14 +303,14 @@ def test_every_minor_version_from_1_9_to_1_37_has_its_rules(version: str) -> Non
         image_name("etcd", version).endswith("-amd64"),
     )
     assert kubeadm_api(version) == kubeadm_apis(version)[0]
-    assert not is_newer_than_rules(version)
+    assert newer_than_rules(version) == ""
 
 
 @pytest.mark.parametrize(
     ("version", "newer"), [("1.37.9", False), ("1.38.0-alpha.0", True), ("v1.40.1", True), ("2.0.0", True)]
 )
 def test_a_version_newer_than_the_rules_is_known_to_be_and_gets_the_newest(version: str, newer: bool) -> None:
-    assert is_newer_than_rules(version) is newer
+    assert bool(newer_than_rules(version)) is newer
     assert kubeadm_api(version) == "v1beta4"
 
 
