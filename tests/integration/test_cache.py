@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -18,10 +19,12 @@ import pytest
 import flows.fetch
 from configs.errors import KubeV6Error
 from configs.manifest import Manifest
+from configs.plan.go import PACKAGES
 from flows.steps import release as steps
 from kubev6.cli import main
 from tasks.cache import prune as pruning
-from tasks.docker import container_engine, toolchain
+from tasks.docker import container_engine, go_image, toolchain
+from tasks.docker.toolchain import Toolchain
 from tasks.exclusive import exclusive
 from tasks.in_use import in_use, unused, users
 from tasks.paths import cache_dir, data_dir
@@ -169,6 +172,7 @@ def test_of_the_cache_what_is_old_or_was_left_behind_goes(capsys: pytest.Capture
         written(cache / "source" / "kubernetes-1.21" / "main.go", old=True),  # used lately, as its lock tells
         written(cache / "source" / ".kubernetes-1.21.lock"),
         written(cache / "go-build" / "00" / "entry-d", old=True),
+        written(cache / "go-build-000000000000" / "00" / "entry-d", old=True),
         written(cache / "partial" / ("a" * 64)),
         written(cache / "partial" / f"{'a' * 64}.json"),
         written(cache / "somebody" / "elses", old=True),
@@ -191,6 +195,7 @@ def test_of_the_cache_what_is_old_or_was_left_behind_goes(capsys: pytest.Capture
         written(cache / "partial" / f"{'b' * 64}.json", old=True),
         written(cache / "bin" / "kubectl-000000000000"),
         written(cache / ".go-build.1" / "00" / "entry-d"),
+        written(cache / ".go-build-000000000000.1" / "00" / "entry-d"),
         written(cache / "worktree" / ".going-1-older" / "main.go"),
     ]
     os.utime(cache / "worktree" / "mine", (LONG_AGO, LONG_AGO))
@@ -344,6 +349,8 @@ def test_of_the_engines_images_only_those_go_that_nothing_is_made_of(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now = int(time.time())
+    own = Toolchain(toolchain.reference(), "go1.19.8 linux/amd64", ("golang-go=2:1.19~1",))
+    written(toolchain.record_file()).write_text(json.dumps(asdict(own)))
     tags = {
         "a": toolchain.reference(),
         "b": "kubev6/toolchain:000000000000",
@@ -353,6 +360,8 @@ def test_of_the_engines_images_only_those_go_that_nothing_is_made_of(
         "f": "<none>:<none>",
         "g": "<none>:<none>",
         "h": "kubev6/toolchain:111111111111",
+        "i": go_image.reference(own, PACKAGES[-1]),
+        "j": f"kubev6/toolchain-go:{PACKAGES[-1].go}-000000000000",
     }
     found = [{"Id": each, "RepoTags": [tag], "Size": 1, "Created": now} for each, tag in tags.items()]
     found[5]["Created"] = int(LONG_AGO)
@@ -362,6 +371,7 @@ def test_of_the_engines_images_only_those_go_that_nothing_is_made_of(
     substitute(monkeypatch, engine.api, "containers", lambda **_: [{"ImageID": "h"}])
     substitute(monkeypatch, engine.api, "remove_image", lambda image: removed.append(image))
     substitute(monkeypatch, container_engine, "running", lambda: engine)
-    assert listed(capsys)[f"Docker image {tags['a']}"] == (False, "of the recipe as it stands")
+    for each in "ai":
+        assert listed(capsys)[f"Docker image {tags[each]}"] == (False, "of the recipe as it stands")
     assert main(["cache", "prune", "--all", "--yes"]) == 0
-    assert sorted(removed) == ["b", "e", "f"]
+    assert sorted(removed) == ["b", "e", "f", "j"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Iterator
 from http.server import HTTPServer
@@ -81,7 +82,9 @@ def test_a_directory_gives_a_release_that_can_be_fetched(tree: Path, capsys: pyt
     }
 
 
-def test_a_repository_is_read_at_the_tag_and_gives_what_it_is_built_from_too(tree: Path) -> None:
+def test_a_repository_is_read_at_the_tag_and_gives_what_it_is_built_from_too(
+    tree: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     def git(*words: str) -> str:
         settings = ["-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "tag.gpgSign=false"]
         command = ["git", "-C", str(tree), *settings, *words]
@@ -103,6 +106,10 @@ def test_a_repository_is_read_at_the_tag_and_gives_what_it_is_built_from_too(tre
     series = series_file.load(release.build.series)
     assert isinstance(series, series_file.GitSeries)
     assert (series.base.commit, series.patches) == (tagged, ())
+    capsys.readouterr()
+    assert main(["series", "apply", "mine/series/v1.34.5.yaml", "--source", f"upstream={tree}", "--json"]) == 0
+    picked = json.loads(capsys.readouterr().out)
+    assert (picked["base"], picked["commit"], picked["patches"]) == (tagged, tagged, [])
 
 
 class Upstream(Answering):
