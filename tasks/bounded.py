@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
-
-from configs.schema.reading import field_path
 from configs.words import shortened
 
 LARGEST = 256 << 20
@@ -21,6 +20,8 @@ LARGEST = 256 << 20
 half of that, a manifest of an image some KiB."""
 TOLD = 1 << 18
 """Bytes of a program's output that are kept of it for the log when it fails; what is wrong mostly stands at its end."""
+LONGEST_LINE = 1 << 16
+"""Bytes of a line that are held until its end comes."""
 M = TypeVar("M")
 log = logging.getLogger("kubev6.bounded")
 
@@ -98,6 +99,10 @@ def formed(text: bytes, kind: type[M], what: str = "") -> M:
     Raises:
         ValueError: It is no JSON, or of another form.
     """
+    from pydantic import TypeAdapter, ValidationError  # which takes longer to import than many commands take
+
+    from configs.schema.reading import field_path
+
     try:
         return TypeAdapter(kind).validate_json(text)
     except ValidationError as error:  # whose own words have several lines
@@ -144,20 +149,53 @@ def reason(error: OSError | ValueError) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
+def lines(output: Iterable[bytes], most: int) -> Iterator[str]:
+    """The lines that a program writes; those of more than :data:`LONGEST_LINE` in parts.
+
+    Args:
+        output: What it writes, as it comes.
+        most: How many bytes that may be.
+
+    Raises:
+        TooMuchError: It is more.
+    """
+    rest, bound = b"", Bound(most, "what it prints")
+    for chunk in output:
+        bound.count(len(chunk))
+        *whole, rest = (rest + chunk).split(b"\n")
+        if len(rest) > LONGEST_LINE:
+            whole, rest = [*whole, rest], b""
+        for line in whole:
+            yield line.decode(errors="replace").rstrip("\r")
+    if rest:
+        yield rest.decode(errors="replace")
+
+
 def tail(text: str, most: int = TOLD) -> str:
     """The last lines of a text, whole, so that no secret is left in part: each of them is one line.
 
     Args:
         text: The text.
-        most: How long it may be.
+        most: How many bytes it may have.
 
     Returns:
         The text; of a longer one its last lines, after one that says that there were more.
     """
-    if len(text) <= most:
+    whole = text.encode(errors="replace")
+    if len(whole) <= most:
         return text
-    _, _, last = text[-most:].partition("\n")
-    return f"(cut off: {len(text) - len(last)} characters before this)\n{last}"
+    _, _, last = whole[-most:].partition(b"\n")
+    return f"(what was before this is cut off)\n{last.decode(errors='replace')}"
+
+
+def end_of(file: IO[bytes], most: int = TOLD) -> str:
+    """The same of what stands in a file, of which no more is read.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    file.seek(max(0, file.seek(0, os.SEEK_END) - most - 1))
+    return tail(file.read().decode(errors="replace"), most)
 
 
 def _size(count: int) -> str:

@@ -18,6 +18,7 @@ from configs.manifest import Manifest
 from configs.plan.node import plan_node
 from configs.schema.cluster import Cluster, Node
 from configs.schema.release import Release
+from tasks import bounded
 from tasks.kubernetes.kubeadm import ADMIN
 from tasks.node import engine, host_facts
 from tasks.node.resources import kinds
@@ -89,7 +90,7 @@ def write(path: Path, files: Iterable[tuple[str, str]]) -> None:
         try:
             with tarfile.open(fileobj=file, mode="w:gz", compresslevel=6) as archive:
                 for name, text in files:
-                    content = redact(text).encode(errors="replace")[-ANSWER_BYTES:]
+                    content = bounded.tail(redact(text), ANSWER_BYTES).encode(errors="replace")
                     if len(content) > left:
                         content = b"left out: the bundle would become too large\n"
                     left -= len(content)
@@ -144,9 +145,10 @@ def _answers(ssh: Connection, node: Node) -> Answers:
             yield name, f"not asked: the machine took more than {MACHINE_SECONDS} s for what is there\n"
             continue
         # What it has said until then is told too.
-        limited = f"timeout {COMMAND_SECONDS} {quote(command)} 2>&1 | tail -c {ANSWER_BYTES}"
+        limited = f"timeout {COMMAND_SECONDS} {quote(command)} 2>&1 | tail -c {ANSWER_BYTES + 1}"
         try:
-            yield name, ssh.run(limited, step="bundle", timeout=2 * COMMAND_SECONDS, check=False).stdout
+            said = ssh.run(limited, step="bundle", timeout=2 * COMMAND_SECONDS, check=False).stdout
+            yield name, bounded.tail(said, ANSWER_BYTES)
         except KubeV6Error as error:
             yield name, f"{error}\n"
             if not ssh.is_open:

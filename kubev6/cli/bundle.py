@@ -81,6 +81,7 @@ def _here(cluster: Cluster, told: list[str]) -> Iterator[tuple[str, str]]:
 
     from flows.run import record
     from kubev6.server import kept_server, login
+    from tasks import bounded, bundle
 
     kept = kept_server.read()
     if kept:
@@ -91,10 +92,12 @@ def _here(cluster: Cluster, told: list[str]) -> Iterator[tuple[str, str]]:
     of_cluster = [each for each in record.runs() if each[1].topology and each[1].topology.name == cluster.name]
     logs = {path.stem: path for path in (kept_server.log_of("server"), kept_server.log_of("worker"))}
     for path, run in of_cluster[:RUNS]:
-        yield f"here/runs/{path.name}", path.read_text(errors="replace")
         logs[path.stem] = Path(run.log)
-    for name, log in logs.items():
+    files = {f"logs/{name}.log": log for name, log in logs.items()}
+    files |= {f"runs/{path.name}": path for path, _ in of_cluster[:RUNS]}
+    for name, path in files.items():
         try:
-            yield f"here/logs/{name}.log", log.read_text(errors="replace")
+            with path.open("rb") as file:
+                yield f"here/{name}", bounded.end_of(file, bundle.ANSWER_BYTES)
         except OSError as error:
-            yield f"here/logs/{name}.log", f"{log}: {error.strerror}\n"
+            yield f"here/{name}", f"{path}: {error.strerror}\n"

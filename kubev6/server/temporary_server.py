@@ -20,8 +20,7 @@ import requests
 from configs.errors import KubeV6Error
 from kubev6.server import environment, login
 from kubev6.server.api import session
-from tasks import scope
-from tasks.bounded import TooMuchError
+from tasks import bounded, scope
 from tasks.steps import StopSignal
 
 START_SECONDS = 60.0
@@ -68,8 +67,7 @@ class TemporaryServer:
         deadline = time.monotonic() + START_SECONDS
         while not answers(self.url):
             if self._process.poll() is not None or time.monotonic() > deadline:
-                self._said.seek(0)
-                said = self._said.read().decode(errors="replace").strip()
+                said = bounded.end_of(self._said).strip()
                 last = said.splitlines()[-1] if said else "it said nothing"
                 todo = "run it again; what else it said is in the run log"
                 raise KubeV6Error(f"Prefect's temporary server did not start: {last}", todo=todo, detail=said)
@@ -96,7 +94,7 @@ def answers(url: str, *, seconds: float = 1.0) -> bool:
     try:
         with session() as asking:
             return asking.get(f"{url}/health", timeout=seconds).status_code == 200
-    except (requests.RequestException, TooMuchError):
+    except (requests.RequestException, bounded.TooMuchError):
         return False
 
 

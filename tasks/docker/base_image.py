@@ -24,6 +24,7 @@ import docker.errors
 
 from configs.errors import KubeV6Error
 from configs.render import render
+from tasks import bounded
 from tasks.docker import apt_sources, container_engine
 from tasks.docker import build as docker_build
 from tasks.docker.apt_sources import CODENAME, AptSources
@@ -38,6 +39,8 @@ PUBLISHED = f"debian:{CODENAME}-slim"
 """Repository and tag of the same thing in a registry."""
 BOOTSTRAP_DEADLINE = 900
 """Seconds that debootstrap may take."""
+PRINTED = 64 << 20
+"""Bytes that it may print, which are some KiB."""
 KILL_AFTER = 5
 """Seconds that it has to end when it is asked to."""
 TIMED_OUT = (124, 137)
@@ -167,12 +170,13 @@ def _run_root(command: list[str], shown: Step) -> None:
     )
     assert process.stdout is not None
     try:
-        for line in _lines(process.stdout):
-            go_on()
+        for line in map(str.strip, bounded.lines(_pieces(process.stdout), PRINTED)):
             if line:
                 tail.append(line)
                 shown.progress(line.removeprefix("I: "))
         status = process.wait()
+    except bounded.TooMuchError as error:
+        raise KubeV6Error(f"making the base image: {error}", detail="\n".join(tail)) from None
     finally:
         _end(process)
     program = next(word for word in command if word != "env" and "=" not in word)
@@ -192,21 +196,16 @@ def _run_root(command: list[str], shown: Step) -> None:
         )
 
 
-def _lines(output: IO[bytes]) -> Iterator[str]:
-    """The lines of a command, and an empty one at least every second, so that a silent one can be stopped too."""
-    rest = b""
+def _pieces(output: IO[bytes]) -> Iterator[bytes]:
+    """What a command writes. One that is silent can be stopped too."""
     with selectors.DefaultSelector() as ready:
         ready.register(output, selectors.EVENT_READ)
         while True:
-            if not ready.select(timeout=1.0):
-                yield ""
-                continue
-            chunk = os.read(output.fileno(), 1 << 16)
-            *whole, rest = (rest + chunk).split(b"\n")
-            yield from (line.decode(errors="replace").strip() for line in whole)
-            if not chunk:
-                yield rest.decode(errors="replace").strip()
-                return
+            go_on()
+            if ready.select(timeout=1.0):
+                if not (piece := os.read(output.fileno(), 1 << 16)):
+                    return
+                yield piece
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

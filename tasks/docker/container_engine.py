@@ -21,6 +21,7 @@ import docker.errors
 import requests
 
 from configs.errors import KubeV6Error, UnansweredError
+from tasks import bounded
 from tasks.docker.root import by_root, search_path
 from tasks.exclusive import exclusive
 from tasks.paths import cache_dir, data_dir
@@ -285,6 +286,6 @@ def _journal() -> str:
 
 
 def _tail(log: Path, lines: int = 30) -> str:
-    with suppress(OSError):
-        return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+    with suppress(OSError), log.open("rb") as file:
+        return "\n".join(bounded.end_of(file).splitlines()[-lines:])
     return ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from typing import Any
 
 import urllib3.exceptions
@@ -13,6 +14,9 @@ from tasks.steps import Step
 
 SILENCE = 20.0
 """Seconds without a word from the engine after which a registry counts as one that does not answer."""
+
+DEADLINE = 6 * 3600.0
+"""Seconds for a whole image, whatever trickles in."""
 
 
 def pull(reference: str, shown: Step) -> str:
@@ -24,7 +28,8 @@ def pull(reference: str, shown: Step) -> str:
 
     Returns:
         Empty when it is there now, else why not, in the engine's words. A registry that is silent for
-        :data:`SILENCE` seconds is given up; the engine itself would wait for minutes.
+        :data:`SILENCE` seconds, or has not given all of it in :data:`DEADLINE`, is given up; the
+        engine itself would wait for minutes.
 
     Raises:
         KubeV6Error: There is no engine.
@@ -45,13 +50,15 @@ def pull(reference: str, shown: Step) -> str:
             said.put(None)
 
     threading.Thread(target=listen, name=f"pull {reference}", daemon=True).start()
-    layers = _Layers()
+    layers, until = _Layers(), time.monotonic() + DEADLINE
     try:
         while (event := said.get(timeout=SILENCE)) is not None:
             if isinstance(event, Exception):
                 raise event
             if "error" in event:
                 return str(event["error"]).strip().splitlines()[0]
+            if time.monotonic() > until:
+                return f"it has not come whole in {DEADLINE / 3600:.0f} hours"
             layers.hear(event)
             shown.progress(layers.words, layers.done, layers.total)
     except queue.Empty:

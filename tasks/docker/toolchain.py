@@ -12,7 +12,7 @@ import logging
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -34,6 +34,8 @@ from tasks.steps import step
 RECIPE = RECIPES / "toolchain"
 LABEL = "kubev6.toolchain"
 KEPT_LINES = 60
+PRINTED = 1 << 30
+"""Bytes that a command may print: the compilation of Kubernetes, with each package's name, has a thousandth of it."""
 """How many of a command's last lines go with its error."""
 log = logging.getLogger("kubev6.docker")
 
@@ -233,11 +235,14 @@ def run(
             output = container.attach(stdout=True, stderr=True, stream=True, logs=True)
             container.start()
             timer.start()
-            for line in _lines(output):
+            for line in bounded.lines(output, PRINTED):
                 tail.append(line)
                 if on_line:
                     on_line(line)
             status = int(container.wait(timeout=60)["StatusCode"])
+    except bounded.TooMuchError as error:
+        todo = "its last lines are in the run log"
+        raise KubeV6Error(f"{name}: {error}", todo=todo, detail="\n".join(tail)) from None
     except container_engine.FAILURES as error:
         if not late.is_set():
             raise KubeV6Error(f"{name}: its container went away: {error}", detail="\n".join(tail)) from None
@@ -264,16 +269,6 @@ def _remove(container: Container) -> None:
         # Else it is gone already, or being removed by another thread.
         if not isinstance(error, docker.errors.APIError) or error.status_code not in (404, 409):
             log.warning("container %s could not be removed: %s", container.short_id, error)
-
-
-def _lines(output: Iterable[bytes]) -> Iterable[str]:
-    rest = b""
-    for chunk in output:
-        *whole, rest = (rest + chunk).split(b"\n")
-        for line in whole:
-            yield line.decode(errors="replace").rstrip("\r")
-    if rest:
-        yield rest.decode(errors="replace")
 
 
 def record_file() -> Path:

@@ -9,12 +9,14 @@ import json
 import tarfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from typing import IO, Any, TypeVar
+from typing import IO, Any
 
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field
 
 from configs.errors import KubeV6Error
-from configs.schema.reading import field_path
+from configs.words import shortened, visible
+from tasks import bounded
+from tasks.bounded import Bound
 from tasks.release.image_layout import CONFIG_TYPE, LAYER_TYPE, MANIFEST_TYPE
 from tasks.release.tar_archive import UNREADABLE, open_tar, seen_in
 
@@ -23,7 +25,9 @@ MOST_LAYERS = 1000
 """An image of Docker's has at most 127."""
 LARGEST_JSON = 8 << 20
 """Bytes of what describes an image."""
-M = TypeVar("M")
+LARGEST_UNPACKED = 32 << 30
+"""Bytes of an image's layers when they are unpacked; the largest of a release have 100 MB, those of upstream's tests
+some GB."""
 Add = Callable[[Iterable[bytes]], tuple[str, int]]
 """Keeps a blob and gives its sha256 and size, see :meth:`tasks.release.store.Store.add_stream`."""
 
@@ -64,11 +68,12 @@ def keep(archive: IO[bytes], add: Add) -> tuple[str, int]:
     """
     try:
         with open_tar(archive, "r:") as tar:
-            (listed,) = _parsed(tuple[_Listed, ...], "manifest.json", _small(tar, "manifest.json"))
+            (listed,) = bounded.formed(_small(tar, "manifest.json"), tuple[_Listed, ...], "manifest.json")
             config = _small(tar, listed.config)
-            diff_ids = _parsed(_Config, "its config", config).rootfs.diff_ids
+            diff_ids = bounded.formed(config, _Config, "its config").rootfs.diff_ids
+            unpacked = Bound(LARGEST_UNPACKED, "what its layers hold")
             layers = [
-                _described(LAYER_TYPE, add(_packed(_member(tar, name), diff_id)))
+                _described(LAYER_TYPE, add(_packed(_member(tar, name), diff_id, unpacked)))
                 for name, diff_id in zip(listed.layers, diff_ids, strict=True)
             ]
     except UNREADABLE as error:
@@ -84,17 +89,18 @@ def _described(media_type: str, kept: tuple[str, int]) -> dict[str, Any]:
     return {"mediaType": media_type, "size": size, "digest": f"sha256:{sha256}"}
 
 
-def _packed(layer: IO[bytes], diff_id: str) -> Iterator[bytes]:
+def _packed(layer: IO[bytes], diff_id: str, unpacked: Bound) -> Iterator[bytes]:
     """One layer, compressed. Level 1: most of the gain for a tenth of the time of the default.
 
     Raises:
-        ValueError: At its end, that it is another one than its config says.
+        ValueError: It comes to too much; or, at its end, it is another one than its config says.
     """
     opened: Any = gzip.open(layer) if layer.read(2) == b"\x1f\x8b" else layer  # noqa: SIM115
     layer.seek(0)
     plain, written = hashlib.sha256(), io.BytesIO()
     with gzip.GzipFile(filename="", mode="wb", compresslevel=1, fileobj=written, mtime=0) as packed:
         while chunk := _read(opened):
+            unpacked.count(len(chunk))
             plain.update(chunk)
             packed.write(chunk)
             yield written.getvalue()
@@ -112,19 +118,9 @@ def _read(layer: IO[bytes]) -> bytes:
         raise ValueError(f"a layer is damaged: {error}") from None
 
 
-def _parsed(kind: type[M], name: str, content: bytes) -> M:
-    try:
-        return TypeAdapter(kind).validate_json(content)
-    except ValidationError as error:  # whose own words have several lines
-        told = error.errors(include_url=False)[0]
-        where = " ".join(part for part in (name, field_path(told["loc"])) if part)
-        raise ValueError(f"{where}: {told['msg'][0].lower()}{told['msg'][1:]}") from None
-
-
 def _small(tar: tarfile.TarFile, name: str) -> bytes:
     content = _member(tar, name).read(LARGEST_JSON + 1)
-    if len(content) > LARGEST_JSON:
-        raise ValueError(f"{name} has more than {LARGEST_JSON >> 20} MiB")
+    Bound(LARGEST_JSON, shortened(visible(name), 100)).count(len(content))
     return content
 
 

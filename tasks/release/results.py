@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tasks.paths import cache_dir
 from tasks.replace import replace_directory
 
 RECORD = "made.json"
+log = logging.getLogger("kubev6.compile")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +57,12 @@ def find(name: str, key: str) -> Compiled | None:
     record = bounded.kept(place / RECORD, _Record, "it is compiled again")
     if record is None or record.key != key:
         return None
-    try:
-        if any(_digest(place / program) != sha256 for program, sha256 in record.sha256.items()):
+    for program, sha256 in record.sha256.items():
+        if fault := _fault(place / program, sha256):
+            log.warning("%s: %s; it is compiled again", place / program, fault)
             return None
+    with suppress(OSError):
         (place / RECORD).touch()  # when it was used last
-    except OSError:
-        return None
     return Compiled({program: place / program for program in record.sha256}, record.pause)
 
 
@@ -91,6 +93,13 @@ def keep(name: str, key: str, made: Path, programs: Sequence[str], *, pause: str
     place = _place(name)
     replace_directory(made, place)
     return Compiled({program: place / program for program in programs}, pause)
+
+
+def _fault(path: Path, sha256: str) -> str:
+    try:
+        return "" if _digest(path) == sha256 else "has other bytes than were compiled"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
 
 
 def _place(name: str) -> Path:

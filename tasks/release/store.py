@@ -331,7 +331,7 @@ class Store:
             size: How many bytes it must have; None if that is not known.
         """
         path = self.blob(digest)
-        with suppress(FileNotFoundError):
+        with suppress(OSError):
             there = path.stat().st_size
             if size is not None and there != size:
                 return f"has {there} bytes instead of {size}"

@@ -7,6 +7,7 @@ file system's clock a second change would not show.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import threading
@@ -15,9 +16,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from configs.errors import KubeV6Error
 from tasks import bounded
 from tasks.replace import write_whole
 
+BAD_DISK = {errno.EIO, errno.EUCLEAN, errno.ENODATA}
+"""How it shows that the bytes themselves are lost. Else it is a right, a handle or the place that is lacking."""
 TICK = 0.1 * 1e9
 """Nanoseconds within which two changes may bear the same time."""
 
@@ -55,13 +59,16 @@ class Verified:
         Args:
             path: The file.
             sha256: Its checksum, hexadecimal.
+
+        Raises:
+            KubeV6Error: It cannot be read, which is no fault of its bytes: nothing is to be made or fetched again.
         """
         try:
             now = path.stat()
         except FileNotFoundError:
             return "missing"
         except OSError as error:
-            return f"cannot be read: {error.strerror}"
+            return _unread(path, error)
         stamp = [now.st_size, now.st_ctime_ns, now.st_ino]
         with self._lock:
             if self._known().get(sha256) == stamp:
@@ -69,8 +76,10 @@ class Verified:
         try:
             with path.open("rb") as file:
                 seen = hashlib.file_digest(file, "sha256").hexdigest()
+        except FileNotFoundError:
+            return "missing"
         except OSError as error:
-            return f"cannot be read: {error.strerror}"
+            return _unread(path, error)
         if seen != sha256:
             return f"has the sha256 {seen}"
         if time.time_ns() - now.st_ctime_ns > TICK:
@@ -88,3 +97,10 @@ class Verified:
         with suppress(OSError):
             write_whole(self._file, json.dumps(self._known()))
             self._news = False
+
+
+def _unread(path: Path, error: OSError) -> str:
+    if error.errno in BAD_DISK:
+        return f"cannot be read: {error.strerror}"
+    todo = "mend that, and run it again; it need not be made or fetched again"
+    raise KubeV6Error(f"{path}: cannot be read: {error.strerror}", todo=todo) from None

@@ -10,6 +10,8 @@ import subprocess
 import tempfile
 from typing import IO
 
+from tasks import bounded
+
 GRACE = 2.0
 """Seconds for the command to end by itself when it is told to."""
 
@@ -24,8 +26,7 @@ class Piped(socket.socket):
         """The last line of what the command has said of errors; empty when there is none."""
         if self.errors is None:
             return ""
-        self.errors.seek(0)
-        lines = [line.strip() for line in self.errors.read().decode(errors="replace").splitlines() if line.strip()]
+        lines = [line.strip() for line in bounded.end_of(self.errors).splitlines() if line.strip()]
         return lines[-1] if lines else ""
 
     def close(self) -> None:

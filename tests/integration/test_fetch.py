@@ -20,8 +20,9 @@ from configs.manifest import CNI_PLUGINS
 from configs.schema.loading import load_release
 from configs.schema.release import CniPlugins, Download, Fetch, Release
 from tasks.paths import cache_dir
-from tasks.release.fetch import download, mirror_directory
+from tasks.release.fetch import cni, download, mirror_directory
 from tasks.release.fetch.fetch import fetch_release, lacking
+from tasks.release.fetch.fetch_file import PUBLISHED_BYTES
 from tasks.release.fetch.mirror import Mirror, chosen, full_reference, path_of_image
 from tasks.release.fetch.program import HEAD, instead_of_a_program
 from tasks.release.store import Store
@@ -422,6 +423,32 @@ def test_a_link_that_calls_itself_a_plugin_is_none(server: WebServer, store: Sto
     )
 
 
+def test_an_archive_of_plugins_that_comes_to_too_much_is_refused(
+    server: WebServer, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    substitute(monkeypatch, cni, "LARGEST_UNPACKED", 32 << 20)
+    server.put("/kubeadm", CONTENT)
+    server.put("/cni.tgz", archive_of_plugins(("bomb", *CNI_PLUGINS), program=elf() + bytes(33 << 20)))
+    wanted = release(
+        kubeadm=Download(url=f"{server.url}/kubeadm"),
+        cni=CniPlugins(version="0.6.0", url=f"{server.url}/cni.tgz"),
+    )
+
+    assert "/cni.tgz: is no archive of CNI plugins: what is in it, unpacked, has more than 32 MiB" in str(
+        refused(wanted, store)
+    )
+
+
+def test_a_published_checksum_that_does_not_end_is_refused(server: WebServer, store: Store) -> None:
+    server.put("/kubeadm", CONTENT)
+    server.put("/kubeadm.sha256", bytes(PUBLISHED_BYTES + 1))
+    wanted = Download(url=f"{server.url}/kubeadm", sha256_url=f"{server.url}/kubeadm.sha256")
+
+    error = refused(release(kubeadm=wanted), store)
+
+    assert f"{server.url}/kubeadm.sha256 has more than 1 MiB" in str(error)
+
+
 # --- mirrors ---------------------------------------------------------------------------------------------
 
 
@@ -587,6 +614,9 @@ def test_the_mirror_comes_from_the_flag_else_from_the_environment(
         ("/no/such/place", "the mirror /no/such/place: there is no such directory"),
         ("ftp://mirror.example", "the mirror ftp://mirror.example: is no address"),
         ("http://me:secret@mirror.example", "is named with a login; put the login into ~/.netrc"),
+        ("http://[::1", "the mirror is no address"),
+        ("http://mirror.example:99999999", "the mirror is no address"),
+        ("x" * 5000, "x…: there is no such directory"),
     ],
 )
 def test_a_mirror_that_cannot_be_one_is_refused(place: str, says: str) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
+from itertools import repeat
 from pathlib import Path
 
 import pytest
@@ -146,10 +148,35 @@ def test_runs_that_cannot_be_read_do_not_hide_the_others() -> None:
     ("text", "kept"),
     [
         ("short", "short"),
-        ("a" * 30, "(cut off: 30 characters before this)\n"),
-        ("first\n" * 5 + "last", "(cut off: 24 characters before this)\nfirst\nlast"),
-        ("secret=abcdefghijklmnop\nlast", "(cut off: 24 characters before this)\nlast"),
+        ("twelve chars", "twelve chars"),
+        ("a" * 30, "(what was before this is cut off)\n"),
+        ("first\n" * 5 + "last", "(what was before this is cut off)\nfirst\nlast"),
+        ("secret=abcdefghijklmnop\nlast", "(what was before this is cut off)\nlast"),
+        ("\u00e4\u00e4\u00e4\n\u00e4\u00e4\u00e4", "(what was before this is cut off)\n\u00e4\u00e4\u00e4"),
     ],
 )
-def test_of_a_long_text_the_last_whole_lines_are_kept(text: str, kept: str) -> None:
+def test_of_a_long_text_the_last_whole_lines_are_kept(text: str, kept: str, tmp_path: Path) -> None:
     assert bounded.tail(text, 12) == kept
+    with written(tmp_path / "log", text.encode()).open("rb") as file:
+        assert bounded.end_of(file, 12) == kept
+
+
+@pytest.mark.parametrize(
+    ("pieces", "lines"),
+    [
+        ([b"a\nb", b"c\r\n\n", b"d"], ["a", "bc", "", "d"]),
+        ([b"x" * 10] * 4, ["x" * 20, "x" * 20]),
+        ([b"\xff\n"], ["\ufffd"]),
+        ([], []),
+    ],
+)
+def test_lines_are_handed_on_and_endless_ones_in_parts(
+    pieces: list[bytes], lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    substitute(monkeypatch, bounded, "LONGEST_LINE", 15)
+    assert list(bounded.lines(pieces, 100)) == lines
+
+
+def test_what_prints_without_end_is_ended() -> None:
+    with pytest.raises(bounded.TooMuchError, match=r"^what it prints has more than 1 MiB, which is the most"):
+        deque(bounded.lines(repeat(b"x" * 5000), MOST), maxlen=1)

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from configs.schema.loading import load_cluster, load_release
-from tasks import bundle, scope
+from tasks import bounded, bundle, scope
 from tasks.redaction import redact
 from tasks.secrets import HIDDEN, Secrets, remember
 from tasks.ssh.endpoint import Endpoint
@@ -105,11 +105,33 @@ def test_the_archive_is_for_its_user_alone_and_is_never_written_over(tmp_path: P
 def test_what_would_make_it_too_large_is_left_out_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     substitute(monkeypatch, bundle, "ANSWER_BYTES", 1000)
     substitute(monkeypatch, bundle, "ALL_BYTES", 1500)
-    text = "".join(random.choice("abc") for _ in range(5000))
+    text = "".join(f"{random.choice('abc') * 9}\n" for _ in range(500))
     bundle.write(tmp_path / "x.tar.gz", [("a", text), ("b", text)])
     with tarfile.open(tmp_path / "x.tar.gz") as archive:
         found = [io.TextIOWrapper(file).read() for each in archive if (file := archive.extractfile(each))]
-    assert found == [text[-1000:], "left out: the bundle would become too large\n"]
+    assert found == [
+        f"(what was before this is cut off)\n{text[-990:]}",
+        "left out: the bundle would become too large\n",
+    ]
+
+
+def test_of_what_is_cut_off_only_whole_lines_are_kept_so_that_no_secret_is_left_in_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    substitute(monkeypatch, bundle, "ANSWER_BYTES", 100)
+    log = "password " + "hunter2-" * 20 + "\nthe last line\n"
+    (tmp_path / "log").write_text(log)
+    with (tmp_path / "log").open("rb") as file:
+        told = bounded.end_of(file, bundle.ANSWER_BYTES)
+    bundle.write(tmp_path / "b.tar.gz", [("from-a-file", told), ("whole", log), ("one-line", "hunter2-" * 20)])
+    with tarfile.open(tmp_path / "b.tar.gz") as archive:
+        texts = {name: archive.extractfile(name).read().decode() for name in archive.getnames()}  # type: ignore[union-attr]
+    cut = "(what was before this is cut off)\n"
+    assert texts == {
+        "b/from-a-file": f"{cut}the last line\n",
+        "b/whole": f"{cut}the last line\n",
+        "b/one-line": cut,
+    }
 
 
 def test_nothing_is_left_of_one_that_cannot_be_finished(tmp_path: Path) -> None:

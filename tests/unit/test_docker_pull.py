@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import urllib3.exceptions
 
 from tasks.docker import container_engine
+from tasks.docker import pull as pull_module
 from tasks.docker.pull import _Layers, pull
 from tasks.steps import Step
 from tests.fakes import substitute
@@ -69,3 +71,19 @@ def test_an_answer_of_the_engine_that_breaks_off_is_told_as_that(monkeypatch: py
 def test_a_defect_is_not_taken_for_a_registry_that_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match="no number"):
         pulled(monkeypatch, ValueError("no number"))
+
+
+def test_an_image_that_trickles_in_for_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    def trickles(repository: str, tag: str, *, stream: bool, decode: bool) -> Iterator[dict[str, Any]]:
+        assert (repository, tag, stream, decode) == ("registry.example/pause", "3.2", True, True)
+        for number in range(100):
+            time.sleep(0.05)
+            yield event("Downloading", "a", number, 100)
+
+    engine = docker.DockerClient("unix:///nowhere", version="1.41")
+    substitute(monkeypatch, engine.api, "pull", trickles)
+    substitute(monkeypatch, container_engine, "client", lambda: engine)
+    substitute(monkeypatch, pull_module, "DEADLINE", 0.3)
+    began = time.monotonic()
+    assert pull("registry.example/pause:3.2", Step("pause", "download")) == "it has not come whole in 0 hours"
+    assert time.monotonic() - began < 3

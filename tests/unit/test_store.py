@@ -7,8 +7,10 @@ import hashlib
 import io
 import json
 import os
+import resource
 import tarfile
 import tempfile
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +18,7 @@ import pytest
 
 from configs.errors import KubeV6Error
 from configs.manifest import BinaryEntry, ImageEntry, Manifest, SourceEntry
-from tasks.release import verified
+from tasks.release import docker_archive, verified
 from tasks.release.docker_archive import ArchiveError
 from tasks.release.store import ChecksumError, Store
 from tests.fakes import substitute
@@ -174,6 +176,130 @@ def with_a_size_below_zero(archive: bytes) -> bytes:
     head[148:156] = b" " * 8
     head[148:156] = f"{sum(head):06o}\0 ".encode()
     return bytes(head) + archive[512:]
+
+
+def with_headers(*headers: tuple[bytes, bytes], size: int = 0) -> bytes:
+    """Archives whose entries have headers before them: the type of each, and what it holds or says that it holds."""
+    out = io.BytesIO()
+    for kind, content in headers:
+        entry = tarfile.TarInfo("header")
+        entry.type, entry.size = kind, size or len(content)
+        out.write(entry.tobuf(tarfile.USTAR_FORMAT) + content + bytes(-len(content) % 512))
+    return out.getvalue()
+
+
+def pax(**records: str) -> bytes:
+    """What a pax header holds."""
+    out = b""
+    for name, value in records.items():
+        rest = f" {name.replace('__', '.')}={value}\n".encode()
+        length = len(rest) + 1
+        while len(str(length)) + len(rest) != length:
+            length = len(str(length)) + len(rest)
+        out += str(length).encode() + rest
+    return out
+
+
+def device(kind: bytes, name: str = "manifest.json") -> bytes:
+    entry = tarfile.TarInfo(name)
+    entry.type, entry.devmajor, entry.devminor = kind, 1, 5
+    return entry.tobuf() + bytes(1024)
+
+
+LIST = tar_of(("manifest.json", b"[]"))
+GLOBAL, EXTENDED = tarfile.XGLTYPE, tarfile.XHDTYPE
+MANY_HEADERS = b"".join(
+    with_headers((GLOBAL, pax(**{f"k{number}": "v" * 60_000}))) + tar_of(("a", b""))[:512] for number in range(300)
+)
+HOSTILE = {
+    "a million entries": tar_of(("a", b"")).rstrip(b"\0").ljust(512, b"\0") * 30_000,
+    "a header of a gigabyte": with_headers((EXTENDED, b"x" * 512), size=1 << 30) + LIST,
+    "a long name of a gigabyte": with_headers((tarfile.GNUTYPE_LONGNAME, b"x" * 512), size=1 << 30) + LIST,
+    "headers of headers": with_headers(*[(EXTENDED, pax(a="b"))] * 20_000) + LIST,
+    "many large headers": MANY_HEADERS + LIST,
+    "a sparse file": with_headers((tarfile.GNUTYPE_SPARSE, b"")) + LIST,
+    "a sparse file by its header": with_headers((EXTENDED, pax(GNU__sparse__map="0,1", GNU__sparse__size="9"))) + LIST,
+    "a sparse file of another kind": with_headers((EXTENDED, pax(GNU__sparse__major="1", GNU__sparse__minor="0")))
+    + LIST,
+    "a size of a thousand digits": with_headers((EXTENDED, pax(size="9" * 1000))) + LIST,
+    "a size below zero in a header": with_headers((EXTENDED, pax(size="-512"))) + LIST,
+    "a header that is none": with_headers((EXTENDED, b"99999999999 a=b\n")) + LIST,
+    "a device": device(tarfile.CHRTYPE),
+    "a pipe": device(tarfile.FIFOTYPE),
+    "a directory": device(tarfile.DIRTYPE),
+    "a link to what is above": tar_of(("manifest.json", "../../../../etc/passwd")),
+    "a config that is above": tar_of(("manifest.json", b'[{"Config": "../../etc/passwd", "Layers": []}]')),
+    "a layer that is elsewhere": tar_of(
+        ("manifest.json", b'[{"Config": "c", "Layers": ["/etc/passwd"]}]'),
+        ("c", b'{"rootfs": {"diff_ids": ["sha256:0"]}}'),
+    ),
+    "more layers than there are": tar_of(
+        ("manifest.json", b'[{"Config": "c", "Layers": [' + b",".join([b'"c"'] * 5000) + b"]}]"), ("c", b"{}")
+    ),
+    "an empty list": LIST,
+    "cut off within an entry": tar_of(("manifest.json", b"[" + b" " * 5000))[:2000],
+}
+SAYS = {
+    "a million entries": "it has more than 20000 entries",
+    "a header of a gigabyte": "an entry has a header of 1073741824 bytes",
+    "a long name of a gigabyte": "an entry has a header of 1073741824 bytes",
+    "headers of headers": "headers or links in it lead to one another",
+    "many large headers": "what stands before its entries has more than 16 MiB",
+    "a sparse file": "an entry has holes",
+    "a sparse file by its header": "an entry has holes",
+    "a sparse file of another kind": "an entry has holes",
+    "a size of a thousand digits": "int",
+    "a size below zero in a header": "an entry has a size below zero",
+    "a header that is none": "invalid header",
+    "a device": "manifest.json is no file",
+    "a pipe": "manifest.json is no file",
+    "a directory": "manifest.json is no file",
+    "a link to what is above": "'../../../../etc/passwd' not found",
+    "a config that is above": "'../../etc/passwd' not found",
+    "a layer that is elsewhere": "'/etc/passwd' not found",
+    "more layers than there are": "at most 1000 items",
+    "an empty list": "not enough values",
+    "cut off within an entry": "unexpected end of data",
+}
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_a_hostile_image_archive_is_refused_and_fills_neither_memory_nor_disk(store: Store, hostile: str) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(ArchiveError, match="the image archive cannot be read: ") as raised:
+            store.add_docker_image([HOSTILE[hostile]])
+        assert tracemalloc.get_traced_memory()[1] < 64 << 20
+    finally:
+        tracemalloc.stop()
+    assert SAYS[hostile] in str(raised.value)
+    assert "\n" not in str(raised.value)
+    assert len(str(raised.value)) < 400
+    assert files_in(store) == []
+
+
+@pytest.mark.parametrize("layers", [[b"\0" * 3000], [b"\0" * 900] * 3], ids=["one layer", "all layers together"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_layers_that_come_to_too_much_are_refused(
+    store: Store, monkeypatch: pytest.MonkeyPatch, layers: list[bytes], packed: bool
+) -> None:
+    substitute(monkeypatch, docker_archive, "LARGEST_UNPACKED", 2048)
+    known = [f"sha256:{hashlib.sha256(one).hexdigest()}" for one in layers]
+    archive = saved([gzip.compress(one) if packed else one for one in layers], known)
+    with pytest.raises(ArchiveError, match=r"what its layers hold has more than 2 KiB"):
+        store.add_docker_image(archive)
+
+
+def test_a_layer_that_is_a_bomb_costs_no_memory(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    substitute(monkeypatch, docker_archive, "LARGEST_UNPACKED", 200 << 20)
+    bomb = gzip.compress(bytes(256 << 20), 1)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ArchiveError, match=r"what its layers hold has more than 200 MiB"):
+            store.add_docker_image(saved([bomb], ["sha256:0"]))
+        assert tracemalloc.get_traced_memory()[1] < 32 << 20
+    finally:
+        tracemalloc.stop()
 
 
 PACKED = gzip.compress(layer(b"x"))
@@ -403,3 +529,31 @@ def test_an_image_is_whole_or_not_there(store: Store) -> None:
     assert not store.has_image(digest)
     layer_blob.write_bytes(bytes(len(whole)))
     assert not store.has_image(digest), "of the same size"
+
+
+def test_what_cannot_be_read_now_is_neither_removed_nor_called_damaged(store: Store) -> None:
+    manifest = release(store)
+    blob = store.blob(manifest.binaries[0].sha256)
+    aside = blob.rename(blob.with_name("aside"))
+    blob.symlink_to(blob.name)  # a loop
+    for look in (lambda: store.drop_damaged(blob.name), lambda: store.fault(blob.name), lambda: store.check(manifest)):
+        with pytest.raises(KubeV6Error, match=r"cannot be read: Too many levels of symbolic links; ") as raised:
+            look()
+        assert str(raised.value).startswith(str(blob))
+    assert blob.is_symlink()
+    blob.unlink()
+    aside.rename(blob)
+    assert store.check(manifest) == ()
+
+
+def test_too_many_open_files_are_no_damage(store: Store) -> None:
+    manifest = release(store)
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with tempfile.TemporaryFile() as last:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (last.fileno() + 1, before[1]))
+        try:
+            with pytest.raises(KubeV6Error, match=r"cannot be read: Too many open files; .* need not be made"):
+                store.drop_damaged(manifest.binaries[0].sha256)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert not store.drop_damaged(manifest.binaries[0].sha256)

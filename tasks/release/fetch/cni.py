@@ -9,10 +9,14 @@ from typing import IO
 
 from configs.errors import KubeV6Error
 from configs.manifest import CNI_PLUGINS, BinaryEntry
+from tasks.bounded import Bound
 from tasks.release.docker_archive import CHUNK
 from tasks.release.fetch.program import HEAD, instead_of_a_program
 from tasks.release.store import Store
 from tasks.release.tar_archive import UNREADABLE, open_tar, seen_in
+
+LARGEST_UNPACKED = 2 << 30
+"""Bytes of the archive when it is unpacked; that of the plugins has a tenth of it."""
 
 
 def keep_plugins(archive: Path, store: Store, *, name: str, checked: str) -> tuple[BinaryEntry, ...]:
@@ -60,7 +64,9 @@ def _plugins(archive: Path, name: str) -> Iterator[tuple[str, IO[bytes]]]:
     found = set()
     try:
         with open_tar(archive, "r:gz") as tar:
+            unpacked = Bound(LARGEST_UNPACKED, "what is in it, unpacked,")
             for member in tar:
+                unpacked.count(member.size)
                 plugin = member.name.removeprefix("./")
                 if plugin in CNI_PLUGINS and member.isreg() and member.size and (content := tar.extractfile(member)):
                     yield plugin, content

@@ -93,7 +93,7 @@ class _BrokenError(Exception):
         self.wait = wait
 
 
-def obtain(where: str, *, name: str, checkable: bool, say: Say) -> Obtained:
+def obtain(where: str, *, name: str, checkable: bool, say: Say, most: int = LARGEST) -> Obtained:
     """A file from an address, going on with what there is of it already, or from a directory, where it stays.
 
     Args:
@@ -103,13 +103,14 @@ def obtain(where: str, *, name: str, checkable: bool, say: Say) -> Obtained:
             validator (ETag, Last-Modified) that they are of one file, and a file that may have been cut off unseen
             is refused.
         say: Hears how far it is.
+        most: Bytes that it may have.
 
     Raises:
         NotThereError: There is no such file.
         KubeV6Error: It cannot be had; what has come of it stays for the next time.
     """
     if "://" in where:
-        return _download(where, name, checkable, say)
+        return _download(where, name, checkable, say, most)
     path = Path(where)
     if not path.is_file():
         raise NotThereError(f"{name}: there is no {path}", todo="check the path")
@@ -140,14 +141,14 @@ def discard(obtained: Obtained) -> None:
         obtained.path.with_suffix(".json").unlink(missing_ok=True)
 
 
-def _download(url: str, name: str, checkable: bool, say: Say) -> Obtained:
+def _download(url: str, name: str, checkable: bool, say: Say, most: int) -> Obtained:
     with _caching():
         partial = _Partial.of(url)
         furthest, failed = partial.size(), 0
         until = time.monotonic() + DEADLINE
         while not partial.whole():
             try:
-                _transfer(url, name, partial, checkable, say, until)
+                _transfer(url, name, partial, checkable, say, until, most)
                 break
             except (_BrokenError, TimeoutError, requests.RequestException, urllib3.exceptions.HTTPError) as error:
                 reached = partial.size()
@@ -158,9 +159,7 @@ def _download(url: str, name: str, checkable: bool, say: Say) -> Obtained:
                 _give_up_or_wait(error, url, name, partial, failed, say)
             except TooMuchError:
                 partial.begin()
-                raise KubeV6Error(
-                    f"{name}: {url} has more than {LARGEST >> 30} GiB", todo="check the address"
-                ) from None
+                raise KubeV6Error(f"{name}: {TooMuchError(most, url)}", todo="check the address") from None
         return Obtained(partial.content, downloaded=True, pieced=partial.pieced)
 
 
@@ -241,14 +240,14 @@ def _place(url: str) -> Path:
     return cache_dir() / "partial" / hashlib.sha256(url.encode()).hexdigest()
 
 
-def _transfer(url: str, name: str, partial: _Partial, checkable: bool, say: Say, until: float) -> None:
+def _transfer(url: str, name: str, partial: _Partial, checkable: bool, say: Say, until: float, most: int) -> None:
     """One request, from where the file stands, to its end."""
     headers = {"Accept-Encoding": "identity"}  # the bytes that have the checksum
     if partial.size() and (partial.validator or checkable):
         headers["Range"] = f"bytes={partial.size()}-"
         if partial.validator:
             headers["If-Range"] = partial.validator
-    session = Session(seconds=max(until - time.monotonic(), 1), most=LARGEST + HEAD)
+    session = Session(seconds=max(until - time.monotonic(), 1), most=most + HEAD)
     with session, session.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
         if response.status_code == 200:  # whole: first time, no ranges here, or it is another file by now
             partial.begin(_validator(response), _length(response))
@@ -262,7 +261,7 @@ def _transfer(url: str, name: str, partial: _Partial, checkable: bool, say: Say,
             raise _BrokenError("has fewer bytes than it said")
         else:
             raise _refused(response, url, name)
-        _receive(response, partial, say, until)
+        _receive(response, partial, say, until, most)
         size = partial.size()
         if partial.total is not None and size != partial.total:
             total = partial.total
@@ -278,7 +277,7 @@ def _transfer(url: str, name: str, partial: _Partial, checkable: bool, say: Say,
         partial.total = size
 
 
-def _receive(response: requests.Response, partial: _Partial, say: Say, until: float) -> None:
+def _receive(response: requests.Response, partial: _Partial, say: Say, until: float, most: int) -> None:
     done, said = partial.size(), 0.0
     with partial.content.open("ab") as file:
         # What one read of the connection gives is on the disk before the next one, so that nothing that came is lost.
@@ -286,8 +285,8 @@ def _receive(response: requests.Response, partial: _Partial, say: Say, until: fl
             file.write(chunk)
             file.flush()
             done += len(chunk)
-            if max(done, partial.total or 0) > LARGEST:
-                raise TooMuchError(LARGEST)
+            if max(done, partial.total or 0) > most:
+                raise TooMuchError(most)
             if time.monotonic() > until:
                 raise TimeoutError
             if time.monotonic() - said >= WORDS_EVERY:

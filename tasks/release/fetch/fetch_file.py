@@ -16,8 +16,8 @@ from tasks.release.store import ChecksumError, Store
 from tasks.steps import step
 
 log = logging.getLogger("kubev6.fetch")
-PUBLISHED_BYTES = 1 << 16
-"""How long the file may be in which a publisher gives a checksum."""
+PUBLISHED_BYTES = 1 << 20
+"""How long the file may be in which a publisher gives a checksum; one of a thousand files has a tenth of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ def _published(wanted: Download, sha256_url: str, name: str, mirror: Mirror | No
     where = mirror.file(sha256_url) if mirror else sha256_url
     try:
         with alone(sha256_url, say):  # several files may have theirs in one place
-            come = obtain(where, name=f"{name}: its checksum", checkable=False, say=say)
+            come = obtain(where, name=f"{name}: its checksum", checkable=False, say=say, most=PUBLISHED_BYTES)
             with come.path.open("rb") as file:
                 text = file.read(PUBLISHED_BYTES).decode(errors="replace")
             discard(come)

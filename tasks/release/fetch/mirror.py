@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from configs.errors import ConfigError, KubeV6Error
+from configs.words import shortened
 
 VARIABLE = "KUBEV6_MIRROR"
 
@@ -95,13 +96,19 @@ def chosen(given: str = "") -> Mirror | None:
         return None
     if "://" not in root:
         directory = Path(root).expanduser().absolute()
-        if not directory.is_dir():
-            raise ConfigError(f"{said} {root}: there is no such directory", todo="name a directory or an http address")
+        if not os.path.isdir(directory):  # noqa: PTH112 - what no path can be is no directory either
+            raise ConfigError(
+                f"{said} {shortened(root, 200)}: there is no such directory", todo="name a directory or an http address"
+            )
         return Mirror(str(directory))
-    parts = urlsplit(root)
+    try:
+        parts = urlsplit(root)
+        named = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        raise ConfigError(f"{said} is no address", todo="such as http://mirror.example/kubev6 is wanted") from None
     if parts.username is not None:
         raise ConfigError(f"{said} at {parts.hostname} is named with a login", todo="put the login into ~/.netrc")
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+    if parts.scheme not in ("http", "https") or not named or parts.query or parts.fragment:
         raise ConfigError(f"{said} {root}: is no address", todo="such as http://mirror.example/kubev6 is wanted")
     return Mirror(root.rstrip("/"))
 

@@ -229,7 +229,11 @@ def _series(path: Path) -> Iterator[str]:
 
 
 def _commit_patch(repo: git.Repo, patch: Path, name: str, timestamp: int) -> None:
-    header = read_header(text_of(patch.read_bytes()), name=name)
+    try:
+        header = read_header(text_of(bounded.content(patch)), name=name)
+    except (OSError, bounded.TooMuchError) as error:
+        seen = f"{patch}: cannot be read: {bounded.reason(error)}"
+        raise KubeV6Error(seen, todo="mend it, or take it out of the series") from None
     try:
         repo.git.apply("--index", "--allow-empty", "--whitespace=nowarn", "-p1", str(patch))
     except git.GitCommandError as error:

@@ -6,14 +6,20 @@ What is done in our own repositories goes through GitPython, see :mod:`tasks.rel
 from __future__ import annotations
 
 import os
+import selectors
 import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
+
+from tasks.bounded import Bound, TooMuchError
 
 SECONDS = 120.0
 """How long an answer may take."""
+ANSWER = 256 << 20
+"""Bytes that an answer may have: the refs of upstream Kubernetes, with two for each pull request, have a tenth."""
 NO_SETTINGS = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null", "LC_ALL": "C"}
 """Environment in which git knows nothing of this machine's own settings."""
 _NOT_ANSWERED = 124
@@ -38,17 +44,38 @@ def ask(words: Sequence[str], environment: Mapping[str, str] | None = None) -> s
         environment: Its environment; one in which nothing of the user's own git settings takes part when None.
 
     Returns:
-        Its status, and what it wrote; one that has not ended in time says so.
+        Its status, and what it wrote; one that has not ended in time, or writes more than is taken, says so.
     """
     command = ["git", *words]
     with start(command, environment or usual_environment() | NO_SETTINGS) as process:
         try:
-            output, said = process.communicate(timeout=SECONDS)
-        except subprocess.TimeoutExpired:
-            return subprocess.CompletedProcess(command, _NOT_ANSWERED, "", f"fatal: no answer within {SECONDS:.0f} s")
+            output, said = _heard(process)
+        except (subprocess.TimeoutExpired, TooMuchError) as error:
+            seen = f"no answer within {SECONDS:.0f} s" if isinstance(error, subprocess.TimeoutExpired) else error
+            return subprocess.CompletedProcess(command, _NOT_ANSWERED, "", f"fatal: {seen}")
         finally:
             end(process)
     return subprocess.CompletedProcess(command, process.returncode, os.fsdecode(output), said.decode(errors="replace"))
+
+
+def _heard(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
+    """What a program writes on both its outputs until it ends."""
+    until, bound = time.monotonic() + SECONDS, Bound(ANSWER, "its answer")
+    heard = {process.stdout: bytearray(), process.stderr: bytearray()}
+    with selectors.DefaultSelector() as ready:
+        for output in heard:
+            ready.register(cast(IO[bytes], output), selectors.EVENT_READ)
+        while ready.get_map():
+            for key, _ in ready.select(timeout=max(until - time.monotonic(), 0)):
+                chunk = os.read(key.fd, 1 << 16)
+                bound.count(len(chunk))
+                heard[cast(IO[bytes], key.fileobj)] += chunk
+                if not chunk:
+                    ready.unregister(key.fileobj)
+            if time.monotonic() > until:
+                raise subprocess.TimeoutExpired(process.args, SECONDS)
+    process.wait(max(until - time.monotonic(), 0.01))
+    return bytes(heard[process.stdout]), bytes(heard[process.stderr])
 
 
 def start(command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:

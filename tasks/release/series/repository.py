@@ -15,10 +15,13 @@ from typing import IO, Any
 import git
 
 from configs.errors import KubeV6Error
+from tasks.bounded import TooMuchError
 from tasks.release.series.git_command import NO_SETTINGS, complaint
 
 COMMITTER = "kubev6 <kubev6@localhost>"
 
+LARGEST = 64 << 20
+"""Bytes of an object that is read here: a commit, or a file of source code; Kubernetes' largest has some MiB."""
 _MISSING = re.compile(
     r"(?:unable to|could not|cannot|missing|bad|not a valid|corrupt)[^\n]*?\b([0-9a-f]{40})\b", re.IGNORECASE
 )
@@ -190,8 +193,13 @@ def read_object(repo: git.Repo, name: str) -> bytes:
 
     Raises:
         MissingObjectError: It is not there, or damaged.
+        KubeV6Error: It is larger than any of source code.
     """
     try:
+        size = repo.git.get_object_header(name)[2]
+        if size > LARGEST:
+            todo = "leave out of the series what it belongs to"
+            raise KubeV6Error(f"object {name}: {TooMuchError(LARGEST)}", todo=todo)
         return bytes(repo.git.get_object_data(name)[3])
     except (ValueError, OSError):
         repo.git.clear_cache()

@@ -19,6 +19,8 @@ from tasks.paths import RECIPES
 from tasks.release.series.git_remote import WANTS_NO_LOGIN
 
 SERIES = RECIPES / "series"
+MOST_PATCHES = 2000
+"""Of a series; all of Debian's for its kernel are half of that, and git is told all ids of a fetch at once."""
 
 
 def _address(value: str) -> str:
@@ -128,7 +130,7 @@ class _Series(Model):
     name: SkipJsonSchema[Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,22}[a-z0-9])?$")]]
     path: SkipJsonSchema[Path]
     description: str = Field(default="", examples=["Debian's fixes for kubectl"])
-    rewrites: tuple[Rewrite, ...] = ()
+    rewrites: tuple[Rewrite, ...] = Field(default=(), max_length=MOST_PATCHES)
 
 
 class DebianSeries(_Series):
@@ -140,7 +142,7 @@ class DebianSeries(_Series):
     """
 
     base: str = Field(examples=["kubernetes"], pattern=r"^[a-z0-9][a-z0-9+.-]{1,127}$")
-    patches: tuple[NamedPatch, ...]
+    patches: tuple[NamedPatch, ...] = Field(max_length=MOST_PATCHES)
 
 
 class GitSeries(_Series):
@@ -154,7 +156,7 @@ class GitSeries(_Series):
 
     remotes: dict[RemoteName, WrittenRemote] = Field(min_length=1)
     base: PinnedCommit
-    patches: tuple[PatchCommit, ...]
+    patches: tuple[PatchCommit, ...] = Field(max_length=MOST_PATCHES)
 
 
 Series = DebianSeries | GitSeries
