@@ -12,6 +12,8 @@ from tasks.steps import step
 SOON = "--request-timeout=10s"
 DRAIN_SECONDS = 60
 """How long the pods of a node that works may take to end."""
+ANSWER_SECONDS = 60
+"""How long an API server may take to answer: that of a machine that has just started is not there at once."""
 ETCD_MANIFEST = "/etc/kubernetes/manifests/etcd.yaml"
 ETCD_DATA = "/var/lib/etcd/member"
 GONE_SECONDS = 5
@@ -45,20 +47,25 @@ def forget(control_plane: Connection, name: str) -> None:
 def refuse_lost_state(control_plane: Connection) -> None:
     """Refuse a control plane that has lost what makes it one; what depends on it would fail in words of its own.
 
+    An API server that does not answer yet is waited for.
+
     Args:
         control_plane: To the control plane.
 
     Raises:
-        NodeError: It has.
+        NodeError: It has, or its API server does not answer.
     """
     name = control_plane.node
-    known = quote([*KUBECTL.split(), "get", "node", name, "--ignore-not-found", "-o", "name"])
+    known = quote([*KUBECTL.split(), SOON, "get", "node", name, "--ignore-not-found", "-o", "name"])
     asked = (
         f"if [ ! -s {ADMIN} ]; then echo there is no {ADMIN}; "
         f"elif [ -e {ETCD_MANIFEST} ] && [ ! -d {ETCD_DATA} ]; then echo there is no {ETCD_DATA}; "
-        f'elif seen=$({known} 2>/dev/null) && [ -z "$seen" ]; then echo its API server does not know {name}; fi'
+        f"else end=$(( $(date +%s) + {ANSWER_SECONDS} )); "
+        f"until seen=$({known} 2>/dev/null); do "
+        f"if [ $(date +%s) -ge $end ]; then {known} >/dev/null; exit; fi; sleep 1; done; "
+        f'[ -n "$seen" ] || echo its API server does not know {name}; fi'
     )
-    if seen := control_plane.run(asked, step="proof", timeout=20).stdout.strip():
+    if seen := control_plane.run(asked, step="proof", timeout=ANSWER_SECONDS + 20).stdout.strip():
         raise NodeError(
             name,
             "proof",

@@ -12,9 +12,10 @@ import pytest
 
 from configs.errors import NodeError
 from configs.manifest import Manifest, SourceEntry
-from tasks.kubernetes import kubeadm
+from tasks.kubernetes import kubeadm, members
 from tasks.kubernetes.members import refuse_lost_state
 from tasks.ssh.connection import Connection
+from tests.fakes import substitute
 
 NODE = "kube-control-plane"
 MANIFEST = Manifest(
@@ -51,7 +52,9 @@ class Here:
         for directory in ("/etc/kubernetes", "/var/lib"):
             script = script.replace(directory, f"{self.root}{directory}")
         environment = {**os.environ, "PATH": f"{self.root}/bin:/usr/bin:/bin"}
-        done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True, env=environment)
+        done = subprocess.run(
+            ["sh", "-c", script], capture_output=True, text=True, check=True, env=environment, cwd=self.root
+        )
         return SimpleNamespace(stdout=done.stdout)
 
 
@@ -59,7 +62,7 @@ class Here:
     ("lost", "known", "seen"),
     [
         ("", f"echo node/{NODE}", ""),
-        ("", "exit 1", ""),  # an API server that does not answer is no empty one
+        ("", f"[ -e asked ] && exec echo node/{NODE}; touch asked; exit 1", ""),  # it starts, and is waited for
         ("/etc/kubernetes/admin.conf", f"echo node/{NODE}", r"there is no \S*/etc/kubernetes/admin\.conf"),
         ("/var/lib/etcd/member/snap", "exit 1", r"there is no \S*/var/lib/etcd/member"),
         ("", "exit 0", f"its API server does not know {NODE}"),
@@ -80,6 +83,17 @@ def test_a_control_plane_that_has_lost_its_state_says_so_and_what_to_do(
         return
     with pytest.raises(NodeError, match=f"lost its state: {seen}.*backup.*reset"):
         refuse_lost_state(cast(Connection, here))
+
+
+def test_an_api_server_that_does_not_come_up_is_no_empty_one_and_ends_the_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = Here(tmp_path, "echo refused >&2; exit 1")
+    here.put("/etc/kubernetes/admin.conf")
+    substitute(monkeypatch, members, "ANSWER_SECONDS", 0)
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        refuse_lost_state(cast(Connection, here))
+    assert caught.value.stderr == "refused\n"
 
 
 def test_a_worker_without_its_kubeconfig_is_stopped_and_what_it_has_left_goes(tmp_path: Path) -> None:
