@@ -293,7 +293,7 @@ def booted(node: str, container: Container, public_key: str) -> tuple[str, str]:
     ask = render("lab-booted.sh", **values)
     for _ in range(_ATTEMPTS):
         host_key, _, answer = _exec(node, container, ["sh", "-c", ask]).partition("\n")
-        if host_key:
+        if host_key.startswith("ssh-"):
             break
     else:
         raise NodeError(node, "boot", f"{_HOST_KEY} could not be read", todo="deploy again", transient=True)
