@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,6 +28,16 @@ RUN_MINUTES = 10
 """What ends later than this hangs."""
 SECONDS_TO_GO = 60
 """In which what a killed run has started notices that it is gone, and Kubernetes has deleted what it was told to."""
+COUNT = """
+echo processes $(ls -d /proc/[0-9]* | wc -l)
+echo handles $(ls /proc/[0-9]*/fd 2>/dev/null | grep -c '^[0-9]')
+echo interfaces $(ls /sys/class/net | wc -l)
+echo mounts $(wc -l </proc/mounts)
+echo MB $(du -smx /etc /root /tmp /usr/bin /var/lib 2>/dev/null | awk '{sum += $1} END {print sum}')
+"""
+"""Run on a machine: how much of everything there is."""
+MORE = {"processes": 5, "handles": 100, "MB": 200}
+"""How much more there may be of what also changes by itself: connections, and etcd's files of 64 MB."""
 _PROOFS = "kubectl --kubeconfig /etc/kubernetes/admin.conf get namespaces -o name | grep kubev6-proof || true"
 
 
@@ -56,6 +66,16 @@ class Ran:
         return [re.sub(r" \(log: [^)]*\)", "", text) for text in texts]
 
     @property
+    def proved(self) -> bool:
+        """Whether it came to a proved cluster."""
+        return self.status == 0 and bool(re.fullmatch(r"\d+ checks, all ok", self.proof))
+
+    @property
+    def progress(self) -> str:
+        """What it said of how far it was, a line each."""
+        return "\n".join(str(each["text"]) for each in self.told if each["event"] == "progress")
+
+    @property
     def proof(self) -> str:
         """What the proof came to; empty when there was none."""
         ended = [str(each["text"]) for each in self.told if (each["event"], each.get("title")) == ("ended", "proof")]
@@ -69,11 +89,14 @@ class Bench:
     Attributes:
         name: The lab's name.
         directory: Where its data, its temporary files and its cluster file are.
+        server: What a process needs that uses Prefect's server which all runs share, but for those that are killed:
+            each of these has one of its own, as a run has when none is kept.
         proved: Whether the cluster is known to be in order.
     """
 
     name: str
     directory: Path
+    server: Mapping[str, str]
     proved: bool = False
     environment: dict[str, str] = field(init=False)
 
@@ -81,10 +104,12 @@ class Bench:
         """Make directories and file."""
         self.temporary.mkdir()
         self.environment = {**os.environ, "KUBEV6_DATA": str(self.directory), "TMPDIR": str(self.temporary)}
-        shipped = (CONFIGS / "clusters" / "lab.yaml").read_text()
-        self.file.write_text(
-            re.sub("(?m)^workers: 2", "workers: 1", shipped.replace("name: lab\n", f"name: {self.name}\n"))
-        )
+        self.write_file(workers=1)
+
+    def write_file(self, *, workers: int) -> None:
+        """Write the cluster file: that of the lab, with as many workers."""
+        shipped = (CONFIGS / "clusters" / "lab.yaml").read_text().replace("name: lab\n", f"name: {self.name}\n")
+        self.file.write_text(re.sub("(?m)^workers: 2", f"workers: {workers}", shipped))
 
     @property
     def file(self) -> Path:
@@ -97,7 +122,11 @@ class Bench:
         return self.directory / "tmp"
 
     def run(
-        self, *words: str, at: Moment | None = None, strike: Callable[[subprocess.Popen[str]], None] | None = None
+        self,
+        *words: str,
+        at: Moment | None = None,
+        strike: Callable[[subprocess.Popen[str]], None] | None = None,
+        own_server: bool = False,
     ) -> Ran:
         """A command as a person would run it, and what is done to it or its machines when its moment comes.
 
@@ -105,6 +134,7 @@ class Bench:
             words: The command's words, without the cluster.
             at: The moment.
             strike: What is done then.
+            own_server: Whether it has a Prefect server of its own.
 
         Raises:
             AssertionError: It hangs.
@@ -115,7 +145,7 @@ class Bench:
             run = subprocess.Popen(
                 [sys.executable, "-m", "kubev6", *words],
                 cwd=REPO,
-                env=self.environment,
+                env=self.environment | ({} if own_server else dict(self.server)),
                 stdout=printed,
                 stderr=subprocess.PIPE,
                 text=True,
@@ -139,14 +169,19 @@ class Bench:
         """Bring the lab to where a scenario begins."""
         if before == "nothing":
             lab.down(self.name)
-        elif before == "machines" and self.name not in lab_record.names():
-            assert self.run("lab", "up").status == 0
+        elif before == "machines":
+            there = self.name in lab_record.names()
+            done = self.run(*(["reset", "--yes"] if there else ["lab", "up"]))
+            assert done.status == 0, done.errors
         else:
-            if not self.proved:
+            if before == "two workers":
+                self.write_file(workers=2)
+            if not self.proved or before == "two workers":
                 self.prove()
-            reset = {"machines": [], "worker": [WORKER], "support": [SUPPORT]}
+            self.write_file(workers=1)
+            reset = {"worker": WORKER, "support": SUPPORT}
             if before in reset:
-                done = self.run("reset", "--yes", *reset[before])
+                done = self.run("reset", "--yes", reset[before])
                 assert done.status == 0, done.errors
         self.proved = before == "cluster"
 
@@ -160,8 +195,7 @@ class Bench:
             AssertionError: It does not come to one.
         """
         done = self.run("deploy", "--prebuilt")
-        assert done.status == 0, done.errors
-        assert re.fullmatch(r"\d+ checks, all ok", done.proof)
+        assert done.proved, done.errors
         self.proved = True
         return done.seconds
 
@@ -183,6 +217,24 @@ class Bench:
                 on(self.name, node, "find /tmp -mindepth 1 -maxdepth 1 ! -name 'systemd-*' ! -name '.*-unix'") == ""
             ), node
 
+    def counts(self) -> dict[str, int]:
+        """How much of everything there is, here and on the machines, by what it is."""
+        client = container_engine.client()
+        mine: dict[str, str | list[str] | bool] = {"label": f"{lab_record.LAB_LABEL}={self.name}"}
+        kept = [path for path in self.directory.rglob("*") if path.is_file() and not path.is_symlink()]
+        found = {
+            "containers": len(client.containers.list(all=True, filters=mine)),
+            "networks": len(client.networks.list(filters=mine)),
+            "volumes": len(client.volumes.list(filters=mine)),
+            "processes here": len(self.processes()),
+            "MB here": sum(path.stat().st_size for path in kept if "logs" not in path.parts) >> 20,
+        }
+        for node in load_cluster(self.file).nodes:
+            for line in on(self.name, node.name, COUNT).splitlines():
+                what, number = line.rsplit(" ", 1)
+                found[f"{what} of {node.name}"] = int(number)
+        return found
+
     def processes(self) -> list[str]:
         """The command lines of the processes on this machine that runs of this lab have left."""
         mine, found = f"KUBEV6_DATA={self.directory}".encode(), []
@@ -193,6 +245,15 @@ class Bench:
             except OSError:
                 continue
         return found
+
+
+def grown(before: Mapping[str, int], after: Mapping[str, int]) -> list[str]:
+    """What there is more of than before, and more than it changes by itself."""
+    return [
+        f"{what}: {before[what]}, then {number}"
+        for what, number in after.items()
+        if number > before[what] + MORE.get(what.partition(" ")[0], 0)
+    ]
 
 
 def _event(line: str) -> dict[str, object]:

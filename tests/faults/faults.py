@@ -6,12 +6,15 @@ import subprocess
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, cast
 
 import docker.errors
 
+from configs.schema.loading import load_cluster
 from tasks.docker import container_engine
 from tasks.lab.machine import container_name
+from tasks.release.store import Store
 
 
 class Fault(Protocol):
@@ -114,6 +117,43 @@ class Script:
         """Run the other script."""
         if self.back:
             on(lab, self.machine, self.back)
+
+
+@dataclass(frozen=True, slots=True)
+class Altered:
+    """Some bytes of an executable of the release, in the store of the runs.
+
+    Attributes:
+        binary: Its name.
+        offset: From which byte on.
+        content: What is there.
+    """
+
+    binary: str
+    offset: int
+    content: bytes
+
+    def strike(self, lab: str, run: subprocess.Popen[str] | None) -> None:  # noqa: ARG002
+        """Put others in its place; what was there is kept beside."""
+        whole = bytearray(self._blob.read_bytes())
+        whole[self.offset : self.offset + len(self.content)] = self.content
+        self._blob.rename(self._kept)
+        self._blob.write_bytes(whole)
+
+    def mend(self, lab: str) -> None:  # noqa: ARG002
+        """Put back what was there, as another fetch does."""
+        self._kept.rename(self._blob)
+
+    @property
+    def _blob(self) -> Path:
+        store = Store()
+        release = store.current(load_cluster("lab").release)
+        assert release is not None
+        return store.blob(release.binary(self.binary).sha256)
+
+    @property
+    def _kept(self) -> Path:
+        return Store().root / "kept-whole"
 
 
 def on(lab: str, machine: str, script: str) -> str:

@@ -7,16 +7,21 @@ import random
 from dataclasses import dataclass
 from typing import Literal
 
-from tests.faults.faults import Fault, Killed, Paused, Power, Script
+from tests.faults.faults import Altered, Fault, Killed, Paused, Power, Script
 
 SUPPORT, CONTROL_PLANE, WORKER = "kube-support", "kube-control-plane", "kube-worker-1"
+SECOND = "kube-worker-2"
 RANDOM_SECONDS = 60.0
 """How long after the first survey a kill at random comes at the latest: about when the proof ends."""
 RANDOM_KILLS = 3
 SEED = int(os.environ.get("KUBEV6_TEST_FAULTS_SEED") or random.randrange(10_000))
 """Decides when what happens at random happens."""
 
-Before = Literal["nothing", "cluster", "worker", "support", "machines"]
+PROOFS, ROUNDS = 50, 3
+"""How many of each come in a row."""
+PROOFS_IN_A_ROW, DEPLOYS_IN_A_ROW = f"{PROOFS} proofs in a row", f"{ROUNDS} resets and deploys in a row"
+
+Before = Literal["nothing", "cluster", "worker", "support", "machines", "two workers"]
 Command = Literal["deploy", "reset"]
 
 
@@ -54,10 +59,13 @@ class Scenario:
         fault: What goes wrong.
         at: When; None for before the run begins.
         before: What the run finds: the cluster in order (``cluster``), one with its worker or its support node
-            reset, machines that are all reset (``machines``), or no machine at all (``nothing``).
+            reset, machines that are all reset (``machines``), no machine at all (``nothing``), or one worker more than
+            the cluster file names (``two workers``).
         command: What is run.
         fails: Whether the run that meets it has to fail. One that is killed says nothing.
         says: What the line about it has to say: of each, one of the words between bars.
+        shows: What is shown of it meanwhile.
+        lasts: Whether it is still so when the run has come through, for the next one to see to.
         quick: Whether ``make test`` has it too.
     """
 
@@ -68,6 +76,8 @@ class Scenario:
     command: Command = "deploy"
     fails: bool = True
     says: tuple[str, ...] = ()
+    shows: str = ""
+    lasts: bool = False
     quick: bool = False
 
 
@@ -95,7 +105,47 @@ KILLS = (
         Scenario(f"reset killed: {name}", Killed(), Moment("reset", name), command="reset")
         for name in (WORKER, CONTROL_PLANE, SUPPORT)
     ),
+    Scenario(
+        "reset killed: in the middle of the control plane",
+        Killed(),
+        Moment("reset", CONTROL_PLANE, seconds=1.0),
+        command="reset",
+    ),
+    killed("removal of a worker, when it is drained", "drain", SECOND, "two workers"),
+    killed("removal of a worker, when its machine is reset", "reset", SECOND, "two workers"),
 )
+
+LOCKED_APT = """
+mkdir -p /var/fault/package/DEBIAN; cd /var/fault
+for file in $(dpkg -L socat); do if [ ! -d $file ] && [ -e $file ]; then cp --parents -d $file package; fi; done
+dpkg-query -s socat | sed '/^Status:/d' >package/DEBIAN/control
+dpkg-deb -b package socat.deb >/dev/null
+{ cat package/DEBIAN/control
+  echo Filename: ./socat.deb; echo Size: $(stat -c %s socat.deb)
+  echo SHA256: $(sha256sum socat.deb | cut -d ' ' -f 1); } >Packages
+echo deb [trusted=yes] file:/var/fault ./ >/etc/apt/sources.list.d/fault.list
+mv /etc/apt/sources.list /var/fault
+apt-get -q update >/dev/null
+dpkg --purge --force-depends socat >/dev/null 2>&1
+nohup python3 -c 'import fcntl, time
+locks = [open("/var/lib/" + name, "w") for name in ("dpkg/lock-frontend", "dpkg/lock", "apt/lists/lock")]
+[fcntl.lockf(lock, fcntl.LOCK_EX) for lock in locks]
+time.sleep(25)' >/dev/null 2>&1 &
+"""
+"""A package that nodes need is in an archive of the machine's own, and not installed; somebody else is at work."""
+IN_ITS_PLACE = """
+cp $(command -v {program}) /usr/local/lib/{program}
+printf '#!/bin/sh\\n{script}\\n' >/usr/local/lib/fault; chmod 755 /usr/local/lib/fault
+mount --bind /usr/local/lib/fault $(readlink -f $(command -v {program}))
+"""
+"""A program of a machine does something else; what it was is in ``/usr/local/lib``."""
+
+
+def in_place_of(program: str, script: str) -> Script:
+    """A program of the worker that does something else for a while."""
+    back = f"umount $(readlink -f $(command -v {program})); rm /usr/local/lib/fault /usr/local/lib/{program}"
+    return Script(WORKER, IN_ITS_PLACE.format(program=program, script=script), back)
+
 
 MACHINES = (
     Scenario(
@@ -164,6 +214,30 @@ MACHINES = (
         fails=False,
     ),
     Scenario(
+        "another package manager is at work on a worker for 25 s",
+        Script(
+            WORKER,
+            LOCKED_APT,
+            "mv /var/fault/sources.list /etc/apt; rm -r /var/fault /etc/apt/sources.list.d/fault.list",
+        ),
+        None,
+        "worker",
+        fails=False,
+        shows="waiting for another package manager: .*lock",
+    ),
+    Scenario(
+        "worker's clock is a day behind, by what it tells",
+        in_place_of("date", "exec /usr/local/lib/date -d yesterday +%%s"),
+        None,
+        says=(WORKER, "its clock is 1 day, 0:00:0. behind", "timedatectl"),
+    ),
+    Scenario(
+        "systemctl hangs on a worker",
+        in_place_of("systemctl", "exec sleep 1000"),
+        None,
+        says=(WORKER, "systemctl", "30 s"),
+    ),
+    Scenario(
         "worker's kubelet.conf is lost",
         Script(WORKER, "rm /etc/kubernetes/kubelet.conf; systemctl restart kubelet"),
         None,
@@ -204,6 +278,26 @@ SERVICES = (
         "registry is stopped before a worker joins",
         Script(SUPPORT, "systemctl stop docker-registry"),
         Moment("kubeadm join", WORKER),
+        "worker",
+        fails=False,
+        lasts=True,
+    ),
+    Scenario(
+        "DNS64 and NAT64 restart during the proof",
+        Script(SUPPORT, "systemctl restart named kubev6-nat64"),
+        Moment("proof"),
+        fails=False,
+    ),
+    Scenario(
+        "support node is slow: it sends 40 Mbit/s and loses every 50th packet",
+        Script(
+            SUPPORT,
+            "tc qdisc add dev eth1 root tbf rate 40mbit burst 64k latency 400ms;"
+            " ip6tables -I INPUT -i eth1 -m statistic --mode random --probability 0.02 -j DROP",
+            "tc qdisc del dev eth1 root;"
+            " ip6tables -D INPUT -i eth1 -m statistic --mode random --probability 0.02 -j DROP",
+        ),
+        None,
         "worker",
         fails=False,
     ),
@@ -254,11 +348,37 @@ BYTES = (
         quick=True,
     ),
     Scenario(
-        "the biggest blob of the registry is cut off",
+        "of a worker, kubelet is altered in one byte, and kubeadm is for another processor",
+        Script(
+            WORKER,
+            "systemctl stop kubelet; "
+            + "; ".join(
+                f"printf '{content}' | dd of=$(readlink -f /usr/bin/{name}) bs=1 seek={at} conv=notrunc status=none"
+                for name, at, content in (("kubelet", 1_000_000, "\\377"), ("kubeadm", 18, "\\267\\0"))
+            ),
+        ),
+        None,
+        fails=False,
+    ),
+    Scenario(
+        "in the store, kubelet is altered in one byte",
+        Altered("kubelet", 1_000_000, b"\xff"),
+        None,
+        says=("damaged in the store", "kubelet", "fetched|built"),
+    ),
+    Scenario(
+        "in the store, kubeadm is for another processor",
+        Altered("kubeadm", 18, b"\xb7\0"),
+        None,
+        says=("damaged in the store", "kubeadm", "fetched|built"),
+    ),
+    Scenario(
+        "the biggest blob of the registry is cut off, and the next is altered",
         Script(
             SUPPORT,
-            "truncate -s 1000 $(find /var/lib/docker-registry -name data -printf '%s %p\\n' | sort -n | tail -n 1 |"
-            " cut -d ' ' -f 2)",
+            "set -- $(find /var/lib/docker-registry -name data -printf '%s %p\\n' | sort -rn | head -n 2 |"
+            " cut -d ' ' -f 2); truncate -s 1000 $1;"
+            " printf '\\377' | dd of=$2 bs=1 seek=5000 conv=notrunc status=none",
         ),
         None,
         "support",
@@ -292,3 +412,8 @@ def every(seed: int) -> tuple[Scenario, ...]:
         seed: Decides when what happens at random happens.
     """
     return (*KILLS, *MACHINES, *SERVICES, *NETWORKS, *BYTES, *randomly_killed(seed))
+
+
+def names(seed: int) -> tuple[str, ...]:
+    """What the page about faults has a line for, in its order: the table, and what is done many times in a row."""
+    return (*(each.name for each in every(seed)), PROOFS_IN_A_ROW, DEPLOYS_IN_A_ROW)

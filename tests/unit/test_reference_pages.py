@@ -9,7 +9,7 @@ import pytest
 from docs.generator import DIRECTORY, commands, faults, files, pages
 from kubev6.cli import build_parser
 from kubev6.cli.schema import KINDS, schema
-from tests.faults.scenarios import SEED, every
+from tests.faults.scenarios import SEED, names
 
 MADE = pages()
 
@@ -25,7 +25,7 @@ def test_no_page_is_left_of_what_is_made_no_longer() -> None:
 
 def test_the_page_about_faults_is_that_of_what_was_seen_of_scenarios_that_are_there() -> None:
     assert faults.PAGE.read_text() == faults.page(), "run `make docs`"
-    assert json.loads(faults.FACTS.read_text()).keys() <= {each.name for each in every(SEED)}
+    assert json.loads(faults.FACTS.read_text()).keys() <= set(names(SEED))
 
 
 def test_making_them_does_not_depend_on_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
