@@ -294,6 +294,18 @@ def image_references(cluster: Cluster, release: Release, manifest: Manifest | No
     return {image.name: f"{registry}/{image.name}:{image.tag}" for image in manifest.images}
 
 
+def pinned_images(cluster: Cluster, manifest: Manifest | None) -> dict[str, str]:
+    """Reference with a digest of each image that comes from the cluster's registry, by its name.
+
+    Whoever changes what a tag means there changes nothing that runs by such a reference. The tag stays in it for those
+    who ask what a control plane runs; container runtimes go by the digest alone.
+    """
+    if cluster.images == "upstream" or manifest is None:
+        return {}
+    registry = registry_name(cluster)
+    return {image.name: f"{registry}/{image.name}:{image.tag}@{image.digest}" for image in manifest.images}
+
+
 def image_repository(cluster: Cluster, release: Release, manifest: Manifest | None) -> str:
     """Where kubeadm takes its images from: the cluster's registry, or their publisher's repository.
 

@@ -374,6 +374,18 @@ def workloads_api(version: str) -> str:
     return "apps/v1" if parse_version(version) >= Version.parse("1.9.0") else "apps/v1beta2"
 
 
+def kubeadm_patches(version: str) -> Literal["", "option", "document"]:
+    """How kubeadm is told of patches to the static pods that it writes; empty where it takes none.
+
+    By ``--experimental-patches`` since 1.19 (kubernetes#92017), which 1.22 took away again for ``patches.directory`` of
+    its v1beta3 (kubernetes#103063). What it patched from 1.16 to 1.18 needs kustomize's own files.
+    """
+    parsed = parse_version(version)
+    if parsed < Version.parse("1.19.0-0"):
+        return ""
+    return "option" if parsed < Version.parse("1.22.0-0") else "document"
+
+
 def image_name(component: str, version: str) -> str:
     """The name under which kubeadm asks for an image: until 1.12 it ends in the architecture."""
     return component if parse_version(version) >= Version.parse("1.12.0-0") else f"{component}-amd64"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from configs.membership import identity
-from configs.plan.derived import for_registry, image_references, registry_url
+from configs.plan.derived import for_registry, image_references, pinned_images, registry_url
 from configs.plan.node import plan_node
 from configs.plan.stages.network import REPOSITORIES
 from configs.plan.state import NodeState
@@ -138,7 +138,7 @@ def init(job: Job) -> None:
         if kubeadm.is_member(ssh, job.cluster, job.manifest, node):
             shown.ended_as("already done")
             return
-        kubeadm.init(ssh, job.manifest)
+        kubeadm.init(ssh, job.cluster, job.manifest)
         made = Change("cluster", job.cluster.name, "init", after="by kubeadm", node=node.name)
         emit(ChangeMade(change=made))
         shown.ended_as(f"control plane at [{node.address}]:6443")
@@ -149,7 +149,7 @@ def add_ons(job: Job) -> None:
     """What kubeadm cannot be told, names for Services, and the administrator's kubeconfig to the user."""
     cluster = job.cluster
     with connection(cluster, cluster.control_plane.name) as ssh:
-        images = image_references(cluster, job.release, job.manifest)
+        images = image_references(cluster, job.release, job.manifest) | pinned_images(cluster, job.manifest)
         for mended in addons.apply(ssh, cluster, job.manifest, images):
             emit(ChangeMade(change=Change("add-on", mended, "change", node=cluster.name)))
         kubeadm.fetch_kubeconfig(ssh, cluster)

@@ -207,7 +207,7 @@ def run(
     tail: deque[str] = deque(maxlen=KEPT_LINES)
     try:
         if sole:
-            for left_behind in client.containers.list(all=True, filters={"name": f"^/{sole}$"}):
+            for left_behind in client.containers.list(all=True, ignore_removed=True, filters={"name": f"^/{sole}$"}):
                 _remove(left_behind)
         container = client.containers.create(
             image,

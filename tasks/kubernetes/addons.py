@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from configs.manifest import Manifest
-from configs.plan.versions import kube_proxy_takes_configuration, kubeadm_api
+from configs.plan.versions import kube_proxy_takes_configuration
 from configs.schema.cluster import Cluster
 from tasks.kubernetes.kubeadm import KUBECTL
 from tasks.shell import quote
 from tasks.ssh.connection import Connection
 from tasks.steps import step
 
+ADD_ONS = ("daemonset/kube-proxy", "deployment/coredns", "deployment/kube-dns")
+"""What kubeadm deploys."""
 CONNTRACK = "--conntrack-max-per-core=0"
 """Keeps kube-proxy from setting the size of the connection table, which only the host's own network may do."""
 
@@ -33,7 +35,7 @@ class Mend:
 
 
 def apply(connection: Connection, cluster: Cluster, manifest: Manifest, images: dict[str, str]) -> tuple[str, ...]:
-    """Bring the add-ons to what they should be. Newer kubeadms leave nothing to be mended, and are not asked.
+    """Bring the add-ons to what they should be.
 
     Args:
         connection: To the control plane.
@@ -47,8 +49,6 @@ def apply(connection: Connection, cluster: Cluster, manifest: Manifest, images: 
     Raises:
         NodeError: The API server does not answer, or refused a change.
     """
-    if kubeadm_api(manifest.version) != "v1alpha1":
-        return ()
     kubectl = [*KUBECTL.split(), "--namespace", "kube-system"]
     with step(cluster.name, "add-ons") as shown:
         listed = connection.run_json([*kubectl, "get", "deployments,daemonsets", "-o", "json"], step="add-ons")
@@ -62,8 +62,9 @@ def apply(connection: Connection, cluster: Cluster, manifest: Manifest, images: 
 def wanting(workloads: Sequence[Any], cluster: Cluster, manifest: Manifest, images: dict[str, str]) -> Iterator[Mend]:
     """What has to be changed about some workloads. Pure.
 
-    The kubeadm of the how-to's author has the repository of kube-dns's images in its code, so they do not come from
-    where the others do; and before 1.9 kube-proxy has options only, of which kubeadm sets few.
+    kubeadm knows images by their tags, and that of the how-to's author has the repository of kube-dns's in its code, so
+    they do not come from where the others do; and before 1.9 kube-proxy has options only, of which kubeadm sets few.
+    What is not kubeadm's own is left alone, whatever its image is called.
 
     Args:
         workloads: Deployments and DaemonSets.
@@ -73,10 +74,12 @@ def wanting(workloads: Sequence[Any], cluster: Cluster, manifest: Manifest, imag
     """
     for workload in workloads:
         subject = f"{workload['kind'].lower()}/{workload['metadata']['name']}"
+        if subject not in ADD_ONS:
+            continue
         for index, container in enumerate(workload["spec"]["template"]["spec"]["containers"]):
             seen = container["image"]
             wanted = images.get(seen.rpartition("/")[2].split("@")[0].rpartition(":")[0], seen)
-            if "@" not in seen and seen != wanted:
+            if seen != wanted:
                 change = ("set", "image", subject, f"{container['name']}={wanted}")
                 yield Mend(f"{subject}: image {wanted} in place of {seen}", change)
             options = (*container.get("command", ()), *container.get("args", ()))

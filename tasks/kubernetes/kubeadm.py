@@ -77,17 +77,18 @@ def is_member(connection: Connection, cluster: Cluster, manifest: Manifest, node
     return bool(seen["member"])
 
 
-def init(connection: Connection, manifest: Manifest) -> None:
+def init(connection: Connection, cluster: Cluster, manifest: Manifest) -> None:
     """Run ``kubeadm init`` on a control plane that :func:`is_member` says works not yet.
 
     Args:
         connection: To the control plane, whose kubernetes stage has been applied.
+        cluster: The topology.
         manifest: The release.
 
     Raises:
         NodeError: It failed; the detail holds its output and the last lines of the kubelet.
     """
-    _kubeadm(connection, "init", kubeadm_commands.init(manifest), INIT_SECONDS)
+    _kubeadm(connection, "init", kubeadm_commands.init(cluster, manifest), INIT_SECONDS)
     # kubeadm made a token for joining that nobody has asked for.
     kubectl = f"{KUBECTL} -n kube-system"
     tokens = f"{kubectl} get secrets -o name | grep /bootstrap-token-"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from configs.manifest import Manifest
-from configs.plan.stages.kubernetes import KUBEADM_CONFIG
-from configs.plan.versions import kubeadm_starts_kubelet, skip_preflight
+from configs.plan.derived import pinned_images
+from configs.plan.stages.kubernetes import KUBEADM_CONFIG, KUBEADM_PATCHES
+from configs.plan.versions import kubeadm_patches, kubeadm_starts_kubelet, skip_preflight
+from configs.schema.cluster import Cluster
 
 JOIN_CONFIG = "/run/kubev6-join.yaml"
 KUBELET_CONFIG = "/etc/kubernetes/kubelet.conf"
@@ -30,13 +32,14 @@ FORMER = (
 keeps its Node object Ready, and kubeadm refuses to join a name that is."""
 
 
-def init(manifest: Manifest) -> str:
+def init(cluster: Cluster, manifest: Manifest) -> str:
     """The script that makes a control plane of a node.
 
     kubeadm's own preflight is left out: it wants crictl, which no distribution packages, and what it would check is
     checked by the stages before.
 
     Args:
+        cluster: The topology.
         manifest: The release.
     """
     skip = skip_preflight("init", manifest.version)
@@ -44,6 +47,8 @@ def init(manifest: Manifest) -> str:
     stand_in = any(image.stand_in_for == "CoreDNS" for image in manifest.images)
     if stand_in and skip.startswith("--skip-phases"):
         command += " --skip-phases=addon/coredns"
+    if pinned_images(cluster, manifest) and kubeadm_patches(manifest.version) == "option":
+        command += f" --experimental-patches {KUBEADM_PATCHES}"
     return command if kubeadm_starts_kubelet(manifest.version) else _with_kubelet(command)
 
 

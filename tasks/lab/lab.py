@@ -255,7 +255,7 @@ def status_all() -> tuple[LabStatus, ...]:
     """Every lab of this machine, sorted by name."""
     client = container_engine.client()
     by_lab: dict[str, list[Container]] = {name: [] for name in lab_record.names()}
-    for container in client.containers.list(all=True, filters={"label": LAB_LABEL}):
+    for container in client.containers.list(all=True, ignore_removed=True, filters={"label": LAB_LABEL}):
         by_lab.setdefault(container.labels[LAB_LABEL], []).append(container)
     return tuple(_status(name, by_lab[name]) for name in sorted(by_lab))
 
@@ -284,7 +284,7 @@ def endpoints(name: str) -> dict[str, Endpoint]:
 
 
 def _remove_images(client: docker.DockerClient) -> None:
-    others = client.containers.list(all=True, filters={"label": LAB_LABEL})
+    others = client.containers.list(all=True, ignore_removed=True, filters={"label": LAB_LABEL})
     if others:
         names = ", ".join(sorted({container.labels[LAB_LABEL] for container in others}))
         raise KubeV6Error(f"the images stay: they are in use by {names}", todo="take those labs down first")

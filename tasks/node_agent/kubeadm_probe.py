@@ -85,7 +85,7 @@ def probe(node: str, control_plane: bool, wanted: str) -> Dict[str, Any]:
     begun = server == wanted and (bool(manifest) or not control_plane)
     return {
         "server": server,
-        "tag": found(r"image: \S+:(\S+)", manifest),
+        "tag": found(r"image: \S+/[^\s:]+:([^\s@]+)", manifest),
         "member": begun and is_member(kubeconfig, node, control_plane),
     }
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
+from configs.plan.derived import pinned_images
 from configs.schema.cluster import Cluster
 from configs.schema.loading import load_cluster
 from tasks.kubernetes.addons import CONNTRACK, wanting
@@ -50,7 +53,24 @@ def test_the_dns_images_with_a_registry_in_kubeadms_code_are_taken_from_the_clus
 def test_images_that_the_release_does_not_hold_are_left_alone() -> None:
     assert mends(HOW_TO, workload("Deployment", "other", other=("example.org/other:1", []))) == []
     by_digest = f"example.org/k8s-dns-sidecar-amd64@sha256:{0:064x}"
-    assert mends(HOW_TO, workload("Deployment", "other", other=(by_digest, []))) == []
+    assert mends(HOW_TO, workload("Deployment", "kube-dns", sidecar=(by_digest, []))) == []
+
+
+def test_what_kubeadm_did_not_deploy_is_left_alone_whatever_its_image_is_called() -> None:
+    assert mends(HOW_TO, workload("Deployment", "mine", sidecar=("example.org/k8s-dns-sidecar-amd64:2", []))) == []
+
+
+@pytest.mark.parametrize("digest", ["", f"@sha256:{1:064x}"])
+def test_kube_proxys_image_goes_by_the_releases_digest(digest: str) -> None:
+    release = manifest()
+    images = pinned_images(LAB, release)
+    by_tag = images["kube-proxy"].partition("@")[0]
+    seen = workload("DaemonSet", "kube-proxy", kube_proxy=(by_tag + digest, []))
+    (mend,) = wanting([seen], LAB, release, images)
+    assert mend.arguments == ("set", "image", "daemonset/kube-proxy", f"kube-proxy={images['kube-proxy']}")
+    assert images["kube-proxy"].endswith(f"@{release.image('kube-proxy').digest}")
+    pinned = workload("DaemonSet", "kube-proxy", kube_proxy=(images["kube-proxy"], []))
+    assert list(wanting([pinned], LAB, release, images)) == []
 
 
 def test_a_labs_old_kube_proxy_is_kept_from_the_hosts_connection_table_once() -> None:

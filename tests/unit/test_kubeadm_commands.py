@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from configs.manifest import Manifest
-from tasks.kubernetes.kubeadm_commands import init, join
+from configs.schema.loading import load_cluster
+from tasks.kubernetes import kubeadm_commands
+from tasks.kubernetes.kubeadm_commands import join
 from tests.unit.sample import manifest
 
 HOW_TO = "v1.9.0-alpha.0.ipv6.0"
@@ -19,11 +21,33 @@ def release(version: str, *, stand_in: bool = False) -> Manifest:
 
 
 CONFIG = "/etc/kubernetes/kubev6-kubeadm.yaml"
+LAB = load_cluster("lab")
+
+
+def init(release: Manifest) -> str:
+    return kubeadm_commands.init(LAB, release)
 
 
 def test_init_leaves_out_its_own_checks_and_the_dns_that_a_stand_in_takes_the_place_of() -> None:
-    assert init(release("v1.20.2")) == f"kubeadm init --config {CONFIG} --skip-token-print --skip-phases=preflight"
-    assert init(release("v1.20.2", stand_in=True)).endswith("--skip-phases=preflight --skip-phases=addon/coredns")
+    assert init(release("v1.34.2")) == f"kubeadm init --config {CONFIG} --skip-token-print --skip-phases=preflight"
+    assert init(release("v1.34.2", stand_in=True)).endswith("--skip-phases=preflight --skip-phases=addon/coredns")
+
+
+@pytest.mark.parametrize(
+    ("version", "images", "told"),
+    [
+        ("v1.18.20", "registry", False),
+        ("v1.19.0-beta.2", "registry", True),
+        ("v1.21.14", "registry", True),
+        ("v1.22.0", "registry", False),  # its document says it
+        ("v1.20.2", "upstream", False),
+    ],
+)
+def test_init_is_told_of_patches_by_an_option_where_its_document_cannot_say_it(
+    version: str, images: str, told: bool
+) -> None:
+    script = kubeadm_commands.init(LAB.model_copy(update={"images": images}), release(version))
+    assert script.endswith(" --experimental-patches /etc/kubernetes/kubev6-patches") is told
 
 
 def test_a_kubeadm_without_phases_is_not_asked_to_leave_one_out() -> None:

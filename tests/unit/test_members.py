@@ -12,6 +12,7 @@ import pytest
 
 from configs.errors import NodeError
 from configs.manifest import Manifest, SourceEntry
+from configs.schema.loading import load_cluster
 from tasks.kubernetes import kubeadm, members
 from tasks.kubernetes.members import refuse_lost_state
 from tasks.ssh.connection import Connection
@@ -124,6 +125,6 @@ def test_a_kubelet_that_is_slow_to_start_is_waited_for_and_kubeadm_tried_again(c
 
     here = SimpleNamespace(run=run, node=NODE, endpoint=SimpleNamespace(node=NODE))
     with pytest.raises(NodeError, match="exit status 1: error execution phase wait-control-plane") as caught:
-        kubeadm.init(cast(Connection, here), MANIFEST)
+        kubeadm.init(cast(Connection, here), load_cluster("lab"), MANIFEST)
     assert caught.value.transient is transient
     assert any("timeout 90" in command and "10248/healthz" in command for command in asked)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -165,3 +167,19 @@ def test_whose_a_machine_is_is_read_from_its_record() -> None:
     assert told("", '{"cluster": {"name": "a", "server": "b"}}').recorded == Identity("a", "b")
     for nothing in ("", "{}", "[]", "{", '{"cluster": 1}'):
         assert told("", nothing).recorded is None
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "kube-support:5000/kube-apiserver:v1.20.2_kubev6.b",
+        f"kube-support:5000/kube-apiserver:v1.20.2_kubev6.b@sha256:{1:064x}",
+        "example.org/kube-apiserver-amd64:v1.20.2_kubev6.b",
+    ],
+)
+def test_what_a_control_plane_runs_is_its_images_tag(tmp_path: Path, image: str) -> None:
+    (tmp_path / "manifests").mkdir()
+    (tmp_path / "manifests" / "kube-apiserver.yaml").write_text(f"  - name: kube-apiserver\n    image: {image}\n")
+    asked = host_facts.SCRIPT.replace("/etc/kubernetes", str(tmp_path))
+    said = subprocess.run(["sh", "-c", asked], capture_output=True, text=True, timeout=60, check=False).stdout
+    assert host_facts.parse(said).membership.tag == "v1.20.2_kubev6.b"

@@ -48,8 +48,8 @@ ALLOWED: dict[str, str] = {
     "tasks.ssh.ssh_config._options()": "a cache of a pure value: what a text of ssh_config(5) says",
     "tasks.ssh.ssh_config._parsed()": "the same",
     "tasks.ssh.ssh_config._passed_over()": "says a warning once for a process; nothing is told by it otherwise",
-    "tasks.ssh.program._parsed()": PURE,
     "tasks.ssh.program._parsing": "the parser of Python itself is not safe in several threads; nothing is kept by it",
+    "tasks.ssh.program._parsed()": PURE,
     "tasks.ssh.program.program()": PURE,
     "tasks.ssh.program.source_of()": PURE,
 }

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from configs.manifest import BINARY_REPOSITORY, NODE_BINARIES, BinaryEntry
 from configs.plan import versions
-from configs.plan.derived import CNI_BIN_DIR, Derived, takes_cgroup_v1
+from configs.plan.derived import CNI_BIN_DIR, Derived, pinned_images, takes_cgroup_v1
 from configs.plan.state import Binary, File, Service, StageState
 from configs.schema.cluster import Node
 
 KUBEADM_CONFIG = "/etc/kubernetes/kubev6-kubeadm.yaml"
+KUBEADM_PATCHES = "/etc/kubernetes/kubev6-patches"
+STATIC_PODS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd")
 KUBELET_UNIT = "/etc/systemd/system/kubelet.service"
 
 
@@ -25,6 +27,7 @@ def kubernetes(derived: Derived, node: Node) -> StageState:
     restart_on = (*(file.path for file in files), "/usr/bin/kubelet")
     if "control-plane" in node.roles:
         files.append(File(KUBEADM_CONFIG, _kubeadm_config(derived, node)))
+        files += _patches(derived)
     # Here and not in the runtime's stage: the support node has made it by now.
     files.append(File(derived.registry_certificate_path, derived.registry_certificate))
     return StageState(
@@ -66,14 +69,26 @@ def _binary(derived: Derived, entry: BinaryEntry, directory: str) -> Binary:
     return Binary(f"{directory}/{entry.name}", entry.sha256, entry.size, url, derived.registry_certificate_path)
 
 
+def _patches(derived: Derived) -> list[File]:
+    """What kubeadm changes of the static pods that it writes: their images go by digest, as it knows tags alone."""
+    pinned = pinned_images(derived.cluster, derived.manifest) if versions.kubeadm_patches(derived.version) else {}
+    return [
+        File(f"{KUBEADM_PATCHES}/{name}.yaml", derived.render("static-pod-image.yaml", name=name, image=pinned[name]))
+        for name in STATIC_PODS
+        if name in pinned
+    ]
+
+
 def _kubeadm_config(derived: Derived, node: Node) -> str:
     if derived.v1alpha1:
         takes_configuration = versions.kube_proxy_takes_configuration(derived.version)
         return derived.render("kubeadm-v1alpha1.yaml", node=node, kube_proxy_takes_configuration=takes_configuration)
     cluster, version = derived.cluster, derived.version
+    patched = versions.kubeadm_patches(version) == "document" and bool(_patches(derived))
     return derived.render(
         "kubeadm.yaml",
         node=node,
+        patches=KUBEADM_PATCHES if patched else "",
         listed=versions.extra_args_are_listed(derived.api),
         etcd_tag=derived.image_tag("etcd"),
         coredns_tag=derived.image_tag("coredns"),
