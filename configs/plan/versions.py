@@ -378,8 +378,8 @@ def kubeadm_patches(version: str) -> Literal["", "option", "document"]:
     """How kubeadm is told of patches to the static pods that it writes; empty where it takes none.
 
     By ``--experimental-patches`` since 1.19 (kubernetes#92017), and since 1.22 by ``patches.directory`` of its v1beta3
-    (kubernetes#103063), in whose favour 1.23 took the option away (kubernetes#104065). What it patched from 1.16 to 1.18
-    needs kustomize's own files.
+    (kubernetes#103063), in whose favour 1.23 took the option away (kubernetes#104065). From 1.16 to 1.18 it patched by
+    kustomize.
     """
     parsed = parse_version(version)
     if parsed < Version.parse("1.19.0-0"):

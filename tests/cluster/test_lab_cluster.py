@@ -232,6 +232,15 @@ def dated_tags(image: str) -> list[str]:
     return [tag for tag in json.loads(told)["tags"] if re.fullmatch(r"\d{8}", tag)]
 
 
+@pytest.mark.fast
+def test_everything_in_kube_system_runs_by_the_digest_of_its_image(cluster: Cluster) -> None:
+    done = kubev6("kubectl", "--cluster", str(cluster.file), "--", "-n", "kube-system", "get", "pods", "-o", "json")
+    assert done.returncode == 0, done.stderr
+    images = {container["image"] for pod in json.loads(done.stdout)["items"] for container in pod["spec"]["containers"]}
+    assert len(images) == 6  # four static pods, kube-proxy, and what answers for names
+    assert [image for image in images if "@sha256:" not in image] == []
+
+
 def test_deployments_run_as_typed_on_the_kept_server_which_local_runs_then_use_too(cluster: Cluster) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
