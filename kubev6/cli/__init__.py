@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from configs.errors import KubeV6Error
+from configs.words import shortened
 from kubev6.cli.parser import build_parser
 from kubev6.console import standard_error
 from tasks import scope
@@ -65,6 +66,11 @@ def _status(argv: list[str]) -> int:
             return int(args.run(args))
         except KubeV6Error as error:
             standard_error.say(str(error))
+            return 1
+        except OSError as error:
+            if error.filename is None:
+                raise
+            standard_error.say(f"{shortened(str(error.filename), 200)}: {error.strerror}")
             return 1
         except KeyboardInterrupt:
             standard_error.say("stopped; running it again goes on from here", level="warning")

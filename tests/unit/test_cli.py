@@ -154,6 +154,17 @@ def test_standard_output_on_a_full_disk_is_one_line_and_status_1(words: list[str
     assert done.returncode == 1
 
 
+@pytest.mark.parametrize("words", [["cache", "ls"], ["report", "--list"], ["releases"], ["lab", "status"]])
+def test_a_directory_for_data_that_cannot_be_is_one_line_and_status_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    monkeypatch.setenv("KUBEV6_DATA", f"/tmp/{'x' * 5000}")
+    assert main(words) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("kubev6: /tmp/xxx")
+    assert "File name too long" in line
+
+
 def test_an_unknown_cluster_is_answered_with_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["render", "nowhere"]) == 1
     assert "bare-metal, kube-v6, kube-v6-lab, lab" in capsys.readouterr().err
