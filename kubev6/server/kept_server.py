@@ -21,13 +21,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from pydantic import BaseModel
 
 from configs.errors import KubeV6Error
 from configs.schema.reading import checked, read_yaml
-from kubev6.server import environment, login, lost_runs, worker_runs
+from kubev6.server import deployment_parameters, environment, login, lost_runs, worker_runs
 from kubev6.server.api import ask, wants_login
 from kubev6.server.temporary_server import answers
 from tasks import bounded
@@ -140,13 +140,15 @@ def up(port: int) -> Kept:
             raise KubeV6Error(seen, todo=f"run `kubev6 server down` first, or leave --port {port} away")
         check_version(kept)
         with step("server", "deployments") as shown:
-            schedules = _schedules(kept)
+            schedules, parameters = _schedules(kept), deployment_parameters.saved(kept.url)
             pool = {"base_job_template": JOB_TEMPLATE}
             if ask(kept.url, f"/work_pools/{POOL}") is None:
                 ask(kept.url, "/work_pools/", {"name": POOL, "type": "process", **pool})
             else:  # which may have a limit that a person gave it
                 ask(kept.url, f"/work_pools/{POOL}", pool, method="PATCH")
             _prefect(kept, "deploy", "--all", "--prefect-file", str(DEPLOYMENTS))
+            wanted = {each.name: each.parameters for each in _wanted()}
+            deployment_parameters.give_back(kept.url, parameters, wanted)
             # One that is new is off: nobody has said yet what it is to run for.
             for schedule, deployment in _schedules(kept).items():
                 if schedule not in schedules:
@@ -396,6 +398,7 @@ def _taken(port: int) -> str:
 
 class _Deployment(BaseModel):
     name: str
+    parameters: dict[str, Any]
 
 
 class _PrefectFile(BaseModel):
@@ -407,8 +410,11 @@ class _PrefectFile(BaseModel):
 def _outside_the_pool(kept: Kept) -> tuple[str, ...]:
     """The deployments of prefect.yaml whose runs no worker of the pool would get."""
     found = {each["name"]: each["work_pool_name"] for each in ask(kept.url, "/deployments/filter", {})}
-    wanted = checked(DEPLOYMENTS, _PrefectFile, read_yaml(DEPLOYMENTS)).deployments
-    return tuple(each.name for each in wanted if found.get(each.name) != POOL)
+    return tuple(each.name for each in _wanted() if found.get(each.name) != POOL)
+
+
+def _wanted() -> tuple[_Deployment, ...]:
+    return checked(DEPLOYMENTS, _PrefectFile, read_yaml(DEPLOYMENTS)).deployments
 
 
 def _schedules(kept: Kept) -> dict[str, str]:

@@ -27,7 +27,7 @@ from kubev6.cli import main
 from kubev6.server.orchestration import Orchestration
 from tasks import inventory
 from tasks.events import ReleaseChosen, emit
-from tasks.kubernetes import cluster_dns, kubeadm, members, probe_pods
+from tasks.kubernetes import addons, cluster_dns, kubeadm, members, probe_pods
 from tasks.kubernetes.checks import Check
 from tasks.kubernetes.kubeadm import JoinCredentials
 from tasks.lab import lab
@@ -258,6 +258,7 @@ def install_fakes() -> None:
         (kubeadm, "drop_credentials"): announced("drop token", None),
         (kubeadm, "has_lost_kubeconfig"): lambda *_: False,
         (kubeadm, "join"): lambda *_: None,
+        (addons, "apply"): lambda *_: (),
         (cluster_dns, "apply"): lambda *_: not ready,
     }
     for (owner, name), value in replaced.items():

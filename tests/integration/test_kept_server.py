@@ -543,9 +543,13 @@ def test_a_server_that_an_older_version_left_open_is_closed_by_up_and_keeps_what
         assert "another kubev6 runs on this machine and uses the kept server; let it end" in err
     assert not wants_login(server)
 
+    nightly, given = "/deployments/name/kubev6/nightly-rebuild", {"release": "debian-1.20", "keep": 3}
+    ask(server, f"/deployments/{ask(server, nightly)['id']}", {"parameters": given}, method="PATCH")
+
     status, _, err = run(*KUBEV6, "server", "up", "--port", str(port))
     assert status == 0, err
     assert wants_login(server)
+    assert ask(server, nightly)["parameters"] == given
     assert ask(server, f"/work_pools/{kept_server.POOL}")["base_job_template"] == kept_server.JOB_TEMPLATE
     assert len(runs_of(server)) == before
     monkeypatch.setenv(login.LOGIN, login.of(server))
