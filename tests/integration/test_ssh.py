@@ -481,7 +481,7 @@ def test_of_what_a_failed_command_has_printed_the_end_is_told_without_any_part_o
         with pytest.raises(NodeError, match=r"^node-1: test: cat; ended with status 3: last words$") as caught:
             connection.run("cat; exit 3", step="test", stdin=printed.encode())
     assert "last words" in caught.value.detail
-    assert "cut off: " in caught.value.detail
+    assert "(what was before this is cut off)\n" in caught.value.detail
     assert "first" not in caught.value.detail
     assert "phrase" not in caught.value.detail
 
