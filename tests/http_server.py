@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
+from socketserver import TCPServer
 from typing import TypeVar
 
-S = TypeVar("S", bound=HTTPServer)
+S = TypeVar("S", bound=TCPServer)
 
 
 class Answering(BaseHTTPRequestHandler):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import docker
 
+from configs.errors import KubeV6Error
 from configs.plan.go import DEBIANS, PACKAGES, GoPackage
 from configs.render import render
 from tasks import bounded
@@ -23,28 +24,6 @@ from tasks.steps import step
 
 RECIPE = RECIPES / "toolchain-go"
 REPOSITORY = "kubev6/toolchain-go"
-ARCHIVE = "http://deb.debian.org/debian/"
-"""Where suites are looked for on a machine whose apt names no archive of Debian 12."""
-
-
-@dataclass(frozen=True, slots=True)
-class GoImage:
-    """An image with another Go.
-
-    Attributes:
-        image: Docker's reference of it.
-        go: Its compiler, for example ``go1.24.4 linux/amd64``.
-        packages: Every Debian package in it, ``name=version``, sorted.
-    """
-
-    image: str
-    go: str
-    packages: tuple[str, ...]
-
-    @property
-    def identity(self) -> str:
-        """sha256 of the package list: the same for the same packages, wherever the image was made."""
-        return hashlib.sha256("\n".join(self.packages).encode()).hexdigest()
 
 
 def reference(tools: Toolchain, package: GoPackage) -> str:
@@ -58,12 +37,12 @@ def references(tools: Toolchain | None) -> frozenset[str]:
     return frozenset(reference(tools, package) for package in PACKAGES if package != DEBIANS) if tools else frozenset()
 
 
-def recorded(tools: Toolchain, package: GoPackage) -> GoImage | None:
+def recorded(tools: Toolchain, package: GoPackage) -> Toolchain | None:
     """The image with a Go as it was made here before, without asking Docker; None when it was not."""
-    return bounded.kept(record_file(tools, package), GoImage, "the image is made again")
+    return bounded.kept(record_file(tools, package), Toolchain, "the image is made again")
 
 
-def ready(tools: Toolchain, package: GoPackage) -> GoImage:
+def ready(tools: Toolchain, package: GoPackage) -> Toolchain:
     """The image with a Go, made when Docker does not hold it.
 
     Raises:
@@ -81,13 +60,22 @@ def files(sources: AptSources, suite: str) -> dict[str, bytes]:
     Args:
         sources: The archive that this machine uses.
         suite: The suite.
+
+    Raises:
+        KubeV6Error: This machine uses none of Debian's.
     """
-    uri = next((each.uri for each in sources.suites if each.suite == apt_sources.CODENAME), ARCHIVE)
+    uri = next((each.uri for each in sources.suites if each.suite == apt_sources.CODENAME), "")
+    if not uri:
+        raise KubeV6Error(
+            f"apt on this machine has no source for Debian {apt_sources.CODENAME}, so it is not known where {suite} is",
+            todo="add one to /etc/apt/sources.list, or name an image with that Go as `toolchain: {image: ...}` in the "
+            "release's file",
+        )
     listed = render("apt-sources.list", keyring=apt_sources.KEYRING, suites=[Suite(uri, suite, ("main",))])
     return {"kubev6-newer.list": listed.encode(), "kubev6-newer": render("apt-preferences", suite=suite).encode()}
 
 
-def _make(client: docker.DockerClient, tools: Toolchain, package: GoPackage) -> GoImage:
+def _make(client: docker.DockerClient, tools: Toolchain, package: GoPackage) -> Toolchain:
     with step("build", f"toolchain image with Go {package.go}") as shown:
         image = reference(tools, package)
         content: dict[str, Path | bytes] = {**files(apt_sources.read(), package.suite)}
@@ -96,7 +84,7 @@ def _make(client: docker.DockerClient, tools: Toolchain, package: GoPackage) -> 
         with docker_build.context_of(content) as context:
             docker_build.build(client, image, context, inputs=image.partition(":")[2], arguments=arguments, shown=shown)
         go, packages = toolchain.versions_in(image)
-        made = GoImage(image, go, packages)
+        made = Toolchain(image, go, packages)
         write_whole(record_file(tools, package), json.dumps(asdict(made), indent=1))
         shown.ended_as(made.go)
     return made

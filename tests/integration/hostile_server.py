@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import socketserver
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
+
+from tests.http_server import serving
 
 Says = Callable[[bytes], Iterable[bytes]]
 """What is said to a request's head, piece by piece."""
@@ -58,17 +59,9 @@ class _Handler(socketserver.StreamRequestHandler):
         return self.server.sent > before and not self.server.one_answer
 
 
-@contextmanager
-def hostile(says: Says) -> Iterator[HostileServer]:
+def hostile(says: Says) -> AbstractContextManager[HostileServer]:
     """A server that runs."""
-    with HostileServer(says) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    return serving(HostileServer(says))
 
 
 def whole(body: bytes, *headers: str, status: str = "200 OK") -> Says:
