@@ -9,7 +9,7 @@ if __name__ == "__main__":  # before Prefect is imported: the command line sets 
     # Not with this directory first on the path, where modules of other packages' names are.
     os.execv(sys.executable, [sys.executable, "-P", "-m", "kubev6", "deploy", *sys.argv[1:]])
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,10 +37,11 @@ from flows.run.runner import THREADS
 from flows.steps import nodes, proof
 from flows.steps import release as release_steps
 from flows.steps.job import Job
-from flows.steps.nodes import Compared
 from tasks.events import ReleaseChosen, emit
 from tasks.in_use import in_use
+from tasks.kubernetes import removal
 from tasks.kubernetes.checks import Check
+from tasks.kubernetes.members import Members
 from tasks.lab import lab
 from tasks.node import clocks, membership
 from tasks.node.change import Change
@@ -52,7 +53,7 @@ from tasks.release.fetch.mirror import Mirror
 from tasks.release.refresh import Refresh
 from tasks.release.store import Store
 
-Comparisons = Mapping[str, PrefectFuture[Compared]]
+Comparisons = Mapping[str, PrefectFuture[int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,16 +158,19 @@ def bring_up(
 
     job = Job(cluster, chosen.release, chosen.manifest)
     certificate = lasting_certificate(cluster, found[cluster.support.name])
-    orphaned = nodes.find_orphaned.submit(cluster, prune)
-    ahead = proof.make_pods_ahead.submit(job)
+    members = nodes.find_members.submit(cluster)
     compared = {
         name: nodes.compare.submit(job, name, found[name], certificate, wait_for=[survey])
         for name, survey in surveys.items()
     }
+    known = value(members) or Members()
+    ahead = proof.make_pods_ahead.submit(job, known)
     try:
         refuse_unfit(compared)
-        removed = [nodes.remove.submit(cluster, name, wait_for=[orphaned]) for name in result(orphaned)]
-        begun = bring_nodes(job, found, compared, removed)
+        orphaned = removal.orphaned(cluster, known.names, prune=prune)
+        removed = [nodes.remove.submit(cluster, name, wait_for=[members]) for name in orphaned]
+        in_cluster = {name for name in known.ready if membership.has_joined(cluster, found.get(name))}
+        begun = bring_nodes(job, found, compared, removed, in_cluster)
         in_place: list[PrefectFuture[Any]] = [*surveys.values(), *removed, *begun]
         return chosen, prove(job, in_place, ahead, made_before)
     except KubeV6Error:
@@ -209,13 +213,17 @@ def refuse_unfit(asked: Mapping[str, PrefectFuture[Any]]) -> None:
 
 
 def bring_nodes(
-    job: Job, found: Mapping[str, Machine | None], compared: Comparisons, removed: list[PrefectFuture[None]]
+    job: Job,
+    found: Mapping[str, Machine | None],
+    compared: Comparisons,
+    removed: list[PrefectFuture[None]],
+    in_cluster: Container[str],
 ) -> list[PrefectFuture[Any]]:
     """Every machine through its stages; of those that lack nothing no stage is begun. Returns what has to end well."""
     cluster, begun = job.cluster, list[PrefectFuture[Any]](compared.values())
     support, control_plane = cluster.support.name, cluster.control_plane.name
-    lacking = [name for name, each in compared.items() if not each.state.is_completed() or result(each).changes]
-    absent = [name for name, each in compared.items() if name in lacking or not result(each).is_member]
+    lacking = [name for name, each in compared.items() if not each.state.is_completed() or result(each)]
+    absent = [name for name in compared if name in lacking or name not in in_cluster]
     at: dict[str, PrefectFuture[Any]] = dict(compared)  # how far each machine is
 
     def begin(task: Task[..., Any], *given: object, after: Iterable[PrefectFuture[Any]]) -> PrefectFuture[Any]:

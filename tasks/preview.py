@@ -62,7 +62,7 @@ def preview(cluster: Cluster, release: Release, manifest: Manifest | None, *, pr
     membership.refuse_other_life(cluster, found)
     if errors := tuple(error for node in cluster.nodes if (error := asked[node.name].exception())):
         raise errors[0] if len(errors) == 1 else CombinedError(errors)
-    orphaned = removal.orphaned(cluster, prune=prune)
+    orphaned = removal.orphaned(cluster, removal.members_of(cluster).names, prune=prune)
     leaving: Preview = {name: {"kubeadm": (_removal(cluster, name),)} for name in orphaned}
     return {**leaving, **{node.name: asked[node.name].result() for node in cluster.nodes}}
 

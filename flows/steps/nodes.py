@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 
 from configs.membership import identity
@@ -21,6 +20,7 @@ from tasks import deployed
 from tasks.events import ChangeMade, ImagesPushed, emit
 from tasks.kubernetes import addons, kubeadm, members, removal
 from tasks.kubernetes import cluster_dns as dns
+from tasks.kubernetes.members import Members
 from tasks.lab import lab
 from tasks.node import engine, existing_servers
 from tasks.node.change import Change
@@ -30,19 +30,6 @@ from tasks.release import registry
 from tasks.release.store import Store
 from tasks.ssh.pool import connection, new_connection
 from tasks.steps import step
-
-
-@dataclass(frozen=True, slots=True)
-class Compared:
-    """What a machine lacks.
-
-    Attributes:
-        changes: How many changes all its stages need.
-        is_member: Whether it is a member of the cluster already.
-    """
-
-    changes: int
-    is_member: bool
 
 
 @run_task("machines of {cluster.name}")
@@ -69,22 +56,21 @@ def survey(cluster: Cluster, release: Release, name: str) -> Machine:
 
 
 @run_task("members of {cluster.name}")
-def find_orphaned(cluster: Cluster, prune: bool) -> tuple[str, ...]:
-    """The machines that are to leave the cluster, because its file does not name them."""
-    return removal.orphaned(cluster, prune=prune)
+def find_members(cluster: Cluster) -> Members:
+    """Who is in the cluster as it is."""
+    return removal.members_of(cluster)
 
 
 @run_task("compare {name}")
-def compare(job: Job, name: str, machine: Machine, certificate: str = "") -> Compared:
-    """What a machine lacks, and whether it is a member of the cluster already."""
-    node, state = job.cluster.node(name), _state(job, name, machine, certificate)
+def compare(job: Job, name: str, machine: Machine, certificate: str = "") -> int:
+    """How many changes a machine lacks in all its stages."""
+    state = _state(job, name, machine, certificate)
     with step(name, "compare") as shown, connection(job.cluster, name) as ssh:
         if not machine.python and ssh.provide_python(_repositories(state)):
             emit(ChangeMade(change=Change("package", "python3", "install", node=name)))
         changes = sum(map(len, engine.plan_changes(ssh, state.stages).values()))
         shown.ended_as(f"{counted(changes, 'change')} to make" if changes else "no change")
-        member = node.in_kubernetes and kubeadm.is_member(ssh, job.cluster, job.manifest, node)
-        return Compared(changes, member)
+        return changes
 
 
 @run_task("{stage} {name}")

@@ -10,8 +10,9 @@ from flows.run.task import run_task
 from flows.steps.job import Job
 from tasks import steps
 from tasks.events import ChecksJudged, emit
-from tasks.kubernetes import kubeadm, probe_pods
+from tasks.kubernetes import probe_pods
 from tasks.kubernetes.checks import Check
+from tasks.kubernetes.members import Members
 from tasks.kubernetes.verify import verify
 from tasks.ssh.pool import connection
 
@@ -19,17 +20,22 @@ log = logging.getLogger("kubev6.flows")
 
 
 @run_task("probe pods ahead")
-def make_pods_ahead(job: Job) -> str:
+def make_pods_ahead(job: Job, members: Members) -> str:
     """The pods of the proof while machines are still compared, of a cluster that is likely to need no change.
+
+    Args:
+        job: What is being deployed.
+        members: Who is in the cluster as it is.
 
     Returns:
         Their namespace; empty when none were made, as on a cluster that is not up yet.
     """
     cluster = job.cluster
+    if cluster.control_plane.name not in members.ready:
+        return ""
     try:
         with connection(cluster, cluster.control_plane.name) as ssh:
-            if kubeadm.is_member(ssh, cluster, job.manifest, cluster.control_plane):
-                return probe_pods.make(ssh, cluster, job.manifest)
+            return probe_pods.make(ssh, cluster, job.manifest)
     except KubeV6Error as error:  # the proof makes its own, or tells
         log.debug("no pods of the proof ahead: %s", error)
     return ""

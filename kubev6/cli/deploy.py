@@ -163,7 +163,7 @@ def _pruning_agreed(cluster: Cluster, args: argparse.Namespace) -> bool:
 
     with running("prune", args, on=cluster) as here:
         provide_secrets(here)
-        leaving = removal.orphaned(cluster, prune=True)
+        leaving = removal.orphaned(cluster, removal.members_of(cluster).names, prune=True)
     if not leaving:
         return True
     tell(f"These leave cluster {cluster.name}, drained and deleted: {', '.join(leaving)}.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from configs.errors import NodeError
 from tasks.kubernetes.kubeadm import ADMIN, KUBECTL
 from tasks.shell import quote
@@ -20,14 +22,40 @@ GONE_SECONDS = 5
 """The same of a node whose kubelet no longer answers: they do not end, and go with the Node object."""
 
 
-def members(control_plane: Connection) -> tuple[str, ...]:
-    """Names of all nodes of the cluster; none when there is no cluster, or its API server does not answer.
+LISTED = r"""{range .items[*]}{.kind} {.metadata.name} {.status.conditions[?(@.type=='Ready')].status}{'\n'}{end}"""
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """The nodes of a cluster; the default is that of a cluster which does not answer.
+
+    Attributes:
+        names: All that its API server knows.
+        ready: Those whose kubelets it hears of. None before kube-proxy is there: it is the last thing that
+            ``kubeadm init`` sets up, which died on the way.
+    """
+
+    names: tuple[str, ...] = ()
+    ready: frozenset[str] = frozenset()
+
+
+def members(control_plane: Connection) -> Members:
+    """The nodes of the cluster, in one question for all; none when there is no cluster, or it does not answer.
 
     Args:
         control_plane: To the control plane.
     """
-    asked = control_plane.run(f"{KUBECTL} {SOON} get nodes -o name", step="members", timeout=20, check=False)
-    return tuple(line.removeprefix("node/") for line in asked.stdout.split()) if asked.status == 0 else ()
+    get = [*KUBECTL.split(), SOON, "-n", "kube-system", "get", "nodes,daemonsets", "-o", f"jsonpath={LISTED}"]
+    asked = control_plane.run(get, step="members", timeout=20, check=False)
+    return listed(asked.stdout) if asked.status == 0 else Members()
+
+
+def listed(printed: str) -> Members:
+    """What :data:`LISTED` prints of nodes and of the DaemonSets of kubeadm, a line each. Pure."""
+    lines = [line.split() for line in printed.splitlines()]
+    nodes = {name: ready for kind, name, *ready in filter(None, lines) if kind == "Node"}
+    whole = ["DaemonSet", "kube-proxy"] in lines
+    return Members(tuple(nodes), frozenset(name for name, ready in nodes.items() if whole and ready == ["True"]))
 
 
 def forget(control_plane: Connection, name: str) -> None:

@@ -14,6 +14,7 @@ from configs.schema.cluster import Cluster
 from tasks import deployed
 from tasks.events import ChangeMade, emit
 from tasks.kubernetes import members
+from tasks.kubernetes.members import Members
 from tasks.lab import lab
 from tasks.node import reset as task
 from tasks.node.change import Change
@@ -73,25 +74,29 @@ def chosen(cluster: Cluster, names: Sequence[str]) -> Leaving:
     return Leaving(cluster, tuple(filter(None, groups)), frozenset(() if whole else workers))
 
 
-def orphaned(cluster: Cluster, *, prune: bool = False) -> tuple[str, ...]:
+def members_of(cluster: Cluster) -> Members:
+    """The members of a cluster; none of one whose control plane is gone for the moment, as its own work will tell."""
+    try:
+        with connection(cluster, cluster.control_plane.name) as ssh:
+            return members.members(ssh)
+    except KubeV6Error as error:
+        log.debug("the members of %s are not known: %s", cluster.name, error)
+        return Members()
+
+
+def orphaned(cluster: Cluster, found: Sequence[str], *, prune: bool = False) -> tuple[str, ...]:
     """Machines that are to leave a cluster, because its file does not name them.
 
     These are those that were deployed to from here. A member that somebody else has joined goes only when a person has
-    said so, and is told otherwise. Only a cluster whose control plane is the file's is asked: one that is another, or
-    gone for the moment, is no reason to take anybody out.
+    said so, and is told otherwise. Only what a cluster says whose control plane is the file's counts: one that is
+    another, or gone for the moment, is no reason to take anybody out.
 
     Args:
         cluster: The topology.
+        found: Names of its members.
         prune: Whether members that nobody has deployed to from here go too.
     """
-    control_plane = cluster.control_plane.name
-    try:
-        with connection(cluster, control_plane) as ssh:
-            found = members.members(ssh)
-    except KubeV6Error as error:  # its own work will tell
-        log.debug("the members of %s are not known: %s", cluster.name, error)
-        return ()
-    if control_plane not in found:
+    if cluster.control_plane.name not in found:
         return ()
     named = {node.name for node in cluster.nodes}
     known = [name for name in deployed.remembered_machines(cluster) if name not in named]

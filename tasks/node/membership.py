@@ -48,6 +48,11 @@ def other_role(cluster: Cluster, node: Node, seen: Membership) -> Iterator[str]:
         yield f"it is a worker of this cluster, and the file wants a control plane: `kubev6 reset {node.name}` first"
 
 
+def has_joined(cluster: Cluster, machine: Machine | None) -> bool:
+    """Whether a machine has what makes it a node of this cluster; whether the cluster knows it is another question."""
+    return machine is not None and machine.membership.is_node and machine.membership.server == identity(cluster).server
+
+
 def refuse_one_machine(found: Found) -> None:
     """Refuse two names that are one machine: each would undo what makes the other a node.
 

@@ -30,6 +30,7 @@ from tasks.events import ReleaseChosen, emit
 from tasks.kubernetes import addons, cluster_dns, kubeadm, members, probe_pods
 from tasks.kubernetes.checks import Check
 from tasks.kubernetes.kubeadm import JoinCredentials
+from tasks.kubernetes.members import Members
 from tasks.lab import lab
 from tasks.lab.lab import LabStatus, MachineStatus
 from tasks.node import engine, host_facts
@@ -106,7 +107,10 @@ def surveyed(connection: FakeConnection, runtime: str = "") -> Machine:  # noqa:
     others_surveyed.release()
     if behaviour == "unreachable" and connection.node == "kube-worker-2":
         raise NodeError(connection.node, "connect", "no route to host", todo="switch it on", transient=True)
-    return MISPLACED.get(behaviour, {}).get(connection.node, Machine(resolvers=("2001:db8::53",)))
+    node, joined = load_cluster("lab").node(connection.node), Membership()
+    if behaviour in READY and node.in_kubernetes:
+        joined = Membership(server=OURS, is_node=True, is_control_plane="control-plane" in node.roles)
+    return MISPLACED.get(behaviour, {}).get(connection.node, Machine(resolvers=("2001:db8::53",), membership=joined))
 
 
 def bring_to(
@@ -223,7 +227,10 @@ def install_fakes() -> None:
 
     ready = behaviour in READY
     machines = [MachineStatus(node.name, (), "running", "") for node in load_cluster("lab").nodes] if ready else []
-    known = ("kube-control-plane", ORPHAN) if behaviour in ("orphan", "orphan-stays", *UNFIT) else ()
+    known = Members(("kube-control-plane", ORPHAN)) if behaviour in ("orphan", "orphan-stays", *UNFIT) else Members()
+    if ready:
+        names = [node.name for node in load_cluster("lab").nodes if node.in_kubernetes]
+        known = Members(tuple(names), frozenset(names))
     checks = tuple(
         Check("pod to pod", f"pod on kube-worker-{n}", "[fd00:100::2]", behaviour != "bad-proof", "fetched", 0.01)
         for n in (1, 2)

@@ -14,7 +14,7 @@ from configs.errors import NodeError
 from configs.manifest import Manifest, SourceEntry
 from configs.schema.loading import load_cluster
 from tasks.kubernetes import kubeadm, members
-from tasks.kubernetes.members import refuse_lost_state
+from tasks.kubernetes.members import Members, listed, refuse_lost_state
 from tasks.ssh.connection import Connection
 from tests.fakes import substitute
 
@@ -57,6 +57,21 @@ class Here:
             ["sh", "-c", script], capture_output=True, text=True, check=True, env=environment, cwd=self.root
         )
         return SimpleNamespace(stdout=done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("printed", "found"),
+    [
+        ("", Members()),
+        ("Node a True\nNode b False\nNode c \nDaemonSet kube-proxy \n", Members(("a", "b", "c"), frozenset("a"))),
+        ("Node a True\nDaemonSet other \n", Members(("a",))),  # init died on the way
+        ("Node kube-proxy True\n", Members(("kube-proxy",))),
+    ],
+)
+def test_members_are_ready_when_their_kubelets_are_heard_of_and_kube_proxy_is_there(
+    printed: str, found: Members
+) -> None:
+    assert listed(printed) == found
 
 
 @pytest.mark.parametrize(

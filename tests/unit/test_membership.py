@@ -17,7 +17,7 @@ from configs.plan.systems import Machine
 from configs.schema.loading import load_cluster, load_release
 from tasks.node import host_facts
 from tasks.node.compatibility import Candidate, problems
-from tasks.node.membership import Found, refuse_one_machine, refuse_other_life, refuse_other_version
+from tasks.node.membership import Found, has_joined, refuse_one_machine, refuse_other_life, refuse_other_version
 
 CLUSTER, RELEASE = load_cluster("lab"), load_release("debian-1.20")
 MANIFEST = Manifest(
@@ -132,6 +132,22 @@ def test_another_build_is_refused_on_a_cluster_that_is_up(
     said = refused(lambda: refuse_other_version(CLUSTER, MANIFEST, found(None, control_plane, worker)))
     assert bool(said) == bool(seen)
     assert seen in said
+
+
+@pytest.mark.parametrize(
+    ("machine", "joined"),
+    [
+        (None, False),
+        (Machine(), False),
+        (Machine(membership=WORKER), True),
+        (Machine(membership=replace(WORKER, is_node=False)), False),  # reset a moment ago; the cluster hears of it yet
+        (Machine(membership=replace(WORKER, server="https://[fd00:9::1]:6443")), False),
+    ],
+)
+def test_a_machine_has_joined_when_it_has_the_kubeconfig_of_a_node_of_this_cluster(
+    machine: Machine | None, joined: bool
+) -> None:
+    assert has_joined(CLUSTER, machine) == joined
 
 
 def test_names_of_one_machine_are_refused_and_containers_of_one_host_are_not() -> None:

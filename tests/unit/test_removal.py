@@ -15,6 +15,7 @@ from configs.schema.loading import load_cluster
 from flows.run.context import RunContext
 from tasks import deployed, inventory
 from tasks.kubernetes import members, removal
+from tasks.kubernetes.members import Members
 from tasks.node import reset as task
 from tasks.node.change import Change
 from tasks.node.reset import Reset
@@ -54,7 +55,6 @@ def rack(own_data: object, monkeypatch: pytest.MonkeyPatch) -> list[str]:  # noq
         return Reset(connection.node, ("all",), ())
 
     substitute(monkeypatch, removal, "connection", connection)
-    substitute(monkeypatch, members, "members", lambda _: (CONTROL_PLANE, *WORKERS))
     substitute(monkeypatch, members, "take_out", take_out)
     substitute(monkeypatch, task, "reset", reset)
     here = inventory.endpoints
@@ -92,28 +92,27 @@ def test_the_control_plane_does_not_go_from_under_its_workers() -> None:
 
 
 def test_what_the_file_no_longer_names_leaves_and_what_others_have_joined_only_when_that_is_asked(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    substitute(monkeypatch, members, "members", lambda _: (CONTROL_PLANE, "elsewhere", GONE.node, WORKERS[0]))
-    assert removal.orphaned(RACK) == (GONE.node,)
+    found = (CONTROL_PLANE, "elsewhere", GONE.node, WORKERS[0])
+    assert removal.orphaned(RACK, found) == (GONE.node,)
     assert "elsewhere is a member that neither the file nor a deploy from here has made one: it stays" in caplog.text
-    assert removal.orphaned(RACK, prune=True) == ("elsewhere", GONE.node)
+    assert removal.orphaned(RACK, found, prune=True) == ("elsewhere", GONE.node)
 
 
 @pytest.mark.parametrize("answer", [(), ("another-control-plane", GONE.node)])
 def test_nobody_is_unlisted_of_a_cluster_that_is_not_there_or_has_another_control_plane(
-    answer: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+    answer: tuple[str, ...],
 ) -> None:
-    substitute(monkeypatch, members, "members", lambda _: answer)
-    assert removal.orphaned(RACK) == ()
+    assert removal.orphaned(RACK, answer) == ()
 
 
-def test_nobody_is_unlisted_while_the_control_plane_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_is_known_while_the_control_plane_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
     def unreachable(_: Cluster, node: str) -> None:
         raise NodeError(node, "connect", "refused", transient=True)
 
     substitute(monkeypatch, removal, "connection", unreachable)
-    assert removal.orphaned(RACK) == ()
+    assert removal.members_of(RACK) == Members()
 
 
 LEFT = Change("cluster", RACK.name, "leave", after="drained and deleted", node=GONE.node)
@@ -123,7 +122,7 @@ def test_a_machine_that_leaves_is_drained_and_then_reset_and_forgotten(rack: lis
     removal.remove(RACK, GONE.node)
     assert rack == [f"take out {GONE.node}", f"reset {GONE.node}"]
     assert run.changes == [LEFT, Change("machine", GONE.node, "reset", node=GONE.node)]
-    assert removal.orphaned(RACK) == ()
+    assert removal.orphaned(RACK, (CONTROL_PLANE, *WORKERS)) == ()
 
 
 def test_one_that_cannot_be_reached_is_taken_out_and_said_and_remembered(
