@@ -101,7 +101,7 @@ def built(
         if picked and (kept := None if force else kept_of(release, picked, tools, making_tools)):
             return kept
         compiling = steps.compile_programs.submit(release, tree, picked, tools, refresh, wait_for=[making_tools])
-        orders = image_orders(release)
+        orders = image_orders(release, tree, picked) if tree and picked else ()
         given = (picked, tools)
 
         def image(order: ImageOrder, compiled: Compiled | None, after: PrefectFuture[Any]) -> PrefectFuture[Any]:

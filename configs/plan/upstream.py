@@ -14,6 +14,10 @@ GO_VERSION = ".go-version"
 """Where a tree says which Go it is compiled with, since 1.24."""
 BASE_VERSION = "staging/src/k8s.io/component-base/version/base.go"
 """Where a tree says which minor version it is of, since 1.31."""
+ETCD_SERVER = "vendor/go.etcd.io/etcd/server/v3/embed/config.go"
+"""Where a tree has the whole server of etcd, which its tests run, since 1.34; before that they run the program."""
+ETCD_VERSION = "vendor/go.etcd.io/etcd/api/v3/version/version.go"
+"""Where a tree says which etcd that is."""
 OLDEST = "1.13"
 """The first version whose kubeadm a release file can be made for: those before want kube-dns or an API not written."""
 
@@ -66,6 +70,17 @@ def constants_of(text: str, go: str = "") -> Constants:
     if version and not re.fullmatch(r"[0-9]+(\.[0-9]+)+([a-z]+[0-9]+)?", version):
         raise ValueError(f"its version of Go is {version[:40]!r}")
     return Constants(etcd, coredns, pause, version)
+
+
+def vendored_etcd(server: str, version: str) -> str:
+    """The version of the etcd that a tree has whole, so that its program can be compiled; empty where it has not.
+
+    Args:
+        server: Its :data:`ETCD_SERVER`. That of etcd 3.6 declares the options of the program; before, the program did.
+        version: Its :data:`ETCD_VERSION`.
+    """
+    found = re.search(r'^\s*Version\s*=\s*"([0-9]+\.[0-9]+\.[0-9]+)"\s*$', version, re.MULTILINE)
+    return found[1] if found and "func (cfg *Config) AddFlags(" in server else ""
 
 
 def minor_of(text: str) -> str:

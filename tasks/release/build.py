@@ -20,7 +20,7 @@ import git
 from configs.errors import ConfigError
 from configs.manifest import NODE_BINARIES, BinaryEntry, ImageEntry, Manifest, SourceEntry, name_of
 from configs.plan.go import GoPackage, go_problem, minor, package_for
-from configs.plan.upstream import GO_VERSION
+from configs.plan.upstream import ETCD_SERVER, ETCD_VERSION, GO_VERSION, vendored_etcd
 from configs.plan.versions import etcd_is_too_old, image_name, image_tag, oldest_etcd
 from configs.schema.release import Build, GoToolchain, Release
 from tasks.docker import build as docker_build
@@ -71,11 +71,13 @@ class ImageOrder:
         how: ``fetched`` from another project by its reference, a ``program`` of our own, ``etcd`` from Debian's
             package, ``cluster-dns``: CoreDNS or its stand-in, or ``compiled`` from the release's own tree.
         reference: Repository and tag of one that is fetched.
+        tag: Of one that is compiled and has a version of its own.
     """
 
     name: str
     how: Literal["fetched", "program", "etcd", "cluster-dns", "compiled"]
     reference: str = ""
+    tag: str = ""
 
 
 def recipe(release: Release) -> tuple[Build, Series]:
@@ -157,7 +159,7 @@ def ready_tools(release: Release, source: Source, picked: Picked) -> Tools:
     """
     wanted, demand = go_wanted(release, source, picked)
     own = toolchain.ready()
-    refuse_old_etcd(release, own)
+    refuse_old_etcd(image_orders(release, source, picked), release, own)
     return Tools(
         own, compiler.with_go(own, wanted) if isinstance(wanted, GoPackage) else _named(release, wanted, demand)
     )
@@ -216,17 +218,28 @@ def file_in(source: Source, tree: str, path: str) -> str:
         return ""
 
 
-def refuse_old_etcd(release: Release, own: Toolchain) -> None:
+def etcd_of_tree(source: Source, picked: Picked) -> str:
+    """The version of the etcd that a tree has whole; empty where it has not.
+
+    Args:
+        source: The tree.
+        picked: The series on it.
+    """
+    return vendored_etcd(*(file_in(source, picked.tree, path) for path in (ETCD_SERVER, ETCD_VERSION)))
+
+
+def refuse_old_etcd(orders: Iterable[ImageOrder], release: Release, own: Toolchain) -> None:
     """Refuse a release whose kubeadm cannot run the etcd that it would get from Debian's package.
 
     Args:
+        orders: Its images.
         release: The release.
         own: Our own toolchain, which has that package.
 
     Raises:
         ConfigError: It cannot.
     """
-    if not any(order.how == "etcd" for order in image_orders(release)):
+    if not any(order.how == "etcd" for order in orders):
         return
     tag = images.debian_tag(own.version_of("etcd-server"))
     if etcd_is_too_old(tag, release.kubernetes):
@@ -275,13 +288,14 @@ def compile_programs(release: Release, source: Source, picked: Picked, tools: To
     """
     force = again(refresh, "compile")
     reported = Reported(version_of(release, picked), picked.commit, source.timestamp)
-    key = compile.compile_key(picked.tree, reported, tools.toolchain, tools.compiler)
+    etcd = bool(etcd_of_tree(source, picked))
+    key = compile.compile_key(picked.tree, reported, tools.toolchain, tools.compiler, etcd=etcd)
     kept = None if force else results.find(picked.series, key)
     if kept is not None:
         return kept
     place = check_out_beside(picked, source) if force else check_out(picked, source)
     done = compile.compile_tree(
-        place, series=picked.series, key=key, reported=reported, compiler=tools.compiler, force=force
+        place, series=picked.series, key=key, reported=reported, compiler=tools.compiler, etcd=etcd, force=force
     )
     if force:
         take_over(picked)
@@ -289,16 +303,28 @@ def compile_programs(release: Release, source: Source, picked: Picked, tools: To
     return done
 
 
-def image_orders(release: Release) -> tuple[ImageOrder, ...]:
-    """The images of a release that is built, those first that need not wait for the compilation."""
-    others = {name_of(reference): reference for reference in companions(release)}
+def image_orders(release: Release, source: Source, picked: Picked) -> tuple[ImageOrder, ...]:
+    """The images of a release that is built, those first that need not wait for the compilation.
+
+    Etcd is that of the release's own tree where it has one: that is what it was tested with.
+
+    Args:
+        release: The release.
+        source: The tree.
+        picked: The series on it.
+    """
+    etcd, others = image_name("etcd", release.kubernetes), {name_of(each): each for each in companions(release)}
+    compiled = [ImageOrder(name, "compiled") for name in ("pause", *CONTROL_PLANE)]
+    if version := etcd_of_tree(source, picked):
+        others.pop(etcd, None)
+        compiled.append(ImageOrder("etcd", "compiled", tag=version))
     orders = [ImageOrder(name, "fetched", reference) for name, reference in others.items()]
     orders.append(ImageOrder("probe", "program"))
-    if image_name("etcd", release.kubernetes) not in others:
+    if not version and etcd not in others:
         orders.append(ImageOrder("etcd", "etcd"))
     if not any(name.startswith(CLUSTER_DNS) for name in others):
         orders.append(ImageOrder("coredns", "cluster-dns"))
-    return (*orders, *(ImageOrder(name, "compiled") for name in ("pause", *CONTROL_PLANE)))
+    return (*orders, *compiled)
 
 
 def make_image(
@@ -326,7 +352,7 @@ def make_image(
     Raises:
         KubeV6Error: It cannot be made, or fetched.
     """
-    own, force = tools.toolchain, again(refresh, "images")
+    own, force, image = tools.toolchain, again(refresh, "images"), order.name
     match order.how:
         case "fetched":
             return fetch_image(order.reference, store, mirror, force=force)
@@ -338,10 +364,10 @@ def make_image(
             tag, files = images.debian_tag(own.version_of("etcd-server")), None
         case "compiled":
             assert compiled is not None
-            is_pause = order.name == "pause"
-            tag = compiled.pause if is_pause else image_tag(version_of(release, picked))
-            files = {order.name: compiled.programs[order.name]}
-    entry = images.build(order.name, tag, own, store, files=files, force=force)
+            of_release = compiled.pause if order.name == "pause" else image_tag(version_of(release, picked))
+            tag, files = order.tag or of_release, {order.name: compiled.programs[order.name]}
+            image = "etcd-vendored" if order.name == "etcd" else order.name
+    entry = images.build(image, tag, own, store, files=files, force=force)
     return entry.model_copy(update={"name": image_name(order.name, release.kubernetes)})
 
 

@@ -20,7 +20,7 @@ from tasks.docker import build as docker_build
 from tasks.docker import toolchain
 from tasks.docker.toolchain import Toolchain
 from tasks.exclusive import exclusive
-from tasks.paths import cache_dir, data_dir
+from tasks.paths import RECIPES, cache_dir, data_dir
 from tasks.release import go_cache, results
 from tasks.release.compiler import Compiler
 from tasks.release.results import Compiled
@@ -38,6 +38,8 @@ TARGETS = (
 )
 """What is compiled of Kubernetes, besides ``pause``."""
 
+ETCD = RECIPES / "images" / "etcd-vendored" / "main.go"
+"""The program of etcd, for trees that have the server of it."""
 TREE = "/go/src/k8s.io/kubernetes"
 CACHE = f"{TREE}/_output/local/go/cache"
 """Where the container has the build cache. Newer makefiles of Kubernetes insist on one below ``_output``."""
@@ -55,9 +57,15 @@ GO
     chmod +x /tmp/bin/go
     PATH=/tmp/bin:$PATH
 fi
-make all GOFLAGS=-v WHAT="$1"
+flags=-v
+if [ -n "$4" ]; then
+    # To the go tool it is a file of the tree.
+    echo '{{"Replace": {{"{TREE}/cmd/etcd/main.go": "/etcd/main.go"}}}}' > /tmp/overlay.json
+    flags="-v -overlay=/tmp/overlay.json"
+fi
+make all GOFLAGS="$flags" WHAT="$1 $4"
 # make also copies them to _output/local/bin, but with rsync, which images with Go do not have.
-for target in $1; do
+for target in $1 $4; do
     cp "_output/local/go/bin/${{target##*/}}" /results/
 done
 gcc -Os -Wall -Werror -static -s -DVERSION="$2" -o /results/pause "$3"
@@ -162,7 +170,7 @@ def version_file(reported: Reported) -> str:
     )
 
 
-def compile_key(tree: str, reported: Reported, tools: Toolchain, compiler: Compiler) -> str:
+def compile_key(tree: str, reported: Reported, tools: Toolchain, compiler: Compiler, *, etcd: bool = False) -> str:
     """sha256 of everything that decides the bytes that :func:`compile_tree` makes.
 
     Args:
@@ -170,14 +178,23 @@ def compile_key(tree: str, reported: Reported, tools: Toolchain, compiler: Compi
         reported: What they tell of themselves.
         tools: Our own toolchain, which a compiler stands for that no release has named.
         compiler: What to compile with.
+        etcd: Whether the tree has etcd's server, so that its program is compiled too.
     """
     go = [compiler.identity or tools.identity, compiler.go]
     told = [compiler.environment] if compiler.environment else []
-    return results.key_of(tree, asdict(reported), go, TARGETS, COMPILE, ENVIRONMENT, *told)
+    program = [hashlib.sha256(ETCD.read_bytes()).hexdigest()] if etcd else []
+    return results.key_of(tree, asdict(reported), go, TARGETS, COMPILE, ENVIRONMENT, *told, *program)
 
 
 def compile_tree(
-    tree: Path, *, series: str, key: str, reported: Reported, compiler: Compiler, force: bool = False
+    tree: Path,
+    *,
+    series: str,
+    key: str,
+    reported: Reported,
+    compiler: Compiler,
+    etcd: bool = False,
+    force: bool = False,
 ) -> Compiled:
     """Compile :data:`TARGETS` and pause.
 
@@ -187,6 +204,7 @@ def compile_tree(
         key: :func:`compile_key`, under which the executables are kept until the series is compiled again.
         reported: What they tell of themselves.
         compiler: What to compile with.
+        etcd: Whether the tree has etcd's server, so that its program is compiled too.
         force: Compile everything, also what was compiled before.
 
     Raises:
@@ -194,7 +212,7 @@ def compile_tree(
             ``logs/compile-<series>.log``.
     """
     pause = pause_version(tree)
-    arguments = [" ".join(targets(tree)), f"v{pause}", pause_source(tree)]
+    arguments = [" ".join(targets(tree)), f"v{pause}", pause_source(tree), "cmd/etcd" if etcd else ""]
     cold = force or not any(go_cache.go_cache(compiler.cache).iterdir())
     _need_space(SPACE_COLD if cold else SPACE_WARM)
     stamp = cache_dir() / "stamps" / series
@@ -232,7 +250,7 @@ def compile_tree(
                     ["bash", "-euc", f"{COUNT if cold else ''}{COMPILE}", "compile", *arguments],
                     name="compile",
                     mounts={tree: TREE, made: "/results", **mounts},
-                    read_only={stamp: "/version"},
+                    read_only={stamp: "/version", ETCD.parent: "/etcd"},
                     environment={**ENVIRONMENT, **compiler.environment, "SOURCE_DATE_EPOCH": str(reported.timestamp)},
                     as_caller=True,
                     sole=f"kubev6-compile-{hashlib.sha256(str(tree).encode()).hexdigest()[:12]}",
@@ -245,7 +263,7 @@ def compile_tree(
                     todo=f"the whole output is in {log_file}",
                     detail=error.detail,
                 ) from None
-        done = results.keep(series, key, made, (*TARGETS, "pause"), pause=pause)
+        done = results.keep(series, key, made, (*TARGETS, "pause", *(["etcd"] if etcd else [])), pause=pause)
         shown.ended_as(f"{reported.version}, {f'{packages} packages' if packages else 'nothing to compile'}")
         return done
 

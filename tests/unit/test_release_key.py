@@ -8,20 +8,24 @@ from pathlib import Path
 import pytest
 
 from configs.errors import ConfigError
+from configs.plan.upstream import ETCD_SERVER, ETCD_VERSION, vendored_etcd
 from configs.schema.loading import load_release
 from configs.schema.release import CniPlugins, Fetch, Release
 from tasks.docker.toolchain import Toolchain
 from tasks.release import build as release_build
 from tasks.release import compile, compiler
-from tasks.release.build import companions, refuse_old_etcd, release_key
+from tasks.release.build import ImageOrder, companions, image_orders, refuse_old_etcd, release_key
 from tasks.release.compiler import Compiler
 from tasks.release.series.series import Picked
+from tasks.release.series.source import Source
 from tests.fakes import substitute
 
 PICKED = Picked("debian-1.20", "a" * 40, "b" * 40, "c" * 40, ())
+SOURCE = Source("kubernetes", "x", "here", Path("none"), "b" * 40, 0)
 TOOLS = Toolchain("kubev6/toolchain:x", "go1.19.8 linux/amd64", ("etcd-server=3.4.23-4", "golang-go=2:1.19~1"))
 BINARIES = {"kubeadm": {"url": "https://dl.example/kubeadm"}}
 ETCD = "registry.example/etcd:3.6.8-0"
+ETCD_OF_UPSTREAM = "registry.k8s.io/etcd:3.6.8-0"
 NAMED = Compiler("sha256:1", "go1.8.3 linux/amd64", "sha256:1")
 
 
@@ -126,14 +130,53 @@ def test_a_changed_recipe_or_command_gives_another_key(
     ],
 )
 def test_debians_etcd_is_refused_where_kubeadm_cannot_run_it_before_anything_is_compiled(
-    version: str, etcd: str, refused: bool
+    version: str, etcd: str, refused: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    substitute(monkeypatch, release_build, "file_in", lambda *_: "")
     wanted = load_release("debian-1.20").model_copy(update={"kubernetes": version})
     own = replace(TOOLS, packages=(f"etcd-server={etcd}",))
     if refused:
         with pytest.raises(ConfigError, match=rf"etcd of Debian's package is {etcd}, and kubeadm {version} runs 3"):
-            refuse_old_etcd(wanted, own)
+            refuse_old_etcd(image_orders(wanted, SOURCE, PICKED), wanted, own)
     else:
-        refuse_old_etcd(wanted, own)
+        refuse_old_etcd(image_orders(wanted, SOURCE, PICKED), wanted, own)
     brought = wanted.model_copy(update={"fetch": Fetch.model_validate({"binaries": BINARIES, "images": [ETCD]})})
-    refuse_old_etcd(brought, own)
+    refuse_old_etcd(image_orders(brought, SOURCE, PICKED), brought, own)
+
+
+def test_etcd_is_that_of_the_tree_where_it_has_one_whatever_else_could_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {ETCD_SERVER: "func (cfg *Config) AddFlags(fs *flag.FlagSet) {", ETCD_VERSION: '\tVersion  = "3.6.8"\n'}
+    substitute(monkeypatch, release_build, "file_in", lambda _source, _tree, path: files[path])
+    wanted = load_release("v1.36.0")
+    assert ETCD_OF_UPSTREAM in companions(wanted)
+    orders = [order for order in image_orders(wanted, SOURCE, PICKED) if order.name == "etcd"]
+    assert orders == [ImageOrder("etcd", "compiled", tag="3.6.8")]
+    refuse_old_etcd(image_orders(wanted, SOURCE, PICKED), wanted, TOOLS)  # which has a package that is too old
+
+
+@pytest.mark.parametrize(
+    ("server", "version", "etcd"),
+    [
+        ("func (cfg *Config) AddFlags(fs", '\tMinClusterVersion = "3.0.0"\n\tVersion           = "3.6.4"\n', "3.6.4"),
+        ("", '\tVersion = "3.5.21"\n', ""),  # a client alone
+        ("func NewConfig() *Config {", '\tVersion = "3.5.21"\n', ""),  # whose options its program declares
+        ("func (cfg *Config) AddFlags(fs", '\tVersion = "3.6.4-rc.0"\n', ""),
+    ],
+)
+def test_a_tree_has_etcd_whole_when_it_has_the_server_and_its_options(server: str, version: str, etcd: str) -> None:
+    assert vendored_etcd(server, version) == etcd
+
+
+def test_the_program_of_etcd_decides_what_is_compiled_of_a_tree_that_has_its_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reported, go = compile.Reported("v1.36.0", "a" * 40, 0), compiler.debian(TOOLS)
+    (tmp_path / "main.go").write_text("package main\n")
+
+    def key(*, etcd: bool) -> str:
+        return compile.compile_key("tree", reported, TOOLS, go, etcd=etcd)
+
+    with_it, without = key(etcd=True), key(etcd=False)
+    substitute(monkeypatch, compile, "ETCD", tmp_path / "main.go")
+    assert without == key(etcd=False)
+    assert len({without, with_it, key(etcd=True)}) == 3
