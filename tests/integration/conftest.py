@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.fakes import substitute
+
 
 @pytest.fixture(scope="session")
 def prefect_server() -> Iterator[None]:
@@ -14,3 +16,12 @@ def prefect_server() -> Iterator[None]:
 
     with prefect():
         yield
+
+
+@pytest.fixture
+def impatient_downloads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Downloads that are tried again at once, and given up after seconds."""
+    from tasks.release.fetch import download
+
+    substitute(monkeypatch, download, "PAUSE", 0.01)
+    substitute(monkeypatch, download, "TIMEOUT", (10.0, 10.0))

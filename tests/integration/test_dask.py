@@ -22,6 +22,7 @@ from flows.run.record import runs
 from flows.run.runner import task_runner
 from kubev6.server.temporary_server import TemporaryServer
 from tests.integration import fake_machines, fake_worker
+from tests.integration.shown_lines import ends_in_order, position
 from tests.integration.sshd import free_port
 from tests.waiting import eventually
 
@@ -91,26 +92,11 @@ def run(behaviour: str, *words: str, **environment: str) -> tuple[int, str, list
     return process.returncode, out, [" ".join(line.split()) for line in err.splitlines()]
 
 
-def position(lines: list[str], pattern: str) -> int:
-    return next(number for number, line in enumerate(lines) if re.match(pattern, line))
-
-
 def test_a_deploy_on_a_dask_cluster_tells_all_that_one_in_threads_tells(dask: Dask, data: Path) -> None:
     dask.behave("new")
     status, out, lines = run("new", "--task-runner", dask.address)
     assert status == 0, lines
-    ended = [
-        position(lines, pattern)
-        for pattern in (
-            r"kube-support support \d",
-            r"kube-worker-2 kubernetes \d",
-            r"kube-control-plane kubeadm init \d",
-            r"kube-worker-1 kubeadm join \d",
-            r"kube-control-plane proof \d",
-        )
-    ]
-    assert ended[2:] == sorted(ended[2:])
-    assert all(re.match(r"\S+ [A-Za-z ]+ (\.\.\.|\d)", line) for line in lines), "noise on the screen"
+    ends_in_order(lines)
     assert "17 changes.\n" in out
     record = runs()[0][1]
     assert record.status == "succeeded"

@@ -31,7 +31,7 @@ from tests.integration.test_http_session import ODD_HEADS, TRICKLING
 from tests.integration.web_server import Served, WebServer, serving
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.usefixtures("own_data")
+pytestmark = pytest.mark.usefixtures("own_data", "impatient_downloads")
 CONTENT = random.Random(6).randbytes(1 << 20)
 HALF = len(CONTENT) // 2
 
@@ -40,12 +40,6 @@ HALF = len(CONTENT) // 2
 def server() -> Iterator[WebServer]:
     with serving() as running:
         yield running
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    substitute(monkeypatch, download, "PAUSE", 0.01)
-    substitute(monkeypatch, download, "TIMEOUT", (10.0, 10.0))
 
 
 def get(server: WebServer, *, checkable: bool = True, said: list[str] | None = None) -> bytes:

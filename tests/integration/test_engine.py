@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -26,6 +25,7 @@ from tasks.node.engine import apply, bring_to, plan_changes
 from tasks.ssh.connection import Connection, connect
 from tasks.ssh.endpoint import Endpoint
 from tests.fakes import substitute
+from tests.integration.beyond import come_from_beyond
 
 NAME = "kubev6-engine-test"
 NODE = "kube-support"
@@ -416,17 +416,7 @@ def test_two_runs_do_not_change_a_node_at_once(machine: Connection, endpoint: En
 def test_the_ipv4_default_route_goes_and_the_connection_stays(
     machine: Connection, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From an address that the machine can answer by its default route alone, as from beyond a gateway."""
-    gateway = said(machine, "echo ${SSH_CONNECTION%% *}")
-    links = json.loads(subprocess.run(["ip", "-4", "-j", "addr"], capture_output=True, check=True).stdout)
-    own = [address["local"] for link in links for address in link["addr_info"] if link["ifname"] != "lo"]
-    beyond = next(address for address in own if address != gateway)
-    direct = socket.create_connection
-
-    def from_beyond(address: tuple[str, int], timeout: float) -> socket.socket:
-        return direct(address, timeout, source_address=(beyond, 0))
-
-    substitute(monkeypatch, socket, "create_connection", from_beyond)
+    beyond, gateway = come_from_beyond(machine, monkeypatch)
     stage = StageState(name="v6only", no_ipv4_default_route=True)
     with connect(endpoint) as opened:
         assert kinds(bring_to(opened, stage)) == [("ipv4-default-route", "remove")]

@@ -31,7 +31,7 @@ from tests.integration.web_server import WebServer, serving
 from tests.unit.test_program import elf
 from tests.unit.test_store import layer, saved
 
-pytestmark = pytest.mark.usefixtures("own_data")
+pytestmark = pytest.mark.usefixtures("own_data", "impatient_downloads")
 CONTENT = elf() + random.Random(9).randbytes(1 << 20)
 OTHER = elf() + random.Random(8).randbytes(1 << 20)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -43,12 +43,6 @@ IMAGE = "registry.example/team/etcd-amd64:3.0.17"
 def server() -> Iterator[WebServer]:
     with serving() as running:
         yield running
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    substitute(monkeypatch, download, "PAUSE", 0.01)
-    substitute(monkeypatch, download, "TIMEOUT", (10.0, 10.0))
 
 
 @pytest.fixture

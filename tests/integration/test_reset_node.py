@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import socket
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -27,7 +25,7 @@ from tasks.node.reset import reset as reset_machine
 from tasks.scope import holding
 from tasks.ssh.connection import Connection, connect
 from tasks.ssh.endpoint import Endpoint
-from tests.fakes import substitute
+from tests.integration.beyond import come_from_beyond
 
 CLUSTER = load_cluster("lab").model_copy(update={"name": "kubev6-reset-node-test", "workers": 0})
 CLUSTER = CLUSTER.model_copy(update={"nodes": CLUSTER.nodes[:2]})
@@ -211,18 +209,8 @@ def test_what_the_version_before_has_done_is_known_and_undone(machine: Connectio
 def test_the_ipv4_default_route_comes_back_and_the_path_that_was_kept_for_us_goes(
     machine: Connection, endpoints: dict[str, Endpoint], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From an address that the machine can answer by its default route alone, as from beyond a gateway."""
-    gateway = said(machine, "echo ${SSH_CONNECTION%% *}")
-    links = json.loads(subprocess.run(["ip", "-4", "-j", "addr"], capture_output=True, check=True).stdout)
-    own = [address["local"] for link in links for address in link["addr_info"] if link["ifname"] != "lo"]
-    beyond = next(address for address in own if address != gateway)
-    direct = socket.create_connection
-
-    def from_beyond(address: tuple[str, int], timeout: float) -> socket.socket:
-        return direct(address, timeout, source_address=(beyond, 0))
-
     before = said(machine, "ip -4 route")
-    substitute(monkeypatch, socket, "create_connection", from_beyond)
+    beyond, gateway = come_from_beyond(machine, monkeypatch)
     with connect(endpoints[NODE]) as opened:
         bring_to(opened, StageState(name="network", no_ipv4_default_route=True))
         assert f"{beyond} via {gateway}" in said(opened, "ip -4 route")
