@@ -18,6 +18,8 @@ ETCD_SERVER = "vendor/go.etcd.io/etcd/server/v3/embed/config.go"
 """Where a tree has the whole server of etcd, which its tests run, since 1.34; before that they run the program."""
 ETCD_VERSION = "vendor/go.etcd.io/etcd/api/v3/version/version.go"
 """Where a tree says which etcd that is."""
+KUBELET_CADVISOR = "pkg/kubelet/cadvisor/cadvisor_linux.go"
+"""Where a tree says whether its kubelet can look at containers without cgo, which it could not before 2019."""
 OLDEST = "1.13"
 """The first version whose kubeadm a release file can be made for: those before want kube-dns or an API not written."""
 
@@ -81,6 +83,15 @@ def vendored_etcd(server: str, version: str) -> str:
     """
     found = re.search(r'^\s*Version\s*=\s*"([0-9]+\.[0-9]+\.[0-9]+)"\s*$', version, re.MULTILINE)
     return found[1] if found and "func (cfg *Config) AddFlags(" in server else ""
+
+
+def kubelet_wants_cgo(cadvisor: str) -> bool:
+    """Whether a tree's kubelet, compiled without cgo, ends at once as it cannot look at containers.
+
+    Args:
+        cadvisor: The tree's :data:`KUBELET_CADVISOR`.
+    """
+    return re.search(r"^//\s*(\+build|go:build)\s.*\bcgo\b", cadvisor, re.MULTILINE) is not None
 
 
 def minor_of(text: str) -> str:

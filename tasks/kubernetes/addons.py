@@ -19,6 +19,9 @@ ADD_ONS = ("daemonset/kube-proxy", "deployment/coredns", "deployment/kube-dns")
 """What kubeadm deploys."""
 CONNTRACK = "--conntrack-max-per-core=0"
 """Keeps kube-proxy from setting the size of the connection table, which only the host's own network may do."""
+IN_PLACE_OF_A_FILE = ("--kubeconfig=/var/lib/kube-proxy/kubeconfig.conf", "--bind-address=::")
+"""What the file says that kubeadm gives kube-proxy, by which options are of no effect; the one above has no other form
+there, as 0 in the file stands for the default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +85,19 @@ def wanting(workloads: Sequence[Any], cluster: Cluster, manifest: Manifest, imag
             if seen != wanted:
                 change = ("set", "image", subject, f"{container['name']}={wanted}")
                 yield Mend(f"{subject}: image {wanted} in place of {seen}", change)
-            options = (*container.get("command", ()), *container.get("args", ()))
             old_kube_proxy = container["name"] == "kube-proxy" and not kube_proxy_takes_configuration(manifest.version)
-            if cluster.lab and old_kube_proxy and CONNTRACK not in options:
-                patch = {"op": "add", "path": f"/spec/template/spec/containers/{index}/command/-", "value": CONNTRACK}
-                yield Mend(f"{subject}: {CONNTRACK}", ("patch", subject, "--type=json", "-p", json.dumps([patch])))
+            if (
+                cluster.lab
+                and old_kube_proxy
+                and (command := container.get("command", [])) != (wanted_command := _with_conntrack(command))
+            ):
+                path = f"/spec/template/spec/containers/{index}/command"
+                patch = json.dumps([{"op": "replace", "path": path, "value": wanted_command}])
+                yield Mend(f"{subject}: {CONNTRACK}", ("patch", subject, "--type=json", "-p", patch))
+
+
+def _with_conntrack(command: Sequence[str]) -> list[str]:
+    """The command of an old kube-proxy, told to leave the connection table as it is."""
+    kept = [word for word in command if not word.startswith("--config=")]
+    options = IN_PLACE_OF_A_FILE if len(kept) < len(command) else ()
+    return [*kept, *options, *([] if CONNTRACK in kept else [CONNTRACK])]

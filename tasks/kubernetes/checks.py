@@ -9,10 +9,12 @@ from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from configs.plan.stages.kubernetes import STATIC_PODS
 from configs.plan.translation import ANY_ULA, WELL_KNOWN_PREFIX, embedded, may_stand_for
 from configs.plan.versions import is_stamped
 from configs.schema.cluster import Cluster
 from tasks.kubernetes import pod_pairs
+from tasks.kubernetes.readiness import is_ready, name_of, why_pod
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,31 +191,38 @@ def check_objects(cluster: Cluster, version: str, nodes: Sequence[Any], pods: Se
 
 
 def _system_pods(cluster: Cluster, pods: Sequence[Any]) -> list[Check]:
-    control_plane = cluster.control_plane.name
-    wanted = {f"{name}-{control_plane}": 1 for name in CONTROL_PLANE_PODS}
+    wanted = dict.fromkeys(static_pods(cluster.control_plane.name), 1)
     wanted["kube-proxy"] = len(cluster.kubernetes_nodes)
     wanted["cluster DNS"] = 1
     ready: dict[str, list[bool]] = {name: [] for name in wanted}
+    reasons: dict[str, str] = {}
     for pod in pods:
         if pod["metadata"]["namespace"] != "kube-system" or "deletionTimestamp" in pod["metadata"]:
             continue
         label = pod["metadata"].get("labels", {}).get("k8s-app", "")
         name = {"kube-dns": "cluster DNS", "kube-proxy": "kube-proxy"}.get(label, pod["metadata"]["name"])
-        conditions = {c["type"]: c["status"] for c in pod["status"].get("conditions", ())}
-        ready.setdefault(name, []).append(conditions.get("Ready") == "True")
+        ready.setdefault(name, []).append(is_ready(pod))
+        if not is_ready(pod):
+            reasons.setdefault(name, f": {name_of(pod)}: {why_pod(pod)}")
     return [
         Check(
             "system pods",
             "API",
             name,
             all(states) and len(states) >= wanted.get(name, 1),
-            f"{sum(states)} of {max(len(states), wanted.get(name, 1))} Ready",
+            f"{sum(states)} of {max(len(states), wanted.get(name, 1))} Ready{reasons.get(name, '')}",
         )
         for name, states in ready.items()
     ]
 
 
-CONTROL_PLANE_PODS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+def static_pods(control_plane: str) -> tuple[str, ...]:
+    """The names of the pods that the kubelet of a control plane tells of, which kubeadm has set up.
+
+    Args:
+        control_plane: Name of the node.
+    """
+    return tuple(f"{name}-{control_plane}" for name in STATIC_PODS)
 
 
 def _status_addresses(thing: Any) -> list[str]:

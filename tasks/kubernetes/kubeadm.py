@@ -31,6 +31,8 @@ KUBECTL = f"env HOME={HOME} kubectl --kubeconfig {ADMIN}"
 """On the control plane."""
 CA_CERTIFICATE = "/etc/kubernetes/pki/ca.crt"
 TOKEN = re.compile(r"^[a-z0-9]{6}\.[a-z0-9]{16}$", re.MULTILINE)
+NODES = "system:bootstrappers:kubeadm:default-node-token"
+"""The group of tokens that nodes join with."""
 INIT_SECONDS = 420
 JOIN_SECONDS = 300
 
@@ -104,7 +106,8 @@ def join_credentials(connection: Connection) -> JoinCredentials:
     Raises:
         NodeError: kubeadm made none.
     """
-    create = f"kubeadm token create --kubeconfig {ADMIN} --ttl 10m --description 'kubev6 join'"
+    # Before 1.9 a token is of no group by itself, and whoever holds it may not ask for a certificate.
+    create = f"kubeadm token create --kubeconfig {ADMIN} --ttl 10m --groups {NODES} --description 'kubev6 join'"
     # The token last: what fails before it shows its output.
     said = connection.run(f"cat {CA_CERTIFICATE} && {create}", step="join token").stdout
     certificate, end, printed = said.partition("-----END CERTIFICATE-----")

@@ -17,7 +17,9 @@ from configs.plan.node import image_reference
 from configs.render import render
 from configs.schema.cluster import Cluster
 from tasks.kubernetes import waiting
+from tasks.kubernetes.checks import static_pods
 from tasks.kubernetes.kubeadm import KUBECTL
+from tasks.kubernetes.readiness import counts_of, is_ready, is_rolled_out, name_of, why_node, why_pod
 from tasks.ssh.connection import Connection
 from tasks.steps import Step
 
@@ -26,8 +28,6 @@ LABEL = "kubev6=proof"
 READY_SECONDS = 120
 SECONDS_BETWEEN_WORDS = 5
 """How often it is told what is waited for."""
-LONGEST_REASON = 80
-"""Characters of a reason: all of them are one line."""
 WORDS = 3
 """So many things that are waited for are named; of the others the number."""
 CONTROL_PLANE = ("tier", "control-plane")
@@ -76,32 +76,44 @@ class Objects:
             probe_services=those("Service", within=namespace),
         )
 
-    def not_ready(self) -> tuple[str, ...]:
-        """What is waited for and why, one phrase each: first the nodes, as what is on them waits for them."""
+    def not_ready(self, control_plane: str) -> tuple[str, ...]:
+        """What is waited for and why, one phrase each: first the nodes, as what is on them waits for them.
+
+        Args:
+            control_plane: The node whose kubelet tells of the control plane's pods, which old ones do after a minute.
+        """
         label, value = CONTROL_PLANE
+        there = {name_of(pod) for pod in self.pods if pod["metadata"].get("namespace") == "kube-system"}
         return (
-            *(f"node {_name(node)} ({_why_node(node)})" for node in self.nodes if not _ready(node)),
-            *(f"the proof's pod on {_name(pod)} ({_why_pod(pod)})" for pod in self.probe_pods if not _ready(pod)),
+            *(f"node {name_of(node)} ({why_node(node)})" for node in self.nodes if not is_ready(node)),
+            *(f"the proof's pod on {name_of(pod)} ({why_pod(pod)})" for pod in self.probe_pods if not is_ready(pod)),
             *(
-                f"{_name(pod)} ({_why_pod(pod)})"
+                f"{name_of(pod)} ({why_pod(pod)})"
                 for pod in self.pods
-                if pod["metadata"].get("labels", {}).get(label) == value and not _ready(pod)
+                if pod["metadata"].get("labels", {}).get(label) == value and not is_ready(pod)
             ),
             *(
-                f"{each['kind']} {_name(each)} ({self._why_workload(each)})"
+                f"{pod} (its kubelet has told nothing of it yet)"
+                for pod in static_pods(control_plane)
+                if pod not in there
+            ),
+            *(
+                f"{each['kind']} {name_of(each)} ({self._why_workload(each)})"
                 for each in self.workloads
-                if not _rolled_out(each)
+                if not is_rolled_out(each)
             ),
         )
 
     def _why_workload(self, workload: Any) -> str:
         """How many of its pods are there, and why one is not."""
-        wanted, counts = _counts(workload)
-        prefix = f"{_name(workload)}-"
+        wanted, counts = counts_of(workload)
+        prefix = f"{name_of(workload)}-"
         reasons = [
-            _why_pod(pod)
+            why_pod(pod)
             for pod in self.pods
-            if pod["metadata"].get("namespace") == "kube-system" and _name(pod).startswith(prefix) and not _ready(pod)
+            if pod["metadata"].get("namespace") == "kube-system"
+            and name_of(pod).startswith(prefix)
+            and not is_ready(pod)
         ]
         return ", ".join([f"{min(counts)} of {wanted}", *reasons[:1]])
 
@@ -116,60 +128,6 @@ class Objects:
             for service in self.probe_services
         }
         return pods, services
-
-
-def _ready(item: Any) -> bool:
-    conditions = item["status"].get("conditions", ())
-    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
-
-
-def _name(item: Any) -> str:
-    return str(item["metadata"]["name"])
-
-
-def _condition(item: Any, kind: str) -> Any:
-    return next((each for each in item["status"].get("conditions", ()) if each["type"] == kind), {})
-
-
-def _why_node(node: Any) -> str:
-    """In the kubelet's words, of which the last ones say most: "container runtime network not ready: … cni config"."""
-    ready = _condition(node, "Ready")
-    said = " ".join(ready.get("message", "").split())
-    return said if 0 < len(said) <= LONGEST_REASON else ready.get("reason", "") or "its kubelet has told nothing yet"
-
-
-def _why_pod(pod: Any) -> str:
-    """Why a pod is not Ready, in the word that `kubectl get pods` has for it."""
-    status = pod["status"]
-    for container in (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())):
-        state = container.get("state", {})
-        for told in (state.get("waiting"), state.get("terminated")):
-            if told and told.get("reason", "Completed") != "Completed":
-                return str(told["reason"])
-    unscheduled = _condition(pod, "PodScheduled")
-    if unscheduled.get("status") == "False":
-        return str(unscheduled.get("message") or unscheduled.get("reason", "not scheduled"))[:LONGEST_REASON]
-    phase = status.get("phase", "Pending")
-    return "not Ready yet" if phase == "Running" else str(status.get("reason") or phase)
-
-
-def _rolled_out(workload: Any) -> bool:
-    """As `kubectl rollout status` sees it: every pod is of the newest template, and available."""
-    wanted, counts = _counts(workload)
-    seen = workload["status"].get("observedGeneration", 0) >= workload["metadata"].get("generation", 0)
-    return seen and all(count == wanted for count in counts)
-
-
-def _counts(workload: Any) -> tuple[int, list[int]]:
-    """How many pods it is to have, and how many it has that are each thing that they should be."""
-    status = workload["status"]
-    if workload["kind"] == "DaemonSet":
-        wanted = status.get("desiredNumberScheduled", 0)
-        counts = [status.get("updatedNumberScheduled", 0), status.get("numberAvailable", 0)]
-    else:
-        wanted = workload["spec"].get("replicas", 1)
-        counts = [status.get(name, 0) for name in ("replicas", "updatedReplicas", "availableReplicas")]
-    return wanted, counts
 
 
 def make(control_plane: Connection, cluster: Cluster, manifest: Manifest) -> str:
@@ -226,13 +184,13 @@ def objects_when_ready(control_plane: Connection, manifest: Manifest, namespace:
     waits: tuple[str, ...] = pods
     while True:
         found = _read(control_plane, namespace, min(until, time.monotonic() + SECONDS_BETWEEN_WORDS), *waits)
-        things = found.not_ready()
+        things = found.not_ready(control_plane.node)
         if not things or time.monotonic() >= until:
             return found
         shown.progress(waits_for(things))
         # The longest for the pods that were made a moment ago. The system is at rest by then, unless it is new itself.
         # A wait that has nothing to wait for, as for a roll-out that was given up, ends at once.
-        waits = (*(rest if all(map(_ready, found.probe_pods)) else pods), "sleep 1")
+        waits = (*(rest if all(map(is_ready, found.probe_pods)) else pods), "sleep 1")
 
 
 def _read(control_plane: Connection, namespace: str, until: float, *waits: str) -> Objects:

@@ -20,7 +20,14 @@ import git
 from configs.errors import ConfigError
 from configs.manifest import NODE_BINARIES, BinaryEntry, ImageEntry, Manifest, SourceEntry, name_of
 from configs.plan.go import GoPackage, go_problem, minor, package_for
-from configs.plan.upstream import ETCD_SERVER, ETCD_VERSION, GO_VERSION, vendored_etcd
+from configs.plan.upstream import (
+    ETCD_SERVER,
+    ETCD_VERSION,
+    GO_VERSION,
+    KUBELET_CADVISOR,
+    kubelet_wants_cgo,
+    vendored_etcd,
+)
 from configs.plan.versions import etcd_is_too_old, image_name, image_tag, oldest_etcd
 from configs.schema.release import Build, GoToolchain, Release
 from tasks.docker import build as docker_build
@@ -29,7 +36,7 @@ from tasks.docker.toolchain import Toolchain
 from tasks.exclusive import exclusive, holder
 from tasks.paths import RECIPES, cache_dir
 from tasks.release import compile, compiler, images, results
-from tasks.release.compile import Reported
+from tasks.release.compile import Reported, Traits
 from tasks.release.compiler import Compiler
 from tasks.release.fetch.fetch_image import fetch_image
 from tasks.release.fetch.mirror import Mirror
@@ -288,14 +295,15 @@ def compile_programs(release: Release, source: Source, picked: Picked, tools: To
     """
     force = again(refresh, "compile")
     reported = Reported(version_of(release, picked), picked.commit, source.timestamp)
-    etcd = bool(etcd_of_tree(source, picked))
-    key = compile.compile_key(picked.tree, reported, tools.toolchain, tools.compiler, etcd=etcd)
+    cgo = kubelet_wants_cgo(file_in(source, picked.tree, KUBELET_CADVISOR))
+    traits = Traits(etcd=bool(etcd_of_tree(source, picked)), cgo=cgo)
+    key = compile.compile_key(picked.tree, reported, tools.toolchain, tools.compiler, traits)
     kept = None if force else results.find(picked.series, key)
     if kept is not None:
         return kept
     place = check_out_beside(picked, source) if force else check_out(picked, source)
     done = compile.compile_tree(
-        place, series=picked.series, key=key, reported=reported, compiler=tools.compiler, etcd=etcd, force=force
+        place, series=picked.series, key=key, reported=reported, compiler=tools.compiler, traits=traits, force=force
     )
     if force:
         take_over(picked)
@@ -466,7 +474,7 @@ def release_key(release: Release, picked: Picked, tools: Toolchain, go: Compiler
         "platform": tools.platform,
         "recipes": {name: docker_build.directory_digest(RECIPES / name) for name in ("toolchain", "images")},
         "targets": compile.TARGETS,
-        "commands": [compile.COMPILE, compile.COMPILE_PROGRAM, compile.ENVIRONMENT],
+        "commands": [compile.COMPILE, compile.COMPILE_PROGRAM, compile.ENVIRONMENT, compile.WITH_CGO],
     }
     # What a release does not have takes no part, so that its key stays when others come to have it.
     if go.identity:

@@ -87,6 +87,9 @@ ENVIRONMENT = {
     "CGO_ENABLED": "0",
     "KUBE_GIT_VERSION_FILE": "/version/stamp",
 }
+WITH_CGO = {"CGO_ENABLED": "1", "GOLDFLAGS": "-extldflags=-static"}
+"""Kubernetes' makefiles do without cgo by themselves but for the kubelet; that runs with any C library when it has its
+own in it."""
 DEADLINE = 2 * 3600
 SPACE_COLD, SPACE_WARM = 5 * 10**9, 10**9
 """Bytes of free disk wanted for a first compilation, and for one with a filled build cache."""
@@ -146,6 +149,19 @@ def targets(tree: Path) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
+class Traits:
+    """What a tree has that others have not.
+
+    Attributes:
+        etcd: The server of etcd, so that its program is compiled too.
+        cgo: A kubelet that needs cgo.
+    """
+
+    etcd: bool = False
+    cgo: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Reported:
     """What binaries tell of themselves.
 
@@ -170,7 +186,7 @@ def version_file(reported: Reported) -> str:
     )
 
 
-def compile_key(tree: str, reported: Reported, tools: Toolchain, compiler: Compiler, *, etcd: bool = False) -> str:
+def compile_key(tree: str, reported: Reported, tools: Toolchain, compiler: Compiler, traits: Traits = Traits()) -> str:
     """sha256 of everything that decides the bytes that :func:`compile_tree` makes.
 
     Args:
@@ -178,12 +194,14 @@ def compile_key(tree: str, reported: Reported, tools: Toolchain, compiler: Compi
         reported: What they tell of themselves.
         tools: Our own toolchain, which a compiler stands for that no release has named.
         compiler: What to compile with.
-        etcd: Whether the tree has etcd's server, so that its program is compiled too.
+        traits: What the tree has that others have not.
     """
     go = [compiler.identity or tools.identity, compiler.go]
     told = [compiler.environment] if compiler.environment else []
-    program = [hashlib.sha256(ETCD.read_bytes()).hexdigest()] if etcd else []
-    return results.key_of(tree, asdict(reported), go, TARGETS, COMPILE, ENVIRONMENT, *told, *program)
+    more = [hashlib.sha256(ETCD.read_bytes()).hexdigest()] if traits.etcd else []
+    if traits.cgo:
+        told.append(WITH_CGO)
+    return results.key_of(tree, asdict(reported), go, TARGETS, COMPILE, ENVIRONMENT, *told, *more)
 
 
 def compile_tree(
@@ -193,7 +211,7 @@ def compile_tree(
     key: str,
     reported: Reported,
     compiler: Compiler,
-    etcd: bool = False,
+    traits: Traits = Traits(),
     force: bool = False,
 ) -> Compiled:
     """Compile :data:`TARGETS` and pause.
@@ -204,7 +222,7 @@ def compile_tree(
         key: :func:`compile_key`, under which the executables are kept until the series is compiled again.
         reported: What they tell of themselves.
         compiler: What to compile with.
-        etcd: Whether the tree has etcd's server, so that its program is compiled too.
+        traits: What the tree has that others have not.
         force: Compile everything, also what was compiled before.
 
     Raises:
@@ -212,7 +230,7 @@ def compile_tree(
             ``logs/compile-<series>.log``.
     """
     pause = pause_version(tree)
-    arguments = [" ".join(targets(tree)), f"v{pause}", pause_source(tree), "cmd/etcd" if etcd else ""]
+    arguments = [" ".join(targets(tree)), f"v{pause}", pause_source(tree), "cmd/etcd" if traits.etcd else ""]
     cold = force or not any(go_cache.go_cache(compiler.cache).iterdir())
     _need_space(SPACE_COLD if cold else SPACE_WARM)
     stamp = cache_dir() / "stamps" / series
@@ -251,7 +269,12 @@ def compile_tree(
                     name="compile",
                     mounts={tree: TREE, made: "/results", **mounts},
                     read_only={stamp: "/version", ETCD.parent: "/etcd"},
-                    environment={**ENVIRONMENT, **compiler.environment, "SOURCE_DATE_EPOCH": str(reported.timestamp)},
+                    environment={
+                        **ENVIRONMENT,
+                        **compiler.environment,
+                        **(WITH_CGO if traits.cgo else {}),
+                        "SOURCE_DATE_EPOCH": str(reported.timestamp),
+                    },
                     as_caller=True,
                     sole=f"kubev6-compile-{hashlib.sha256(str(tree).encode()).hexdigest()[:12]}",
                     deadline=DEADLINE,
@@ -263,7 +286,7 @@ def compile_tree(
                     todo=f"the whole output is in {log_file}",
                     detail=error.detail,
                 ) from None
-        done = results.keep(series, key, made, (*TARGETS, "pause", *(["etcd"] if etcd else [])), pause=pause)
+        done = results.keep(series, key, made, (*TARGETS, "pause", *(["etcd"] if traits.etcd else [])), pause=pause)
         shown.ended_as(f"{reported.version}, {f'{packages} packages' if packages else 'nothing to compile'}")
         return done
 

@@ -76,10 +76,27 @@ def test_kube_proxys_image_goes_by_the_releases_digest(digest: str) -> None:
 def test_a_labs_old_kube_proxy_is_kept_from_the_hosts_connection_table_once() -> None:
     ((*words, patch),) = mends(LAB, kube_proxy())
     assert words == ["patch", "daemonset/kube-proxy", "--type=json", "-p"]
+    command = ["/usr/local/bin/kube-proxy", CONNTRACK]
     assert json.loads(patch) == [
-        {"op": "add", "path": "/spec/template/spec/containers/0/command/-", "value": CONNTRACK}
+        {"op": "replace", "path": "/spec/template/spec/containers/0/command", "value": command}
     ]
     assert mends(LAB, kube_proxy(CONNTRACK)) == []
+
+
+def test_a_labs_old_kube_proxy_gets_options_in_place_of_the_file_by_which_they_are_of_no_effect() -> None:
+    """As the DaemonSet of the how-to's release has it (manifests.go of its kubeadm)."""
+    given = ("--config=/var/lib/kube-proxy/config.conf", "--cluster-cidr=fd00::/16")
+    ((*_, patch),) = mends(LAB, kube_proxy(*given))
+    (change,) = json.loads(patch)
+    assert change["value"] == [
+        "/usr/local/bin/kube-proxy",
+        "--cluster-cidr=fd00::/16",
+        "--kubeconfig=/var/lib/kube-proxy/kubeconfig.conf",
+        "--bind-address=::",
+        CONNTRACK,
+    ]
+    assert mends(LAB, kube_proxy(*change["value"][1:])) == []
+    assert mends(HOW_TO, kube_proxy(*given)) == []
 
 
 def test_kube_proxy_on_machines_of_their_own_or_with_a_configuration_is_as_kubeadm_made_it() -> None:

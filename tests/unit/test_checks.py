@@ -106,6 +106,12 @@ def pod(name: str, address: str, *, ready: str = "True", app: str = "") -> dict[
     }
 
 
+def crashing(name: str, address: str, *, app: str) -> dict[str, Any]:
+    found = pod(name, address, ready="False", app=app)
+    found["status"]["containerStatuses"] = [{"state": {"waiting": {"reason": "CrashLoopBackOff"}}}]
+    return found
+
+
 def good_nodes() -> list[dict[str, Any]]:
     return [node(n.name, str(n.address)) for n in LAB.kubernetes_nodes]
 
@@ -158,7 +164,12 @@ def test_a_healthy_cluster_passes() -> None:
         (
             good_nodes(),
             [*good_pods()[:-1], pod("cluster-dns-1", "fd00:101::2", ready="False", app="kube-dns")],
-            ("system pods", "cluster DNS", "0 of 1 Ready"),
+            ("system pods", "cluster DNS", "0 of 1 Ready: cluster-dns-1: Pending"),
+        ),
+        (
+            good_nodes(),
+            [*good_pods()[:-1], crashing("cluster-dns-1", "fd00:101::2", app="kube-dns")],
+            ("system pods", "cluster DNS", "0 of 1 Ready: cluster-dns-1: CrashLoopBackOff"),
         ),
         (good_nodes(), good_pods()[:-1], ("system pods", "cluster DNS", "0 of 1 Ready")),
         (good_nodes(), good_pods()[:6] + good_pods()[7:], ("system pods", "kube-proxy", "2 of 3 Ready")),

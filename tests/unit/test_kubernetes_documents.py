@@ -141,6 +141,7 @@ def test_the_how_tos_node_joins_by_a_document_and_not_by_words_that_others_can_r
         "token": "abcdef.0123456789abcdef",
         "nodeName": "kube-minion-1",
     }
+    assert '["sha256:ff"]' in document, "its decoder takes a plain colon in a flow list for a mapping"
 
 
 @pytest.mark.parametrize(

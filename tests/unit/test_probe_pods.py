@@ -9,6 +9,7 @@ import pytest
 
 from configs.errors import KubeV6Error
 from configs.manifest import Manifest
+from configs.plan.stages.kubernetes import STATIC_PODS
 from tasks import scope
 from tasks.events import Bus, Event, StepProgressed
 from tasks.kubernetes import probe_pods
@@ -18,6 +19,7 @@ from tasks.steps import StopSignal, step
 from tests.fakes import fake_of, substitute
 
 PROOF = "kubev6-proof-1"
+CONTROL_PLANE = "kube-control-plane"
 
 
 def item(kind: str, name: str, namespace: str = "", *, status: Any, **more: Any) -> dict[str, Any]:
@@ -35,6 +37,11 @@ def node(word: str = "True") -> dict[str, Any]:
 
 def etcd(word: str = "True") -> dict[str, Any]:
     return item("Pod", "etcd", "kube-system", status=ready(word), metadata={"labels": {"tier": "control-plane"}})
+
+
+def static_pods(*lacking: str) -> list[dict[str, Any]]:
+    names = {f"{name}-{CONTROL_PLANE}" for name in STATIC_PODS} - set(lacking)
+    return [item("Pod", name, "kube-system", status=ready("True")) for name in sorted(names)]
 
 
 def daemon_set(generation: int = 2, updated: int = 3, available: int = 3) -> dict[str, Any]:
@@ -70,8 +77,8 @@ def deployment(replicas: int = 2, **counts: int) -> dict[str, Any]:
     ],
 )
 def test_the_system_is_at_rest_when_nobody_would_wait_for_any_part_of_it(changed: list[Any], at_rest: bool) -> None:
-    objects = [node(), etcd(), daemon_set(), deployment(), *changed]
-    assert (not Objects.of(objects, PROOF).not_ready()) == at_rest
+    objects = [node(), *static_pods(), etcd(), daemon_set(), deployment(), *changed]
+    assert (not Objects.of(objects, PROOF).not_ready(CONTROL_PLANE)) == at_rest
 
 
 def test_a_pod_without_an_address_is_asked_for_at_the_unspecified_one() -> None:
@@ -133,7 +140,15 @@ KUBE_DNS = pod("coredns-7f-x", "kube-system", **container(waiting={"reason": "Cr
     ],
 )
 def test_what_is_waited_for_is_told_with_its_reason(objects: list[Any], told: list[str]) -> None:
-    assert list(Objects.of(objects, PROOF).not_ready()) == told
+    assert list(Objects.of([*static_pods(), *objects], PROOF).not_ready(CONTROL_PLANE)) == told
+
+
+def test_a_pod_of_the_control_plane_that_its_kubelet_has_yet_to_tell_of_is_waited_for() -> None:
+    """That of Kubernetes 1.9 does so a minute after kubeadm's init."""
+    objects = Objects.of(static_pods(f"etcd-{CONTROL_PLANE}"), PROOF)
+    assert objects.not_ready(CONTROL_PLANE) == (f"etcd-{CONTROL_PLANE} (its kubelet has told nothing of it yet)",)
+    elsewhere = item("Pod", f"etcd-{CONTROL_PLANE}", "default", status=ready("True"))
+    assert len(Objects.of([*static_pods(f"etcd-{CONTROL_PLANE}"), elsewhere], PROOF).not_ready(CONTROL_PLANE)) == 1
 
 
 def test_of_many_things_some_are_named_and_the_others_counted() -> None:
@@ -143,7 +158,9 @@ def test_of_many_things_some_are_named_and_the_others_counted() -> None:
 
 @fake_of(Connection)
 class ControlPlane:
-    """Gives one list of objects after the other, and at the end always the last."""
+    """Gives one list of objects after the other, and at the end always the last; its own pods are in all of them."""
+
+    node = CONTROL_PLANE
 
     def __init__(self, *lists: list[Any]) -> None:
         self.lists = list(lists)
@@ -154,7 +171,7 @@ class ControlPlane:
         assert timeout
         self.scripts.append(command)
         found = self.lists.pop(0) if len(self.lists) > 1 else self.lists[0]
-        return {"items": found}
+        return {"items": [*static_pods(), *found]}
 
 
 def wait(control_plane: ControlPlane) -> list[str]:

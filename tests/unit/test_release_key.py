@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from configs.errors import ConfigError
-from configs.plan.upstream import ETCD_SERVER, ETCD_VERSION, vendored_etcd
+from configs.plan.upstream import ETCD_SERVER, ETCD_VERSION, kubelet_wants_cgo, vendored_etcd
 from configs.schema.loading import load_release
 from configs.schema.release import CniPlugins, Fetch, Release
 from tasks.docker.toolchain import Toolchain
 from tasks.release import build as release_build
 from tasks.release import compile, compiler
 from tasks.release.build import ImageOrder, companions, image_orders, refuse_old_etcd, release_key
+from tasks.release.compile import Traits
 from tasks.release.compiler import Compiler
 from tasks.release.series.series import Picked
 from tasks.release.series.source import Source
@@ -173,10 +174,23 @@ def test_the_program_of_etcd_decides_what_is_compiled_of_a_tree_that_has_its_ser
     reported, go = compile.Reported("v1.36.0", "a" * 40, 0), compiler.debian(TOOLS)
     (tmp_path / "main.go").write_text("package main\n")
 
-    def key(*, etcd: bool) -> str:
-        return compile.compile_key("tree", reported, TOOLS, go, etcd=etcd)
+    def key(**traits: bool) -> str:
+        return compile.compile_key("tree", reported, TOOLS, go, Traits(**traits))
 
-    with_it, without = key(etcd=True), key(etcd=False)
+    with_it, without = key(etcd=True), key()
     substitute(monkeypatch, compile, "ETCD", tmp_path / "main.go")
-    assert without == key(etcd=False)
-    assert len({without, with_it, key(etcd=True)}) == 3
+    assert without == key()
+    assert len({without, with_it, key(etcd=True), key(cgo=True)}) == 4
+
+
+@pytest.mark.parametrize(
+    ("cadvisor", "cgo"),
+    [
+        ("// +build cgo,linux\n\n/*\nCopyright\n*/\n", True),
+        ("//go:build linux && cgo\n// +build linux,cgo\n", True),
+        ("// +build linux\n\n// without cgo\n", False),
+        ("", False),
+    ],
+)
+def test_a_kubelet_needs_cgo_where_its_tree_says_so(cadvisor: str, cgo: bool) -> None:
+    assert kubelet_wants_cgo(cadvisor) == cgo

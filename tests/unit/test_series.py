@@ -161,7 +161,7 @@ def test_the_how_to_s_release_is_seven_commits_and_their_registry_is_rewritten()
     assert tuple((each.author, each.fate) for each in found.patches) == FATES
     assert {found.remotes[each.remote].url for each in found.patches} == {"https://github.com/leblancd/kubernetes"}
     assert found.remotes[found.base.remote].url == "https://github.com/kubernetes/kubernetes"
-    (rewrite,) = found.rewrites
+    rewrite, _ = found.rewrites
     assert rewrite.replace.startswith("diverdane/")
     assert rewrite.by.startswith("{{ .ImageRepository }}/")
 
