@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +36,8 @@ NODES = "system:bootstrappers:kubeadm:default-node-token"
 """The group of tokens that nodes join with."""
 INIT_SECONDS = 420
 JOIN_SECONDS = 300
+ENDED = (124, 137)
+"""How it shows that ``timeout`` has ended something, by SIGTERM or in the end by SIGKILL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +169,10 @@ def join(
 
 
 def _kubeadm(connection: Connection, verb: str, script: str, timeout: float, stdin: bytes = b"") -> None:
-    alone = ["flock", LOCK, "sh", "-c", script]
-    done = connection.run(f"{quote(alone)} 2>&1", step=f"kubeadm {verb}", stdin=stdin, timeout=timeout, check=False)
+    # Its time begins when another kubeadm has let go of the lock. What hangs once hangs again, so it is not retried.
+    alone = ["flock", LOCK, "timeout", "-k", "5", str(math.ceil(timeout)), "sh", "-c", script]
+    limit = timeout + INIT_SECONDS + 30
+    done = connection.run(f"{quote(alone)} 2>&1", step=f"kubeadm {verb}", stdin=stdin, timeout=limit, check=False)
     if done.status == 0:
         return
     # kubeadm gives up on a kubelet that a busy machine starts slowly; once it answers, the same succeeds.
@@ -176,11 +181,12 @@ def _kubeadm(connection: Connection, verb: str, script: str, timeout: float, std
     lines = [line for line in done.stdout.splitlines() if line.strip()]
     own = [line for line in lines if kubeadm_commands.KUBELET_CHECK not in line] or lines
     seen = next((line for line in own if "rror" in line), own[-1] if own else "no output")
+    ended = f"ended after {timeout:g} s" if done.status in ENDED else f"exit status {done.status}"
     node = connection.endpoint.node
     raise NodeError(
         node,
         f"kubeadm {verb}",
-        f"exit status {done.status}: {hide(seen.strip())}",
+        f"{ended}: {hide(seen.strip())}",
         todo=f"its output and the kubelet's are in the run log; mend it (kubev6 ssh {node}) and deploy again",
         detail=hide(f"{done.stdout}\n--- kubelet ---\n{kubelet}"),
         transient=slow,

@@ -142,4 +142,16 @@ def test_a_kubelet_that_is_slow_to_start_is_waited_for_and_kubeadm_tried_again(c
     with pytest.raises(NodeError, match="exit status 1: error execution phase wait-control-plane") as caught:
         kubeadm.init(cast(Connection, here), load_cluster("lab"), MANIFEST)
     assert caught.value.transient is transient
+    assert any("timeout -k 5 420 sh" in command for command in asked)
     assert any("timeout 90" in command and "10248/healthz" in command for command in asked)
+
+
+def test_a_kubeadm_that_hangs_is_ended_and_not_tried_again_and_its_last_words_are_told() -> None:
+    def run(command: str, **_: object) -> SimpleNamespace:
+        said = "[init] this might take a minute\n[apiclient] waits for the API server\n"
+        return SimpleNamespace(status=124, stdout=said) if "kubeadm init" in command else SimpleNamespace(stdout="")
+
+    here = SimpleNamespace(run=run, node=NODE, endpoint=SimpleNamespace(node=NODE))
+    with pytest.raises(NodeError, match=r"kubeadm init: ended after 420 s: \[apiclient\] waits for the API") as caught:
+        kubeadm.init(cast(Connection, here), load_cluster("lab"), MANIFEST)
+    assert not caught.value.transient
