@@ -138,6 +138,8 @@ class Machine:
         details: Those of which more is to be known than the name.
         claims: The files that configure interfaces, ours left out.
         not_listening: Those of ifupdown that have the kernel take no router advertisements where it forwards.
+        renames: The files by which an interface has another name from the next start on.
+        unmanaged: The interfaces that NetworkManager keeps off.
         sources: What its ``/etc/network/interfaces`` reads too, our own line left out: patterns, and directories with
             a slash at their end.
         dhcp: The files of networkd that take addresses or resolvers of others.
@@ -174,6 +176,8 @@ class Machine:
     details: tuple[Interface, ...] = ()
     claims: tuple[Claim, ...] = ()
     not_listening: tuple[Claim, ...] = ()
+    renames: tuple[Claim, ...] = ()
+    unmanaged: tuple[str, ...] = ()
     sources: tuple[str, ...] = ("/etc/network/interfaces.d/*",)
     dhcp: tuple[str, ...] = ()
     definitions: tuple[Definition, ...] = ()

@@ -71,6 +71,8 @@ def parse(text: str, asked: float = 0.0) -> Machine:
         details=network_files.interfaces(said, links, networking),
         claims=network_files.claims(said, links, networking),
         not_listening=tuple(ifupdown.not_listening(said.get("ifupdown", ""), links)),
+        renames=tuple(networkd.renames(said.get("renames", ""), links)),
+        unmanaged=tuple(said.get("unmanaged", "").split()),
         sources=tuple(ifupdown.sources(said.get("ifupdown", ""))),
         dhcp=networkd.asking(said.get("networkd", "")) if networking == "networkd" else (),
         definitions=netplan.definitions(said.get("netplan", "")) if networking == "netplan" else (),

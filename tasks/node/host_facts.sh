@@ -42,6 +42,11 @@ section networkd
 for directory in /etc /run /usr/local/lib /usr/lib; do
     show "$directory"/systemd/network/*.network "$directory"/systemd/network/*.network.d/*.conf
 done
+section renames
+SHOWN='/^[[:space:]]*\[(Match|Link)\]|^[[:space:]]*(OriginalName|MACAddress|PermanentMACAddress|Driver|Type|Kind|Path|Property|Host|Virtualization|KernelCommandLine|KernelVersion|Credential|Architecture|Firmware|NamePolicy|Name)[[:space:]]*=/s/^/ /p'
+for directory in /etc /run /usr/local/lib /usr/lib; do
+    show "$directory"/systemd/network/*.link "$directory"/systemd/network/*.link.d/*.conf
+done
 section ifupdown
 # A file says which others are read, and those may say more (interfaces(5)). In a shell of its own for each.
 interfaces() (
@@ -53,7 +58,7 @@ interfaces() (
     # A comment ends with its line, and blanks at the end of a line, such as a carriage return, are of no account.
     lines=$(sed -E '/^# BEGIN kubev6$/,/^# END kubev6$/d; /^[[:space:]]*(#|$)/d
         :a; /\\$/{N; s/\\\n/ /; ta}; s/[[:space:]]+$//' "$file")
-    words='iface|mapping|auto|allow-[^[:space:]]*|rename|source|source-directory|accept_ra'
+    words='iface|mapping|auto|allow-[^[:space:]]*|rename|source|source-directory|accept_ra|(bond[-_])?slaves|bond[-_]master|bridge[-_]ports'
     echo "$lines" | sed -nE "s/^[[:space:]]*(($words)[[:space:]].*)/ \1/p"
     for each in $(echo "$lines" | sed -nE "s/^[[:space:]]*source[[:space:]]+//; T; s/[\"']//g; p"); do interfaces "$each"; done
     for each in $(echo "$lines" | sed -nE 's|^[[:space:]]*source-directory[[:space:]]+(.*[^/])/*$|\1/*|p'); do
@@ -71,6 +76,9 @@ SHOWN='/^[[:space:]]*(\[|(type|interface-name|autoconnect|autoconnect-priority|m
 for directory in /etc /run /usr/lib; do
     show "$directory"/NetworkManager/system-connections/*
 done
+# Whatever keeps it off an interface: its own configuration, a script, a rule of udev's.
+section unmanaged
+nmcli -t -f DEVICE,STATE device 2>/dev/null | sed -n 's/:unmanaged$//p'
 section interfaces
 ip -o -d link
 section drivers

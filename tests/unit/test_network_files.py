@@ -253,6 +253,41 @@ CLAIMS: dict[str, tuple[str, dict[str, str], str]] = {
         {"/etc/network/interfaces": 'source "lan"\n', "/etc/network/lan": "iface eth1 inet6 auto\n"},
         "/etc/network/lan configures eth1 already",
     ),
+    "ifupdown, a port of a bond": (
+        "ifupdown",
+        {"/etc/network/interfaces": "iface bond0 inet manual\n  bond-slaves eth0 eth1\n"},
+        "by `bond-slaves eth0 eth1` of bond0",
+    ),
+    "ifupdown, ports of another bond": (
+        "ifupdown",
+        {"/etc/network/interfaces": "iface bond0 inet manual\n  slaves eth0 eth10\n"},
+        "",
+    ),
+    "ifupdown, a bond of no ports": (
+        "ifupdown",
+        {"/etc/network/interfaces": "iface bond0 inet manual\n  bond-slaves none\n"},
+        "",
+    ),
+    "ifupdown, a port that names its bond": (
+        "ifupdown",
+        {"/etc/network/interfaces": "iface eth1 inet manual\n  bond-master bond0\n"},
+        "by `bond-master bond0`",
+    ),
+    "ifupdown, ports of a bridge": (
+        "ifupdown",
+        {"/etc/network/interfaces": "iface br0 inet dhcp\n  bridge_ports regex eth[12] noregex wlan0\n"},
+        "by `bridge_ports regex eth[12] noregex wlan0` of br0",
+    ),
+    "ifupdown, all cards in a bridge": (
+        "ifupdown",
+        {"/etc/network/interfaces": "iface br0 inet dhcp\n  bridge-ports all\n"},
+        "by `bridge-ports all` of br0",
+    ),
+    "ifupdown, a pattern that is none of a regular expression": (
+        "ifupdown",
+        {"/etc/network/interfaces": "iface br0 inet dhcp\n  bridge_ports eth[12]\n"},
+        "",
+    ),
     "ifupdown, another name from now on": (
         "ifupdown",
         {"/etc/network/interfaces": f"rename mac/{MAC}=lan\n"},
@@ -366,6 +401,16 @@ CLAIMS: dict[str, tuple[str, dict[str, str], str]] = {
         {f"{SCRIPTS}/ifcfg-eth10:0": "DEVICE=eth10:0\nIPADDR=192.0.2.1\n"},
         "",
     ),
+    "scripts, a name of the shell's making": (
+        "network-scripts",
+        {f"{SCRIPTS}/ifcfg-lan": "DEVICE=$LAN\n"},
+        "ifcfg-lan configures eth1 already, by DEVICE=$LAN",
+    ),
+    "scripts, an address of the shell's making": (
+        "network-scripts",
+        {f"{SCRIPTS}/ifcfg-lan": "HWADDR=`cat /etc/mac`\n"},
+        "ifcfg-lan configures eth1 already, by HWADDR=",
+    ),
     "scripts, a copy": ("network-scripts", {f"{SCRIPTS}/ifcfg-lan.bak": "DEVICE=eth1\n"}, ""),
 }
 """What a site's file goes by: the tool, the file, and what is said against it; nothing where ours wins."""
@@ -376,6 +421,66 @@ def test_a_file_that_takes_the_fabrics_interface_is_refused_whatever_it_goes_by(
     tmp_path: Path, tool: str, files: dict[str, str], seen: str
 ) -> None:
     found = tools.problems(CLUSTER, asked(tmp_path, tool, files))
+    assert len(found) == bool(seen), found
+    assert seen in "".join(found)
+
+
+def link_file(match: str, link: str, name: str = "10-site.link") -> dict[str, str]:
+    return {f"{NETWORKD}/{name}": f"[Match]\n{match}\n[Link]\n{link}\n"}
+
+
+RENAMES: dict[str, tuple[dict[str, str], str]] = {
+    "none": ({}, ""),
+    "by its address": (link_file(f"MACAddress={MAC}", "Name=lan0"), "10-site.link renames eth1 at the next start"),
+    "by its hardware's": (link_file(f"PermanentMACAddress={MAC}", "Name=lan0"), "by Name=lan0"),
+    "another's": (link_file("MACAddress=52:54:00:00:00:00", "Name=lan0"), ""),
+    "by its name": (link_file("OriginalName=eth*", "Name=lan0"), "by Name=lan0"),
+    "by another name": (link_file("OriginalName=en*", "Name=lan0"), ""),
+    "by what the machine does not tell": (link_file("Path=pci-0000:02:*", "Name=lan0"), "by Name=lan0"),
+    "to the name that it has": (link_file(f"MACAddress={MAC}", "Name=eth1"), ""),
+    "by a policy": (link_file(f"MACAddress={MAC}", "NamePolicy=keep\nName=lan0"), ""),
+    "in a drop-in": (
+        {
+            **link_file(f"MACAddress={MAC}", "MTUBytes=9000"),
+            f"{NETWORKD}/10-site.link.d/name.conf": "[Link]\nName=lan0\n",
+        },
+        "by Name=lan0",
+    ),
+    "behind one that matches": (
+        {**link_file("Type=ether", "MTUBytes=9000", "05-all.link"), **link_file(f"MACAddress={MAC}", "Name=lan0")},
+        "",
+    ),
+    "what the system brings": (
+        {"/usr/lib/systemd/network/99-default.link": "[Match]\nOriginalName=*\n[Link]\nNamePolicy=keep kernel path\n"},
+        "",
+    ),
+}
+"""Files of systemd-udevd's, and what is said against them."""
+
+
+@pytest.mark.parametrize("tool", ["networkd", "ifupdown", "netplan", "networkmanager"])
+@pytest.mark.parametrize(("files", "seen"), RENAMES.values(), ids=RENAMES.keys())
+def test_an_interface_that_has_another_name_after_the_next_start_is_refused_whatever_configures_it(
+    tmp_path: Path, tool: str, files: dict[str, str], seen: str
+) -> None:
+    found = tools.problems(CLUSTER, asked(tmp_path, tool, {**(planned("{}") if tool == "netplan" else {}), **files}))
+    assert len(found) == bool(seen), found
+    assert seen in "".join(found)
+
+
+@pytest.mark.parametrize(
+    ("tool", "states", "seen"),
+    [
+        ("networkmanager", "eth0:connected\neth1:unmanaged\n", "NetworkManager leaves eth1 unmanaged"),
+        ("networkmanager", "eth0:unmanaged\neth1:disconnected\n", ""),
+        ("networkd", "eth0:unmanaged\neth1:unmanaged\n", ""),
+    ],
+)
+def test_an_interface_that_networkmanager_keeps_off_is_refused(
+    tmp_path: Path, tool: str, states: str, seen: str
+) -> None:
+    program = f"#!/bin/sh\n[ \"$*\" = '-t -f DEVICE,STATE device' ] && printf '%s' '{states}'\n"
+    found = tools.problems(CLUSTER, asked(tmp_path, tool, {"/programs/nmcli": program}))
     assert len(found) == bool(seen), found
     assert seen in "".join(found)
 
@@ -561,7 +666,7 @@ def test_a_port_is_refused_and_what_it_is_a_port_of_is_named(kind: str) -> None:
 def test_what_hangs_on_an_interface_of_networkds_stays_there_and_so_does_the_size_of_its_packets(
     tmp_path: Path,
 ) -> None:
-    link = "[Link]\nMTUBytes=9000\nMACAddress=52:54:00:00:00:aa\n"
+    link = "[Link]\nMTUBytes=9000\nMACAddress=52:54:00:00:00:aa\n[BridgeVLAN]\nVLAN=1-99\nPVID=7\n"
     site = f"[Match]\nName=eth1\n{link}[Network]\nDHCP=no\nVLAN=lan100\nVLAN=lan200\n"
     machine = asked(tmp_path, "networkd", {f"{NETWORKD}/50-eth1.network": site})
     cluster = CLUSTER.model_copy(update={"runtime": "docker", "release": "debian-1.20"})

@@ -67,6 +67,19 @@ def _of_interface(tool: Networking, machine: Machine, interface: Interface, fiel
     if interface.port_of:
         yield f"{name} is a port of {interface.port_of}: name {interface.port_of} as {field} in the cluster file"
         return
+    if tool == "networkmanager" and name in machine.unmanaged:
+        yield (
+            f"NetworkManager leaves {name} unmanaged: take it out of `unmanaged-devices`, `managed=0`, "
+            f"NM_CONTROLLED=no or the rule of udev's that says so, until `nmcli device` tells another state of {name}"
+        )
+        return
+    for claim in machine.renames:
+        if claim.interface == name:
+            yield (
+                f"{claim.path} renames {name} at the next start, by {claim.by}: start the machine again and name the "
+                f"new one as {field} in the cluster file, or take that line out"
+            )
+            return
     about = [claim for claim in machine.claims if claim.interface == name]
     if kind and (seen := _unmade(tool, interface, about)):
         yield f"{name} is a {kind}, and {seen}"

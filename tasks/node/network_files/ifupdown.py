@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from posixpath import dirname, join, normpath
@@ -9,12 +10,22 @@ from posixpath import dirname, join, normpath
 from configs.plan.interfaces import Claim
 from tasks.node.network_files.links import Link, blocks
 
+PORTS = re.compile(r"(bond[-_])?slaves|bridge[-_]ports")
+"""What names the ports of a bond or a bridge (ifenslave, bridge-utils-interfaces(5))."""
+MASTER = re.compile(r"bond[-_]master")
+
 
 def claims(text: str, links: tuple[Link, ...]) -> Iterator[Claim]:
     """The stanzas that are about an interface, and what makes ifup take another one for it."""
+    stanza = ""
     for path, words in _lines(text):
+        stanza = words[1] if words[0] == "iface" else stanza
         for link in links:
-            if words[0] == "iface" and words[1] in link.names:
+            if PORTS.fullmatch(words[0]) and link.name != stanza and _is_named(words[1:], link):
+                yield Claim(path, link.name, by=f"`{' '.join(words)}` of {stanza}")
+            elif MASTER.fullmatch(words[0]) and stanza in link.names:
+                yield Claim(path, link.name, by=f"`{' '.join(words)}`")
+            elif words[0] == "iface" and words[1] in link.names:
                 family = words[2] if len(words) > 2 and words[2] in ("inet", "inet6") else ""
                 yield Claim(path, link.name, family, only_makes=words[-1] == "manual")
             elif words[0] == "mapping":
@@ -56,6 +67,31 @@ def not_listening(text: str, links: tuple[Link, ...]) -> Iterator[Claim]:
 def _lines(text: str) -> Iterator[tuple[str, list[str]]]:
     for path, lines in blocks(text):
         yield from ((path, words) for line in lines if len(words := line.split()) > 1 and words[0][0] != "#")
+
+
+def _is_named(words: list[str], link: Link) -> bool:
+    """Whether an interface is among ports, which may be patterns or, of a bridge, all cards."""
+    if words[0] == "all":
+        return not link.kind
+    return any(re.fullmatch(word, name) for word in _expressions(words) for name in link.names)
+
+
+def _expressions(words: list[str]) -> Iterator[str]:
+    """Names behind ``regex`` are regular expressions, until ``noregex``."""
+    regex = False
+    for word in words:
+        if word in ("regex", "noregex"):
+            regex = word == "regex"
+        else:
+            yield word if regex and _is_expression(word) else re.escape(word)
+
+
+def _is_expression(word: str) -> bool:
+    try:
+        re.compile(word)
+    except re.error:
+        return False
+    return True
 
 
 def _may_match(pattern: str, link: Link) -> bool:

@@ -44,11 +44,14 @@ def claims(text: str, links: tuple[Link, ...], *, any_without: bool) -> Iterator
         name = said.get("DEVICE") or ("" if any_without or "HWADDR" in said else basename(path).removeprefix("ifcfg-"))
         name = ALIAS.sub("", name)
         for link in links:
-            if name and name in link.names:
+            if "$" in name or "`" in name:  # what the shell makes of it is not known here
+                yield Claim(path, link.name, by=f"DEVICE={name}")
+            elif name and name in link.names:
                 yield Claim(path, link.name)
             elif not name and said.get("ONBOOT", "yes").lower() in ("yes", "true", "1", "y", "t"):
                 address = said.get("HWADDR", "")
-                if may_match({"PermanentMACAddress": [address]} if address else {}, link):
+                known = bool(address) and "$" not in address and "`" not in address
+                if may_match({"PermanentMACAddress": [address]} if known else {}, link):
                     by = f"HWADDR={address}" if address else "no DEVICE"
                     yield Claim(path, link.name, by=by, priority=_number(said.get("AUTOCONNECT_PRIORITY", "")))
 

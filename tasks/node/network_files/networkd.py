@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from posixpath import basename, dirname
 
 from configs.plan.interfaces import Claim
@@ -25,17 +26,20 @@ KEPT = {
             "IPoIB",
             "VRF",
         ),
-        "BatmanAdvanced",
+        *("BatmanAdvanced", "ConfigureWithoutCarrier", "IgnoreCarrierLoss"),
     ),
     "Link": ("MTUBytes", "MACAddress"),
+    "BridgeVLAN": ("VLAN", "EgressUntagged", "PVID"),
 }
-"""What hangs on an interface, the size of its packets and the address that it is given; by section."""
+"""What hangs on an interface, the size of its packets, the address that it is given, and what a bridge lets in, which
+may stand in one section as well as in several (systemd.network(5)); by section."""
 ASKS = {
     "DHCP": ("yes", "true", "1", "on", "both", "ipv4", "ipv6", "v4", "v6"),
     "IPv6AcceptRA": ("yes", "true", "1", "on"),
 }
 """What makes networkd take addresses, routes and resolvers of others."""
-
+KNOWN = ("Name", "OriginalName", "MACAddress", "PermanentMACAddress", "Driver", "Type", "Kind")
+"""Conditions of which it is known whether they hold."""
 Settings = list[tuple[str, str, str]]
 
 
@@ -46,6 +50,29 @@ def claims(text: str, links: tuple[Link, ...]) -> Iterator[Claim]:
         for link in links:
             if may_match(conditions, link):
                 yield Claim(path, link.name, by=reason(conditions, link))
+
+
+def renames(text: str, links: tuple[Link, ...]) -> Iterator[Claim]:
+    """The ``.link`` files by which an interface has another name from the next start on (systemd.link(5)).
+
+    The first that matches counts. What a file matches by is not always known, so one whose name there is already has
+    been about that interface.
+    """
+    there = {name for link in links for name in link.names}
+    for link in links:
+        for path, found in _files(text):
+            conditions = _conditions(found)
+            if "OriginalName" in conditions:  # which is none of those that it goes by too
+                conditions = {**conditions, "Name": conditions["OriginalName"]}
+            if not may_match(conditions, replace(link, names=(link.name,))):
+                continue
+            said = {key: value for section, key, value in found if section == "Link"}
+            name = said.get("Name", "")
+            if name and not said.get("NamePolicy") and name not in there:
+                yield Claim(path, link.name, by=f"Name={name}")
+                break
+            if name in link.names or all(key in KNOWN for key in conditions):
+                break
 
 
 def asking(text: str) -> tuple[str, ...]:
