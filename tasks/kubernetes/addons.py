@@ -10,7 +10,7 @@ from typing import Any
 from configs.manifest import Manifest
 from configs.plan.versions import kube_proxy_takes_configuration
 from configs.schema.cluster import Cluster
-from tasks.kubernetes.kubeadm import KUBECTL
+from tasks.kubernetes.kubeadm import KUBECTL, Listed
 from tasks.shell import quote
 from tasks.ssh.connection import Connection
 from tasks.steps import step
@@ -54,8 +54,9 @@ def apply(connection: Connection, cluster: Cluster, manifest: Manifest, images: 
     """
     kubectl = [*KUBECTL.split(), "--namespace", "kube-system"]
     with step(cluster.name, "add-ons") as shown:
-        listed = connection.run_json([*kubectl, "get", "deployments,daemonsets", "-o", "json"], step="add-ons")
-        mends = tuple(wanting(listed["items"], cluster, manifest, images))
+        get = [*kubectl, "get", "deployments,daemonsets", "-o", "json"]
+        listed: Listed = connection.run_json(get, step="add-ons", kind=Listed)
+        mends = tuple(wanting(listed.items, cluster, manifest, images))
         for mend in mends:
             connection.run(f"{quote([*kubectl, *mend.arguments])} >/dev/null", step="add-ons")
         shown.ended_as(f"{len(mends)} changes" if mends else "as they should be")

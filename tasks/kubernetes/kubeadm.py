@@ -6,6 +6,7 @@ import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from configs.errors import NodeError
 from configs.manifest import Manifest
@@ -41,6 +42,26 @@ ENDED = (124, 137)
 
 
 @dataclass(frozen=True, slots=True)
+class Listed:
+    """What ``kubectl get -o json`` prints of several objects.
+
+    Attributes:
+        items: The objects.
+    """
+
+    items: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """What :mod:`tasks.node_agent.kubeadm_probe` says of a node; see there."""
+
+    server: str
+    tag: str
+    member: bool
+
+
+@dataclass(frozen=True, slots=True)
 class JoinCredentials:
     """What lets a node join. Never logged, never stored, gone after minutes.
 
@@ -67,19 +88,22 @@ def is_member(connection: Connection, cluster: Cluster, manifest: Manifest, node
     """
     wanted = api_server(cluster)
     asked = {"node": node.name, "control_plane": "control-plane" in node.roles, "wanted": wanted}
-    seen = connection.run_python(program("kubeadm_probe"), asked, step="kubeadm probe", timeout=INIT_SECONDS + 120)
+    limit = INIT_SECONDS + 120
+    seen: Probed = connection.run_python(
+        program("kubeadm_probe"), asked, step="kubeadm probe", timeout=limit, kind=Probed
+    )
     reset = f"take it out of there first (kubev6 reset {node.name}, or kubeadm reset on the node)"
-    if seen["server"] and seen["server"] != wanted:
-        raise NodeError(node.name, "kubeadm", f"belongs to the cluster at {seen['server']}, not {wanted}", todo=reset)
+    if seen.server and seen.server != wanted:
+        raise NodeError(node.name, "kubeadm", f"belongs to the cluster at {seen.server}, not {wanted}", todo=reset)
     tag = image_tag(manifest.version)
-    if seen["member"] and seen["tag"] and seen["tag"] != tag:
+    if seen.member and seen.tag and seen.tag != tag:
         raise NodeError(
             node.name,
             "kubeadm",
-            f"its control plane runs {seen['tag']}, the release to deploy is {tag}",
+            f"its control plane runs {seen.tag}, the release to deploy is {tag}",
             todo="take the cluster down first, or deploy the release that it runs: upgrading in place is not done",
         )
-    return bool(seen["member"])
+    return seen.member
 
 
 def init(connection: Connection, cluster: Cluster, manifest: Manifest) -> None:

@@ -18,7 +18,7 @@ from configs.render import render
 from configs.schema.cluster import Cluster
 from tasks.kubernetes import waiting
 from tasks.kubernetes.checks import static_pods
-from tasks.kubernetes.kubeadm import KUBECTL
+from tasks.kubernetes.kubeadm import KUBECTL, Listed
 from tasks.kubernetes.readiness import counts_of, is_ready, is_rolled_out, name_of, why_node, why_pod
 from tasks.ssh.connection import Connection
 from tasks.steps import Step
@@ -200,8 +200,8 @@ def _read(control_plane: Connection, namespace: str, until: float, *waits: str) 
     script = "; ".join(
         (f"end=$(( $(date +%s) + {seconds} ))", *waits, f"{KUBECTL} get {kinds} --all-namespaces -o json")
     )
-    found = control_plane.run_json(script, step="proof", timeout=seconds + READY_SECONDS)
-    return Objects.of(found["items"], namespace)
+    found: Listed = control_plane.run_json(script, step="proof", timeout=seconds + READY_SECONDS, kind=Listed)
+    return Objects.of(found.items, namespace)
 
 
 def remove(control_plane: Connection, manifest: Manifest) -> None:

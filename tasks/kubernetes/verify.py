@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack
-from typing import Any
 
+from configs.errors import NodeError
 from configs.manifest import Manifest
 from configs.schema.cluster import Cluster
 from configs.words import counted
@@ -21,6 +21,8 @@ from tasks.steps import step
 PATIENCE_SECONDS = 20
 Question = dict[str, str]
 """As it goes over the wire."""
+Answer = tuple[int, str, float]
+"""Status, output and seconds."""
 
 
 def verify(
@@ -97,7 +99,7 @@ def _by_source(questions: Iterable[Probe]) -> Mapping[tuple[str, bool], list[Que
 
 def _ask(
     connection: Connection, own: list[Question], from_pods: Mapping[str, list[Question]], kubectl: list[str]
-) -> dict[str, Any]:
+) -> dict[str, Answer]:
     """Ask all questions of one node in one round trip; the control plane also asks those of every pod.
 
     Args:
@@ -107,10 +109,14 @@ def _ask(
         kubectl: kubectl with its options, the namespace of the pods among them.
     """
     payload = {"node": own, "pods": from_pods, "kubectl": kubectl, "patience": PATIENCE_SECONDS}
-    answers: dict[str, Any] = connection.run_python(
+    answers: dict[str, Answer] = connection.run_python(
         program("verify_probe"),
         payload,
         step="proof",
         timeout=PATIENCE_SECONDS + 10 * (len(own) + len(from_pods)) + 60,
+        kind=dict[str, Answer],
     )
+    asked = {question["id"] for each in (own, *from_pods.values()) for question in each}
+    if answers.keys() != asked:
+        raise NodeError(connection.node, "proof", f"it answers {len(answers)} of {len(asked)} questions, or others")
     return answers

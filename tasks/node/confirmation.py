@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field
 from typing import Any
 
 from configs.errors import KubeV6Error, NodeError
@@ -27,7 +28,44 @@ NAMED = 8
 
 Reconnect = Callable[[], AbstractContextManager[Connection]]
 """Makes a new connection to the machine."""
-Answer = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class PutBack:
+    """What a machine has put back by itself.
+
+    Attributes:
+        left: What could not be.
+    """
+
+    left: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rollback:
+    """What :func:`tasks.node_agent.confirmation.confirm` says; see there."""
+
+    busy: bool = False
+    put_back: PutBack | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What :mod:`tasks.node_agent.read_facts` prints.
+
+    Attributes:
+        there: By kind of resource, what the machine says of itself.
+        added: By stage and kind, what earlier runs did.
+        rollback: Whether changes wait for their confirmation, or have been put back.
+        seen: Why what is wanted would not work there; empty when it would.
+        todo: What is to be done then.
+    """
+
+    there: dict[str, Any] = field(default_factory=dict)
+    added: dict[str, dict[str, Any]] = field(default_factory=dict)
+    rollback: Rollback = Rollback()
+    seen: str = ""
+    todo: str = ""
 
 
 def confirmed(
@@ -69,9 +107,9 @@ def confirmed(
                 trouble = error.seen if isinstance(error, NodeError) else error.message
                 shown.progress(f"waiting for a new connection: {trouble}")
             else:
-                if "put_back" in answer["rollback"]:
-                    raise _was_put_back(node, stage, changes, trouble, answer["rollback"]["put_back"]["left"])
-                if not answer["rollback"]:
+                if answer.rollback.put_back:
+                    raise _was_put_back(node, stage, changes, trouble, answer.rollback.put_back.left)
+                if not answer.rollback.busy:
                     way.push(tried.pop_all())
                     return connection, answer
         time.sleep(1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -26,6 +26,25 @@ ROUNDS = 3
 installed or restarted (a file that must not exist, a route that goes away) is only seen afterwards."""
 
 
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """What :mod:`tasks.node_agent.apply_changes` prints: why changes could not be made, or nothing.
+
+    Attributes:
+        seen: What was seen; empty when all were made.
+        number: Of the change that could not be made; -1 when it was none of them.
+        todo: What is to be done then.
+        detail: More of it, for the log.
+        transient: Whether it may go well another time.
+    """
+
+    seen: str = ""
+    number: int = -1
+    todo: str = ""
+    detail: str = ""
+    transient: bool = False
+
+
 def plan_changes(connection: Connection, stages: Sequence[StageState]) -> dict[str, tuple[Change, ...]]:
     """What would be done to a node, in one round trip in which it is asked what it is. Changes nothing there.
 
@@ -45,14 +64,21 @@ def plan_changes(connection: Connection, stages: Sequence[StageState]) -> dict[s
 
 def _read_facts(connection: Connection, stages: Sequence[StageState]) -> Answer:
     query = kinds.query(stages)
-    answer: Answer = connection.run_python(program("read_facts"), query, step="read facts", timeout=FACTS_SECONDS)
-    if "seen" in answer:
-        raise NodeError(connection.node, "read facts", answer["seen"], todo=answer["todo"])
+    answer: Answer = connection.run_python(
+        program("read_facts"), query, step="read facts", timeout=FACTS_SECONDS, kind=Answer
+    )
+    if answer.seen:
+        raise NodeError(connection.node, "read facts", answer.seen, todo=answer.todo)
     return answer
 
 
 def _changes(node: str, stage: StageState, answer: Answer) -> tuple[Change, ...]:
-    found = kinds.diff(stage, kinds.parse(answer, stage.name))
+    try:
+        facts = kinds.parse(answer.there, answer.added[stage.name])
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        seen = f"what it says of itself is not of the form that was asked for: {type(error).__name__}: {error}"
+        raise NodeError(node, "read facts", seen, todo="see what answers there in the place of its Python") from None
+    found = kinds.diff(stage, facts)
     return tuple(replace(change, node=node, stage=stage.name) for change in found)
 
 
@@ -95,25 +121,31 @@ def apply(
         count = number
 
     try:
-        failed: dict[str, Any] = connection.run_python(
-            program("apply_changes"), order, step=stage.name, timeout=APPLY_SECONDS, progress=progress, made=heard
+        failed: Failed = connection.run_python(
+            program("apply_changes"),
+            order,
+            step=stage.name,
+            timeout=APPLY_SECONDS,
+            kind=Failed,
+            progress=progress,
+            made=heard,
         )
     finally:
         for change in changes[:count]:
             made(change)
-    if failed:
+    if failed.seen:
         at = ""
-        if "number" in failed:
-            change = changes[failed["number"]]
+        if 0 <= failed.number < len(changes):
+            change = changes[failed.number]
             # Most say themselves what they are about.
-            at = f"{change.kind} {change.subject}: " * (change.subject.split()[-1] not in failed["seen"])
+            at = f"{change.kind} {change.subject}: " * (change.subject.split()[-1] not in failed.seen)
         raise NodeError(
             connection.node,
             stage.name,
-            hide(f"{at}{failed['seen']}"),
-            todo=failed["todo"],
-            transient=failed["transient"],
-            detail=hide(failed["detail"]),
+            hide(f"{at}{failed.seen}"),
+            todo=failed.todo,
+            transient=failed.transient,
+            detail=hide(failed.detail),
         )
 
 

@@ -136,6 +136,6 @@ def _port(cluster: Cluster) -> int:
 
 def _ask(connection: Connection, *questions: dict[str, Any]) -> list[Answer]:
     answers: list[Answer] = connection.run_python(
-        program("existing_servers"), {"questions": questions}, step=STEP, timeout=SECONDS
+        program("existing_servers"), {"questions": questions}, step=STEP, timeout=SECONDS, kind=list[Answer]
     )
     return answers

@@ -16,6 +16,18 @@ SECONDS = 900
 
 
 @dataclass(frozen=True, slots=True)
+class _Answer:
+    """What :mod:`tasks.node_agent.reset_node` prints: what it did, or what it ``seen`` that forbids it."""
+
+    done: tuple[str, ...] = ()
+    stays: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+    seen: str = ""
+    todo: str = ""
+    transient: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Reset:
     """What a reset of one machine came to.
 
@@ -44,19 +56,18 @@ def reset(connection: Connection, cluster: Cluster) -> Reset:
     node = connection.node
     with step(node, "reset") as shown:
         wanted = {"cluster": asdict(identity(cluster))}
-        answer = connection.run_python(
-            program("reset_node"), wanted, step="reset", timeout=SECONDS, progress=shown.progress
+        answer: _Answer = connection.run_python(
+            program("reset_node"), wanted, step="reset", timeout=SECONDS, kind=_Answer, progress=shown.progress
         )
-        if "seen" in answer:
-            raise NodeError(node, "reset", hide(answer["seen"]), todo=answer["todo"], transient=answer["transient"])
-        if left := answer["left"]:
+        if answer.seen:
+            raise NodeError(node, "reset", hide(answer.seen), todo=answer.todo, transient=answer.transient)
+        if answer.left:
             raise NodeError(
                 node,
                 "reset",
-                "; ".join(left),
-                todo=f"{len(answer['done'])} things were undone; reset again when that is mended",
-                detail="\n".join(answer["done"]),
+                "; ".join(answer.left),
+                todo=f"{len(answer.done)} things were undone; reset again when that is mended",
+                detail="\n".join(answer.done),
             )
-        done = tuple(answer["done"])
-        shown.ended_as(f"{len(done)} undone" if done else "nothing to undo")
-        return Reset(node, done, tuple(answer["stays"]))
+        shown.ended_as(f"{len(answer.done)} undone" if answer.done else "nothing to undo")
+        return Reset(node, answer.done, answer.stays)

@@ -19,6 +19,12 @@ from tasks.node_agent.rollback import arm
 from tasks.node_agent.undo import remove_partials
 
 UNITS = "/etc/systemd/system/"
+TODO = {
+    errno.ENOSPC: "free some space there",
+    errno.EDQUOT: "free some space there",
+    errno.EROFS: "see why that file system is read-only (`dmesg`, /etc/fstab) and mount it for writing",
+}
+"""What is to be done, by the number of an error of the system's."""
 
 
 def note(changes: List[Json], record: Record) -> None:
@@ -106,9 +112,8 @@ def apply(stage: str, changes: List[Json], cluster: Optional[Json] = None, rollb
         return dict(current, seen=error.seen, todo=error.todo, detail=error.detail, transient=error.transient)
     except OSError as error:
         where = error.filename2 or error.filename or ""
-        seen = "{}: {}".format(where, error.strerror) if where else str(error)
-        todo = "free some space there" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
-        return dict(current, seen=seen, todo=todo, detail="", transient=False)
+        seen = "{}: {}".format(where, error.strerror) if where else str(error) or type(error).__name__
+        return dict(current, seen=seen, todo=TODO.get(error.errno or 0, ""), detail="", transient=False)
     return {}
 
 

@@ -148,7 +148,9 @@ def drop_damaged(connection: Connection) -> tuple[str, ...]:
         NodeError: The storage cannot be read or changed.
     """
     where = {"root": STORAGE, "memory": READ}
-    dropped = connection.run_python(program("registry_blobs"), where, step="check the registry", timeout=BLOBS_SECONDS)
+    dropped: list[str] = connection.run_python(
+        program("registry_blobs"), where, step="check the registry", timeout=BLOBS_SECONDS, kind=list[str]
+    )
     for digest in dropped:
         log.warning("%s: the registry's %s was damaged on the disk there; it is sent again", connection.node, digest)
     return tuple(dropped)

@@ -144,6 +144,7 @@ class Connection:
         *,
         step: str,
         timeout: float,
+        kind: Any = None,
         progress: Callable[..., object] | None = None,
         made: Callable[[int], None] | None = None,
     ) -> Any:
@@ -160,15 +161,16 @@ class Connection:
             payload: Anything that JSON can hold.
             step: What is being done, for the error.
             timeout: Seconds.
+            kind: The form that the answer must have: whatever pydantic takes for one; None for any.
             progress: Called with each progress text, and with how much of how much is done where the program counts
                 that, from another thread.
             made: Called with the number of changes that are made so far, from another thread.
 
         Returns:
-            The parsed answer.
+            The answer, in its form.
 
         Raises:
-            NodeError: The program failed, answered something else than JSON, or the node has no Python.
+            NodeError: The program failed, answered something else than JSON of that form, or the node has no Python.
         """
         encoded = base64.b64encode(json.dumps(payload).encode()).decode()
         bound = f"import base64, json\nPAYLOAD = json.loads(base64.b64decode({encoded!r}).decode())\n"
@@ -209,18 +211,22 @@ class Connection:
             seen = _words(last.removeprefix(_FAILED), 2000)
             seen = seen if last.startswith(_FAILED) else f"python3 ended with status {result.status}: {seen}"
             raise NodeError(self.node, step, seen, detail=_told(result))
-        return self._parsed(result.stdout, step)
+        return self._parsed(result.stdout, step, kind)
 
-    def run_json(self, command: Sequence[str] | str, *, step: str, timeout: float = 60) -> Any:
-        """Run a command that answers in JSON, and give its answer; arguments and errors are those of :meth:`run`."""
-        return self._parsed(self.run(command, step=step, timeout=timeout).stdout, step)
+    def run_json(self, command: Sequence[str] | str, *, step: str, timeout: float = 60, kind: Any = None) -> Any:
+        """Run a command that answers in JSON, and give its answer; the arguments are those of the methods above."""
+        return self._parsed(self.run(command, step=step, timeout=timeout).stdout, step, kind)
 
-    def _parsed(self, text: str, step: str) -> Any:
+    def _parsed(self, text: str, step: str, kind: Any) -> Any:
         try:
-            return bounded.parsed(text)
+            value = bounded.parsed(text)
         except ValueError as error:
             seen = f"the answer is not JSON ({error}): {_words(text)!r}"
             raise NodeError(self.node, step, seen, detail=bounded.tail(hide(text))) from None
+        try:
+            return value if kind is None else bounded.formed(text.encode(), kind, "the answer")
+        except ValueError as error:
+            raise NodeError(self.node, step, str(error), detail=bounded.tail(hide(text))) from None
 
     def provide_python(self, repositories: str = "") -> bool:
         """Install Python by the node's own package manager, unless it is there: :meth:`run_python` needs it.

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import pytest
 
 from configs.errors import NodeError
 from configs.schema.loading import load_cluster
 from tasks import scope
+from tasks.kubernetes.kubeadm import Listed, Probed
 from tasks.ssh import pool as connections
 from tasks.ssh.connection import Connection, Result
 from tasks.ssh.endpoint import Endpoint
@@ -147,3 +149,26 @@ def test_why_a_program_cannot_go_on_is_told_in_its_own_words(
     with pytest.raises(NodeError) as told:
         ssh.run_python("", {}, step="kubeadm probe", timeout=1)
     assert told.value.seen.startswith(seen)
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer", "seen"),
+    [
+        (dict[str, int], "[]", "the answer: "),
+        (dict[str, int], '{"a": "b"}', "the answer a: "),
+        (Probed, '{"server": "", "member": true}', "the answer tag: "),
+        (Listed, '{"items": [1]}', r"the answer items\[0\]: "),
+        (Listed, "null", "the answer: "),
+        (list[str], '{"a": 1}', "the answer: "),
+    ],
+)
+def test_an_answer_of_another_form_is_one_line_that_names_the_node_and_the_place(
+    monkeypatch: pytest.MonkeyPatch, kind: Any, answer: str, seen: str
+) -> None:
+    ssh = Connection.__new__(Connection)
+    ssh.node = "kube-worker-1"
+    substitute(monkeypatch, Connection, "run", lambda *_, **__: Result(0, answer, ""))
+    with pytest.raises(NodeError, match=f"^kube-worker-1: probe: {seen}"):
+        ssh.run_python("", {}, step="probe", timeout=1, kind=kind)
+    with pytest.raises(NodeError, match=f"^kube-worker-1: probe: {seen}"):
+        ssh.run_json("", step="probe", kind=kind)

@@ -166,12 +166,12 @@ class ControlPlane:
         self.lists = list(lists)
         self.scripts: list[str] = []
 
-    def run_json(self, command: str, *, step: str, timeout: float = 60) -> Any:
+    def run_json(self, command: str, *, step: str, timeout: float = 60, kind: Any = None) -> Any:
         assert step
         assert timeout
         self.scripts.append(command)
         found = self.lists.pop(0) if len(self.lists) > 1 else self.lists[0]
-        return {"items": [*static_pods(), *found]}
+        return kind([*static_pods(), *found])
 
 
 def wait(control_plane: ControlPlane) -> list[str]:

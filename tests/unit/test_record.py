@@ -173,7 +173,7 @@ def test_what_earlier_versions_added_is_known_by_its_words(tmp_path: Path, ran: 
     of_words(tmp_path)
     asked: Any = kinds.query((StageState("network"), StageState("runtime")))
     answer: Any = json.loads(json.dumps(read_facts.facts(**asked)))
-    network, runtime = (kinds.parse(answer, stage) for stage in ("network", "runtime"))
+    network, runtime = (kinds.parse(answer["there"], answer["added"][stage]) for stage in ("network", "runtime"))
     assert network["route"].added == {Route("fd00:101::/64", "fd00::101", "eth1"), Route("fd00:1234::/110", "", "eth1")}
     assert network["address"].added == {Address("eth1", "fd00::64/64")}
     assert (network["file"].added["/etc/hosts"].block, network["file"].added["/etc/hosts"].original) == (True, True)

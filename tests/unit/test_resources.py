@@ -135,7 +135,7 @@ def test_changes_come_in_the_order_in_which_they_must_be_made() -> None:
         "ipv4-default-route": ["default dev eth0"],
     }
     added: dict[str, Any] = {**{kind.name: {} for kind in KINDS}, "service": ["old.service"]}
-    changes = kinds.diff(ALL, kinds.parse({"there": answers, "added": {"all": added}}, "all"))
+    changes = kinds.diff(ALL, kinds.parse(answers, added))
     assert [(change.kind, change.action) for change in changes] == [
         ("package", "install"),
         ("module", "load"),
@@ -173,7 +173,7 @@ def test_both_halves_of_every_kind_understand_each_other(tmp_path: Path, monkeyp
     noted.save()
     asked = json.loads(json.dumps(kinds.query((ALL, OTHER))))
     answer = json.loads(json.dumps(read_facts.facts(**asked)))
-    facts, other = kinds.parse(answer, "all"), kinds.parse(answer, "other")
+    facts, other = (kinds.parse(answer["there"], answer["added"][name]) for name in ("all", "other"))
     assert facts["route"].added == frozenset(ALL.routes)
     assert facts["address"].added == frozenset(ALL.addresses)
     assert facts["file"].files[str(tmp_path / "gone")] is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
@@ -10,6 +11,7 @@ import pytest
 
 from configs.errors import NodeError
 from configs.plan.state import StageState
+from tasks.bounded import formed
 from tasks.node.change import Change
 from tasks.node.engine import bring_to, plan_changes
 from tasks.node.resources.kinds import KINDS
@@ -26,7 +28,8 @@ STAGES = tuple(StageState(name, packages=(f"for-{name}", "for-all")) for name in
 class Node:
     """A node that has packages and nothing else, and keeps a list of what it was told to run.
 
-    ``conflicts`` says which package removes which other one; ``broken`` cannot be installed.
+    ``conflicts`` says which package removes which other one; ``broken`` cannot be installed; ``odd`` takes the place of
+    parts of its facts.
     """
 
     node = "kube-worker-1"
@@ -38,6 +41,7 @@ class Node:
         self.put_back = False
         self.conflicts = conflicts or {}
         self.broken = broken
+        self.odd: dict[str, Any] = {}
 
     def run_python(
         self,
@@ -46,6 +50,7 @@ class Node:
         *,
         step: str,
         timeout: float,
+        kind: Any = None,
         progress: Callable[..., object] | None = None,
         made: Callable[[int], None] | None = None,
     ) -> Any:
@@ -54,10 +59,10 @@ class Node:
         self.ran.append(PROGRAMS[script])
         self.orders.append(payload)
         if PROGRAMS[script] == "read_facts":
-            return self._facts(**payload)
+            return formed(json.dumps(self._facts(**payload)).encode(), kind)
         assert progress is not None
         assert made is not None
-        return self._apply(payload["changes"], made)
+        return formed(json.dumps(self._apply(payload["changes"], made)).encode(), kind)
 
     def _facts(self, stages: list[str], query: dict[str, Any], trials: list[object]) -> dict[str, Any]:
         assert not trials
@@ -69,6 +74,7 @@ class Node:
             "rollback": rollback,
             "there": there,
             "added": {stage: {key: {} for key in nothing} for stage in stages},
+            **self.odd,
         }
 
     def _apply(self, changes: list[dict[str, Any]], made: Callable[[int], None]) -> dict[str, Any]:
@@ -170,3 +176,18 @@ def test_what_a_node_has_put_back_is_an_error_that_says_what_was_changed_and_wha
     assert "within 60 s after set up link eth9" in str(caught.value)
     assert "has put everything of that back, but for ip: no; see which of these" in str(caught.value)
     assert not caught.value.transient
+
+
+@pytest.mark.parametrize(
+    ("odd", "seen"),
+    [
+        ({"added": {}}, "not of the form that was asked for: KeyError: 'network'"),
+        ({"there": {}}, "not of the form that was asked for: KeyError: "),
+        ({"there": {kind.name: 7 for kind in KINDS}}, "not of the form that was asked for: "),
+    ],
+)
+def test_what_a_node_says_of_itself_in_another_form_is_one_line_that_names_it(odd: dict[str, Any], seen: str) -> None:
+    node = Node()
+    node.odd = odd
+    with pytest.raises(NodeError, match=f"^kube-worker-1: read facts: what it says of itself is {seen}"):
+        bring(node, STAGES[0])

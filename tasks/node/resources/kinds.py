@@ -59,9 +59,13 @@ def query(stages: Sequence[StageState]) -> dict[str, object]:
     }
 
 
-def parse(answer: Mapping[str, Any], stage: str) -> Facts:
-    """The facts of a stage from what the node answered."""
-    there, added = answer["there"], answer["added"][stage]
+def parse(there: Mapping[str, Any], added: Mapping[str, Any]) -> Facts:
+    """The facts of a stage from what the node answered.
+
+    Args:
+        there: By kind, what it says of itself.
+        added: By kind, what earlier runs did for that stage.
+    """
     return {kind.name: kind.parse(there[kind.name], added[kind.name]) for kind in KINDS}
 
 
