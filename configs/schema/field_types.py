@@ -105,7 +105,12 @@ def _url(value: str) -> str:
     return value
 
 
-def _image_reference(value: str) -> str:
+def image_reference(value: str) -> str:
+    """An image's name with its tag.
+
+    Raises:
+        ValueError: It is none.
+    """
     if not re.fullmatch(_IMAGE, value):
         raise ValueError("is no image with its tag; such as registry.k8s.io/pause:3.10.1 is wanted")
     return value
@@ -198,7 +203,7 @@ KubernetesVersion = Annotated[
 Url = Annotated[
     str, AfterValidator(_url), _shown("https?://\\S+/\\S+", "https://dl.k8s.io/release/v1.34.2/bin/kubeadm")
 ]
-ImageReference = Annotated[str, AfterValidator(_image_reference), _shown(_IMAGE, "registry.k8s.io/pause:3.10.1")]
+ImageReference = Annotated[str, AfterValidator(image_reference), _shown(_IMAGE, "registry.k8s.io/pause:3.10.1")]
 
 
 class Model(BaseModel):

@@ -13,6 +13,7 @@ from kubev6.cli import (
     completion,
     deploy,
     fetch,
+    images,
     kubectl,
     lab,
     releases,
@@ -30,7 +31,7 @@ from kubev6.cli.command import EXIT_STATUSES, Help
 GROUPS = (
     ("Bring a cluster up, and take it down again", (deploy, reset, lab)),
     ("Look at a cluster, and use it", (verify, report, render, kubectl, ssh, bundle)),
-    ("Releases and their patches", (build, fetch, releases, series)),
+    ("Releases and their patches", (build, fetch, images, releases, series)),
     ("This machine, Prefect, your shell and your editor", (cache, server, completion, schema)),
 )
 """Each command is a module: its docstring is its help, ``add`` says what it takes, ``run`` does it."""

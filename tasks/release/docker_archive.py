@@ -41,6 +41,7 @@ class _Listed(BaseModel):
 
     config: str = Field(alias="Config")
     layers: tuple[str, ...] = Field(alias="Layers", max_length=MOST_LAYERS)
+    names: tuple[str, ...] | None = Field(alias="RepoTags", default=None, max_length=MOST_LAYERS)
 
 
 class _Rootfs(BaseModel):
@@ -68,7 +69,7 @@ def keep(archive: IO[bytes], add: Add) -> tuple[str, int]:
     """
     try:
         with open_tar(archive, "r:") as tar:
-            (listed,) = bounded.formed(_small(tar, "manifest.json"), tuple[_Listed, ...], "manifest.json")
+            listed = _listed(tar)
             config = _small(tar, listed.config)
             diff_ids = bounded.formed(config, _Config, "its config").rootfs.diff_ids
             unpacked = Bound(LARGEST_UNPACKED, "what its layers hold")
@@ -82,6 +83,29 @@ def keep(archive: IO[bytes], add: Add) -> tuple[str, int]:
     manifest = {"schemaVersion": 2, "mediaType": MANIFEST_TYPE, "config": parts[0], "layers": layers}
     digest, size = add([json.dumps(manifest, indent=1).encode()])
     return f"sha256:{digest}", size + sum(part["size"] for part in parts)
+
+
+def names(archive: IO[bytes]) -> tuple[str, ...]:
+    """The references under which an archive has its image; none of one that was written by its id.
+
+    Args:
+        archive: The archive.
+
+    Raises:
+        ArchiveError: It does not hold exactly one image.
+    """
+    try:
+        with open_tar(archive, "r:") as tar:
+            return _listed(tar).names or ()
+    except UNREADABLE as error:
+        raise ArchiveError(f"the image archive cannot be read: {seen_in(error)}") from None
+
+
+def _listed(tar: tarfile.TarFile) -> _Listed:
+    listed = bounded.formed(_small(tar, "manifest.json"), tuple[_Listed, ...], "manifest.json")
+    if len(listed) != 1:
+        raise ValueError(f"it holds {len(listed)} images, and each needs an archive of its own")
+    return listed[0]
 
 
 def _described(media_type: str, kept: tuple[str, int]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import resource
 import tarfile
 import tempfile
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -39,12 +39,14 @@ def layer(content: bytes) -> bytes:
     return made.getvalue()
 
 
-def saved(layers: list[bytes], diff_ids: list[str] | None = None) -> Iterator[bytes]:
+def saved(
+    layers: list[bytes], diff_ids: list[str] | None = None, called: Sequence[str] | None = ("x:y",)
+) -> Iterator[bytes]:
     """An archive as ``docker save`` writes it, in pieces."""
     known = diff_ids or [f"sha256:{hashlib.sha256(one).hexdigest()}" for one in layers]
     config = json.dumps({"os": "linux", "rootfs": {"type": "layers", "diff_ids": known}}).encode()
     names = [f"{number}/layer.tar" for number in range(len(layers))]
-    listed = json.dumps([{"Config": "config.json", "RepoTags": ["x:y"], "Layers": names}]).encode()
+    listed = json.dumps([{"Config": "config.json", "RepoTags": called, "Layers": names}]).encode()
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w") as tar:
         for name, content in [
@@ -258,7 +260,7 @@ SAYS = {
     "a config that is above": "'../../etc/passwd' not found",
     "a layer that is elsewhere": "'/etc/passwd' not found",
     "more layers than there are": "at most 1000 items",
-    "an empty list": "not enough values",
+    "an empty list": "it holds 0 images",
     "cut off within an entry": "unexpected end of data",
 }
 
