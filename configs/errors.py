@@ -77,6 +77,17 @@ class UnansweredError(KubeV6Error):
         super().__init__(f"{seen} ({type(error).__name__})", todo=todo, transient=True, detail=str(error))
 
 
+class EndedError(KubeV6Error):
+    """Something was ended because something else had failed, which is the cause and says why.
+
+    Args:
+        what: What was ended.
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what}: was ended, because something else of this run had failed or it was stopped")
+
+
 class CombinedError(KubeV6Error):
     """Several pieces of work failed, each for itself.
 
@@ -90,8 +101,9 @@ class CombinedError(KubeV6Error):
 
 
 def combined(errors: Sequence[BaseException]) -> BaseException:
-    """What is raised for some errors: the only one as it is, else one that has them all."""
-    return errors[0] if len(errors) == 1 else CombinedError(tuple(errors))
+    """What is raised for some errors: the only one as it is, else one that has all that are no consequences."""
+    causes = [error for error in errors if not isinstance(error, EndedError)] or errors
+    return causes[0] if len(causes) == 1 else CombinedError(tuple(causes))
 
 
 def defect(error: BaseException) -> str:

@@ -21,7 +21,7 @@ import docker
 import docker.errors
 from docker.models.containers import Container
 
-from configs.errors import KubeV6Error
+from configs.errors import EndedError, KubeV6Error
 from tasks import bounded, scope
 from tasks.docker import base_image, container_engine
 from tasks.docker import build as docker_build
@@ -34,9 +34,9 @@ from tasks.steps import step
 RECIPE = RECIPES / "toolchain"
 LABEL = "kubev6.toolchain"
 KEPT_LINES = 60
+"""How many of a command's last lines go with its error."""
 PRINTED = 1 << 30
 """Bytes that a command may print: the compilation of Kubernetes, with each package's name, has a thousandth of it."""
-"""How many of a command's last lines go with its error."""
 log = logging.getLogger("kubev6.docker")
 
 
@@ -45,6 +45,7 @@ class Containers:
 
     def __init__(self) -> None:
         self._ids: set[str] = set()
+        self._stopped: set[str] = set()
         self._changing = threading.Lock()
 
     @contextmanager
@@ -58,10 +59,16 @@ class Containers:
             with self._changing:
                 self._ids.discard(identity)
 
+    def stopped(self, identity: str) -> bool:
+        """Whether a container was stopped here."""
+        with self._changing:
+            return identity in self._stopped
+
     def stop(self) -> None:
         """Stop and remove all of them, from another thread."""
         with self._changing:
             ids = tuple(self._ids)
+            self._stopped |= self._ids
         client = container_engine.running() if ids else None
         if client is None:
             return
@@ -244,7 +251,7 @@ def run(
         todo = "its last lines are in the run log"
         raise KubeV6Error(f"{name}: {error}", todo=todo, detail="\n".join(tail)) from None
     except container_engine.FAILURES as error:
-        if not late.is_set():
+        if not late.is_set() and not containers.stopped(str(container.id)):
             raise KubeV6Error(f"{name}: its container went away: {error}", detail="\n".join(tail)) from None
         status = 137
     finally:
@@ -252,6 +259,8 @@ def run(
         _remove(container)
     if late.is_set():
         raise KubeV6Error(f"{name}: was stopped after {deadline:.0f} s", detail="\n".join(tail))
+    if status and containers.stopped(str(container.id)):
+        raise EndedError(name)
     if status:
         last = next((line for line in reversed(tail) if line.strip()), "no output")
         raise KubeV6Error(

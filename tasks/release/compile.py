@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from configs.errors import KubeV6Error
+from configs.errors import EndedError, KubeV6Error
 from tasks import steps
 from tasks.docker import build as docker_build
 from tasks.docker import toolchain
@@ -280,6 +280,8 @@ def compile_tree(
                     deadline=DEADLINE,
                     on_line=show,
                 )
+            except EndedError:
+                raise
             except KubeV6Error as error:
                 raise KubeV6Error(
                     f"compiling {reported.version} failed: {_cause(error.detail.splitlines()) or error.message}",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from configs.errors import KubeV6Error
+from configs.errors import EndedError, KubeV6Error
 from tasks import scope
 from tasks.docker import container_engine, toolchain
 from tasks.docker.toolchain import LABEL, Containers, Toolchain
@@ -139,7 +139,7 @@ def test_running_commands_are_stopped_from_another_thread(tools: Toolchain) -> N
     def stop(_: str) -> None:
         threading.Thread(target=containers.stop).start()
 
-    with scope.holding(containers), pytest.raises(KubeV6Error, match="test: "):
+    with scope.holding(containers), pytest.raises(EndedError, match="test: was ended, because something else"):
         toolchain.run(tools.image, ["sh", "-c", "echo; sleep 600"], name="test", deadline=60, on_line=stop)
 
 

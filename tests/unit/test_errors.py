@@ -11,7 +11,7 @@ import pytest
 
 import configs
 import tasks
-from configs.errors import CombinedError, ConfigError, KubeV6Error, NodeError
+from configs.errors import CombinedError, ConfigError, EndedError, KubeV6Error, NodeError, combined
 
 
 def modules(package: ModuleType) -> list[str]:
@@ -58,3 +58,14 @@ def test_several_errors_come_through_together() -> None:
     came = pickle.loads(pickle.dumps(CombinedError((NodeError("a", "network", "x"), ValueError("y")))))
     assert [str(each) for each in came.errors] == ["a: network: x", "y"]
     assert came.errors[0].node == "a"
+
+
+def test_what_was_ended_because_of_a_failure_is_not_told_beside_it() -> None:
+    ended, failed = EndedError("compile"), KubeV6Error("an image is not to be had")
+    assert combined([ended, failed]) is failed
+    assert combined([ended]) is ended
+    both = combined([ended, failed, ValueError("y")])
+    assert isinstance(both, CombinedError)
+    assert [str(each) for each in both.errors] == ["an image is not to be had", "y"]
+    came = pickle.loads(pickle.dumps(ended))
+    assert (type(came), str(came)) == (EndedError, str(ended))
