@@ -166,6 +166,7 @@ def bring_up(
     known = value(members) or Members()
     ahead = proof.make_pods_ahead.submit(job, known)
     try:
+        result(members)
         refuse_unfit(compared)
         orphaned = removal.orphaned(cluster, known.names, prune=prune)
         removed = [nodes.remove.submit(cluster, name, wait_for=[members]) for name in orphaned]

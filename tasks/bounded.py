@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -99,12 +99,30 @@ def formed(text: bytes, kind: type[M], what: str = "") -> M:
     Raises:
         ValueError: It is no JSON, or of another form.
     """
+    return _validated(kind, what, lambda adapter: adapter.validate_json(text))
+
+
+def shaped(value: Any, kind: type[M], what: str = "") -> M:
+    """The same of what :func:`parsed` gave, which may hold text that is no Unicode, such as a file name of a machine's.
+
+    Args:
+        value: The value.
+        kind: The form: whatever pydantic takes for one.
+        what: What it is, for the error.
+
+    Raises:
+        ValueError: It is of another form.
+    """
+    return _validated(kind, what, lambda adapter: adapter.validate_python(value))
+
+
+def _validated(kind: type[M], what: str, validate: Callable[[Any], M]) -> M:
     from pydantic import TypeAdapter, ValidationError  # which takes longer to import than many commands take
 
     from configs.schema.reading import field_path
 
     try:
-        return TypeAdapter(kind).validate_json(text)
+        return validate(TypeAdapter(kind))
     except ValidationError as error:  # whose own words have several lines
         told = error.errors(include_url=False, include_input=False)[0]
         where = " ".join(part for part in (what, field_path(told["loc"])) if part)

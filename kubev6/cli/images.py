@@ -2,7 +2,7 @@
 
 `import` reads what `docker save` or `skopeo copy docker://... docker-archive:...` write: one image. Builds and
 downloads that want its reference find it from then on, as if it had been fetched. A release that was built
-with a stand-in for CoreDNS takes the real one at its next build.
+with a stand-in for CoreDNS takes the real one when its images are made again.
 
 Examples:
   kubev6 images import coredns.tar --as coredns/coredns:1.7.0

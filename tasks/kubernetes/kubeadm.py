@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,8 +34,8 @@ KUBECTL = f"env HOME={HOME} kubectl --kubeconfig {ADMIN}"
 """On the control plane."""
 CA_CERTIFICATE = "/etc/kubernetes/pki/ca.crt"
 TOKEN = re.compile(r"^[a-z0-9]{6}\.[a-z0-9]{16}$", re.MULTILINE)
-NODES = "system:bootstrappers:kubeadm:default-node-token"
-"""The group of tokens that nodes join with."""
+JOIN_GROUP = "system:bootstrappers:kubeadm:default-node-token"
+"""Of the tokens that nodes join with."""
 INIT_SECONDS = 420
 JOIN_SECONDS = 300
 ENDED = (124, 137)
@@ -134,7 +135,7 @@ def join_credentials(connection: Connection) -> JoinCredentials:
         NodeError: kubeadm made none.
     """
     # Before 1.9 a token is of no group by itself, and whoever holds it may not ask for a certificate.
-    create = f"kubeadm token create --kubeconfig {ADMIN} --ttl 10m --groups {NODES} --description 'kubev6 join'"
+    create = f"kubeadm token create --kubeconfig {ADMIN} --ttl 10m --groups {JOIN_GROUP} --description 'kubev6 join'"
     # The token last: what fails before it shows its output.
     said = connection.run(f"cat {CA_CERTIFICATE} && {create}", step="join token").stdout
     certificate, end, printed = said.partition("-----END CERTIFICATE-----")
@@ -195,17 +196,18 @@ def join(
 def _kubeadm(connection: Connection, verb: str, script: str, timeout: float, stdin: bytes = b"") -> None:
     # Its time begins when another kubeadm has let go of the lock. What hangs once hangs again, so it is not retried.
     alone = ["flock", LOCK, "timeout", "-k", "5", str(math.ceil(timeout)), "sh", "-c", script]
-    limit = timeout + INIT_SECONDS + 30
+    limit, began = timeout + INIT_SECONDS + 30, time.monotonic()
     done = connection.run(f"{quote(alone)} 2>&1", step=f"kubeadm {verb}", stdin=stdin, timeout=limit, check=False)
     if done.status == 0:
         return
+    hung = done.status in ENDED and time.monotonic() - began >= timeout
     # kubeadm gives up on a kubelet that a busy machine starts slowly; once it answers, the same succeeds.
-    slow = kubeadm_commands.KUBELET_CHECK in done.stdout and _comes_up(connection)
+    slow = not hung and kubeadm_commands.KUBELET_CHECK in done.stdout and _comes_up(connection)
     kubelet = connection.run("journalctl --no-pager -q -u kubelet -n 40", step="kubelet log", check=False).stdout
     lines = [line for line in done.stdout.splitlines() if line.strip()]
     own = [line for line in lines if kubeadm_commands.KUBELET_CHECK not in line] or lines
     seen = next((line for line in own if "rror" in line), own[-1] if own else "no output")
-    ended = f"ended after {timeout:g} s" if done.status in ENDED else f"exit status {done.status}"
+    ended = f"ended after {timeout:g} s" if hung else f"exit status {done.status}"
     node = connection.endpoint.node
     raise NodeError(
         node,

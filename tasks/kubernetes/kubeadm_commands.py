@@ -64,7 +64,11 @@ def join(manifest: Manifest) -> str:
     if kubeadm_starts_kubelet(manifest.version):
         return f"{take}; {command}"
     # This kubeadm ends when the kubelet has been told whom to ask for its certificate.
-    registered = f"timeout {REGISTER_SECONDS} sh -c 'until [ -s {KUBELET_CONFIG} ]; do sleep 0.2; done'"
+    no_certificate = f"error: the kubelet has got no certificate within {REGISTER_SECONDS} s"
+    registered = (
+        f"{{ timeout {REGISTER_SECONDS} sh -c 'until [ -s {KUBELET_CONFIG} ]; do sleep 0.2; done' || "
+        f"{{ echo '{no_certificate}'; exit 1; }}; }}"
+    )
     return f"{take}; ({_with_kubelet(command)}) && {registered}"
 
 

@@ -14,15 +14,14 @@ from tasks.steps import step
 SOON = "--request-timeout=10s"
 DRAIN_SECONDS = 60
 """How long the pods of a node that works may take to end."""
+GONE_SECONDS = 5
+"""The same of a node whose kubelet no longer answers: they do not end, and go with the Node object."""
 ANSWER_SECONDS = 60
 """How long an API server may take to answer: that of a machine that has just started is not there at once."""
 ETCD_MANIFEST = "/etc/kubernetes/manifests/etcd.yaml"
 ETCD_DATA = "/var/lib/etcd/member"
-GONE_SECONDS = 5
-"""The same of a node whose kubelet no longer answers: they do not end, and go with the Node object."""
-
-
-LISTED = r"""{range .items[*]}{.kind} {.metadata.name} {.status.conditions[?(@.type=='Ready')].status}{'\n'}{end}"""
+EACH = r"""{range .items[*]}{.kind} {.metadata.name} {.status.conditions[?(@.type=='Ready')].status}{'\n'}{end}"""
+"""What is asked of each object, as a jsonpath: kind, name and, of a node, whether it is Ready."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +44,15 @@ def members(control_plane: Connection) -> Members:
     Args:
         control_plane: To the control plane.
     """
-    get = [*KUBECTL.split(), SOON, "-n", "kube-system", "get", "nodes,daemonsets", "-o", f"jsonpath={LISTED}"]
+    get = [*KUBECTL.split(), SOON, "-n", "kube-system", "get", "nodes,daemonsets", "-o", f"jsonpath={EACH}"]
     asked = control_plane.run(get, step="members", timeout=20, check=False)
     return listed(asked.stdout) if asked.status == 0 else Members()
 
 
 def listed(printed: str) -> Members:
-    """What :data:`LISTED` prints of nodes and of the DaemonSets of kubeadm, a line each. Pure."""
-    lines = [line.split() for line in printed.splitlines()]
-    nodes = {name: ready for kind, name, *ready in filter(None, lines) if kind == "Node"}
+    """What :data:`EACH` prints of nodes and of the DaemonSets of kubeadm, a line each. Pure."""
+    lines = [words for line in printed.splitlines() if len(words := line.split()) > 1]
+    nodes = {name: ready for kind, name, *ready in lines if kind == "Node"}
     whole = ["DaemonSet", "kube-proxy"] in lines
     return Members(tuple(nodes), frozenset(name for name, ready in nodes.items() if whole and ready == ["True"]))
 

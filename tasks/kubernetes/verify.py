@@ -118,5 +118,9 @@ def _ask(
     )
     asked = {question["id"] for each in (own, *from_pods.values()) for question in each}
     if answers.keys() != asked:
-        raise NodeError(connection.node, "proof", f"it answers {len(answers)} of {len(asked)} questions, or others")
+        raise NodeError(
+            connection.node,
+            "proof",
+            f"it answered {len(answers)} questions, other ones than the {len(asked)} that were asked",
+        )
     return answers

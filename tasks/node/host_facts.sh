@@ -78,7 +78,7 @@ for directory in /etc /run /usr/lib; do
 done
 # Whatever keeps it off an interface: its own configuration, a script, a rule of udev's.
 section unmanaged
-nmcli -t -f DEVICE,STATE device 2>/dev/null | sed -n 's/:unmanaged$//p'
+timeout -k 2 10 nmcli -t -f DEVICE,STATE device 2>/dev/null | sed -n 's/:unmanaged$//p'
 section interfaces
 ip -o -d link
 section drivers

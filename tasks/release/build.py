@@ -38,7 +38,7 @@ from tasks.paths import RECIPES, cache_dir
 from tasks.release import compile, compiler, images, results
 from tasks.release.compile import Reported, Traits
 from tasks.release.compiler import Compiler
-from tasks.release.fetch.fetch_image import fetch_image, held_image
+from tasks.release.fetch.fetch_image import fetch_image
 from tasks.release.fetch.mirror import Mirror
 from tasks.release.refresh import Refresh, again
 from tasks.release.results import Compiled
@@ -267,18 +267,12 @@ def find_kept(release: Release, picked: Picked, tools: Tools, store: Store) -> M
         store: The release store.
     """
     found = store.find(release.name, release_key(release, picked, tools.toolchain, tools.compiler))
-    if found is None or store.check(found) or _has_come(found, release, store):
+    if found is None or store.check(found):
         return None
     with step("build", "release") as shown:
         store.write(found)
         shown.ended_as(f"{found.version} is in the store", cached=True)
     return found
-
-
-def _has_come(found: Manifest, release: Release, store: Store) -> bool:
-    """Whether the store has, by now, the image of CoreDNS that something stands in for in a release."""
-    tag, stood_for = release.images.coredns, any(image.stand_in_for == "CoreDNS" for image in found.images)
-    return stood_for and tag is not None and held_image(f"{images.COREDNS}:{tag}", store) is not None
 
 
 def version_of(release: Release, picked: Picked) -> str:

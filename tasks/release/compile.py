@@ -57,11 +57,11 @@ GO
     chmod +x /tmp/bin/go
     PATH=/tmp/bin:$PATH
 fi
-flags=-v
+flags="-v ${{FURTHER:-}}"
 if [ -n "$4" ]; then
     # To the go tool it is a file of the tree.
     echo '{{"Replace": {{"{TREE}/cmd/etcd/main.go": "/etcd/main.go"}}}}' > /tmp/overlay.json
-    flags="-v -overlay=/tmp/overlay.json"
+    flags="$flags -overlay=/tmp/overlay.json"
 fi
 make all GOFLAGS="$flags" WHAT="$1 $4"
 # make also copies them to _output/local/bin, but with rsync, which images with Go do not have.
@@ -87,9 +87,9 @@ ENVIRONMENT = {
     "CGO_ENABLED": "0",
     "KUBE_GIT_VERSION_FILE": "/version/stamp",
 }
-WITH_CGO = {"CGO_ENABLED": "1", "GOLDFLAGS": "-extldflags=-static"}
-"""Kubernetes' makefiles do without cgo by themselves but for the kubelet; that runs with any C library when it has its
-own in it."""
+WITH_CGO = {"CGO_ENABLED": "1", "GOLDFLAGS": "-extldflags=-static", "FURTHER": "-tags=netgo"}
+"""Kubernetes' makefiles do without cgo by themselves but for the kubelet. That runs with any C library when it has its
+own in it; names are looked up by Go itself then, as that library would load parts of the machine's."""
 DEADLINE = 2 * 3600
 SPACE_COLD, SPACE_WARM = 5 * 10**9, 10**9
 """Bytes of free disk wanted for a first compilation, and for one with a filled build cache."""

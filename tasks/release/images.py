@@ -22,7 +22,7 @@ from tasks.docker.toolchain import RECIPE, Toolchain
 from tasks.exclusive import exclusive
 from tasks.paths import RECIPES, cache_dir
 from tasks.release import compile, results
-from tasks.release.fetch.fetch_image import NotPulledError, fetch_in_step
+from tasks.release.fetch.fetch_image import NotPulledError, fetch_in_step, held_image
 from tasks.release.fetch.mirror import LackingError, Mirror
 from tasks.release.store import Store
 from tasks.replace import write_whole
@@ -109,6 +109,9 @@ def cluster_dns(
             try:
                 return fetch_in_step(f"{COREDNS}:{coredns}", store, mirror, shown, force=force)
             except (LackingError, NotPulledError) as error:
+                if held := held_image(f"{COREDNS}:{coredns}", store):
+                    shown.ended_as(f"{error.message}; it is in the store", cached=True)
+                    return held
                 shown.ended_as(f"{error.message}; {STAND_IN} takes its place")
     version = debian_tag(tools.version_of("dnsmasq-base"))
     return build_program(STAND_IN, tools, store, prefix=f"{version}-", stand_in_for="CoreDNS", force=force)

@@ -224,7 +224,7 @@ class Connection:
             seen = f"the answer is not JSON ({error}): {_words(text)!r}"
             raise NodeError(self.node, step, seen, detail=bounded.tail(hide(text))) from None
         try:
-            return value if kind is None else bounded.formed(text.encode(), kind, "the answer")
+            return value if kind is None else bounded.shaped(value, kind, "the answer")
         except ValueError as error:
             raise NodeError(self.node, step, str(error), detail=bounded.tail(hide(text))) from None
 

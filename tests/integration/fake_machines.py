@@ -58,8 +58,9 @@ MISPLACED = {
     "one-machine": dict.fromkeys(("kube-control-plane", "kube-worker-1"), Machine(identity="boot network")),
 }
 """What machines say that cannot be brought in place to what the file says."""
-READY = ("ready", "ready-but-one", "ready-but-one-fails")
-"""Of machines that are what they should be, all or all but one."""
+READY = ("ready", "ready-but-one", "ready-but-one-fails", "ready-but-silent", "ready-but-reset")
+"""Of machines that are as they should be, all or all but one. Of kube-worker-2 the cluster hears nothing in one; in the
+last it has been reset, which the cluster has yet to notice."""
 GO_ON = data_dir() / "go-on"
 """What the support node of ``held`` machines waits for."""
 AT_WORK = data_dir() / "at-work"
@@ -108,7 +109,7 @@ def surveyed(connection: FakeConnection, runtime: str = "") -> Machine:  # noqa:
     if behaviour == "unreachable" and connection.node == "kube-worker-2":
         raise NodeError(connection.node, "connect", "no route to host", todo="switch it on", transient=True)
     node, joined = load_cluster("lab").node(connection.node), Membership()
-    if behaviour in READY and node.in_kubernetes:
+    if behaviour in READY and node.in_kubernetes and (behaviour, node.name) != ("ready-but-reset", "kube-worker-2"):
         joined = Membership(server=OURS, is_node=True, is_control_plane="control-plane" in node.roles)
     return MISPLACED.get(behaviour, {}).get(connection.node, Machine(resolvers=("2001:db8::53",), membership=joined))
 
@@ -212,7 +213,8 @@ def install_fakes() -> None:
             raise NodeError("kube-control-plane", "kubeadm init", "etcd does not start")
 
     def plan_changes(connection: FakeConnection, stages: Sequence[StageState]) -> dict[str, tuple[Change, ...]]:
-        as_it_is = behaviour == "ready" or (behaviour in READY and connection.node != "kube-worker-1")
+        whole = behaviour in ("ready", "ready-but-silent", "ready-but-reset")
+        as_it_is = whole or (behaviour in READY and connection.node != "kube-worker-1")
         return {stage.name: () if as_it_is else (Change("file", "/etc/any", "create"),) for stage in stages}
 
     def provide(decision: Decision, *_: object, **__: object) -> Chosen:
@@ -230,7 +232,8 @@ def install_fakes() -> None:
     known = Members(("kube-control-plane", ORPHAN)) if behaviour in ("orphan", "orphan-stays", *UNFIT) else Members()
     if ready:
         names = [node.name for node in load_cluster("lab").nodes if node.in_kubernetes]
-        known = Members(tuple(names), frozenset(names))
+        silent = {"kube-worker-2"} if behaviour == "ready-but-silent" else set()
+        known = Members(tuple(names), frozenset(names) - silent)
     checks = tuple(
         Check("pod to pod", f"pod on kube-worker-{n}", "[fd00:100::2]", behaviour != "bad-proof", "fetched", 0.01)
         for n in (1, 2)
@@ -260,7 +263,7 @@ def install_fakes() -> None:
         (registry, "push"): lambda *_: Pushed(0 if ready else 9, 9, 9),
         (kubeadm, "init"): init,
         (kubeadm, "fetch_kubeconfig"): lambda *_: None,
-        (kubeadm, "is_member"): lambda *_: ready,
+        (kubeadm, "is_member"): lambda *_: ready and behaviour != "ready-but-reset",
         (kubeadm, "join_credentials"): announced("token", JoinCredentials(TOKEN, "sha256:0")),
         (kubeadm, "drop_credentials"): announced("drop token", None),
         (kubeadm, "has_lost_kubeconfig"): lambda *_: False,

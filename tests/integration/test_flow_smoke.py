@@ -98,6 +98,23 @@ def test_a_ready_cluster_is_left_as_it_is(own_data: Path) -> None:
     assert not any(re.match(r"kube-\S+ (network|support|runtime|kubernetes)\b", line) for line in lines)
 
 
+def test_a_node_that_its_cluster_does_not_hear_of_is_asked_itself_and_joins_no_second_time(own_data: Path) -> None:
+    status, out, lines = run("ready-but-silent")
+    assert status == 0
+    assert position(lines, r"kube-worker-2 kubeadm join \d.* already done$")
+    assert not any("kube-worker-1 kubeadm" in line for line in lines)
+    assert "\n0 changes.\n" in out
+    assert "changed: " not in the_log(own_data)
+
+
+def test_a_machine_that_was_reset_joins_though_its_cluster_still_takes_it_for_a_member() -> None:
+    status, out, lines = run("ready-but-reset")
+    assert status == 0
+    assert position(lines, r"kube-worker-2 kubeadm join \d.*s$")
+    assert not any("kube-worker-1 kubeadm" in line for line in lines)
+    assert "\n1 change.\n" in out
+
+
 def test_the_proof_of_a_ready_cluster_is_made_while_its_machines_are_compared() -> None:
     _, _, lines = run("ready")
     assert position(lines, r"kube-control-plane proof \d.* with pods made ahead$")

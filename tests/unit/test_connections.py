@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -12,6 +13,7 @@ from configs.errors import NodeError
 from configs.schema.loading import load_cluster
 from tasks import scope
 from tasks.kubernetes.kubeadm import Listed, Probed
+from tasks.node.confirmation import Answer
 from tasks.ssh import pool as connections
 from tasks.ssh.connection import Connection, Result
 from tasks.ssh.endpoint import Endpoint
@@ -172,3 +174,13 @@ def test_an_answer_of_another_form_is_one_line_that_names_the_node_and_the_place
         ssh.run_python("", {}, step="probe", timeout=1, kind=kind)
     with pytest.raises(NodeError, match=f"^kube-worker-1: probe: {seen}"):
         ssh.run_json("", step="probe", kind=kind)
+
+
+def test_an_answer_with_text_of_a_machine_that_is_no_unicode_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as a line of its /etc/fstab in Latin-1."""
+    ssh = Connection.__new__(Connection)
+    ssh.node = "kube-worker-1"
+    answer = json.dumps({"there": {"swap": {"fstab": ["/dev/sda2 none swap sw 0 0 # donn\udce9es"]}}})
+    substitute(monkeypatch, Connection, "run", lambda *_, **__: Result(0, answer, ""))
+    found = ssh.run_python("", {}, step="read facts", timeout=1, kind=Answer)
+    assert found.there["swap"]["fstab"][0].endswith("donn\udce9es")

@@ -7,15 +7,14 @@ from pathlib import Path
 import pytest
 
 from configs.errors import ConfigError, KubeV6Error
-from configs.schema.loading import load_release
 from kubev6.cli import main
-from tasks.release import compiler
-from tasks.release.build import Tools, find_kept
+from tasks.release import images
 from tasks.release.fetch.fetch_image import held_image
 from tasks.release.fetch.import_image import import_image
+from tasks.release.fetch.mirror import chosen
 from tasks.release.store import Store
-from tests.unit.test_release_key import PICKED, TOOLS, key_of
-from tests.unit.test_store import layer, release, saved
+from tests.unit.test_release_key import TOOLS
+from tests.unit.test_store import layer, saved
 
 COREDNS = "coredns/coredns:1.7.0"
 
@@ -78,6 +77,15 @@ def test_a_file_that_is_no_image_is_one_line_that_names_it(tmp_path: Path, store
         import_image(tmp_path, store)
 
 
+def test_an_image_for_other_machines_is_refused_and_the_right_one_taken_after_it(tmp_path: Path, store: Store) -> None:
+    path = tmp_path / "arm.tar"
+    path.write_bytes(b"".join(saved([layer(b"coredns")], called=[COREDNS], architecture="arm64")))
+    with pytest.raises(ConfigError, match=r"arm.tar: its image is for linux/arm64, and nodes are linux/amd64; take it"):
+        import_image(path, store)
+    import_image(archive(tmp_path, COREDNS), store)
+    assert held_image(COREDNS, store) is not None
+
+
 def test_another_image_than_was_there_under_that_name_is_refused(tmp_path: Path, store: Store) -> None:
     import_image(archive(tmp_path, COREDNS), store)
     before = held_image(COREDNS, store)
@@ -97,15 +105,11 @@ def test_the_command_says_what_is_there_now(tmp_path: Path, capsys: pytest.Captu
     assert held_image(COREDNS, Store()) is not None
 
 
-def test_a_release_with_a_stand_in_for_coredns_is_made_anew_when_the_real_one_is_there(
-    tmp_path: Path, store: Store
+@pytest.mark.parametrize("force", [False, True])
+def test_a_build_has_the_image_also_when_all_images_are_made_again_and_nobody_gives_it_out(
+    tmp_path: Path, store: Store, force: bool
 ) -> None:
-    wanted, tools = load_release("debian-1.20"), Tools(TOOLS, compiler.debian(TOOLS))
-    made = release(store, key=key_of(wanted)).model_copy(update={"name": wanted.name})
-    stand_in = made.images[0].model_copy(update={"stand_in_for": "CoreDNS"})
-    store.write(made.model_copy(update={"images": (stand_in,)}))
-    assert find_kept(wanted, PICKED, tools, store) is not None
     import_image(archive(tmp_path, COREDNS), store)
-    assert find_kept(wanted, PICKED, tools, store) is None
-    store.write(made)
-    assert find_kept(wanted, PICKED, tools, store) is not None
+    (tmp_path / "mirror").mkdir()
+    mirror = chosen(str(tmp_path / "mirror"))
+    assert images.cluster_dns("1.7.0", TOOLS, store, mirror, force=force) == held_image(COREDNS, store)

@@ -11,6 +11,7 @@ from configs.manifest import Manifest
 from configs.schema.loading import load_cluster
 from tasks.kubernetes import kubeadm_commands
 from tasks.kubernetes.kubeadm_commands import join
+from tests.fakes import substitute
 from tests.unit.sample import manifest
 
 HOW_TO = "v1.9.0-alpha.0.ipv6.0"
@@ -103,6 +104,14 @@ def test_an_old_join_ends_when_the_kubelet_has_its_certificate_and_leaves_no_tok
     assert run(tmp_path, join(release(HOW_TO)), copies, "token: secret\n") == (0, "start kubelet\n")
     assert (tmp_path / "seen").read_text() == "token: secret\n"
     assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_an_old_join_whose_kubelet_gets_no_certificate_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    substitute(monkeypatch, kubeadm_commands, "REGISTER_SECONDS", 1)
+    assert run(tmp_path, join(release(HOW_TO)), "echo >/etc/kubernetes/bootstrap-kubelet.conf")[0] == 1
+    assert "error: the kubelet has got no certificate within 1 s" in capfd.readouterr().out
 
 
 def test_an_old_join_that_fails_is_a_failure_at_once(tmp_path: Path) -> None:

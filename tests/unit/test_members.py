@@ -146,12 +146,23 @@ def test_a_kubelet_that_is_slow_to_start_is_waited_for_and_kubeadm_tried_again(c
     assert any("timeout 90" in command and "10248/healthz" in command for command in asked)
 
 
-def test_a_kubeadm_that_hangs_is_ended_and_not_tried_again_and_its_last_words_are_told() -> None:
+@pytest.mark.parametrize(
+    ("seconds", "status", "seen", "transient"),
+    [(0.0, 124, "ended after 0 s", False), (420.0, 124, "exit status 124", True), (0.0, 1, "exit status 1", True)],
+)
+def test_a_kubeadm_that_hangs_is_ended_and_not_tried_again_and_its_last_words_are_told(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, status: int, seen: str, transient: bool
+) -> None:
+    """What a program within it ends with is no sign of that, and neither is a kubelet that was slow before."""
+    substitute(monkeypatch, kubeadm, "INIT_SECONDS", seconds)
+
     def run(command: str, **_: object) -> SimpleNamespace:
-        said = "[init] this might take a minute\n[apiclient] waits for the API server\n"
-        return SimpleNamespace(status=124, stdout=said) if "kubeadm init" in command else SimpleNamespace(stdout="")
+        said = "[kubelet-check] It seems like the kubelet isn't running\n[apiclient] waits for the API server\n"
+        if "kubeadm init" in command:
+            return SimpleNamespace(status=status, stdout=said)
+        return SimpleNamespace(status=0, stdout="")
 
     here = SimpleNamespace(run=run, node=NODE, endpoint=SimpleNamespace(node=NODE))
-    with pytest.raises(NodeError, match=r"kubeadm init: ended after 420 s: \[apiclient\] waits for the API") as caught:
+    with pytest.raises(NodeError, match=rf"kubeadm init: {seen}: \[apiclient\] waits for the API") as caught:
         kubeadm.init(cast(Connection, here), load_cluster("lab"), MANIFEST)
-    assert not caught.value.transient
+    assert caught.value.transient is transient

@@ -436,7 +436,10 @@ RENAMES: dict[str, tuple[dict[str, str], str]] = {
     "another's": (link_file("MACAddress=52:54:00:00:00:00", "Name=lan0"), ""),
     "by its name": (link_file("OriginalName=eth*", "Name=lan0"), "by Name=lan0"),
     "by another name": (link_file("OriginalName=en*", "Name=lan0"), ""),
-    "by what the machine does not tell": (link_file("Path=pci-0000:02:*", "Name=lan0"), "by Name=lan0"),
+    "by what the machine does not tell, as of a card that is not there": (
+        link_file("Path=pci-0000:02:*", "Name=lan0"),
+        "",
+    ),
     "to the name that it has": (link_file(f"MACAddress={MAC}", "Name=eth1"), ""),
     "by a policy": (link_file(f"MACAddress={MAC}", "NamePolicy=keep\nName=lan0"), ""),
     "in a drop-in": (

@@ -40,11 +40,15 @@ def layer(content: bytes) -> bytes:
 
 
 def saved(
-    layers: list[bytes], diff_ids: list[str] | None = None, called: Sequence[str] | None = ("x:y",)
+    layers: list[bytes],
+    diff_ids: list[str] | None = None,
+    called: Sequence[str] | None = ("x:y",),
+    architecture: str = "amd64",
 ) -> Iterator[bytes]:
     """An archive as ``docker save`` writes it, in pieces."""
     known = diff_ids or [f"sha256:{hashlib.sha256(one).hexdigest()}" for one in layers]
-    config = json.dumps({"os": "linux", "rootfs": {"type": "layers", "diff_ids": known}}).encode()
+    rootfs = {"type": "layers", "diff_ids": known}
+    config = json.dumps({"os": "linux", "architecture": architecture, "rootfs": rootfs}).encode()
     names = [f"{number}/layer.tar" for number in range(len(layers))]
     listed = json.dumps([{"Config": "config.json", "RepoTags": called, "Layers": names}]).encode()
     made = io.BytesIO()

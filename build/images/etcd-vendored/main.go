@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 
 	"go.etcd.io/etcd/api/v3/version"
@@ -16,8 +18,8 @@ import (
 	"go.etcd.io/etcd/server/v3/embed"
 )
 
-// What embed.Config.AddFlags declares as lists it leaves to the program to read. Those that kubeadm neither sets nor
-// can do without are refused, so that none is taken and has no effect.
+// What embed.Config.AddFlags declares as lists it leaves to the program to read, and so what etcd 3.5 called experimental.
+// What kubeadm of these versions does not set is refused, so that nothing is taken and has no effect.
 var unread = []string{
 	"client-cert-allowed-hostname", "cors", "discovery-endpoints", "host-whitelist", "max-concurrent-streams",
 	"peer-cert-allowed-cn", "peer-cert-allowed-hostname",
@@ -51,9 +53,14 @@ func run(arguments []string) error {
 	}
 	given := map[string]bool{}
 	options.Visit(func(option *flag.Flag) { given[option.Name] = true })
-	for _, name := range unread {
-		if given[name] {
+	for name := range given {
+		if slices.Contains(unread, name) || strings.HasPrefix(name, "experimental-") {
 			return fmt.Errorf("this build of etcd does not know the option --%s", name)
+		}
+	}
+	for _, variable := range os.Environ() {
+		if strings.HasPrefix(variable, "ETCD_") {
+			return fmt.Errorf("this build of etcd takes options alone, and not %s", variable)
 		}
 	}
 	for name, urls := range map[string]*[]url.URL{

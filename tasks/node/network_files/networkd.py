@@ -55,8 +55,8 @@ def claims(text: str, links: tuple[Link, ...]) -> Iterator[Claim]:
 def renames(text: str, links: tuple[Link, ...]) -> Iterator[Claim]:
     """The ``.link`` files by which an interface has another name from the next start on (systemd.link(5)).
 
-    The first that matches counts. What a file matches by is not always known, so one whose name there is already has
-    been about that interface.
+    The first that matches counts. One that matches by what is not known here, such as a place on the bus, has been
+    applied at the last start if it is about an interface at all, and so is left out.
     """
     there = {name for link in links for name in link.names}
     for link in links:
@@ -64,15 +64,14 @@ def renames(text: str, links: tuple[Link, ...]) -> Iterator[Claim]:
             conditions = _conditions(found)
             if "OriginalName" in conditions:  # which is none of those that it goes by too
                 conditions = {**conditions, "Name": conditions["OriginalName"]}
-            if not may_match(conditions, replace(link, names=(link.name,))):
+            known = all(key in KNOWN for key in conditions)
+            if not known or not may_match(conditions, replace(link, names=(link.name,))):
                 continue
             said = {key: value for section, key, value in found if section == "Link"}
             name = said.get("Name", "")
             if name and not said.get("NamePolicy") and name not in there:
                 yield Claim(path, link.name, by=f"Name={name}")
-                break
-            if name in link.names or all(key in KNOWN for key in conditions):
-                break
+            break
 
 
 def asking(text: str) -> tuple[str, ...]:

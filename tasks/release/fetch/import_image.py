@@ -7,13 +7,23 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
+from pydantic import BaseModel
+
 from configs.errors import ConfigError
 from configs.schema.field_types import image_reference
+from tasks import bounded
 from tasks.release import docker_archive
 from tasks.release.docker_archive import CHUNK, ArchiveError
 from tasks.release.fetch import checksums
 from tasks.release.fetch.mirror import full_reference
 from tasks.release.store import Store
+
+
+class _Platform(BaseModel):
+    """What is read here of an image's config; what it leaves out is as in a release."""
+
+    os: str = "linux"
+    architecture: str = "amd64"
 
 
 def import_image(path: Path, store: Store, references: Sequence[str] = ()) -> tuple[str, ...]:
@@ -28,7 +38,7 @@ def import_image(path: Path, store: Store, references: Sequence[str] = ()) -> tu
         The references that it has now, with their registries.
 
     Raises:
-        ConfigError: The file cannot be read, holds no image, or names none.
+        ConfigError: The file cannot be read, holds no image or one for another platform, or names none.
         KubeV6Error: Another image was fetched under such a reference before, or the store cannot be written.
     """
     try:
@@ -42,6 +52,12 @@ def import_image(path: Path, store: Store, references: Sequence[str] = ()) -> tu
         raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from None
     ((config, _), *_layers) = store.image_blobs(digest)
     sha256 = config.removeprefix("sha256:")
+    told = bounded.read(store.blob(config), _Platform)
+    if (told.os, told.architecture) != ("linux", "amd64"):
+        raise ConfigError(
+            f"{path}: its image is for {told.os}/{told.architecture}, and nodes are linux/amd64",
+            todo="take it with `docker pull --platform linux/amd64`, or `skopeo --override-arch amd64 copy`",
+        )
     for reference in named:
         if (record := checksums.find(store, reference)) and record.sha256 != sha256:
             raise checksums.not_as_recorded(f"{path}: the image {reference}", sha256, record, store)
