@@ -27,7 +27,7 @@ from pydantic import BaseModel
 
 from configs.errors import KubeV6Error
 from configs.schema.reading import checked, read_yaml
-from kubev6.server import deployment_parameters, environment, login, lost_runs, worker_runs
+from kubev6.server import deployment_parameters, environment, login, lost_runs, pages, worker_runs
 from kubev6.server.api import ask, wants_login
 from kubev6.server.temporary_server import answers
 from tasks import bounded
@@ -281,10 +281,12 @@ def _start_server(port: int, before: Kept | None) -> Kept:
         if not known:
             login.write(api)
         words = ["server", "start", "--host", "127.0.0.1", "--port", str(port)]
-        process = _begin("server", words, {**_environment(api), **environment.protected(login.of(api), port)})
+        own = {**environment.protected(login.of(api), port), "PREFECT_UI_STATIC_DIRECTORY": str(pages.directory())}
+        process = _begin("server", words, {**_environment(api), **own})
         kept = Kept(port, process, worker)
         write_whole(_record(), json.dumps(asdict(kept)))
         _wait(lambda: answers(kept.url), process, "server")
+        pages.close()
         shown.ended_as(kept.page)
         return kept
 

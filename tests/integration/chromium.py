@@ -83,8 +83,17 @@ class Browser:
         return base64.b64decode(self.ask("Page.printToPDF", printBackground=False)["data"])
 
     def requested(self) -> list[str]:
-        """Every address that was asked for since the page was opened."""
-        return [told["request"]["url"] for name, told in self.events if name == "Network.requestWillBeSent"]
+        """Every address that was asked for since the page was opened, but for what the page itself forbids."""
+        refused = {
+            told["requestId"]
+            for name, told in self.events
+            if name == "Network.loadingFailed" and told.get("blockedReason") == "csp"
+        }
+        return [
+            told["request"]["url"]
+            for name, told in self.events
+            if name == "Network.requestWillBeSent" and told["requestId"] not in refused
+        ]
 
     def complaints(self) -> list[str]:
         """What the browser did not like about the page."""
