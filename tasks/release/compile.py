@@ -57,13 +57,13 @@ GO
     chmod +x /tmp/bin/go
     PATH=/tmp/bin:$PATH
 fi
-flags="-v ${{FURTHER:-}}"
+flags="-v${{FURTHER:+ $FURTHER}}"
 if [ -n "$4" ]; then
     # To the go tool it is a file of the tree.
     echo '{{"Replace": {{"{TREE}/cmd/etcd/main.go": "/etcd/main.go"}}}}' > /tmp/overlay.json
     flags="$flags -overlay=/tmp/overlay.json"
 fi
-make all GOFLAGS="$flags" WHAT="$1 $4"
+make all GOFLAGS="$flags" WHAT="$1${{4:+ $4}}"
 # make also copies them to _output/local/bin, but with rsync, which images with Go do not have.
 for target in $1 $4; do
     cp "_output/local/go/bin/${{target##*/}}" /results/

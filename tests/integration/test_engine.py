@@ -315,7 +315,7 @@ def test_a_full_disk_is_said_before_and_while_writing(machine: Connection, files
 
 def test_a_read_only_file_system_is_named_with_what_to_do(machine: Connection) -> None:
     said(machine, "mkdir -p /mnt/fixed && mount -t tmpfs -o ro tmpfs /mnt/fixed")
-    with pytest.raises(NodeError, match=r": /mnt/fixed/file\S*: Read-only file system; see why") as caught:
+    with pytest.raises(NodeError, match=r": /mnt/fixed/\S+: Read-only file system; see why") as caught:
         bring_to(machine, StageState(name="runtime", files=(File("/mnt/fixed/file", "x"),)))
     assert "mount it for writing" in caught.value.todo
     said(machine, "umount /mnt/fixed")
