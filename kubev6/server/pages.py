@@ -22,7 +22,7 @@ HEAD = "<head>"
 
 def directory() -> Path:
     """Where a server that starts puts its pages, and reads them from whenever one is asked for."""
-    return data_dir() / "prefect" / "pages"
+    return data_dir() / "prefect-pages"
 
 
 def close() -> None:
