@@ -91,15 +91,6 @@ func serve(config *embed.Config) error {
 	}
 	defer server.Close()
 	select {
-	case <-server.Server.ReadyNotify():
-	case <-server.Server.StopNotify():
-		return errors.New("it ended before it was ready")
-	case err := <-server.Err():
-		return err
-	case <-asked:
-		return nil
-	}
-	select {
 	case <-server.Server.StopNotify():
 		return errors.New("its server has ended")
 	case err := <-server.Err():
