@@ -38,8 +38,8 @@ except (OSError, TypeError):
     print("kept out", end="", flush=True)
 os._exit(0)
 """
-"""In a process of its own: a client that could not connect, collected as garbage later on, stops for ever at the lock of
-its own library when another client begins or ends at that moment."""
+"""In a process of its own: a client that could not connect, collected as garbage later on, stops for ever at a lock of
+its library when another client begins or ends at that moment."""
 pytestmark = pytest.mark.usefixtures("data")
 
 
