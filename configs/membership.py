@@ -35,7 +35,7 @@ class Membership:
         is_control_plane: Whether it has an API server's manifest, or the key of a certificate authority.
         authorities: The cluster's certificate authority, as base64 of its DER form, for each place that holds it:
             those that are not the same are of two clusters.
-        tag: The tag of its API server's image.
+        static_pods: Each static pod that kubeadm has written there, and the reference of its image.
         version: The kubelet's, of a node.
     """
 
@@ -44,8 +44,14 @@ class Membership:
     is_node: bool = False
     is_control_plane: bool = False
     authorities: frozenset[str] = frozenset()
-    tag: str = ""
+    static_pods: tuple[tuple[str, str], ...] = ()
     version: str = ""
+
+    @property
+    def tag(self) -> str:
+        """The tag of its API server's image; empty without one."""
+        named = dict(self.static_pods).get("kube-apiserver", "").rpartition("/")[2]
+        return named.partition("@")[0].partition(":")[2]
 
 
 def api_server(cluster: Cluster) -> str:

@@ -25,6 +25,7 @@ from configs.plan.systems import Machine
 from configs.schema.cluster import Cluster
 from configs.schema.loading import load_cluster, load_release
 from configs.words import counted
+from flows import upgrade
 from flows.build import built
 from flows.fetch import fetched
 from flows.parameters import ClusterName, IfBusy, MirrorPlace, NoName, ReleaseName
@@ -36,7 +37,10 @@ from flows.run.results import error_of, result, results, settled, value
 from flows.run.runner import THREADS
 from flows.steps import nodes, proof
 from flows.steps import release as release_steps
+from flows.steps import upgrade as upgrade_steps
 from flows.steps.job import Job
+from flows.upgrade import Upgrade
+from tasks import deployed
 from tasks.events import ReleaseChosen, emit
 from tasks.in_use import in_use
 from tasks.kubernetes import removal
@@ -82,6 +86,7 @@ def deploy(
     if_busy: IfBusy = "wait",
     refresh: Refresh = "",
     prune: bool = False,
+    back: bool = False,
 ) -> State[Any]:
     """Bring a cluster to what its file says, and prove it.
 
@@ -94,6 +99,7 @@ def deploy(
         if_busy: Wait for another run on this cluster to end, or refuse to begin.
         refresh: Which stage of the build is made again although the cache has what it came to, or all of them.
         prune: Whether members leave that neither the file nor a deploy from here has made one.
+        back: Take the build that the cluster ran before the last upgrade, or before one that was cut off.
     """
     try:
         topology = load_cluster(cluster)
@@ -103,7 +109,7 @@ def deploy(
         who = called("deploy")
         with flow_run("deploy", topology) as run, locked(topology.name, who, if_busy), in_use(who):
             made_before = len(run.changes)
-            decision = decide(topology, prebuilt, release)
+            decision = choose.former(topology) if back else decide(topology, prebuilt, release)
             chosen, checks = bring_up(topology, decision, mirrors.chosen(mirror), refresh, prune=prune)
             done = Deployed(chosen.manifest, chosen.why, tuple(run.changes[made_before:]), checks)
     except KubeV6Error as error:
@@ -147,7 +153,7 @@ def bring_up(
         chosen = provide(decision, mirror, refresh, before_compiling=refuse)
         refuse()
         found = {name: value(survey) for name, survey in surveys.items()}
-        membership.refuse_other_version(cluster, chosen.manifest, found)
+        upgrading = upgrade.of(Job(cluster, chosen.release, chosen.manifest), found)
     except KubeV6Error as error:
         settled(surveys.values())
         bad = [survey for survey in surveys.values() if not survey.state.is_completed()]
@@ -156,7 +162,7 @@ def bring_up(
         results([machines, *surveys.values(), *left], also=error)
         raise
 
-    job = Job(cluster, chosen.release, chosen.manifest)
+    job = upgrading.job
     certificate = lasting_certificate(cluster, found[cluster.support.name])
     members = nodes.find_members.submit(cluster)
     compared = {
@@ -164,20 +170,27 @@ def bring_up(
         for name, survey in surveys.items()
     }
     known = value(members) or Members()
-    ahead = proof.make_pods_ahead.submit(job, known)
+    ahead = proof.make_pods_ahead.submit(job, Members() if upgrading.is_one else known)
     try:
         result(members)
         refuse_unfit(compared)
         orphaned = removal.orphaned(cluster, known.names, prune=prune)
         removed = [nodes.remove.submit(cluster, name, wait_for=[members]) for name in orphaned]
         in_cluster = {name for name in known.ready if membership.has_joined(cluster, found.get(name))}
-        begun = bring_nodes(job, found, compared, removed, in_cluster)
+        if upgrading.steps:
+            deployed.begin_upgrade(cluster, job.manifest, job.release)
+        begun = bring_nodes(upgrading, found, compared, removed, in_cluster)
         in_place: list[PrefectFuture[Any]] = [*surveys.values(), *removed, *begun]
-        return chosen, prove(job, in_place, ahead, made_before)
-    except KubeV6Error:
+        checks = prove(upgrading, in_place, ahead, made_before)
+    except Exception as error:
         if result(ahead):
             settled([proof.remove_pods.submit(job)])
+        if upgrading.has_failed():
+            raise upgrade.put_back(upgrading, found, error) from error
         raise
+    if upgrading.is_one:
+        deployed.end_upgrade(cluster, job.manifest, job.release)
+    return chosen, checks
 
 
 def provide(
@@ -214,14 +227,15 @@ def refuse_unfit(asked: Mapping[str, PrefectFuture[Any]]) -> None:
 
 
 def bring_nodes(
-    job: Job,
+    upgrading: Upgrade,
     found: Mapping[str, Machine | None],
     compared: Comparisons,
     removed: list[PrefectFuture[None]],
     in_cluster: Container[str],
 ) -> list[PrefectFuture[Any]]:
     """Every machine through its stages; of those that lack nothing no stage is begun. Returns what has to end well."""
-    cluster, begun = job.cluster, list[PrefectFuture[Any]](compared.values())
+    job, begun = upgrading.job, list[PrefectFuture[Any]](compared.values())
+    cluster = job.cluster
     support, control_plane = cluster.support.name, cluster.control_plane.name
     lacking = [name for name, each in compared.items() if not each.state.is_completed() or result(each)]
     absent = [name for name in compared if name in lacking or name not in in_cluster]
@@ -245,28 +259,39 @@ def bring_nodes(
     pushed = begin(nodes.push, job, after=[at[support]])
     for name in others:
         stage("runtime", name, *([] if cluster.lab else [at[support]]))  # a lab's machines have their packages
-        stage("kubernetes", name, pushed)
-    if control_plane in absent:
+        if name not in upgrading.kubelets:
+            stage("kubernetes", name, pushed)
+    machine = found.get(control_plane)
+    if control_plane in absent and not (upgrading.is_one and machine and machine.membership.static_pods):
         at[control_plane] = begin(nodes.init, job, after=[at[control_plane], pushed])
-    begin(nodes.add_ons, job, after=[at[control_plane], pushed])
+    ready = upgrade.replaced(upgrading, found, [pushed, *removed, *at.values()]) if upgrading.is_one else [pushed]
+    add_ons = begin(nodes.add_ons, job, upgrading.is_one, after=[at[control_plane], *ready])
     for node in cluster.worker_nodes:
         if node.name in absent:
-            begin(nodes.join, job, node.name, after=[at[node.name], at[control_plane], pushed])
+            begin(nodes.join, job, node.name, after=[at[node.name], at[control_plane], *ready])
+    if upgrading.is_one:
+        begun += upgrading.begun
+        upgrading.begun.append(add_ons)
     return begun
 
 
 def prove(
-    job: Job, in_place: list[PrefectFuture[Any]], ahead: PrefectFuture[str], made_before: int
+    upgrading: Upgrade, in_place: list[PrefectFuture[Any]], ahead: PrefectFuture[str], made_before: int
 ) -> tuple[Check, ...]:
     """The proof, when everything is in place.
 
     Raises:
-        KubeV6Error: Something is not; the errors of all are named.
+        KubeV6Error: Something is not, the errors of all are named; or a check does not hold of a cluster that was
+            upgraded, which goes back.
     """
     settled([*in_place, ahead])
     namespace = result(ahead)
     # What is proved is the cluster as it is after the last change: pods from before one are not good enough.
     unchanged = len(this_run().changes) == made_before
-    proving = proof.prove.submit(job, namespace if unchanged else "", wait_for=in_place)
+    if upgrading.is_one:
+        proving = upgrade_steps.prove.submit(upgrading.job, "the upgrade", (), {}, wait_for=in_place)
+        upgrading.begun.append(proving)
+    else:
+        proving = proof.prove.submit(upgrading.job, namespace if unchanged else "", wait_for=in_place)
     results([*in_place, proving])
     return result(proving)

@@ -1,19 +1,23 @@
-"""What was deployed last on each cluster from here.
+"""What was deployed last on each cluster from here, and what it ran before.
 
-Which release its proof and its kubectl belong to, and on which machines, so that one can be taken out of the cluster
-when its file no longer names it.
+Which release its proof and its kubectl belong to, what a failed upgrade goes back to, and on which machines, so that
+one can be taken out of the cluster when its file no longer names it.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
+from pydantic import BaseModel, ConfigDict
+
 from configs.errors import KubeV6Error
 from configs.manifest import Manifest
 from configs.schema.cluster import Cluster
+from configs.schema.release import Release
 from tasks import bounded, inventory
 from tasks.disk import writing_data
 from tasks.paths import cluster_dir
@@ -21,14 +25,72 @@ from tasks.replace import write_whole
 from tasks.ssh.endpoint import Endpoint
 
 
-def remember(cluster: Cluster, manifest: Manifest) -> None:
-    """Write down the release that a cluster now runs. It only informs: no deploy reads it.
+class Deployed(BaseModel):
+    """A release on a cluster.
+
+    Attributes:
+        manifest: What it holds.
+        release: How it wants to be configured, as its file said then; None of what an older kubev6 has written down.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    manifest: Manifest
+    release: Release | None = None
+
+
+LAST, BEFORE, UPGRADING = "release.json", "previous-release.json", "upgrade.json"
+log = logging.getLogger("kubev6.deployed")
+
+
+def remember(cluster: Cluster, manifest: Manifest, release: Release) -> None:
+    """Write down the release that a cluster runs which was not upgraded.
 
     Raises:
         KubeV6Error: The data directory cannot be written.
     """
-    with writing_data():
-        write_whole(_path(cluster), manifest.model_dump_json(indent=1) + "\n")
+    _write(cluster, LAST, Deployed(manifest=manifest, release=release))
+
+
+def begin_upgrade(cluster: Cluster, manifest: Manifest, release: Release) -> None:
+    """Write down what a cluster is about to be brought to; what it ran until then stays the last release.
+
+    Raises:
+        KubeV6Error: The data directory cannot be written.
+    """
+    _write(cluster, UPGRADING, Deployed(manifest=manifest, release=release))
+
+
+def end_upgrade(cluster: Cluster, manifest: Manifest, release: Release) -> None:
+    """Write down what a cluster runs after an upgrade that was proved, and keep what it ran before.
+
+    When it went back to that, there is nothing more to go back to.
+
+    Raises:
+        KubeV6Error: The data directory cannot be written.
+    """
+    former, before = last(cluster), previous(cluster)
+    if before and before.manifest.key == manifest.key:
+        _path(cluster, BEFORE).unlink()
+    elif former and former.manifest.key != manifest.key:
+        _write(cluster, BEFORE, former)
+    remember(cluster, manifest, release)
+    _path(cluster, UPGRADING).unlink(missing_ok=True)
+
+
+def last(cluster: Cluster) -> Deployed | None:
+    """The release that was deployed last on a cluster from here; None when that is not known."""
+    return _known(cluster, LAST)
+
+
+def previous(cluster: Cluster) -> Deployed | None:
+    """The release that a cluster ran before; None when there was none, or it went back to it."""
+    return _known(cluster, BEFORE)
+
+
+def upgrading(cluster: Cluster) -> Deployed | None:
+    """What a cluster was being brought to by a run that did not come to its end; None when none was cut off."""
+    return _known(cluster, UPGRADING)
 
 
 def deployed(cluster: Cluster) -> Manifest:
@@ -37,28 +99,29 @@ def deployed(cluster: Cluster) -> Manifest:
     Raises:
         KubeV6Error: It has not been deployed from here, or what is written down cannot be understood.
     """
-    path = _path(cluster)
-    if not path.exists():
-        raise KubeV6Error(
-            f"cluster {cluster.name} has not been deployed from here ({path} is not there)",
-            todo="kubev6 deploy does it",
-        )
-    return _read(path)
+    path = _path(cluster, LAST)
+    if path.exists():
+        return _read(path).manifest
+    raise KubeV6Error(
+        f"cluster {cluster.name} has not been deployed from here ({path} is not there)", todo="kubev6 deploy does it"
+    )
 
 
 def deployed_on() -> dict[str, Manifest]:
-    """The release that each cluster runs which was deployed from here, by the cluster's name.
+    """What is needed for each cluster that was deployed to from here: by its name what it runs, and what it may go to.
 
     Raises:
         KubeV6Error: What is written down cannot be understood.
     """
-    return {path.parent.name: _read(path) for path in sorted(cluster_dir("any").parent.glob("*/release.json"))}
+    words = {LAST: "{}", BEFORE: "{} before", UPGRADING: "{} in an upgrade"}
+    places = sorted(cluster_dir("any").parent.glob("*/*.json"))
+    return {words[path.name].format(path.parent.name): _read(path).manifest for path in places if path.name in words}
 
 
 def forget(cluster: Cluster) -> None:
     """Forget the release, and remove the kubeconfig: there is no control plane any more."""
-    for path in (_path(cluster), cluster_dir(cluster.name) / "kubeconfig"):
-        path.unlink(missing_ok=True)
+    for name in (LAST, BEFORE, UPGRADING, "kubeconfig"):
+        _path(cluster, name).unlink(missing_ok=True)
 
 
 def remember_machines(cluster: Cluster) -> None:
@@ -113,9 +176,26 @@ def _write_machines(cluster: Cluster, known: Mapping[str, Endpoint]) -> None:
         write_whole(_machines(cluster), json.dumps(told, indent=1) + "\n")
 
 
-def _read(path: Path) -> Manifest:
+def _write(cluster: Cluster, name: str, what: Deployed) -> None:
+    with writing_data():
+        write_whole(_path(cluster, name), what.model_dump_json(indent=1) + "\n")
+
+
+def _known(cluster: Cluster, name: str) -> Deployed | None:
+    """What is written down, for a run that can do without it: what cannot be understood is passed over."""
     try:
-        return bounded.read(path, Manifest)
+        return _read(_path(cluster, name)) if _path(cluster, name).exists() else None
+    except KubeV6Error as error:
+        log.warning("%s; it is passed over", error.message)
+        return None
+
+
+def _read(path: Path) -> Deployed:
+    try:
+        value = bounded.parsed(bounded.content(path))
+        if isinstance(value, dict) and "manifest" not in value:  # as an older kubev6 has written it
+            value = {"manifest": value}
+        return bounded.shaped(value, Deployed)
     except (OSError, ValueError) as error:
         raise KubeV6Error(
             f"{path} cannot be understood: {bounded.reason(error)}",
@@ -123,8 +203,8 @@ def _read(path: Path) -> Manifest:
         ) from None
 
 
-def _path(cluster: Cluster) -> Path:
-    return cluster_dir(cluster.name) / "release.json"
+def _path(cluster: Cluster, name: str) -> Path:
+    return cluster_dir(cluster.name) / name
 
 
 def _machines(cluster: Cluster) -> Path:

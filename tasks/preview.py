@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import Future
 
 from configs.errors import CombinedError
 from configs.manifest import Manifest
+from configs.plan import upgrade
 from configs.plan.node import plan_node
 from configs.plan.systems import Machine
+from configs.plan.upgrade import Step
 from configs.schema.cluster import Cluster
 from configs.schema.release import Release
 from configs.words import counted
 from tasks import inventory
 from tasks.kubernetes import kubeadm, removal
+from tasks.kubernetes.upgrade import way
 from tasks.lab import lab
 from tasks.node import clocks, engine, membership
 from tasks.node.change import Change
@@ -62,9 +66,32 @@ def preview(cluster: Cluster, release: Release, manifest: Manifest | None, *, pr
     membership.refuse_other_life(cluster, found)
     if errors := tuple(error for node in cluster.nodes if (error := asked[node.name].exception())):
         raise errors[0] if len(errors) == 1 else CombinedError(errors)
+    steps = way(cluster, release, manifest, found).steps if manifest else ()
     orphaned = removal.orphaned(cluster, removal.members_of(cluster).names, prune=prune)
     leaving: Preview = {name: {"kubeadm": (_removal(cluster, name),)} for name in orphaned}
-    return {**leaving, **{node.name: asked[node.name].result() for node in cluster.nodes}}
+    return {
+        **leaving,
+        **{node.name: {**asked[node.name].result(), **_upgrade(node.name, steps)} for node in cluster.nodes},
+    }
+
+
+def _upgrade(node: str, steps: Sequence[Step]) -> dict[str, tuple[Change, ...]]:
+    """What is replaced of Kubernetes on a node, and what that restarts."""
+    restarts = {upgrade.KUBELET: "its pods run on", upgrade.KUBE_PROXY: "its pod on every node is replaced"}
+    found = tuple(
+        Change(
+            "component",
+            part.component,
+            "replace",
+            upgrade.version_of(part.before),
+            f"{upgrade.version_of(part.after)}; {restarts.get(part.component, 'its pod restarts')}",
+            node=node,
+        )
+        for step in steps
+        if step.node == node
+        for part in step.parts
+    )
+    return {"upgrade": found} if found else {}
 
 
 def _removal(cluster: Cluster, name: str) -> Change:
@@ -90,7 +117,7 @@ def _changes(
             certificate.set_result(lasting_certificate(cluster, machine))
         stages = plan_node(cluster, release, manifest, name, machine, certificate.result()).stages
         changes = engine.plan_changes(ssh, stages)
-        if manifest is not None and node.in_kubernetes and not kubeadm.is_member(ssh, cluster, manifest, node):
+        if manifest is not None and node.in_kubernetes and not kubeadm.is_member(ssh, cluster, node):
             verb = "init" if "control-plane" in node.roles else "join"
             changes["kubeadm"] = (Change("cluster", cluster.name, verb, after="by kubeadm", node=name),)
         shown.ended_as(counted(sum(map(len, changes.values())), "change"))

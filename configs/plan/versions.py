@@ -110,6 +110,11 @@ def reaches(version: str, minor: str) -> bool:
     return (parsed.major, parsed.minor) >= numbers(minor)
 
 
+def is_same_minor(one: str, other: str) -> bool:
+    """Whether two versions, or the tags of images that name them, are of one minor version."""
+    return numbers(one)[:2] == numbers(other)[:2]
+
+
 def newer_than_rules(version: str) -> str:
     """What is to be said of a version that is newer than every rule here; empty of one that is not.
 

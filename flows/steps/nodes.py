@@ -75,7 +75,12 @@ def compare(job: Job, name: str, machine: Machine, certificate: str = "") -> int
 
 @run_task("{stage} {name}")
 def bring_to(job: Job, name: str, machine: Machine, stage: str) -> None:
-    """A machine to one of its stages. That of Kubernetes takes only the certificate which the registry shows."""
+    """A machine to one of its stages."""
+    bring(job, name, machine, stage)
+
+
+def bring(job: Job, name: str, machine: Machine, stage: str) -> None:
+    """The same as part of a task. The stage of Kubernetes takes only the certificate which the registry shows."""
     certificate = ""
     if stage == "kubernetes":
         with connection(job.cluster, job.cluster.support.name) as ssh:
@@ -121,7 +126,7 @@ def init(job: Job) -> None:
     """The control plane."""
     node = job.cluster.control_plane
     with connection(job.cluster, node.name) as ssh, step(node.name, "kubeadm init") as shown:
-        if kubeadm.is_member(ssh, job.cluster, job.manifest, node):
+        if kubeadm.is_member(ssh, job.cluster, node):
             shown.ended_as("already done")
             return
         kubeadm.init(ssh, job.cluster, job.manifest)
@@ -131,15 +136,21 @@ def init(job: Job) -> None:
 
 
 @run_task("add-ons of {job.cluster.name}")
-def add_ons(job: Job) -> None:
-    """What kubeadm cannot be told, names for Services, and the administrator's kubeconfig to the user."""
+def add_ons(job: Job, upgraded: bool = False) -> None:
+    """What kubeadm cannot be told, names for Services, and the administrator's kubeconfig to the user.
+
+    Args:
+        job: What is being deployed.
+        upgraded: Whether it ran another build before, and runs this one only when that is proved.
+    """
     cluster = job.cluster
     with connection(cluster, cluster.control_plane.name) as ssh:
         images = image_references(cluster, job.release, job.manifest) | pinned_images(cluster, job.manifest)
         for mended in addons.apply(ssh, cluster, job.manifest, images):
             emit(ChangeMade(change=Change("add-on", mended, "change", node=cluster.name)))
         kubeadm.fetch_kubeconfig(ssh, cluster)
-        deployed.remember(cluster, job.manifest)
+        if not upgraded:
+            deployed.remember(cluster, job.manifest, job.release)
         if dns.apply(ssh, cluster, job.manifest):
             emit(ChangeMade(change=Change("add-on", "cluster DNS", "apply", node=cluster.name)))
 
@@ -149,7 +160,7 @@ def join(job: Job, name: str) -> None:
     """A worker into the cluster."""
     node = job.cluster.node(name)
     with connection(job.cluster, name) as ssh, step(name, "kubeadm join") as shown:
-        if kubeadm.is_member(ssh, job.cluster, job.manifest, node):
+        if kubeadm.is_member(ssh, job.cluster, node):
             shown.ended_as("already done")
             return
         if kubeadm.has_lost_kubeconfig(ssh):

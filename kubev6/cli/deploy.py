@@ -4,6 +4,10 @@ Reads and checks the cluster file, brings up the machines of a lab, provides the
 machine to its state over SSH, runs kubeadm, and proves that the cluster works. A run that was cut off is
 continued by running it again.
 
+A cluster that runs another build of the same minor version is upgraded in place: etcd, API server, controller
+manager and scheduler, kubelets one node after another, kube-proxy, with the proof after each. When one fails,
+the cluster goes back to what it ran. --plan says before what is replaced; `kubev6 rollback` goes back later.
+
 Examples:
   kubev6 deploy
   kubev6 deploy --prebuilt
@@ -79,15 +83,9 @@ def _misfit(args: argparse.Namespace) -> str:
 
 def run(args: argparse.Namespace) -> int:
     """Bring a cluster up, or show what that would change."""
-    import time
-
     from configs.plan.derived import refuse_misfit
     from configs.schema.loading import load_cluster, load_release
-    from configs.words import counted
     from flows import parameters
-    from kubev6.cli.running import running
-    from kubev6.console import standard_error
-    from kubev6.console.display import plain_console
     from tasks.release.fetch import mirror
 
     mirror.chosen(args.mirror)  # what is wrong with words and files is told before anything is started
@@ -99,6 +97,32 @@ def run(args: argparse.Namespace) -> int:
     if args.prune and not args.yes and not _pruning_agreed(cluster, args):
         print("Nothing was done.")
         return 1
+    # The parameters are those of a deployment, so a path has to be whole.
+    where, release = parameters.named(args.cluster), parameters.named(args.prebuilt or "")
+    source = parameters.place(args.mirror)
+    return deployed(
+        args, cluster, where, args.prebuilt is not None, release, source, args.if_busy, args.refresh, args.prune
+    )
+
+
+def deployed(args: argparse.Namespace, cluster: Cluster, *given: object) -> int:
+    """Deploy, and tell what came of it.
+
+    Args:
+        args: What was given at the command line: the cluster, the task runner, and how much is shown.
+        cluster: The topology.
+        given: The parameters of the flow, in their order.
+
+    Returns:
+        The exit status.
+    """
+    import time
+
+    from configs.words import counted
+    from kubev6.cli.running import running
+    from kubev6.console import standard_error
+    from kubev6.console.display import plain_console
+
     began = time.monotonic()
     with running("deploy", args, about=cluster) as here:
         here.prefect.start()
@@ -106,10 +130,6 @@ def run(args: argparse.Namespace) -> int:
         from flows.deploy import deploy as flow
         from flows.run.runner import task_runner
 
-        # The parameters are those of a deployment, so a path has to be whole.
-        where, release = parameters.named(args.cluster), parameters.named(args.prebuilt or "")
-        source = parameters.place(args.mirror)
-        given = (where, args.prebuilt is not None, release, source, args.if_busy, args.refresh, args.prune)
         done = here.prefect.outcome(flow.with_options(task_runner=task_runner(args.task_runner)), *given)
     from kubev6.console import tables
 

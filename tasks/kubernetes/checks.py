@@ -16,6 +16,9 @@ from configs.schema.cluster import Cluster
 from tasks.kubernetes import pod_pairs
 from tasks.kubernetes.readiness import is_ready, name_of, why_pod
 
+NO_OTHER_NODE = "no other node"
+"""The check that the API server knows no node which the cluster's file does not name."""
+
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -158,12 +161,14 @@ def _resolved(prefix: IPv6Network, text: str) -> tuple[bool, str]:
     return True, str(inside[0])
 
 
-def check_objects(cluster: Cluster, version: str, nodes: Sequence[Any], pods: Sequence[Any]) -> tuple[Check, ...]:
+def check_objects(
+    cluster: Cluster, versions: Mapping[str, str], nodes: Sequence[Any], pods: Sequence[Any]
+) -> tuple[Check, ...]:
     """What the API server's own objects prove.
 
     Args:
         cluster: The topology.
-        version: The version that every kubelet must report.
+        versions: The version that each node's kubelet must report, by the node.
         nodes: ``items`` of the node list.
         pods: ``items`` of the list of all pods but the proof's own.
     """
@@ -180,11 +185,11 @@ def check_objects(cluster: Cluster, version: str, nodes: Sequence[Any], pods: Se
         internal = [a["address"] for a in seen["status"].get("addresses", ()) if a["type"] == "InternalIP"]
         checks += [
             Check("node Ready", "API", node.name, ready.get("status") == "True", ready.get("reason", "no condition")),
-            Check("node version", "API", node.name, is_stamped(kubelet, version), kubelet),
+            Check("node version", "API", node.name, is_stamped(kubelet, versions[node.name]), kubelet),
             Check("InternalIP", "API", node.name, internal == [str(node.address)], " ".join(internal) or "none"),
         ]
     others = sorted(set(by_name) - {node.name for node in cluster.kubernetes_nodes})
-    checks.append(Check("no other node", "API", cluster.name, not others, " ".join(others) or "none"))
+    checks.append(Check(NO_OTHER_NODE, "API", cluster.name, not others, " ".join(others) or "none"))
     ipv4 = sorted({address for thing in (*nodes, *pods) for address in _status_addresses(thing) if "." in address})
     checks.append(Check("no IPv4", "API", "nodes and pods", not ipv4, " ".join(ipv4) or "none"))
     return (*checks, *_system_pods(cluster, pods))

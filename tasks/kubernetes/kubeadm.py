@@ -13,7 +13,7 @@ from configs.errors import NodeError
 from configs.manifest import Manifest
 from configs.membership import api_server
 from configs.plan.node import join_config
-from configs.plan.versions import image_tag, kubeadm_starts_kubelet
+from configs.plan.versions import kubeadm_starts_kubelet
 from configs.schema.cluster import Cluster, Node
 from configs.schema.release import Release
 from tasks.disk import writing_data
@@ -58,7 +58,6 @@ class Probed:
     """What :mod:`tasks.node_agent.kubeadm_probe` says of a node; see there."""
 
     server: str
-    tag: str
     member: bool
 
 
@@ -75,17 +74,16 @@ class JoinCredentials:
     ca_hash: str
 
 
-def is_member(connection: Connection, cluster: Cluster, manifest: Manifest, node: Node) -> bool:
+def is_member(connection: Connection, cluster: Cluster, node: Node) -> bool:
     """Whether ``node`` is a member of this cluster already.
 
     Args:
         connection: To that node.
         cluster: The topology.
-        manifest: The release that is to run there.
         node: The node asked.
 
     Raises:
-        NodeError: The node belongs to another cluster, or its control plane runs another version.
+        NodeError: The node belongs to another cluster.
     """
     wanted = api_server(cluster)
     asked = {"node": node.name, "control_plane": "control-plane" in node.roles, "wanted": wanted}
@@ -96,14 +94,6 @@ def is_member(connection: Connection, cluster: Cluster, manifest: Manifest, node
     reset = f"take it out of there first (kubev6 reset {node.name}, or kubeadm reset on the node)"
     if seen.server and seen.server != wanted:
         raise NodeError(node.name, "kubeadm", f"belongs to the cluster at {seen.server}, not {wanted}", todo=reset)
-    tag = image_tag(manifest.version)
-    if seen.member and seen.tag and seen.tag != tag:
-        raise NodeError(
-            node.name,
-            "kubeadm",
-            f"its control plane runs {seen.tag}, the release to deploy is {tag}",
-            todo="take the cluster down first, or deploy the release that it runs: upgrading in place is not done",
-        )
     return seen.member
 
 
@@ -184,7 +174,7 @@ def join(
     """
     document = join_config(cluster, release, manifest.version, node, credentials.token, credentials.ca_hash)
     _kubeadm(connection, "join", kubeadm_commands.join(manifest), JOIN_SECONDS, stdin=document.encode())
-    if not kubeadm_starts_kubelet(manifest.version) and not is_member(connection, cluster, manifest, node):
+    if not kubeadm_starts_kubelet(manifest.version) and not is_member(connection, cluster, node):
         raise NodeError(
             node.name,
             "kubeadm join",

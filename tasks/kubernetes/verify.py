@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack
+from types import MappingProxyType
 
 from configs.errors import NodeError
 from configs.manifest import Manifest
@@ -32,6 +33,7 @@ def verify(
     namespace: str = "",
     *,
     full: bool = False,
+    others: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[Check, ...]:
     """Prove the cluster: what the API server says of it, then every path from every node and a pod on it.
 
@@ -41,6 +43,7 @@ def verify(
         connection: Gives a connection to a node.
         namespace: Where probe pods have been made for this proof; empty to make some. At the end they are removed.
         full: Whether all pairs of pods are asked, however many nodes there are.
+        others: The versions of kubelets that are not yet the release's, by node, in the middle of an upgrade.
 
     Returns:
         Every check, failed ones too.
@@ -59,7 +62,8 @@ def verify(
             try:
                 namespace = namespace or probe_pods.make(control_plane, cluster, manifest)
                 found = probe_pods.objects_when_ready(control_plane, manifest, namespace, current)
-                checks = list(check_objects(cluster, manifest.version, found.nodes, found.pods))
+                versions = {**dict.fromkeys(names, manifest.version), **others}
+                checks = list(check_objects(cluster, versions, found.nodes, found.pods))
                 questions = probes(cluster, namespace, *found.addresses(), full=full)
                 current.progress(f"asks {counted(len(questions), 'question')}")
                 asked = _by_source(questions)

@@ -12,7 +12,8 @@ class Change:
     Attributes:
         kind: Of a machine: ``package``, ``module``, ``file``, ``swap``, ``selinux``, ``ipv4-name``, ``sysctl``,
             ``link``, ``address``, ``ipv4-address``, ``ipv4-default-route``, ``route``, ``binary``, ``command`` or
-            ``service``. Of the cluster: ``machine``, ``registry``, ``cluster`` or ``add-on``.
+            ``service``. Of the cluster: ``machine``, ``registry``, ``cluster``, ``static pod``, ``component`` (in a
+            preview) or ``add-on``.
         subject: Which one: a package's name, a path, a setting's key, a route in the words of ``ip route``, a command,
             a unit.
         action: What is done: ``install``, ``load``, ``create``, ``replace``, ``delete``, ``undo``, ``off``,

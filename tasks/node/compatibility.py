@@ -360,8 +360,8 @@ def other_minor(it: Candidate) -> Iterator[str]:
     there, wanted = it.machine.membership.tag, it.version
     if there and _minor(there) != _minor(wanted):
         yield (
-            f"its control plane runs {there}, and the release to deploy is {wanted}: take the cluster down first, or "
-            "deploy the release that it runs, as upgrading in place is not done"
+            f"its control plane runs {there}, and the release to deploy is {wanted}: `kubev6 reset` the cluster first, "
+            "or deploy a build of the minor version that it runs, as no other is upgraded to in place"
         )
 
 

@@ -263,9 +263,15 @@ def _membership(kubernetes: str, record: str) -> Membership:
         is_node="node" in said,
         is_control_plane="control-plane" in said,
         authorities=frozenset(filter(None, authorities)),
-        tag=next(iter(said.get("tag", ())), ""),
+        static_pods=tuple(_image(line) for line in said.get("image", ())),
         version=" ".join(said.get("node", ())).removeprefix("Kubernetes").strip(),
     )
+
+
+def _image(line: str) -> tuple[str, str]:
+    """A static pod and the image of its container, of which kubeadm gives each one."""
+    pod, _, image = line.partition(" ")
+    return pod, image.strip().strip("'\"")
 
 
 def _certificate(text: str) -> str:

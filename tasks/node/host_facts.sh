@@ -160,7 +160,9 @@ cd /etc/kubernetes 2>/dev/null && {
         sed -n "s|^ *server: |server |p; s|^ *certificate-authority-data: |authority |p" $file.conf 2>/dev/null
     done
     echo "authority $(sed -n '/^-----BEGIN/,/^-----END/p' pki/ca.crt 2>/dev/null | base64 | tr -d '\n')"
-    sed -n 's|^ *image: .*/kube-apiserver[^/:]*:\([^:/@]*\)\(@.*\)*$|tag \1|p' manifests/kube-apiserver.yaml 2>/dev/null
+    for pod in etcd kube-apiserver kube-controller-manager kube-scheduler; do
+        sed -n "s|^ *image: *|image $pod |p" manifests/$pod.yaml 2>/dev/null
+    done
     [ -e manifests/kube-apiserver.yaml ] || [ -e pki/ca.key ] && echo control-plane
     [ -s kubelet.conf ] && echo "node $(kubelet --version 2>/dev/null)"
 }

@@ -1,18 +1,19 @@
 """Whether machines may become what the topology says, given the clusters that they are of. Pure, from host facts.
 
-Kubernetes is neither upgraded nor moved to another cluster in place. What cannot be done is refused when all machines
-have been asked and before any is changed; each refusal says which way leads on.
+A machine is not moved to another cluster in place, and Kubernetes not to another minor version. What cannot be done is
+refused when all machines have been asked and before any is changed; each refusal says which way leads on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from configs.errors import CombinedError, KubeV6Error, NodeError
 from configs.manifest import Manifest
 from configs.membership import Membership, identity
+from configs.plan import upgrade
 from configs.plan.systems import Machine
-from configs.plan.versions import image_tag
+from configs.plan.upgrade import Build, Step
 from configs.schema.cluster import Cluster, Node
 
 STEP = "preflight"
@@ -103,35 +104,28 @@ def _of_another_life(cluster: Cluster, found: Found) -> Iterator[NodeError]:
             )
 
 
-def refuse_other_version(cluster: Cluster, manifest: Manifest, found: Found) -> None:
-    """Refuse another version or build of Kubernetes on a cluster that is up.
+def refuse_upgrade(
+    cluster: Cluster, wanted: Build, known: Iterable[Manifest], found: Found, steps: Sequence[Step]
+) -> None:
+    """Refuse another build of Kubernetes on a cluster that is up, where it cannot be brought to it in place.
 
-    A kubelet is not newer than its API server (Kubernetes' version skew policy), and nothing here rolls a release onto
-    a cluster node by node. Where the control plane could not be reached, what its nodes run stands for it.
+    Args:
+        cluster: The topology.
+        wanted: What is to run.
+        known: What was deployed from here, also by an upgrade that was cut off.
+        found: What the machines say of themselves.
+        steps: What has to be replaced; nothing is refused when that is nothing.
 
     Raises:
-        KubeV6Error: The cluster runs another.
+        NodeError: It cannot; the rules are those of :func:`configs.plan.upgrade.refusal`.
     """
-    _refuse(_of_another_version(cluster, manifest, found))
-
-
-def _of_another_version(cluster: Cluster, manifest: Manifest, found: Found) -> Iterator[NodeError]:
-    wanted = image_tag(manifest.version)
-    control_plane = found.get(cluster.control_plane.name)
-    for node in (cluster.control_plane, *(() if control_plane else cluster.worker_nodes)):
-        if (machine := found.get(node.name)) is None:
-            continue
-        seen = machine.membership
-        runs = seen.tag or (image_tag(seen.version) if control_plane is None and seen.is_node else "")
-        if runs and runs != wanted:
-            what = "its control plane runs" if seen.tag else "its kubelet is"
-            yield NodeError(
-                node.name,
-                STEP,
-                f"{what} {runs}, the release to deploy is {wanted}",
-                todo="take the cluster down first, or deploy the release that it runs: upgrading in place is not done; "
-                "nothing was changed",
-            )
+    if steps and (why := upgrade.refusal(cluster, wanted, known, found, steps)):
+        raise NodeError(
+            cluster.control_plane.name,
+            STEP,
+            f"the cluster cannot be brought to {wanted.manifest.version} in place: {why}",
+            todo="deploy what it runs, or `kubev6 reset` the cluster and deploy; nothing was changed",
+        )
 
 
 def _refuse(errors: Iterator[NodeError]) -> None:

@@ -74,18 +74,16 @@ def probe(node: str, control_plane: bool, wanted: str) -> Dict[str, Any]:
         wanted: The address of the cluster's API server, as a kubeconfig has it.
 
     Returns:
-        ``server``: that of the cluster it belongs to; ``tag``: of the API server's image here; both are empty for none.
-        ``member``: whether the wanted cluster knows it, and all that kubeadm sets up with it is there.
+        ``server``: that of the cluster it belongs to, empty for none. ``member``: whether the wanted cluster knows it,
+        and all that kubeadm sets up with it is there.
     """
     await_other_kubeadm()
-    manifest = text_of(APISERVER)
     kubeconfig = "/etc/kubernetes/admin.conf" if control_plane else "/etc/kubernetes/kubelet.conf"
     server = found(r"server: (\S+)", text_of(kubeconfig))
     # A member of another cluster is none of this one, however long its API server is waited for.
-    begun = server == wanted and (bool(manifest) or not control_plane)
+    begun = server == wanted and (bool(text_of(APISERVER)) or not control_plane)
     return {
         "server": server,
-        "tag": found(r"image: \S+/[^\s:]+:([^\s@]+)", manifest),
         "member": begun and is_member(kubeconfig, node, control_plane),
     }
 

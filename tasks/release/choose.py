@@ -11,6 +11,7 @@ from configs.plan.derived import refuse_misfit
 from configs.schema.cluster import Cluster
 from configs.schema.loading import load_release, shipped
 from configs.schema.release import Release
+from tasks import deployed
 from tasks.release.fetch.fetch import is_current, lacking
 from tasks.release.fetch.mirror import Mirror
 from tasks.release.refresh import Refresh, refuse_stage_of_a_build
@@ -28,11 +29,13 @@ class Decision:
         release: How it wants to be configured.
         prebuilt: Whether it is taken as it stands; else it is built from source, where it can be.
         why: Why this one, for a person.
+        build: The key of the very build of it that is taken; empty for the newest.
     """
 
     release: Release
     prebuilt: bool
     why: str
+    build: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,27 @@ def decide(cluster: Cluster, prebuilt: bool, named: str, store: Store) -> Decisi
     except ConfigError as error:
         raise ConfigError(f"{release.name} ({why}): {error.message}", todo=error.todo) from None
     return Decision(release, prebuilt, why)
+
+
+def former(cluster: Cluster) -> Decision:
+    """The build that a cluster ran before the last upgrade, or before one that was cut off.
+
+    Args:
+        cluster: The topology.
+
+    Raises:
+        KubeV6Error: There is none.
+    """
+    cut_off = deployed.upgrading(cluster)
+    known = deployed.last(cluster) if cut_off else deployed.previous(cluster)
+    if known is None:
+        raise KubeV6Error(
+            f"cluster {cluster.name} has no build to go back to: it was not upgraded from here since it came up, or it "
+            "went back already",
+            todo="`kubev6 deploy --prebuilt RELEASE` brings it to a release of your choice",
+        )
+    release = known.release or load_release(known.manifest.name)
+    return Decision(release, True, "what ran before", known.manifest.key)
 
 
 def is_to_be_built(decision: Decision) -> bool:
@@ -199,11 +223,16 @@ def _in_store(release: Release, store: Store) -> Manifest | None:
 def _in_store_as_it_is(decision: Decision, store: Store) -> Chosen | None:
     """What the store has of it; None when that is nothing, or is to be fetched (again)."""
     release = decision.release
-    manifest = _in_store(release, store)
-    if manifest is None or not is_current(manifest, release):
-        return None
+    if decision.build:
+        manifest = store.find(release.name, decision.build)
+        if manifest is None:
+            raise KubeV6Error(f"the build {decision.build[:12]} of release {release.name} is not in the store any more")
+    else:
+        manifest = _in_store(release, store)
+        if manifest is None or not is_current(manifest, release):
+            return None
     if damaged := store.check(manifest):
-        if release.fetch is not None:
+        if release.fetch is not None and not decision.build:
             return None
         raise KubeV6Error(
             f"release {release.name} is damaged in the store: {damaged[0].of}: {damaged[0].digest}: {damaged[0].seen}",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import shutil
 import socket
 import stat
 import subprocess
@@ -18,18 +19,22 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
+from configs.manifest import ImageEntry
 from configs.schema.loading import CONFIGS, load_cluster
 from kubev6.server import login
 from kubev6.server.api import ask
+from tasks import deployed
 from tasks.docker import container_engine
 from tasks.lab import lab
 from tasks.lab import machine as lab_machine
 from tasks.lab import record as lab_record
 from tasks.paths import cluster_dir, cluster_lock, data_dir
+from tasks.release.store import Store
 from tasks.ssh.connection import connect
 from tests.checkout import REPO
 from tests.conftest import KEPT_LAB
@@ -41,6 +46,11 @@ RESET_SECONDS = 30
 RERUN_SECONDS = 30
 """For a deploy that changes nothing, on a machine that is busy besides; tests/bench/rerun.py measures what it takes."""
 BOOTSTRAP_TOKEN = re.compile(rb"\b[a-z0-9]{6}\.[a-z0-9]{16}\b")
+UIDS = (
+    "kubectl --kubeconfig /etc/kubernetes/admin.conf -n kube-system get pods -l k8s-app=kube-dns "
+    "-o custom-columns=:.metadata.uid,:.status.containerStatuses[0].restartCount"
+)
+"""Asks for the pods that no build of the tests replaces: cluster DNS's."""
 BUILD_MINUTES = 60
 """A brand-new machine compiles Kubernetes first."""
 
@@ -385,6 +395,74 @@ def test_restarted_machines_come_back_as_they_were(cluster: Cluster) -> None:
         assert proof.returncode == 0, proof.stdout + proof.stderr
         planned = kubev6("deploy", "--cluster", str(cluster.file), "--plan")
         assert "0 changes in all" in planned.stdout, planned.stdout
+
+
+@contextmanager
+def another_build(tmp_path: Path, name: str, **images: str) -> Iterator[str]:
+    """The file of a release in the store, whose images are those of the lab's under other tags.
+
+    Args:
+        tmp_path: Where the file is written.
+        name: Of the release.
+        images: Components, and the image that each gets.
+    """
+    store = Store()
+    runs = deployed.deployed(load_cluster("lab").model_copy(update={"name": NAME}))
+
+    def other(image: ImageEntry) -> ImageEntry:
+        content = images.get(image.name.replace("-", "_"))
+        new = {"tag": f"{image.tag}-{name}", "digest": runs.image(content).digest} if content else {}
+        return image.model_copy(update=new)
+
+    key = sha256(f"{runs.key} {name}".encode()).hexdigest()
+    manifest = runs.model_copy(update={"name": name, "key": key, "images": tuple(map(other, runs.images))})
+    shipped = (CONFIGS / "releases" / "debian-1.20.yaml").read_text()
+    (file := tmp_path / f"{name}.yaml").write_text(shipped.replace("name: debian-1.20\n", f"name: {name}\n"))
+    store.write(manifest)
+    try:
+        yield str(file)
+    finally:
+        shutil.rmtree(store.root / "releases" / name)
+        store.update_index()
+
+
+def image_of(pod: str) -> str:
+    get = "kubectl --kubeconfig /etc/kubernetes/admin.conf -n kube-system get pods -o custom-columns="
+    lines = on("kube-control-plane", f"{get}:.metadata.name,:.spec.containers[0].image").splitlines()
+    return next(line.split()[1] for line in lines if line.startswith(pod))
+
+
+def test_another_build_rolls_on_a_bad_one_goes_back_and_a_rollback_ends_where_it_was(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    """Of one component, which takes a minute each time; all of them are the same by other steps."""
+    running = {name: running_since(name) for name in machines_of(cluster)}
+    others, before = on("kube-control-plane", UIDS), image_of("kube-scheduler")
+    good = another_build(tmp_path, "kubev6-test-good", kube_scheduler="kube-scheduler")
+    bad = another_build(tmp_path, "kubev6-test-bad", kube_scheduler="pause")
+    where = ("--cluster", str(cluster.file))
+    with cluster.changing(), good as release, bad as broken:
+        planned = kubev6("deploy", *where, "--prebuilt", release, "--plan")
+        assert re.findall("replace component (.*) [(]", planned.stdout) == ["kube-scheduler"], planned.stderr
+
+        done = kubev6("deploy", *where, "--prebuilt", release)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "kubev6-test-good@sha256" in image_of("kube-scheduler")
+
+        done = kubev6("deploy", *where, "--prebuilt", broken)
+        assert done.returncode == 1
+        assert "kube-control-plane: upgrade: kube-scheduler not Ready with the new image (" in done.stderr
+        assert f"cluster {NAME} was put back to v1.20.2" in done.stderr, done.stderr
+        assert "kubev6-test-good@sha256" in image_of("kube-scheduler")
+
+        done = kubev6("rollback", *where)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert image_of("kube-scheduler") == before
+        again = kubev6("rollback", *where)
+        assert (again.returncode, "no build to go back to" in again.stderr) == (1, True)
+        assert deploy_and_list_changes(cluster) == {}
+    assert on("kube-control-plane", UIDS) == others, "what is not replaced runs on"
+    assert {name: running_since(name) for name in running} == running
 
 
 def test_a_worker_leaves_when_the_file_names_it_no_longer_and_joins_when_it_does_again(cluster: Cluster) -> None:

@@ -10,24 +10,24 @@ import importlib
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from configs.errors import KubeV6Error, NodeError
-from configs.manifest import BinaryEntry, Manifest, SourceEntry
+from configs.manifest import BinaryEntry, ImageEntry, Manifest, SourceEntry
 from configs.membership import Identity, Membership
 from configs.plan.kernel import Kernel
 from configs.plan.state import StageState
 from configs.plan.systems import Machine
 from configs.schema.cluster import Cluster
-from configs.schema.loading import load_cluster
+from configs.schema.loading import load_cluster, load_release
 from configs.schema.release import Release
 from kubev6.cli import main
 from kubev6.server.orchestration import Orchestration
-from tasks import inventory
+from tasks import deployed, inventory
 from tasks.events import ReleaseChosen, emit
-from tasks.kubernetes import addons, cluster_dns, kubeadm, members, probe_pods
+from tasks.kubernetes import addons, cluster_dns, kubeadm, members, probe_pods, upgrade
 from tasks.kubernetes.checks import Check
 from tasks.kubernetes.kubeadm import JoinCredentials
 from tasks.kubernetes.members import Members
@@ -52,13 +52,18 @@ ORPHAN = "kube-worker-9"
 UNFIT = {"unknown-system": Machine("void", ""), "other-processor": Machine(kernel=Kernel(processor="aarch64"))}
 """What a machine says that cannot become a node."""
 OURS = "https://[fd00::100]:6443"
+VERSION, FORMER = "v1.20.2+kubev6.0000000", "v1.20.2+kubev6.aaaaaaa"
+OTHER_API = (("kube-apiserver", f"kube-support:5000/kube-apiserver:{FORMER.replace('+', '_')}"),)
 MISPLACED = {
     "another-cluster": {"kube-worker-2": Machine(membership=Membership(server="https://[fd00:9::1]:6443"))},
-    "another-build": {"kube-control-plane": Machine(membership=Membership(server=OURS, tag="v1.20.2_kubev6.aaaaaaa"))},
+    "another-build": {"kube-control-plane": Machine(membership=Membership(server=OURS, static_pods=OTHER_API))},
     "one-machine": dict.fromkeys(("kube-control-plane", "kube-worker-1"), Machine(identity="boot network")),
 }
 """What machines say that cannot be brought in place to what the file says."""
-READY = ("ready", "ready-but-one", "ready-but-one-fails", "ready-but-silent", "ready-but-reset")
+UPGRADED = ("upgrade", "upgrade-fails", "upgrade-ends-badly", "upgrade-stays-broken")
+"""Of machines that run another build: all goes well; the API server's new image does not come up; the proof does not
+hold any more with the new kube-proxy; or with a new kubelet, which the disk is too full to replace again."""
+READY = ("ready", "ready-but-one", "ready-but-one-fails", "ready-but-silent", "ready-but-reset", *UPGRADED)
 """Of machines that are as they should be, all or all but one. Of kube-worker-2 the cluster hears nothing in one; in the
 last it has been reset, which the cluster has yet to notice."""
 GO_ON = data_dir() / "go-on"
@@ -97,6 +102,12 @@ class FakeConnection:
         yield 5000
 
 
+kubelets: dict[str, str] = {}
+"""The versions of those that were replaced, by node."""
+running = dict(OTHER_API)
+"""What the static pods of ``upgrade`` machines run."""
+proxies: list[str] = []
+"""The versions that kube-proxy was brought to."""
 others_surveyed = threading.Semaphore(0)
 
 
@@ -110,7 +121,11 @@ def surveyed(connection: FakeConnection, runtime: str = "") -> Machine:  # noqa:
         raise NodeError(connection.node, "connect", "no route to host", todo="switch it on", transient=True)
     node, joined = load_cluster("lab").node(connection.node), Membership()
     if behaviour in READY and node.in_kubernetes and (behaviour, node.name) != ("ready-but-reset", "kube-worker-2"):
-        joined = Membership(server=OURS, is_node=True, is_control_plane="control-plane" in node.roles)
+        is_control_plane = "control-plane" in node.roles
+        joined = Membership(server=OURS, is_node=True, is_control_plane=is_control_plane, version=VERSION)
+        if behaviour in UPGRADED:
+            runs = kubelets.get(node.name, FORMER)
+            joined = replace(joined, version=runs, static_pods=tuple(running.items()) if is_control_plane else ())
     return MISPLACED.get(behaviour, {}).get(connection.node, Machine(resolvers=("2001:db8::53",), membership=joined))
 
 
@@ -135,6 +150,11 @@ def bring_to(
             tried.add(here)
             made(Change("file", "/etc/first-attempt", "create", node=connection.node, stage=stage.name))
             raise NodeError(*here, "connection reset", transient=True)
+        if behaviour in UPGRADED and stage.name == "kubernetes":
+            if behaviour == "upgrade-stays-broken" and VERSION in kubelets.values():
+                raise NodeError(*here, "the disk is full")
+            kubelets[connection.node] = VERSION if stage.binaries[0].sha256 == "0" * 64 else FORMER
+            made(Change("binary", "/usr/bin/kubelet", "replace", node=connection.node, stage=stage.name))
         if behaviour == "no-support" and here == ("kube-support", "support"):
             raise NodeError(*here, "there is no tun device")
         while behaviour == "endless" and stage.name == "support":
@@ -145,6 +165,18 @@ def bring_to(
             eventually(GO_ON.exists, 60)
         if behaviour not in READY or (behaviour == "ready-but-one" and here == ("kube-worker-1", "runtime")):
             made(Change("file", f"/etc/{stage.name}", "create", node=connection.node, stage=stage.name))
+
+
+def replace_static_pods(control_plane: FakeConnection, images: Mapping[str, str]) -> tuple[str, ...]:
+    assert control_plane.node == "kube-control-plane"
+    running.update(images)
+    return tuple(images)
+
+
+def await_static_pods(control_plane: FakeConnection, images: Mapping[str, str]) -> None:
+    assert running.items() >= images.items()
+    if behaviour == "upgrade-fails" and VERSION.replace("+", "_") in running["kube-apiserver"]:
+        raise NodeError(control_plane.node, "upgrade", "kube-apiserver not Ready")
 
 
 def take_out(control_plane: FakeConnection, name: str) -> bool:
@@ -182,18 +214,36 @@ def install_fakes() -> None:
     know_endpoints()
     deploy = importlib.import_module("flows.deploy")
     from flows.steps import proof
+    from flows.steps import upgrade as upgrade_steps
     from tasks.release.choose import Chosen, Decision
     from tasks.ssh import pool
 
     manifest = Manifest(
         name="debian-1.20",
-        version="v1.20.2+kubev6.0000000",
+        version=VERSION,
         key="0" * 64,
         created="2024-01-01T00:00:00+00:00",
         source=SourceEntry(kind="built", origin="nowhere"),
         binaries=(BinaryEntry(name="kubelet", sha256="0" * 64, size=1),),
         images=(),
     )
+    if behaviour in (*UPGRADED, "another-build"):
+        manifest, former = (
+            manifest.model_copy(
+                update={
+                    "version": version,
+                    "key": digit * 64,
+                    "binaries": (BinaryEntry(name="kubelet", sha256=digit * 64, size=1),),
+                    "images": tuple(
+                        ImageEntry(name=name, tag=version.replace("+", "_"), digest=f"sha256:{digit * 64}", size=1)
+                        for name in ("kube-apiserver", "kube-proxy")
+                    ),
+                }
+            )
+            for version, digit in ((VERSION, "0"), (FORMER, "1"))
+        )
+        if behaviour in UPGRADED:
+            deployed.remember(load_cluster("lab"), former, load_release("debian-1.20"))
 
     def announced(title: str, answer: object) -> Callable[..., object]:
         def work(*_: object) -> object:
@@ -213,6 +263,10 @@ def install_fakes() -> None:
             raise NodeError("kube-control-plane", "kubeadm init", "etcd does not start")
 
     def plan_changes(connection: FakeConnection, stages: Sequence[StageState]) -> dict[str, tuple[Change, ...]]:
+        if behaviour in UPGRADED:
+            return {
+                stage.name: (Change("file", "/etc/any", "create"),) for stage in stages if stage.name == "kubernetes"
+            }
         whole = behaviour in ("ready", "ready-but-silent", "ready-but-reset")
         as_it_is = whole or (behaviour in READY and connection.node != "kube-worker-1")
         return {stage.name: () if as_it_is else (Change("file", "/etc/any", "create"),) for stage in stages}
@@ -221,6 +275,20 @@ def install_fakes() -> None:
         chosen = Chosen(decision.release, manifest, "built")
         emit(ReleaseChosen(manifest=chosen.manifest, why=chosen.why))
         return chosen
+
+    def apply_add_ons(_connection: object, _cluster: object, manifest: Manifest, *_: object) -> tuple[str, ...]:
+        if behaviour not in UPGRADED:
+            return ()
+        proxies.append(manifest.version)
+        return ("daemonset/kube-proxy: image",)
+
+    def verify_upgrade(_cluster: object, manifest: Manifest, *_: object, **__: object) -> tuple[Check, ...]:
+        broken = {
+            "upgrade-ends-badly": proxies[-1:] == [VERSION],
+            "upgrade-stays-broken": VERSION in kubelets.values(),
+        }
+        with step("kube-control-plane", "proof"):
+            return (Check("pod to pod", "pod on kube-worker-1", "x", not broken.get(behaviour), manifest.version),)
 
     def verify(_cluster: object, _manifest: object, _connection: object, namespace: str) -> tuple[Check, ...]:
         with step("kube-control-plane", "proof") as shown:
@@ -268,7 +336,12 @@ def install_fakes() -> None:
         (kubeadm, "drop_credentials"): announced("drop token", None),
         (kubeadm, "has_lost_kubeconfig"): lambda *_: False,
         (kubeadm, "join"): lambda *_: None,
-        (addons, "apply"): lambda *_: (),
+        (addons, "apply"): apply_add_ons,
+        (upgrade, "replace_static_pods"): replace_static_pods,
+        (upgrade, "await_static_pods"): await_static_pods,
+        (upgrade, "await_kubelet"): lambda *_: None,
+        (upgrade, "upload_configuration"): lambda *_: None,
+        (upgrade_steps, "verify"): verify_upgrade,
         (cluster_dns, "apply"): lambda *_: not ready,
     }
     for (owner, name), value in replaced.items():

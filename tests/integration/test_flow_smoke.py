@@ -15,11 +15,14 @@ from pathlib import Path
 
 import pytest
 
+from configs.schema.loading import load_cluster
 from flows.run.record import RunRecord, runs
+from tasks import deployed
 from tests.integration import fake_machines
 from tests.integration.shown_lines import ends_in_order, position
 
 PROGRAM = Path(fake_machines.__file__)
+IN_PLACE = f"kube-control-plane: preflight: the cluster cannot be brought to {fake_machines.VERSION} in place:"
 pytestmark = pytest.mark.usefixtures("own_data")
 
 
@@ -211,7 +214,7 @@ def test_a_machine_that_cannot_become_a_node_keeps_every_other_as_it_is(
     ("behaviour", "seen"),
     [
         ("another-cluster", "kube-worker-2: preflight: it belongs to the cluster at https://[fd00:9::1]:6443, not "),
-        ("another-build", "kube-control-plane: preflight: its control plane runs v1.20.2_kubev6.aaaaaaa, the release"),
+        ("another-build", f"{IN_PLACE} kube-control-plane runs v1.20.2_kubev6.aaaaaaa, which was not"),
         ("one-machine", "kube-control-plane: preflight: kube-control-plane, kube-worker-1 are one machine"),
     ],
 )
@@ -223,6 +226,79 @@ def test_what_cannot_be_done_in_place_is_refused_before_any_machine_is_changed(b
     changing = r"^kube-\S+ (network|runtime|support|kubernetes|kubeadm|drain|reset)\b"
     assert not any(re.search(changing, line) for line in lines)
     assert {change.node for change in the_record().changes} == {"lab"}
+
+
+def tasks_in_order(own_data: Path) -> list[str]:
+    """What was replaced and proved, in the order in which it was begun."""
+    found = re.findall(r"kubev6.steps: (\S+): (kube-\S+|kubelet|network|proof|add-ons): started", the_log(own_data))
+    return [f"{name} of {node}" if name != "proof" else name for node, name in found if name != "network"]
+
+
+API, NODES = "kube-apiserver of kube-control-plane", ("kube-control-plane", "kube-worker-1", "kube-worker-2")
+
+
+def test_another_build_rolls_onto_a_cluster_that_is_up_with_a_proof_after_each_step(own_data: Path) -> None:
+    status, out, lines = run("upgrade")
+    assert status == 0, lines
+    kubelets = [each for node in NODES for each in (f"kubelet of {node}", "proof")]
+    assert [each for each in tasks_in_order(own_data) if not each.endswith("kubernetes")] == [
+        "proof",
+        API,
+        "proof",
+        *kubelets,
+        "proof",
+    ]
+    assert "5 changes.\n" in out
+    before, after = fake_machines.FORMER, fake_machines.VERSION
+    (pod,) = (each for each in the_record().changes if each.kind == "static pod")
+    assert (before.replace("+", "_") in pod.before, after.replace("+", "_") in pod.after) == (True, True)
+    lab = load_cluster("lab")
+    previous = deployed.previous(lab)
+    assert (deployed.deployed(lab).version, previous.manifest.version if previous else "") == (after, before)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "seen", "back"),
+    [
+        ("upgrade-fails", "kube-control-plane: upgrade: kube-apiserver not Ready", [API]),
+        (
+            "upgrade-ends-badly",
+            "lab: proof after the upgrade: pod to pod from pod on kube-worker-1 to x",
+            [*(f"kubelet of {node}" for node in reversed(NODES)), API],
+        ),
+    ],
+)
+def test_an_upgrade_that_fails_goes_back_to_what_ran_before(
+    own_data: Path, behaviour: str, seen: str, back: list[str]
+) -> None:
+    status, out, lines = run(behaviour)
+    assert (status, out) == (1, "")
+    told = [line for line in lines if line.startswith("kubev6: ")]
+    assert told[0].startswith(f"kubev6: {seen}")
+    assert told[1].startswith(f"kubev6: cluster lab was put back to {fake_machines.FORMER}, and its proof holds (log: ")
+    assert len(told) == 2
+    assert [each for each in tasks_in_order(own_data) if not each.startswith("add-ons")][-len(back) - 1 :] == [
+        *back,
+        "proof",
+    ]
+    lab = load_cluster("lab")
+    known = (deployed.deployed(lab).version, deployed.previous(lab), deployed.upgrading(lab))
+    assert known == (fake_machines.FORMER, None, None)
+
+
+def test_a_cluster_that_cannot_go_back_either_says_both(own_data: Path) -> None:
+    status, _, lines = run("upgrade-stays-broken")
+    assert status == 1
+    told = [line for line in lines if line.startswith("kubev6: ")]
+    assert told[0].startswith("kubev6: lab: proof after kubelet of kube-control-plane: pod to pod from pod on")
+    either = f"kubev6: cluster lab could not be put back to {fake_machines.FORMER} either: "
+    assert told[1].startswith(f"{either}kube-control-plane: kubernetes: the disk is full")
+    assert "mend that, and `kubev6 rollback` brings it to" in told[1]
+    assert tasks_in_order(own_data)[-1] == API, "what one machine fails in keeps no other thing from going back"
+    lab = load_cluster("lab")
+    known = (deployed.last(lab), deployed.upgrading(lab))
+    versions = [each.manifest.version if each else "" for each in known]
+    assert versions == [fake_machines.FORMER, fake_machines.VERSION], "so that a rollback knows the way"
 
 
 def test_a_machine_that_cannot_be_reached_keeps_only_those_waiting_that_need_it(own_data: Path) -> None:

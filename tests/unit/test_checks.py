@@ -132,7 +132,7 @@ def test_a_pod_that_is_on_its_way_out_does_not_count() -> None:
 
 
 def failed(nodes: list[dict[str, Any]], pods: list[dict[str, Any]]) -> set[tuple[str, str, str]]:
-    checks: tuple[Check, ...] = check_objects(LAB, VERSION, nodes, pods)
+    checks: tuple[Check, ...] = check_objects(LAB, {node.name: VERSION for node in LAB.kubernetes_nodes}, nodes, pods)
     return {(check.name, check.target, check.seen) for check in checks if not check.ok}
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from configs.errors import KubeV6Error
 from configs.schema.cluster import Cluster
-from configs.schema.loading import load_cluster
+from configs.schema.loading import load_cluster, load_release
 from tasks import deployed
 from tasks.kubernetes import kubeadm
 from tasks.lab import record as lab_record
@@ -50,7 +50,7 @@ def full_disk(own_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "write",
     [
-        lambda: deployed.remember(RACK, sample.manifest()),
+        lambda: deployed.remember(RACK, sample.manifest(), load_release("debian-1.20")),
         lambda: deployed.remember_machines(RACK),
         lambda: fetch_kubeconfig(RACK),
         lambda: lab_record.ensure_key("lab"),

@@ -1,0 +1,94 @@
+"""Steps of an upgrade in place: what is replaced, one component at a time, and the proof after each."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+from functools import partial
+
+from configs.errors import NodeError
+from configs.plan.systems import Machine
+from configs.plan.upgrade import Step, version_of
+from flows.run.task import run_task
+from flows.steps.job import Job
+from flows.steps.nodes import bring
+from tasks.events import ChangeMade, ChecksJudged, emit
+from tasks.kubernetes import upgrade
+from tasks.kubernetes.checks import NO_OTHER_NODE, Check
+from tasks.kubernetes.verify import verify
+from tasks.node.change import Change
+from tasks.ssh.pool import connection
+from tasks.steps import step
+
+WORDS = 3
+"""So many checks that do not hold are named in one line; the report shows all."""
+
+
+@run_task("replace {part.title} of {part.node}")
+def replace(job: Job, part: Step, machine: Machine) -> None:
+    """One component of a node, replaced by that of the release, and running when this ends well."""
+    if part.is_kubelet:
+        bring(job, part.node, machine, "kubernetes")
+    with step(part.node, part.title) as shown, connection(job.cluster, job.cluster.control_plane.name) as ssh:
+        if part.is_kubelet:
+            with connection(job.cluster, part.node) as node:
+                upgrade.await_kubelet(ssh, node)
+        else:
+            images = {each.component: each.after for each in part.parts}
+            for name in upgrade.replace_static_pods(ssh, images):
+                before = next(each.before for each in part.parts if each.component == name)
+                emit(ChangeMade(change=Change("static pod", name, "replace", before, images[name], node=part.node)))
+            upgrade.await_static_pods(ssh, images)
+        shown.ended_as(f"runs {', '.join(dict.fromkeys(version_of(each.after) for each in part.parts))}")
+
+
+@run_task("upload kubeadm's configuration")
+def upload_configuration(job: Job) -> None:
+    """kubeadm's document as it is now into the cluster, by which the kubeadm of a node that joins goes."""
+    with connection(job.cluster, job.cluster.control_plane.name) as ssh:
+        upgrade.upload_configuration(ssh, job.manifest)
+
+
+@run_task("proof before the upgrade")
+def prove_before(job: Job, absent: Container[str], others: Mapping[str, str]) -> None:
+    """The proof of a cluster that is to be upgraded, so that nothing is laid to the upgrade's charge which is not its.
+
+    Args:
+        job: What the cluster runs.
+        absent: Nodes that have not joined yet.
+        others: The versions of kubelets that may be another one, by node.
+
+    Raises:
+        NodeError: A check does not hold.
+    """
+    _prove(
+        job, "before the upgrade", absent, others, todo="mend that first, or deploy what it runs; it was left as it is"
+    )
+
+
+@run_task("proof after {after}")
+def prove(job: Job, after: str, absent: Container[str], others: Mapping[str, str]) -> tuple[Check, ...]:
+    """The proof in the middle of an upgrade or at its end, which goes back when a check does not hold.
+
+    Args:
+        job: What is being deployed.
+        after: What was replaced last.
+        absent: Nodes that have not joined yet.
+        others: The versions of kubelets that are not the release's yet, by node.
+
+    Raises:
+        NodeError: A check does not hold.
+    """
+    return _prove(job, f"after {after}", absent, others)
+
+
+def _prove(job: Job, when: str, absent: Container[str], others: Mapping[str, str], todo: str = "") -> tuple[Check, ...]:
+    nodes = tuple(node for node in job.cluster.nodes if node.name not in absent)
+    there = job.cluster.model_copy(update={"nodes": nodes})
+    checks = verify(there, job.manifest, partial(connection, job.cluster), others=others)
+    if absent:  # of a node that was reset its cluster still has the object, until it has joined again
+        checks = tuple(check for check in checks if check.name != NO_OTHER_NODE)
+    emit(ChecksJudged(checks=checks))
+    if bad := [f"{check.name} from {check.source} to {check.target}: {check.seen}" for check in checks if not check.ok]:
+        more = [f"{len(bad) - WORDS} more of {len(checks)} checks"] if len(bad) > WORDS else []
+        raise NodeError(job.cluster.name, f"proof {when}", "; ".join([*bad[:WORDS], *more]), todo=todo)
+    return checks

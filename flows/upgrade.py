@@ -1,0 +1,176 @@
+"""The order in which a cluster that is up goes from one build of Kubernetes to another, and back when that fails."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from prefect import allow_failure
+from prefect.futures import PrefectFuture
+
+from configs.errors import CombinedError, KubeV6Error, defect
+from configs.plan import upgrade as plan
+from configs.plan.systems import Machine
+from configs.plan.upgrade import Step
+from flows.run.context import this_run
+from flows.run.results import error_of, result, results, settled, value
+from flows.steps import nodes, upgrade
+from flows.steps.job import Job
+from tasks import deployed
+from tasks.kubernetes import upgrade as verbs
+from tasks.node import membership
+
+Found = Mapping[str, Machine | None]
+Futures = list[PrefectFuture[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """What is replaced on a cluster that is up.
+
+    Attributes:
+        job: What is deployed.
+        former: What ran before, which a failed upgrade goes back to; None where there is no other.
+        steps: What is replaced, in order; nothing on a cluster that is not upgraded.
+        cut_off: Whether an upgrade of an earlier run did not come to its end.
+        begun: The task runs whose failure is the upgrade's.
+    """
+
+    job: Job
+    former: Job | None = None
+    steps: tuple[Step, ...] = ()
+    cut_off: bool = False
+    begun: Futures = field(default_factory=list)
+
+    @property
+    def is_one(self) -> bool:
+        """Whether the cluster is upgraded, or an upgrade of it is brought to its end."""
+        return bool(self.steps) or self.cut_off
+
+    @property
+    def kubelets(self) -> frozenset[str]:
+        """The nodes whose kubelets are replaced one after another."""
+        return frozenset(each.node for each in self.steps if each.is_kubelet)
+
+    def has_failed(self) -> bool:
+        """Whether one of its own task runs failed, all of which have ended, and there is a way back.
+
+        Who stops a run goes on by running it again.
+        """
+        return self.former is not None and not this_run().stop_signal.asked and any(map(error_of, self.begun))
+
+
+def of(job: Job, found: Found) -> Upgrade:
+    """What has to be replaced.
+
+    Args:
+        job: What is deployed.
+        found: What the machines say of themselves.
+
+    Raises:
+        KubeV6Error: It cannot be done in place.
+    """
+    way = verbs.way(job.cluster, job.release, job.manifest, found)
+    former = None
+    if way.former and way.former.release and way.former.manifest.key != job.manifest.key:
+        former = Job(job.cluster, way.former.release, way.former.manifest)
+    return Upgrade(job, former, way.steps, way.cut_off)
+
+
+def replaced(upgrading: Upgrade, found: Found, after: Futures) -> Futures:
+    """Replace one thing after another, with a proof before the first, and one between; the deploy ends with the last.
+
+    kube-proxy is an add-on of kubeadm's, and replaced with those. A cluster that does not hold its proof before is left
+    as it is, unless an upgrade that was cut off may be the reason.
+
+    Args:
+        upgrading: What is replaced.
+        found: What the machines say of themselves.
+        after: What has to be in place before.
+
+    Returns:
+        What has to be waited for; the same as ``after`` when there is nothing to replace.
+    """
+    if not upgrading.is_one:
+        return after
+    job, last = upgrading.job, after
+    others = {each.node: each.parts[0].before for each in upgrading.steps if each.is_kubelet}
+    absent = absent_nodes(upgrading, found)
+    if upgrading.steps and upgrading.former and not upgrading.cut_off:
+        last = [upgrade.prove_before.submit(upgrading.former, absent, dict(others), wait_for=last)]
+    for each, following in zip(upgrading.steps, (*upgrading.steps[1:], None), strict=True):
+        if each.is_kube_proxy:
+            break
+        others.pop(each.node if each.is_kubelet else "", None)
+        last = [upgrade.replace.submit(job, each, found[each.node], wait_for=last)]
+        upgrading.begun.extend(last)
+        if following:
+            title = f"{each.title} of {each.node}"
+            last = [upgrade.prove.submit(job, title, absent, dict(others), wait_for=last)]
+            upgrading.begun.extend(last)
+    last = [upgrade.upload_configuration.submit(job, wait_for=last)]
+    upgrading.begun.extend(last)
+    return last
+
+
+def absent_nodes(upgrading: Upgrade, found: Found) -> frozenset[str]:
+    """The nodes that have not joined yet, and are not proved in the middle of an upgrade."""
+    cluster = upgrading.job.cluster
+    there = (node.name for node in cluster.worker_nodes)
+    return frozenset(name for name in there if not membership.has_joined(cluster, found.get(name)))
+
+
+def put_back(upgrading: Upgrade, found: Found, error: Exception) -> KubeV6Error:
+    """Bring a cluster back to what it ran before an upgrade that failed, and prove that.
+
+    Args:
+        upgrading: What was replaced, or was to be.
+        found: What the machines said of themselves before.
+        error: Why it failed.
+
+    Returns:
+        The error, with what became of the cluster.
+    """
+    former = upgrading.former
+    assert former is not None
+    cluster, version = former.cluster, former.manifest.version
+    try:
+        _go_back(former, absent_nodes(upgrading, found))
+        deployed.end_upgrade(cluster, former.manifest, former.release)
+        why = KubeV6Error(f"cluster {cluster.name} was put back to {version}, and its proof holds")
+    except Exception as second:
+        seen = second.message if isinstance(second, KubeV6Error) else defect(second)
+        why = KubeV6Error(
+            f"cluster {cluster.name} could not be put back to {version} either: {seen}",
+            todo=f"mend that, and `kubev6 rollback` brings it to {version}; or deploy a build that is mended",
+            detail=getattr(second, "detail", ""),
+        )
+    return CombinedError((*getattr(error, "errors", (error,)), why))
+
+
+def _go_back(former: Job, absent: frozenset[str]) -> None:
+    """What ran before onto the machines, by what each of them says that it runs now.
+
+    Backwards: what was replaced last is what is broken, and what was replaced before that has been proved. A machine
+    that does not go back keeps no other from it.
+    """
+    cluster = former.cluster
+    names = [node.name for node in cluster.kubernetes_nodes]
+    surveys = {name: nodes.survey.submit(cluster, former.release, name) for name in names}
+    settled(surveys.values())
+    result(surveys[cluster.control_plane.name])
+    found = {name: machine for name, survey in surveys.items() if (machine := value(survey))}
+    steps = plan.steps(cluster, plan.build(cluster, former.release, former.manifest), None, found)
+    begun: Futures = []
+    for each in reversed(steps):
+        last = [allow_failure(future) for future in begun[-1:]]
+        begun.append(upgrade.replace.submit(former, each, found[each.node], wait_for=last))
+    for name, machine in found.items():  # the rest of what the other build has brought, of which mostly nothing is
+        last = [allow_failure(future) for future in begun]
+        runtime = nodes.bring_to.submit(former, name, machine, "runtime", wait_for=last)
+        begun += [runtime, nodes.bring_to.submit(former, name, machine, "kubernetes", wait_for=[runtime])]
+    begun.append(upgrade.upload_configuration.submit(former, wait_for=list(begun)))
+    begun.append(nodes.add_ons.submit(former, upgraded=True, wait_for=list(begun)))
+    begun.append(upgrade.prove.submit(former, "going back", absent, {}, wait_for=list(begun)))
+    results(begun)

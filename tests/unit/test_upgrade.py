@@ -1,0 +1,269 @@
+"""What is replaced of a cluster that is up, in which order, what is refused, and what it can go back to: tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from configs.errors import KubeV6Error
+from configs.manifest import ImageEntry, Manifest, SourceEntry
+from configs.membership import Membership, identity
+from configs.plan.stages.kubernetes import STATIC_PODS
+from configs.plan.systems import Machine
+from configs.plan.upgrade import Step, build, is_same_image, refusal, steps
+from configs.schema.loading import load_cluster, load_release, shipped
+from tasks import deployed
+from tasks.deployed import Deployed
+from tasks.kubernetes.upgrade import line_of_log
+from tasks.node_agent.static_pods import replace_images, with_image
+from tasks.paths import cluster_dir
+from tasks.release import choose
+
+LAB, RELEASE = load_cluster("lab"), load_release("debian-1.20")
+OLD, NEW = "v1.20.2+kubev6.old", "v1.20.2+kubev6.new"
+COMPONENTS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
+CONTROL_PLANE, *WORKERS = (node.name for node in LAB.kubernetes_nodes)
+
+
+def manifest(version: str, etcd: str = "3.4.23", **digests: str) -> Manifest:
+    """A release whose images are each called by its version, unless they have a digest of their own."""
+    tag = version.replace("+", "_")
+
+    def image(name: str, its_tag: str) -> ImageEntry:
+        digest = digests.get(name.replace("-", "_"), sha256(f"{name}:{its_tag}".encode()).hexdigest())
+        return ImageEntry(name=name, tag=its_tag, digest=f"sha256:{digest}", size=1)
+
+    return Manifest(
+        name="debian-1.20",
+        version=version,
+        key=sha256(version.encode()).hexdigest(),
+        created="now",
+        source=SourceEntry(kind="built", origin="here"),
+        binaries=(),
+        images=(image("etcd", etcd), *(image(name, tag) for name in COMPONENTS)),
+    )
+
+
+def pods(runs: Manifest) -> tuple[tuple[str, str], ...]:
+    return tuple(
+        (image.name, f"kube-support:5000/{image.name}:{image.tag}@{image.digest}")
+        for image in runs.images
+        if image.name in STATIC_PODS
+    )
+
+
+def machines(runs: Manifest, **kubelets: str) -> dict[str, Machine | None]:
+    """Machines of a cluster that runs a release; some of its kubelets may be of another version."""
+    found: dict[str, Machine | None] = {"kube-support": Machine()}
+    for node in LAB.kubernetes_nodes:
+        is_control_plane = node.name == CONTROL_PLANE
+        found[node.name] = Machine(
+            membership=Membership(
+                server=identity(LAB).server,
+                is_node=True,
+                is_control_plane=is_control_plane,
+                static_pods=pods(runs) if is_control_plane else (),
+                version=kubelets.get(node.name.replace("-", "_"), runs.version),
+            )
+        )
+    return found
+
+
+def ordered(wanted: Manifest, former: Manifest | None, found: Mapping[str, Machine | None]) -> tuple[Step, ...]:
+    return steps(LAB, build(LAB, RELEASE, wanted), build(LAB, RELEASE, former) if former else None, found)
+
+
+def titles(wanted: Manifest, former: Manifest | None, found: Mapping[str, Machine | None]) -> list[str]:
+    return [f"{each.title} of {each.node}" for each in ordered(wanted, former, found)]
+
+
+ALL = [
+    f"kube-apiserver of {CONTROL_PLANE}",
+    f"kube-controller-manager and kube-scheduler of {CONTROL_PLANE}",
+    *(f"kubelet of {node.name}" for node in LAB.kubernetes_nodes),
+    f"kube-proxy of {CONTROL_PLANE}",
+]
+
+
+def test_another_build_replaces_all_that_differs_in_the_order_of_the_skew_policy() -> None:
+    assert titles(manifest(NEW), manifest(OLD), machines(manifest(OLD))) == ALL
+    assert titles(manifest(NEW, "3.4.24"), manifest(OLD), machines(manifest(OLD))) == [f"etcd of {CONTROL_PLANE}", *ALL]
+
+
+def test_what_runs_already_is_not_replaced() -> None:
+    assert titles(manifest(NEW), manifest(NEW), machines(manifest(NEW))) == []
+    assert titles(manifest(NEW), None, dict.fromkeys(machines(manifest(NEW)), Machine())) == []
+    lacking = machines(manifest(NEW), kube_worker_1="")  # somebody has removed its kubelet, which a deploy puts back
+    assert titles(manifest(NEW), manifest(NEW), lacking) == []
+
+
+def test_an_upgrade_that_was_cut_off_goes_on_where_it_was() -> None:
+    halfway = machines(manifest(NEW), **{WORKERS[-1].replace("-", "_"): OLD})
+    assert titles(manifest(NEW), manifest(OLD), halfway) == [f"kubelet of {WORKERS[-1]}", ALL[-1]]
+    # And back, from what was written down before it began:
+    assert titles(manifest(OLD), manifest(OLD), halfway) == [*ALL[:2], ALL[2], ALL[3]]
+
+
+def test_only_images_that_differ_are_replaced() -> None:
+    runs = manifest(OLD)
+    proxy = next(image for image in runs.images if image.name == "kube-proxy")
+    images = tuple(image for image in runs.images if image != proxy)
+    other = runs.model_copy(update={"images": (*images, proxy.model_copy(update={"tag": "v1.20.2_dev"}))})
+    assert titles(other, runs, machines(runs)) == [ALL[-1]]
+
+
+@pytest.mark.parametrize(
+    ("seen", "wanted", "same"),
+    [
+        ("a:5000/etcd:1", "a:5000/etcd:1", True),
+        ("a:5000/etcd:1", "b/etcd:1@sha256:aa", True),  # kubeadm before 1.19 takes no digests
+        ("a:5000/etcd:1@sha256:aa", "a:5000/etcd:1@sha256:aa", True),
+        ("a:5000/etcd:1@sha256:aa", "a:5000/etcd:1@sha256:bb", False),
+        ("a:5000/etcd:1", "a:5000/etcd:2", False),
+    ],
+)
+def test_when_two_references_are_of_one_image(seen: str, wanted: str, same: bool) -> None:
+    assert is_same_image(seen, wanted) is same
+
+
+def without(found: dict[str, Machine | None], name: str) -> dict[str, Machine | None]:
+    return {**found, name: None}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "former", "found", "why"),
+    [
+        (manifest(NEW), manifest(OLD), machines(manifest(OLD)), ""),
+        (manifest(NEW), None, machines(manifest(OLD)), "was not deployed from here"),
+        (manifest(NEW), manifest(NEW), machines(manifest(OLD)), "old, which was not deployed from here"),
+        (manifest("v1.21.0"), manifest(OLD), machines(manifest(OLD)), "of another minor version"),
+        (manifest(NEW), manifest(OLD), machines(manifest(OLD), kube_worker_1="v1.19.3"), "worker-1 runs v1.19.3"),
+        (manifest(NEW), manifest(OLD), without(machines(manifest(OLD)), WORKERS[0]), "kube-worker-1 could"),
+        (manifest(NEW), manifest(OLD), without(machines(manifest(OLD)), CONTROL_PLANE), "could not be asked"),
+        (manifest(NEW, "3.3.25"), manifest(OLD), machines(manifest(OLD)), "its etcd is 3.4.23, that"),
+        (manifest(NEW, "3.5.1"), manifest(OLD), machines(manifest(OLD)), "its etcd is 3.4.23, that"),
+        (manifest(NEW, "3.4.1"), manifest(OLD), machines(manifest(OLD)), ""),
+        (manifest(OLD), manifest(OLD), without(machines(manifest(OLD), kube_worker_2="v1.20.2"), WORKERS[0]), ""),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_done_in_place(
+    wanted: Manifest, former: Manifest | None, found: dict[str, Machine | None], why: str
+) -> None:
+    known, way = [former] if former else [], ordered(wanted, former, found)
+    said = refusal(LAB, build(LAB, RELEASE, wanted), known, found, way)
+    assert bool(said) == bool(why)
+    assert why in said
+
+
+MANIFEST = """\
+spec:
+  containers:
+  - command:
+    - kube-apiserver
+    - --image=not-this
+    image: r:1/kube-apiserver:v1{end}
+    imagePullPolicy: IfNotPresent
+"""
+
+
+def test_a_static_pod_gets_another_image_and_keeps_the_rest(tmp_path: Path) -> None:
+    path = tmp_path / "kube-apiserver.yaml"
+    path.write_text(MANIFEST.format(end=""))
+    path.chmod(0o600)
+    wanted = {"kube-apiserver": "r:1/kube-apiserver:v2@sha256:aa"}
+    assert replace_images(wanted, str(tmp_path)) == ["kube-apiserver"]
+    assert path.read_text() == MANIFEST.format(end="").replace("r:1/kube-apiserver:v1", wanted["kube-apiserver"])
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [each.name for each in tmp_path.iterdir()] == ["kube-apiserver.yaml"]
+    assert replace_images(wanted, str(tmp_path)) == []
+
+
+def test_nothing_is_replaced_when_one_manifest_cannot_be_understood(tmp_path: Path) -> None:
+    whole = tmp_path / "kube-apiserver.yaml"
+    whole.write_text(MANIFEST.format(end=""))
+    (tmp_path / "etcd.yaml").write_text("spec:\n  containers:\n  - image: a:1\n  - image: b:1\n")
+    with pytest.raises(SystemExit, match=r"etcd.yaml: it names 2 images"):
+        replace_images({"kube-apiserver": "c:1", "etcd": "c:1"}, str(tmp_path))
+    with pytest.raises(SystemExit, match=r"kube-scheduler.yaml: it names 0 images"):
+        replace_images({"kube-apiserver": "c:1", "kube-scheduler": "c:1"}, str(tmp_path))
+    assert whole.read_text() == MANIFEST.format(end="")
+    assert with_image("  - image: a:1\n", "b:2") == "  - image: b:2\n"
+
+
+def known() -> tuple[str, str, str]:
+    """The versions of what the lab runs, of what it ran before, and of what it is being brought to."""
+    found = (deployed.last(LAB), deployed.previous(LAB), deployed.upgrading(LAB))
+    last, before, wanted = (each.manifest.version if each else "" for each in found)
+    return last, before, wanted
+
+
+@pytest.mark.usefixtures("own_data")
+def test_what_ran_before_is_kept_until_the_cluster_has_gone_back_to_it() -> None:
+    assert known() == ("", "", "")
+    for _ in range(2):
+        deployed.remember(LAB, manifest(OLD), RELEASE)
+        assert known() == (OLD, "", "")
+    deployed.begin_upgrade(LAB, manifest(NEW), RELEASE)
+    assert known() == (OLD, "", NEW)
+    deployed.end_upgrade(LAB, manifest(NEW), RELEASE)
+    assert known() == (NEW, OLD, "")
+    assert deployed.deployed_on() == {"lab": manifest(NEW), "lab before": manifest(OLD)}
+    deployed.begin_upgrade(LAB, manifest("v1.20.2+kubev6.bad"), RELEASE)
+    assert set(deployed.deployed_on()) == {"lab", "lab before", "lab in an upgrade"}
+    deployed.end_upgrade(LAB, manifest(NEW), RELEASE)  # it failed and was put back
+    assert known() == (NEW, OLD, "")
+    deployed.end_upgrade(LAB, manifest(OLD), RELEASE)
+    assert known() == (OLD, "", "")
+    deployed.forget(LAB)
+    assert (known(), deployed.deployed_on()) == (("", "", ""), {})
+
+
+@pytest.mark.usefixtures("own_data")
+@pytest.mark.parametrize("name", shipped("releases"))
+def test_a_release_is_remembered_as_its_file_said_then(name: str) -> None:
+    release = load_release(name)
+    deployed.remember(LAB, manifest(OLD), release)
+    assert deployed.last(LAB) == Deployed(manifest=manifest(OLD), release=release)
+
+
+@pytest.mark.usefixtures("own_data")
+def test_what_an_older_kubev6_has_written_down_is_understood_and_what_is_damaged_stops_no_deploy() -> None:
+    deployed.remember(LAB, manifest(OLD), RELEASE)
+    path = cluster_dir("lab") / "release.json"
+    path.write_text(manifest(OLD).model_dump_json())
+    assert deployed.last(LAB) == Deployed(manifest=manifest(OLD))
+    assert deployed.deployed(LAB) == manifest(OLD)
+    path.write_text("{")
+    assert deployed.last(LAB) is None
+    with pytest.raises(KubeV6Error, match=r"release.json cannot be understood"):
+        deployed.deployed(LAB)
+
+
+@pytest.mark.usefixtures("own_data")
+def test_what_a_rollback_takes() -> None:
+    with pytest.raises(KubeV6Error, match="has no build to go back to"):
+        choose.former(LAB)
+    deployed.remember(LAB, manifest(OLD), RELEASE)
+    deployed.begin_upgrade(LAB, manifest(NEW), RELEASE)
+    assert choose.former(LAB).build == manifest(OLD).key, "of an upgrade that was cut off, what ran before it"
+    deployed.end_upgrade(LAB, manifest(NEW), RELEASE)
+    assert choose.former(LAB).build == manifest(OLD).key
+    deployed.end_upgrade(LAB, manifest(OLD), RELEASE)
+    with pytest.raises(KubeV6Error, match="went back already"):
+        choose.former(LAB)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("2026-01-02T03:04:05.6Z stderr F invalid flag: --no", "invalid flag: --no"),
+        ('{"log":"invalid flag: --no\\n","stream":"stderr","time":"2026"}', "invalid flag: --no"),
+        ("invalid flag: --no", "invalid flag: --no"),
+        ("[]", "[]"),
+    ],
+)
+def test_the_last_line_of_a_containers_log_is_what_the_container_said(line: str, said: str) -> None:
+    assert line_of_log(line) == said
