@@ -105,11 +105,12 @@ def deploy(
         topology = load_cluster(cluster)
         if release:
             topology = topology.model_copy(update={"release": release})
-        refuse_misfit(topology, load_release(topology.release))
+        if not back:
+            refuse_misfit(topology, load_release(topology.release))
         who = called("deploy")
         with flow_run("deploy", topology) as run, locked(topology.name, who, if_busy), in_use(who):
             made_before = len(run.changes)
-            decision = choose.former(topology) if back else decide(topology, prebuilt, release)
+            decision = former(topology) if back else decide(topology, prebuilt, release)
             chosen, checks = bring_up(topology, decision, mirrors.chosen(mirror), refresh, prune=prune)
             done = Deployed(chosen.manifest, chosen.why, tuple(run.changes[made_before:]), checks)
     except KubeV6Error as error:
@@ -118,6 +119,13 @@ def deploy(
     if bad:
         return Failed(message="the proof failed: " + ";\n".join(bad), data=done)
     return Completed(message=f"{counted(len(done.changes), 'change')}; {len(checks)} checks, all ok", data=done)
+
+
+def former(cluster: Cluster) -> Decision:
+    """What the cluster ran before."""
+    decision = choose.former(cluster)
+    lab.refuse_other_runtime(cluster, decision.release)
+    return decision
 
 
 def decide(cluster: Cluster, prebuilt: bool, named: str) -> Decision:
@@ -177,8 +185,6 @@ def bring_up(
         orphaned = removal.orphaned(cluster, known.names, prune=prune)
         removed = [nodes.remove.submit(cluster, name, wait_for=[members]) for name in orphaned]
         in_cluster = {name for name in known.ready if membership.has_joined(cluster, found.get(name))}
-        if upgrading.steps:
-            deployed.begin_upgrade(cluster, job.manifest, job.release)
         begun = bring_nodes(upgrading, found, compared, removed, in_cluster)
         in_place: list[PrefectFuture[Any]] = [*surveys.values(), *removed, *begun]
         checks = prove(upgrading, in_place, ahead, made_before)
@@ -190,6 +196,8 @@ def bring_up(
         raise
     if upgrading.is_one:
         deployed.end_upgrade(cluster, job.manifest, job.release)
+    elif all(check.ok for check in checks):
+        deployed.remember(cluster, job.manifest, job.release, proved=True)
     return chosen, checks
 
 
@@ -270,7 +278,7 @@ def bring_nodes(
         if node.name in absent:
             begin(nodes.join, job, node.name, after=[at[node.name], at[control_plane], *ready])
     if upgrading.is_one:
-        begun += upgrading.begun
+        begun += [*upgrading.before, *upgrading.begun]
         upgrading.begun.append(add_ons)
     return begun
 

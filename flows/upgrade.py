@@ -34,6 +34,8 @@ class Upgrade:
         former: What ran before, which a failed upgrade goes back to; None where there is no other.
         steps: What is replaced, in order; nothing on a cluster that is not upgraded.
         cut_off: Whether an upgrade of an earlier run did not come to its end.
+        goes_back: Whether it goes back to what ran before an upgrade that was cut off.
+        before: Task runs that come before anything is replaced.
         begun: The task runs whose failure is the upgrade's.
     """
 
@@ -41,6 +43,8 @@ class Upgrade:
     former: Job | None = None
     steps: tuple[Step, ...] = ()
     cut_off: bool = False
+    goes_back: bool = False
+    before: Futures = field(default_factory=list)
     begun: Futures = field(default_factory=list)
 
     @property
@@ -72,17 +76,19 @@ def of(job: Job, found: Found) -> Upgrade:
         KubeV6Error: It cannot be done in place.
     """
     way = verbs.way(job.cluster, job.release, job.manifest, found)
-    former = None
-    if way.former and way.former.release and way.former.manifest.key != job.manifest.key:
-        former = Job(job.cluster, way.former.release, way.former.manifest)
-    return Upgrade(job, former, way.steps, way.cut_off)
+    last, former = way.former, None
+    goes_back = way.cut_off and last is not None and last.manifest == job.manifest
+    if last and last.release and last.proved and last.manifest != job.manifest:
+        former = Job(plan.holding(job.cluster, last.manifest), last.release, last.manifest)
+    return Upgrade(job, former, way.steps, way.cut_off, goes_back)
 
 
 def replaced(upgrading: Upgrade, found: Found, after: Futures) -> Futures:
     """Replace one thing after another, with a proof before the first, and one between; the deploy ends with the last.
 
     kube-proxy is an add-on of kubeadm's, and replaced with those. A cluster that does not hold its proof before is left
-    as it is, unless an upgrade that was cut off may be the reason.
+    as it is, unless an upgrade that was cut off may be the reason. Of a way back to what ran before such a one, only
+    the end is proved.
 
     Args:
         upgrading: What is replaced.
@@ -99,6 +105,14 @@ def replaced(upgrading: Upgrade, found: Found, after: Futures) -> Futures:
     absent = absent_nodes(upgrading, found)
     if upgrading.steps and upgrading.former and not upgrading.cut_off:
         last = [upgrade.prove_before.submit(upgrading.former, absent, dict(others), wait_for=last)]
+    last = [*last, upgrade.begin.submit(job, wait_for=last)]
+    upgrading.before.extend(last)
+    if upgrading.goes_back:
+        upgrading.begun.extend(_backwards(job, upgrading.steps, found, last))
+        last = [*last, *upgrading.begun]
+        last = [upgrade.upload_configuration.submit(job, wait_for=_whatever(last))]
+        upgrading.begun.extend(last)
+        return last
     for each, following in zip(upgrading.steps, (*upgrading.steps[1:], None), strict=True):
         if each.is_kube_proxy:
             break
@@ -137,8 +151,8 @@ def put_back(upgrading: Upgrade, found: Found, error: Exception) -> KubeV6Error:
     cluster, version = former.cluster, former.manifest.version
     try:
         _go_back(former, absent_nodes(upgrading, found))
-        deployed.end_upgrade(cluster, former.manifest, former.release)
         why = KubeV6Error(f"cluster {cluster.name} was put back to {version}, and its proof holds")
+        deployed.end_upgrade(cluster, former.manifest, former.release)
     except Exception as second:
         seen = second.message if isinstance(second, KubeV6Error) else defect(second)
         why = KubeV6Error(
@@ -152,8 +166,8 @@ def put_back(upgrading: Upgrade, found: Found, error: Exception) -> KubeV6Error:
 def _go_back(former: Job, absent: frozenset[str]) -> None:
     """What ran before onto the machines, by what each of them says that it runs now.
 
-    Backwards: what was replaced last is what is broken, and what was replaced before that has been proved. A machine
-    that does not go back keeps no other from it.
+    Backwards: what was replaced last is what is broken, and what was replaced before that has been proved. Only
+    kube-proxy, which needs an API server to be replaced, comes in the end.
     """
     cluster = former.cluster
     names = [node.name for node in cluster.kubernetes_nodes]
@@ -162,15 +176,26 @@ def _go_back(former: Job, absent: frozenset[str]) -> None:
     result(surveys[cluster.control_plane.name])
     found = {name: machine for name, survey in surveys.items() if (machine := value(survey))}
     steps = plan.steps(cluster, plan.build(cluster, former.release, former.manifest), None, found)
-    begun: Futures = []
-    for each in reversed(steps):
-        last = [allow_failure(future) for future in begun[-1:]]
-        begun.append(upgrade.replace.submit(former, each, found[each.node], wait_for=last))
+    pushed = nodes.push.submit(former)
+    begun = [pushed, *_backwards(former, steps, found, [pushed])]
     for name, machine in found.items():  # the rest of what the other build has brought, of which mostly nothing is
-        last = [allow_failure(future) for future in begun]
-        runtime = nodes.bring_to.submit(former, name, machine, "runtime", wait_for=last)
+        runtime = nodes.bring_to.submit(former, name, machine, "runtime", wait_for=_whatever(begun))
         begun += [runtime, nodes.bring_to.submit(former, name, machine, "kubernetes", wait_for=[runtime])]
-    begun.append(upgrade.upload_configuration.submit(former, wait_for=list(begun)))
-    begun.append(nodes.add_ons.submit(former, upgraded=True, wait_for=list(begun)))
+    begun.append(upgrade.upload_configuration.submit(former, wait_for=_whatever(begun)))
+    begun.append(nodes.add_ons.submit(former, upgraded=True, wait_for=_whatever(begun)))
     begun.append(upgrade.prove.submit(former, "going back", absent, {}, wait_for=list(begun)))
     results(begun)
+
+
+def _backwards(job: Job, steps: tuple[Step, ...], found: Found, after: Futures) -> Futures:
+    """What is to be replaced, the last of it first. What one machine fails in keeps no other from it."""
+    begun: Futures = []
+    for each in reversed([each for each in steps if not each.is_kube_proxy]):
+        last = _whatever(begun[-1:] or after)
+        begun.append(upgrade.replace.submit(job, each, found[each.node], wait_for=last))
+    return begun
+
+
+def _whatever(futures: Futures) -> list[Any]:
+    """To be waited for, however they end."""
+    return [allow_failure(future) for future in futures]

@@ -31,25 +31,50 @@ class Deployed(BaseModel):
     Attributes:
         manifest: What it holds.
         release: How it wants to be configured, as its file said then; None of what an older kubev6 has written down.
+        proved: Whether the cluster has held its proof with it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     manifest: Manifest
     release: Release | None = None
+    proved: bool = False
+
+
+class OnTheWay(BaseModel):
+    """What a cluster is being brought to, the last of them, and before that by runs that did not come to their end."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    builds: tuple[Deployed, ...] = ()
 
 
 LAST, BEFORE, UPGRADING = "release.json", "previous-release.json", "upgrade.json"
 log = logging.getLogger("kubev6.deployed")
 
 
-def remember(cluster: Cluster, manifest: Manifest, release: Release) -> None:
-    """Write down the release that a cluster runs which was not upgraded.
+def remember(cluster: Cluster, manifest: Manifest, release: Release, *, proved: bool = False) -> None:
+    """Write down the release that a cluster runs, and keep what it ran before.
+
+    When it went back to that, there is nothing more to go back to.
+
+    Args:
+        cluster: The topology.
+        manifest: What the release holds.
+        release: How it wants to be configured.
+        proved: Whether the cluster has held its proof with it. Once is enough.
 
     Raises:
         KubeV6Error: The data directory cannot be written.
     """
-    _write(cluster, LAST, Deployed(manifest=manifest, release=release))
+    former, before = last(cluster), previous(cluster)
+    if former and former.manifest == manifest:
+        proved = proved or former.proved
+    elif before and before.manifest == manifest:
+        _path(cluster, BEFORE).unlink()
+    elif former:
+        _write(cluster, BEFORE, former)
+    _write(cluster, LAST, Deployed(manifest=manifest, release=release, proved=proved))
 
 
 def begin_upgrade(cluster: Cluster, manifest: Manifest, release: Release) -> None:
@@ -58,23 +83,17 @@ def begin_upgrade(cluster: Cluster, manifest: Manifest, release: Release) -> Non
     Raises:
         KubeV6Error: The data directory cannot be written.
     """
-    _write(cluster, UPGRADING, Deployed(manifest=manifest, release=release))
+    others = (each for each in upgrading(cluster) if each.manifest != manifest)
+    _write(cluster, UPGRADING, OnTheWay(builds=(*others, Deployed(manifest=manifest, release=release))))
 
 
 def end_upgrade(cluster: Cluster, manifest: Manifest, release: Release) -> None:
-    """Write down what a cluster runs after an upgrade that was proved, and keep what it ran before.
-
-    When it went back to that, there is nothing more to go back to.
+    """Write down what a cluster runs after an upgrade that was proved.
 
     Raises:
         KubeV6Error: The data directory cannot be written.
     """
-    former, before = last(cluster), previous(cluster)
-    if before and before.manifest.key == manifest.key:
-        _path(cluster, BEFORE).unlink()
-    elif former and former.manifest.key != manifest.key:
-        _write(cluster, BEFORE, former)
-    remember(cluster, manifest, release)
+    remember(cluster, manifest, release, proved=True)
     _path(cluster, UPGRADING).unlink(missing_ok=True)
 
 
@@ -88,9 +107,14 @@ def previous(cluster: Cluster) -> Deployed | None:
     return _known(cluster, BEFORE)
 
 
-def upgrading(cluster: Cluster) -> Deployed | None:
-    """What a cluster was being brought to by a run that did not come to its end; None when none was cut off."""
-    return _known(cluster, UPGRADING)
+def upgrading(cluster: Cluster) -> tuple[Deployed, ...]:
+    """What a cluster was being brought to by runs that did not come to their end, the last of them last."""
+    path = _path(cluster, UPGRADING)
+    try:
+        return bounded.read(path, OnTheWay).builds if path.exists() else ()
+    except (OSError, ValueError) as error:
+        log.warning("%s cannot be understood: %s; it is passed over", path, bounded.reason(error))
+        return ()
 
 
 def deployed(cluster: Cluster) -> Manifest:
@@ -113,9 +137,13 @@ def deployed_on() -> dict[str, Manifest]:
     Raises:
         KubeV6Error: What is written down cannot be understood.
     """
-    words = {LAST: "{}", BEFORE: "{} before", UPGRADING: "{} in an upgrade"}
+    words = {LAST: "{}", BEFORE: "{} before"}
     places = sorted(cluster_dir("any").parent.glob("*/*.json"))
-    return {words[path.name].format(path.parent.name): _read(path).manifest for path in places if path.name in words}
+    found = {words[path.name].format(path.parent.name): _read(path).manifest for path in places if path.name in words}
+    for path in (path for path in places if path.name == UPGRADING):
+        on_the_way = bounded.read(path, OnTheWay).builds
+        found |= {f"{path.parent.name} in upgrade {number}": each.manifest for number, each in enumerate(on_the_way, 1)}
+    return found
 
 
 def forget(cluster: Cluster) -> None:
@@ -176,7 +204,7 @@ def _write_machines(cluster: Cluster, known: Mapping[str, Endpoint]) -> None:
         write_whole(_machines(cluster), json.dumps(told, indent=1) + "\n")
 
 
-def _write(cluster: Cluster, name: str, what: Deployed) -> None:
+def _write(cluster: Cluster, name: str, what: BaseModel) -> None:
     with writing_data():
         write_whole(_path(cluster, name), what.model_dump_json(indent=1) + "\n")
 

@@ -7,7 +7,7 @@ kubelet leaves the pods of its node running, so no node is drained.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from configs.manifest import Manifest
@@ -90,13 +90,17 @@ class Build:
         return self.images.get(versions.image_name(component, self.manifest.version), "")
 
 
-def build(cluster: Cluster, release: Release, manifest: Manifest) -> Build:
-    """A build as a cluster runs it: by digest, where its images are in the cluster's own registry.
+def holding(cluster: Cluster, manifest: Manifest) -> Cluster:
+    """The topology for a build that runs: the images of one of ours are in the cluster's registry and nowhere else.
 
-    Those of a build of ours are nowhere else, also when the cluster's file now says that images are taken upstream.
+    The cluster's file may say by now that images are taken upstream.
     """
-    if manifest.source.kind == "built":
-        cluster = cluster.model_copy(update={"images": "registry"})
+    return cluster.model_copy(update={"images": "registry"}) if manifest.source.kind == "built" else cluster
+
+
+def build(cluster: Cluster, release: Release, manifest: Manifest) -> Build:
+    """A build as a cluster runs it: by digest, where its images are in the cluster's own registry."""
+    cluster = holding(cluster, manifest)
     return Build(manifest, image_references(cluster, release, manifest) | pinned_images(cluster, manifest))
 
 
@@ -152,7 +156,7 @@ def version_of(what: str) -> str:
     return _tag_and_digest(what)[0] or what
 
 
-def refusal(cluster: Cluster, wanted: Build, known: Iterable[Manifest], found: Found, ordered: Sequence[Step]) -> str:
+def refusal(cluster: Cluster, wanted: Build, known: Sequence[Manifest], found: Found, ordered: Sequence[Step]) -> str:
     """Why a cluster cannot be brought in place from what it runs to a build; empty when it can.
 
     What it runs has to be known here, as that is the way back.
@@ -160,19 +164,16 @@ def refusal(cluster: Cluster, wanted: Build, known: Iterable[Manifest], found: F
     Args:
         cluster: The topology.
         wanted: What is to run.
-        known: What was deployed from here, also by an upgrade that was cut off.
+        known: What was deployed from here, what runs first, also by an upgrade that was cut off.
         found: What the machines say of themselves.
         ordered: What has to be replaced.
     """
     tag = versions.image_tag(wanted.manifest.version)
     ours = {each for manifest in (wanted.manifest, *known) for each in _api_tags(manifest)}
-    whole = not all(each.is_kubelet for each in ordered)
     for node in cluster.kubernetes_nodes:
         machine = found.get(node.name)
         if machine is None:
-            if whole or node == cluster.control_plane:
-                return f"{node.name} could not be asked, and every machine has to be there for that"
-            continue
+            return f"{node.name} could not be asked, and every machine has to be there for that"
         seen = machine.membership
         runs = seen.tag or (versions.image_tag(seen.version) if seen.is_node and seen.version else "")
         if runs and not versions.is_same_minor(runs, tag):
@@ -185,7 +186,13 @@ def refusal(cluster: Cluster, wanted: Build, known: Iterable[Manifest], found: F
             return (
                 f"its etcd is {there}, that of the release {new}, and etcd's data does not go back to another minor one"
             )
+    if known and _has_stand_in(known[0]) != _has_stand_in(wanted.manifest):
+        return "one of the two has CoreDNS and the other its stand-in, which do not take turns"
     return ""
+
+
+def _has_stand_in(manifest: Manifest) -> bool:
+    return any(image.stand_in_for for image in manifest.images)
 
 
 def _api_tags(manifest: Manifest) -> Iterator[str]:

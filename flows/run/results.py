@@ -63,6 +63,8 @@ def results(futures: Iterable[PrefectFuture[Any]], *, also: KubeV6Error | None =
             errors.append(error)
     if errors:
         raise combined(errors)
+    if any(map(is_not_ready, pending)):
+        raise KubeV6Error("some work was not begun, because what it waits for did not end well")
     return [_value(future) for future in pending]
 
 

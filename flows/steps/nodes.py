@@ -129,6 +129,7 @@ def init(job: Job) -> None:
         if kubeadm.is_member(ssh, job.cluster, node):
             shown.ended_as("already done")
             return
+        deployed.forget(job.cluster)  # of a cluster of before
         kubeadm.init(ssh, job.cluster, job.manifest)
         made = Change("cluster", job.cluster.name, "init", after="by kubeadm", node=node.name)
         emit(ChangeMade(change=made))

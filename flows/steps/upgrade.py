@@ -11,6 +11,7 @@ from configs.plan.upgrade import Step, version_of
 from flows.run.task import run_task
 from flows.steps.job import Job
 from flows.steps.nodes import bring
+from tasks import deployed
 from tasks.events import ChangeMade, ChecksJudged, emit
 from tasks.kubernetes import upgrade
 from tasks.kubernetes.checks import NO_OTHER_NODE, Check
@@ -41,6 +42,12 @@ def replace(job: Job, part: Step, machine: Machine) -> None:
         shown.ended_as(f"runs {', '.join(dict.fromkeys(version_of(each.after) for each in part.parts))}")
 
 
+@run_task("begin the upgrade")
+def begin(job: Job) -> None:
+    """Write down what the cluster is being brought to, so that a run that is cut off finds its way on and back."""
+    deployed.begin_upgrade(job.cluster, job.manifest, job.release)
+
+
 @run_task("upload kubeadm's configuration")
 def upload_configuration(job: Job) -> None:
     """kubeadm's document as it is now into the cluster, by which the kubeadm of a node that joins goes."""
@@ -60,9 +67,8 @@ def prove_before(job: Job, absent: Container[str], others: Mapping[str, str]) ->
     Raises:
         NodeError: A check does not hold.
     """
-    _prove(
-        job, "before the upgrade", absent, others, todo="mend that first, or deploy what it runs; it was left as it is"
-    )
+    todo = "mend that first, or deploy what it runs; nothing of Kubernetes was replaced"
+    _prove(job, "before the upgrade", absent, others, todo)
 
 
 @run_task("proof after {after}")

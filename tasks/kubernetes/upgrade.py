@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from configs.errors import NodeError
+from configs.errors import KubeV6Error, NodeError
 from configs.manifest import Manifest
 from configs.plan.stages.kubernetes import KUBEADM_CONFIG
 from configs.plan.upgrade import Found, Step, build, steps
@@ -70,19 +70,26 @@ def way(cluster: Cluster, release: Release, manifest: Manifest, found: Found) ->
         found: What the machines say of themselves.
 
     Raises:
-        KubeV6Error: It cannot be done in place; or of what was deployed last the release's file is not there any more.
+        KubeV6Error: It cannot be done in place.
     """
     last, cut_off = deployed.last(cluster), deployed.upgrading(cluster)
     wanted, former = build(cluster, release, manifest), None
-    if last:
-        same = last.manifest.name == manifest.name
-        known = last.release or (release if same else load_release(last.manifest.name))
-        last = Deployed(manifest=last.manifest, release=known)
+    if last and (known := _release_of(last, release)):
+        last = last.model_copy(update={"release": known})
         former = build(cluster, known, last.manifest)
     ordered = steps(cluster, wanted, former, found)
-    ours = [each.manifest for each in (last, cut_off, deployed.previous(cluster)) if each]
+    ours = [each.manifest for each in (last, deployed.previous(cluster), *cut_off) if each]
     membership.refuse_upgrade(cluster, wanted, ours, found, ordered)
-    return Way(ordered, last, cut_off is not None)
+    return Way(ordered, last if former else None, bool(cut_off))
+
+
+def _release_of(last: Deployed, wanted: Release) -> Release | None:
+    """The release of what an older kubev6 has written down without it; None when its file is not there any more."""
+    if last.release or last.manifest.name == wanted.name:
+        return last.release or wanted
+    with suppress(KubeV6Error):
+        return load_release(last.manifest.name)
+    return None
 
 
 def replace_static_pods(control_plane: Connection, images: Mapping[str, str]) -> tuple[str, ...]:
@@ -115,7 +122,7 @@ def await_static_pods(control_plane: Connection, images: Mapping[str, str]) -> N
     get = quote([*KUBECTL.split(), SOON, "-n", "kube-system", "get", "pods", "-o", PODS])
     wanted = [f"{name}-{control_plane.node} {image} True " for name, image in images.items()]
     there = " && ".join(f"printf '%s\\n' \"$seen\" | grep -qxF {quote([line])}" for line in wanted)
-    pods = "|".join(f"{name}-{control_plane.node} {re.escape(image)}" for name, image in images.items())
+    pods = "|".join(f"{_literally(f'{name}-{control_plane.node} {image}')}" for name, image in images.items())
     hopeless = f"printf '%s\n' \"$seen\" | grep -qE {quote([f'^({pods}) [A-Za-z]* ({HOPELESS})$'])}"
     script = _until(f"seen=$({get} 2>/dev/null) && {there}", POD_SECONDS, hopeless, "printf '%s\n' \"$seen\"")
     asked = control_plane.run(script, step=STEP, timeout=POD_SECONDS + 30, check=False)
@@ -173,6 +180,11 @@ def upload_configuration(control_plane: Connection, manifest: Manifest) -> None:
     old = kubeadm_api(manifest.version) == "v1alpha1"
     words = "config upload from-file" if old else "init phase upload-config kubeadm"
     control_plane.run(f"kubeadm {words} --config {KUBEADM_CONFIG} >/dev/null", step=STEP, timeout=120)
+
+
+def _literally(text: str) -> str:
+    """A text as a regular expression for Python and grep, which wants no backslash before what has no meaning."""
+    return re.sub(r"([][.*+?^$(){}|\\])", r"\\\1", text)
 
 
 def _until(condition: str, seconds: int, hopeless: str, otherwise: str) -> str:

@@ -6,7 +6,7 @@ refused when all machines have been asked and before any is changed; each refusa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from configs.errors import CombinedError, KubeV6Error, NodeError
 from configs.manifest import Manifest
@@ -105,14 +105,14 @@ def _of_another_life(cluster: Cluster, found: Found) -> Iterator[NodeError]:
 
 
 def refuse_upgrade(
-    cluster: Cluster, wanted: Build, known: Iterable[Manifest], found: Found, steps: Sequence[Step]
+    cluster: Cluster, wanted: Build, known: Sequence[Manifest], found: Found, steps: Sequence[Step]
 ) -> None:
     """Refuse another build of Kubernetes on a cluster that is up, where it cannot be brought to it in place.
 
     Args:
         cluster: The topology.
         wanted: What is to run.
-        known: What was deployed from here, also by an upgrade that was cut off.
+        known: What was deployed from here, what runs first, also by an upgrade that was cut off.
         found: What the machines say of themselves.
         steps: What has to be replaced; nothing is refused when that is nothing.
 

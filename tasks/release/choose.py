@@ -89,8 +89,9 @@ def former(cluster: Cluster) -> Decision:
     Raises:
         KubeV6Error: There is none.
     """
-    cut_off = deployed.upgrading(cluster)
-    known = deployed.last(cluster) if cut_off else deployed.previous(cluster)
+    cut_off, known = deployed.upgrading(cluster), deployed.previous(cluster)
+    if cut_off and not (known and known.manifest == cut_off[-1].manifest):  # else going back was cut off, and goes on
+        known = deployed.last(cluster)
     if known is None:
         raise KubeV6Error(
             f"cluster {cluster.name} has no build to go back to: it was not upgraded from here since it came up, or it "
@@ -226,7 +227,10 @@ def _in_store_as_it_is(decision: Decision, store: Store) -> Chosen | None:
     if decision.build:
         manifest = store.find(release.name, decision.build)
         if manifest is None:
-            raise KubeV6Error(f"the build {decision.build[:12]} of release {release.name} is not in the store any more")
+            raise KubeV6Error(
+                f"the build {decision.build[:12]} of release {release.name} is not in the store any more",
+                todo="`kubev6 deploy --prebuilt RELEASE` brings the cluster to a release of your choice",
+            )
     else:
         manifest = _in_store(release, store)
         if manifest is None or not is_current(manifest, release):

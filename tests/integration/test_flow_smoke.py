@@ -283,7 +283,16 @@ def test_an_upgrade_that_fails_goes_back_to_what_ran_before(
     ]
     lab = load_cluster("lab")
     known = (deployed.deployed(lab).version, deployed.previous(lab), deployed.upgrading(lab))
-    assert known == (fake_machines.FORMER, None, None)
+    assert known == (fake_machines.FORMER, None, ())
+
+
+def test_a_cluster_that_does_not_hold_its_proof_before_is_not_upgraded(own_data: Path) -> None:
+    status, out, lines = run("upgrade-of-a-broken-one")
+    assert (status, out) == (1, "")
+    (told,) = (line for line in lines if line.startswith("kubev6: "))
+    assert told.startswith("kubev6: lab: proof before the upgrade: pod to pod from pod on kube-worker-1 to x: v1.20.2")
+    assert tasks_in_order(own_data) == ["proof"]
+    assert deployed.upgrading(load_cluster("lab")) == ()
 
 
 def test_a_cluster_that_cannot_go_back_either_says_both(own_data: Path) -> None:
@@ -296,7 +305,7 @@ def test_a_cluster_that_cannot_go_back_either_says_both(own_data: Path) -> None:
     assert "mend that, and `kubev6 rollback` brings it to" in told[1]
     assert tasks_in_order(own_data)[-1] == API, "what one machine fails in keeps no other thing from going back"
     lab = load_cluster("lab")
-    known = (deployed.last(lab), deployed.upgrading(lab))
+    known = (deployed.last(lab), *deployed.upgrading(lab))
     versions = [each.manifest.version if each else "" for each in known]
     assert versions == [fake_machines.FORMER, fake_machines.VERSION], "so that a rollback knows the way"
 

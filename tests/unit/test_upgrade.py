@@ -47,6 +47,12 @@ def manifest(version: str, etcd: str = "3.4.23", **digests: str) -> Manifest:
     )
 
 
+def stand_in(of: Manifest) -> Manifest:
+    """The same release where CoreDNS could not be had."""
+    image = ImageEntry(name="dns", tag="1", digest=f"sha256:{1:064x}", size=1, stand_in_for="CoreDNS")
+    return of.model_copy(update={"images": (*of.images, image)})
+
+
 def pods(runs: Manifest) -> tuple[tuple[str, str], ...]:
     return tuple(
         (image.name, f"kube-support:5000/{image.name}:{image.tag}@{image.digest}")
@@ -146,7 +152,8 @@ def without(found: dict[str, Machine | None], name: str) -> dict[str, Machine | 
         (manifest(NEW, "3.3.25"), manifest(OLD), machines(manifest(OLD)), "its etcd is 3.4.23, that"),
         (manifest(NEW, "3.5.1"), manifest(OLD), machines(manifest(OLD)), "its etcd is 3.4.23, that"),
         (manifest(NEW, "3.4.1"), manifest(OLD), machines(manifest(OLD)), ""),
-        (manifest(OLD), manifest(OLD), without(machines(manifest(OLD), kube_worker_2="v1.20.2"), WORKERS[0]), ""),
+        (manifest(NEW), stand_in(manifest(OLD)), machines(manifest(OLD)), "has CoreDNS and the other its stand-in"),
+        (stand_in(manifest(NEW)), stand_in(manifest(OLD)), machines(manifest(OLD)), ""),
     ],
 )  # fmt: skip
 def test_what_cannot_be_done_in_place(
@@ -195,9 +202,8 @@ def test_nothing_is_replaced_when_one_manifest_cannot_be_understood(tmp_path: Pa
 
 def known() -> tuple[str, str, str]:
     """The versions of what the lab runs, of what it ran before, and of what it is being brought to."""
-    found = (deployed.last(LAB), deployed.previous(LAB), deployed.upgrading(LAB))
-    last, before, wanted = (each.manifest.version if each else "" for each in found)
-    return last, before, wanted
+    last, before = (each.manifest.version if each else "" for each in (deployed.last(LAB), deployed.previous(LAB)))
+    return last, before, " ".join(each.manifest.version for each in deployed.upgrading(LAB))
 
 
 @pytest.mark.usefixtures("own_data")
@@ -212,8 +218,10 @@ def test_what_ran_before_is_kept_until_the_cluster_has_gone_back_to_it() -> None
     assert known() == (NEW, OLD, "")
     assert deployed.deployed_on() == {"lab": manifest(NEW), "lab before": manifest(OLD)}
     deployed.begin_upgrade(LAB, manifest("v1.20.2+kubev6.bad"), RELEASE)
-    assert set(deployed.deployed_on()) == {"lab", "lab before", "lab in an upgrade"}
-    deployed.end_upgrade(LAB, manifest(NEW), RELEASE)  # it failed and was put back
+    deployed.begin_upgrade(LAB, manifest(NEW), RELEASE)  # it was cut off, and so was the way back from it
+    assert known() == (NEW, OLD, f"v1.20.2+kubev6.bad {NEW}")
+    assert set(deployed.deployed_on()) == {"lab", "lab before", "lab in upgrade 1", "lab in upgrade 2"}
+    deployed.end_upgrade(LAB, manifest(NEW), RELEASE)  # which went on to its end
     assert known() == (NEW, OLD, "")
     deployed.end_upgrade(LAB, manifest(OLD), RELEASE)
     assert known() == (OLD, "", "")
@@ -227,6 +235,9 @@ def test_a_release_is_remembered_as_its_file_said_then(name: str) -> None:
     release = load_release(name)
     deployed.remember(LAB, manifest(OLD), release)
     assert deployed.last(LAB) == Deployed(manifest=manifest(OLD), release=release)
+    deployed.remember(LAB, manifest(OLD), release, proved=True)
+    deployed.remember(LAB, manifest(OLD), release)
+    assert deployed.last(LAB) == Deployed(manifest=manifest(OLD), release=release, proved=True), "once is enough"
 
 
 @pytest.mark.usefixtures("own_data")
@@ -251,6 +262,8 @@ def test_what_a_rollback_takes() -> None:
     assert choose.former(LAB).build == manifest(OLD).key, "of an upgrade that was cut off, what ran before it"
     deployed.end_upgrade(LAB, manifest(NEW), RELEASE)
     assert choose.former(LAB).build == manifest(OLD).key
+    deployed.begin_upgrade(LAB, manifest(OLD), RELEASE)
+    assert choose.former(LAB).build == manifest(OLD).key, "a way back that was cut off goes on"
     deployed.end_upgrade(LAB, manifest(OLD), RELEASE)
     with pytest.raises(KubeV6Error, match="went back already"):
         choose.former(LAB)
