@@ -149,10 +149,9 @@ def put_back(upgrading: Upgrade, found: Found, error: Exception) -> KubeV6Error:
     former = upgrading.former
     assert former is not None
     cluster, version = former.cluster, former.manifest.version
+    told: list[BaseException] = [*getattr(error, "errors", (error,))]
     try:
         _go_back(former, absent_nodes(upgrading, found))
-        why = KubeV6Error(f"cluster {cluster.name} was put back to {version}, and its proof holds")
-        deployed.end_upgrade(cluster, former.manifest, former.release)
     except Exception as second:
         seen = second.message if isinstance(second, KubeV6Error) else defect(second)
         why = KubeV6Error(
@@ -160,7 +159,13 @@ def put_back(upgrading: Upgrade, found: Found, error: Exception) -> KubeV6Error:
             todo=f"mend that, and `kubev6 rollback` brings it to {version}; or deploy a build that is mended",
             detail=getattr(second, "detail", ""),
         )
-    return CombinedError((*getattr(error, "errors", (error,)), why))
+        return CombinedError((*told, why))
+    told.append(KubeV6Error(f"cluster {cluster.name} was put back to {version}, and its proof holds"))
+    try:
+        deployed.end_upgrade(cluster, former.manifest, former.release)
+    except KubeV6Error as unwritten:
+        told.append(unwritten)
+    return CombinedError(tuple(told))
 
 
 def _go_back(former: Job, absent: frozenset[str]) -> None:
@@ -177,7 +182,7 @@ def _go_back(former: Job, absent: frozenset[str]) -> None:
     found = {name: machine for name, survey in surveys.items() if (machine := value(survey))}
     steps = plan.steps(cluster, plan.build(cluster, former.release, former.manifest), None, found)
     pushed = nodes.push.submit(former)
-    begun = [pushed, *_backwards(former, steps, found, [pushed])]
+    begun = [pushed, *_backwards(former, steps, found, _whatever([pushed]))]
     for name, machine in found.items():  # the rest of what the other build has brought, of which mostly nothing is
         runtime = nodes.bring_to.submit(former, name, machine, "runtime", wait_for=_whatever(begun))
         begun += [runtime, nodes.bring_to.submit(former, name, machine, "kubernetes", wait_for=[runtime])]
@@ -187,11 +192,11 @@ def _go_back(former: Job, absent: frozenset[str]) -> None:
     results(begun)
 
 
-def _backwards(job: Job, steps: tuple[Step, ...], found: Found, after: Futures) -> Futures:
+def _backwards(job: Job, steps: tuple[Step, ...], found: Found, after: list[Any]) -> Futures:
     """What is to be replaced, the last of it first. What one machine fails in keeps no other from it."""
     begun: Futures = []
     for each in reversed([each for each in steps if not each.is_kube_proxy]):
-        last = _whatever(begun[-1:] or after)
+        last = [*after, *_whatever(begun[-1:])]
         begun.append(upgrade.replace.submit(job, each, found[each.node], wait_for=last))
     return begun
 
