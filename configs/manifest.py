@@ -145,3 +145,9 @@ class Manifest(_Frozen):
 def name_of(reference: str) -> str:
     """The name under which the store and the registry have an image: the last part of that in its reference."""
     return reference.rpartition(":")[0].rpartition("/")[2]
+
+
+def tag_and_digest(reference: str) -> tuple[str, str]:
+    """The tag and the digest in the reference of an image, whose registry may have a port; empty where it has none."""
+    named, _, digest = reference.rpartition("/")[2].partition("@")
+    return named.partition(":")[2], digest

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from configs.manifest import tag_and_digest
 from configs.schema.cluster import Cluster
 
 
@@ -50,8 +51,7 @@ class Membership:
     @property
     def tag(self) -> str:
         """The tag of its API server's image; empty without one."""
-        named = dict(self.static_pods).get("kube-apiserver", "").rpartition("/")[2]
-        return named.partition("@")[0].partition(":")[2]
+        return tag_and_digest(dict(self.static_pods).get("kube-apiserver", ""))[0]
 
 
 def api_server(cluster: Cluster) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,8 +10,7 @@ from prefect.futures import PrefectFuture
 
 from configs.errors import CombinedError, KubeV6Error, defect
 from configs.plan import upgrade as plan
-from configs.plan.systems import Machine
-from configs.plan.upgrade import Step
+from configs.plan.upgrade import Found, Step
 from flows.run.context import this_run
 from flows.run.results import error_of, result, results, settled, value
 from flows.steps import nodes, upgrade
@@ -21,7 +19,6 @@ from tasks import deployed
 from tasks.kubernetes import upgrade as verbs
 from tasks.node import membership
 
-Found = Mapping[str, Machine | None]
 Futures = list[PrefectFuture[Any]]
 
 

@@ -74,7 +74,8 @@ def remember(cluster: Cluster, manifest: Manifest, release: Release, *, proved: 
         _path(cluster, BEFORE).unlink()
     elif former:
         _write(cluster, BEFORE, former)
-    _write(cluster, LAST, Deployed(manifest=manifest, release=release, proved=proved))
+    if former != (now := Deployed(manifest=manifest, release=release, proved=proved)):
+        _write(cluster, LAST, now)
 
 
 def begin_upgrade(cluster: Cluster, manifest: Manifest, release: Release) -> None:
@@ -111,9 +112,9 @@ def upgrading(cluster: Cluster) -> tuple[Deployed, ...]:
     """What a cluster was being brought to by runs that did not come to their end, the last of them last."""
     path = _path(cluster, UPGRADING)
     try:
-        return bounded.read(path, OnTheWay).builds if path.exists() else ()
-    except (OSError, ValueError) as error:
-        log.warning("%s cannot be understood: %s; it is passed over", path, bounded.reason(error))
+        return _on_the_way(path) if path.exists() else ()
+    except KubeV6Error as error:
+        log.warning("%s; it is passed over", error.message)
         return ()
 
 
@@ -141,8 +142,8 @@ def deployed_on() -> dict[str, Manifest]:
     places = sorted(cluster_dir("any").parent.glob("*/*.json"))
     found = {words[path.name].format(path.parent.name): _read(path).manifest for path in places if path.name in words}
     for path in (path for path in places if path.name == UPGRADING):
-        on_the_way = bounded.read(path, OnTheWay).builds
-        found |= {f"{path.parent.name} in upgrade {number}": each.manifest for number, each in enumerate(on_the_way, 1)}
+        on_the_way = enumerate(_on_the_way(path), 1)
+        found |= {f"{path.parent.name} in upgrade {number}": each.manifest for number, each in on_the_way}
     return found
 
 
@@ -225,10 +226,21 @@ def _read(path: Path) -> Deployed:
             value = {"manifest": value}
         return bounded.shaped(value, Deployed)
     except (OSError, ValueError) as error:
-        raise KubeV6Error(
-            f"{path} cannot be understood: {bounded.reason(error)}",
-            todo=f"deploy {path.parent.name} again; or remove the file, if that cluster is no more",
-        ) from None
+        raise _damaged(path, error) from None
+
+
+def _on_the_way(path: Path) -> tuple[Deployed, ...]:
+    try:
+        return bounded.read(path, OnTheWay).builds
+    except (OSError, ValueError) as error:
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, error: OSError | ValueError) -> KubeV6Error:
+    return KubeV6Error(
+        f"{path} cannot be understood: {bounded.reason(error)}",
+        todo=f"deploy {path.parent.name} again; or remove the file, if that cluster is no more",
+    )
 
 
 def _path(cluster: Cluster, name: str) -> Path:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from configs.manifest import Manifest
+from configs.manifest import Manifest, tag_and_digest
 from configs.membership import identity
 from configs.plan import versions
 from configs.plan.derived import image_references, pinned_images
@@ -147,13 +147,13 @@ def is_same_image(seen: str, wanted: str) -> bool:
 
     Their registries need not be the same, as an image may be had from several.
     """
-    (seen_tag, seen_digest), (tag, digest) = _tag_and_digest(seen), _tag_and_digest(wanted)
+    (seen_tag, seen_digest), (tag, digest) = tag_and_digest(seen), tag_and_digest(wanted)
     return seen_tag == tag and (seen_digest == digest or not seen_digest or not digest)
 
 
 def version_of(what: str) -> str:
     """What a person calls a version by or an image: the tag of a reference, and other texts as they are."""
-    return _tag_and_digest(what)[0] or what
+    return tag_and_digest(what)[0] or what
 
 
 def refusal(cluster: Cluster, wanted: Build, known: Sequence[Manifest], found: Found, ordered: Sequence[Step]) -> str:
@@ -199,8 +199,3 @@ def _api_tags(manifest: Manifest) -> Iterator[str]:
     """What tells by its API server that a cluster runs a release."""
     yield versions.image_tag(manifest.version)
     yield from (image.tag for image in manifest.images if image.name.startswith("kube-apiserver"))
-
-
-def _tag_and_digest(reference: str) -> tuple[str, str]:
-    named, _, digest = reference.rpartition("/")[2].partition("@")
-    return named.partition(":")[2], digest

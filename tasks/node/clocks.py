@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from configs.errors import CombinedError, KubeV6Error, NodeError
+from configs.plan.upgrade import Found
 from configs.schema.cluster import Cluster
-from tasks.node.membership import STEP, Found
+from tasks.node.membership import STEP
 
 APART_SECONDS = 60
 """More than a machine drifts that sets its clock by others, and less than what kubeadm waits for a certificate."""

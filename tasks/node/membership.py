@@ -6,19 +6,17 @@ refused when all machines have been asked and before any is changed; each refusa
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from configs.errors import CombinedError, KubeV6Error, NodeError
 from configs.manifest import Manifest
 from configs.membership import Membership, identity
 from configs.plan import upgrade
 from configs.plan.systems import Machine
-from configs.plan.upgrade import Build, Step
+from configs.plan.upgrade import Build, Found, Step
 from configs.schema.cluster import Cluster, Node
 
 STEP = "preflight"
-Found = Mapping[str, Machine | None]
-"""What machines say of themselves, by the names of their nodes; None of one that could not be reached."""
 
 
 def other_cluster(cluster: Cluster, machine: Machine) -> Iterator[str]:

@@ -13,10 +13,11 @@ import pytest
 from configs.errors import KubeV6Error
 from configs.membership import Identity, Membership, identity
 from configs.plan.systems import Machine
+from configs.plan.upgrade import Found
 from configs.schema.loading import load_cluster, load_release
 from tasks.node import host_facts
 from tasks.node.compatibility import Candidate, problems
-from tasks.node.membership import Found, has_joined, refuse_one_machine, refuse_other_life
+from tasks.node.membership import has_joined, refuse_one_machine, refuse_other_life
 
 CLUSTER, RELEASE = load_cluster("lab"), load_release("debian-1.20")
 OURS = identity(CLUSTER).server

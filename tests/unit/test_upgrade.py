@@ -251,6 +251,11 @@ def test_what_an_older_kubev6_has_written_down_is_understood_and_what_is_damaged
     assert deployed.last(LAB) is None
     with pytest.raises(KubeV6Error, match=r"release.json cannot be understood"):
         deployed.deployed(LAB)
+    path.unlink()
+    path.with_name("upgrade.json").write_text("[")
+    assert deployed.upgrading(LAB) == ()
+    with pytest.raises(KubeV6Error, match=r"upgrade.json cannot be understood"):
+        deployed.deployed_on()
 
 
 @pytest.mark.usefixtures("own_data")
