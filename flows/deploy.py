@@ -43,7 +43,7 @@ from flows.upgrade import Upgrade
 from tasks import deployed
 from tasks.events import ReleaseChosen, emit
 from tasks.in_use import in_use
-from tasks.kubernetes import removal
+from tasks.kubernetes import cluster_dns, removal
 from tasks.kubernetes.checks import Check
 from tasks.kubernetes.members import Members
 from tasks.lab import lab
@@ -274,12 +274,14 @@ def bring_nodes(
         at[control_plane] = begin(nodes.init, job, after=[at[control_plane], pushed])
     ready = upgrade.replaced(upgrading, found, [pushed, *removed, *at.values()]) if upgrading.is_one else [pushed]
     add_ons = begin(nodes.add_ons, job, upgrading.is_one, after=[at[control_plane], *ready])
+    others_first = [add_ons] if cluster_dns.replaces_kubeadms(job.manifest) else []
+    dns = begin(nodes.cluster_dns, job, after=[at[control_plane], *ready, *others_first])
     for node in cluster.worker_nodes:
         if node.name in absent:
             begin(nodes.join, job, node.name, after=[at[node.name], at[control_plane], *ready])
     if upgrading.is_one:
         begun += [*upgrading.before, *upgrading.begun]
-        upgrading.begun.append(add_ons)
+        upgrading.begun.extend([add_ons, dns])
     return begun
 
 

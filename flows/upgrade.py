@@ -185,6 +185,7 @@ def _go_back(former: Job, absent: frozenset[str]) -> None:
         begun += [runtime, nodes.bring_to.submit(former, name, machine, "kubernetes", wait_for=[runtime])]
     begun.append(upgrade.upload_configuration.submit(former, wait_for=_whatever(begun)))
     begun.append(nodes.add_ons.submit(former, upgraded=True, wait_for=_whatever(begun)))
+    begun.append(nodes.cluster_dns.submit(former, wait_for=_whatever(begun)))
     begun.append(upgrade.prove.submit(former, "going back", absent, {}, wait_for=list(begun)))
     results(begun)
 

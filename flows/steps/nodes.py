@@ -138,7 +138,7 @@ def init(job: Job) -> None:
 
 @run_task("add-ons of {job.cluster.name}")
 def add_ons(job: Job, upgraded: bool = False) -> None:
-    """What kubeadm cannot be told, names for Services, and the administrator's kubeconfig to the user.
+    """What kubeadm cannot be told, and the administrator's kubeconfig to the user.
 
     Args:
         job: What is being deployed.
@@ -152,6 +152,13 @@ def add_ons(job: Job, upgraded: bool = False) -> None:
         kubeadm.fetch_kubeconfig(ssh, cluster)
         if not upgraded:
             deployed.remember(cluster, job.manifest, job.release)
+
+
+@run_task("cluster DNS of {job.cluster.name}")
+def cluster_dns(job: Job) -> None:
+    """Names for Services, where kubeadm's own add-on for them cannot be had."""
+    cluster = job.cluster
+    with connection(cluster, cluster.control_plane.name) as ssh:
         if dns.apply(ssh, cluster, job.manifest):
             emit(ChangeMade(change=Change("add-on", "cluster DNS", "apply", node=cluster.name)))
 

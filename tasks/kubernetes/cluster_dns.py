@@ -6,6 +6,7 @@ from configs.manifest import ImageEntry, Manifest
 from configs.plan.node import cluster_dns_manifest, image_reference
 from configs.plan.versions import kubeadm_api
 from configs.schema.cluster import Cluster
+from configs.words import counted
 from tasks.kubernetes.kubeadm import KUBECTL
 from tasks.ssh.connection import Connection
 from tasks.steps import step
@@ -14,6 +15,11 @@ from tasks.steps import step
 def stand_in(manifest: Manifest) -> ImageEntry | None:
     """The image that stands in for CoreDNS in this release, or None where kubeadm deploys the real one."""
     return next((image for image in manifest.images if image.stand_in_for == "CoreDNS"), None)
+
+
+def replaces_kubeadms(manifest: Manifest) -> bool:
+    """Whether kubeadm deploys its own whatever it is told, and two would share the Service."""
+    return stand_in(manifest) is not None and kubeadm_api(manifest.version) == "v1alpha1"
 
 
 def apply(connection: Connection, cluster: Cluster, manifest: Manifest) -> bool:
@@ -34,10 +40,9 @@ def apply(connection: Connection, cluster: Cluster, manifest: Manifest) -> bool:
         objects = cluster_dns_manifest(cluster, manifest.version, image_reference(cluster, manifest, image.name))
         # Looking objects of our own up in the API's description would take longer than comparing them.
         script = f"{KUBECTL} apply --validate=false -f -"
-        if kubeadm_api(manifest.version) == "v1alpha1":
-            # There kubeadm deploys its own whatever it is told, and two would share the Service.
+        if replaces_kubeadms(manifest):
             script = f"{KUBECTL} -n kube-system delete deployment kube-dns --ignore-not-found >&2 && {script}"
         lines = connection.run(script, step="cluster DNS", stdin=objects.encode()).stdout.splitlines()
         changed = [line for line in lines if not line.endswith("unchanged")]
-        current.ended_as(f"stand-in for CoreDNS, {len(changed)} changes")
+        current.ended_as(f"stand-in for CoreDNS, {counted(len(changed), 'change')}")
         return bool(changed)

@@ -152,6 +152,7 @@ def as_one_task_a_node(size: int) -> None:
                 nodes.init.fn(job)
                 up.set()
                 nodes.add_ons.fn(job)
+                nodes.cluster_dns.fn(job)
             else:
                 up.wait(60)
                 nodes.join.fn(job, name)
