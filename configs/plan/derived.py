@@ -116,11 +116,12 @@ def derive(
 
     Raises:
         ConfigError: Nobody knows the machine's operating system; or this Kubernetes does not work with the container
-            runtime, its kubeadm is of an age that nobody speaks to here or has no address for cluster DNS in the
-            Service subnet, or its images are not to be had upstream.
+            runtime, has no such mode of kube-proxy, its kubeadm is of an age that nobody speaks to here or has no
+            address for cluster DNS in the Service subnet, or its images are not to be had upstream.
     """
     version = manifest.version if manifest else f"v{release.kubernetes.removeprefix('v')}"
     runtime = container_runtime(cluster, release, version)
+    refuse_kube_proxy_mode(cluster, version)
     return Derived(
         cluster=cluster,
         release=release,
@@ -151,6 +152,7 @@ def refuse_misfit(cluster: Cluster, release: Release) -> None:
     """
     version = f"v{release.kubernetes.removeprefix('v')}"
     kubeadm_api(version)
+    refuse_kube_proxy_mode(cluster, version)
     cluster_dns_address(cluster, version)
     container_runtime(cluster, release, version)
     image_references(cluster, release, None)
@@ -225,6 +227,20 @@ def container_runtime(cluster: Cluster, release: Release, version: str) -> Runti
             todo=f"write `runtime: {possible[0]}` into the cluster's file, or choose another release",
         )
     return wanted
+
+
+def refuse_kube_proxy_mode(cluster: Cluster, version: str) -> None:
+    """Refuse a mode that kube-proxy of a version does not have.
+
+    Raises:
+        ConfigError: It has not.
+    """
+    wanted, possible = cluster.kube_proxy.mode, versions.kube_proxy_modes(version)
+    if wanted not in possible:
+        raise ConfigError(
+            f"cluster {cluster.name}: kube_proxy.mode: kube-proxy of Kubernetes {version} has no mode {wanted}",
+            todo=f"write {' or '.join(possible)}, or choose a newer release",
+        )
 
 
 def containerd_version(machine: Machine, runtime: Runtime) -> str:

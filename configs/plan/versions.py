@@ -17,6 +17,9 @@ from semver import Version
 Runtime = Literal["containerd", "docker"]
 """What runs the containers on the nodes of Kubernetes."""
 
+KubeProxyMode = Literal["iptables", "ipvs", "nftables"]
+"""By what kube-proxy brings packets for a Service to its pods."""
+
 NEWEST = "1.37"
 """The newest minor version that the rules here were made for."""
 
@@ -58,6 +61,9 @@ CONTAINERD = (("1.38", "2.0", ""), ("1.26", "1.6", ""), ("1.23", "1.5", ""), ("0
 
 CONTAINERD_CONFIGURATION = (("2.3", 4), ("2.0", 3), ("", 2))
 """From a version of containerd on, newest first: the version of its configuration."""
+
+KUBE_PROXY_MODES: tuple[tuple[KubeProxyMode, str], ...] = (("nftables", "1.31"), ("ipvs", "1.11"), ("iptables", "0.0"))
+"""What kube-proxy knows, newest first, each from a version of Kubernetes on."""
 
 OLDEST_ETCD = (("1.36", "3.6.0"), ("1.31", "3.5.11"), ("1.13", "3.2.18"), ("1.11", "3.1.12"), ("0.0", "3.0.14"))
 """From a version of Kubernetes on, newest first: the oldest etcd that its kubeadm can run."""
@@ -259,6 +265,29 @@ def kube_proxy_knows_bridge(version: str) -> bool:
     Without ``detectLocalMode`` and ``clusterCIDR`` it cannot tell them apart (kubernetes#87748).
     """
     return reaches(version, "1.24")
+
+
+def kube_proxy_modes(version: str) -> tuple[KubeProxyMode, ...]:
+    """What kube-proxy of a version can be set to, newest first.
+
+    nftables is on without a feature gate since it is beta, 1.31, and stable since 1.33 (KEP 3866); IPVS is stable since
+    1.11 (KEP 265).
+    """
+    return tuple(mode for mode, since in KUBE_PROXY_MODES if reaches(version, since))
+
+
+def ipvs_is_to_go(version: str) -> bool:
+    """Whether kube-proxy of a version warns that its mode for IPVS is deprecated: since 1.35 (KEP 5495)."""
+    return reaches(version, "1.35")
+
+
+def kernel_runs_nftables_proxy(kernel: str) -> bool:
+    """Whether kube-proxy's mode for nftables starts on a kernel: from 5.13 on, which it looks for itself (KEP 3866).
+
+    Args:
+        kernel: As ``uname -r`` says it, such as ``6.1.0-38-amd64``.
+    """
+    return numbers(kernel)[:2] >= (5, 13)
 
 
 def kube_proxy_finds_iptables(version: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from configs.errors import ConfigError
-from configs.plan.versions import Runtime
+from configs.plan.versions import KubeProxyMode, Runtime
 from configs.schema.field_types import (
     Address6,
     Domain,
@@ -201,6 +201,16 @@ class Verify(Model):
     outside: OutsideUrl
 
 
+class KubeProxy(Model):
+    """What carries Services on the nodes.
+
+    Attributes:
+        mode: By what: ``nftables`` for Kubernetes 1.31 and newer on kernels from 5.13 on, ``ipvs`` from 1.11 on.
+    """
+
+    mode: KubeProxyMode = Field(default="iptables", examples=["nftables"])
+
+
 class Lab(Model):
     """Present, though empty, when the cluster's machines are containers on this machine.
 
@@ -223,6 +233,7 @@ class Cluster(Model):
         uplink: A second network, by whose addresses its nodes are reached from outside.
         pods: Addresses of its pods.
         services: Addresses and names of its Services.
+        kube_proxy: What carries its Services on the nodes.
         nat64: What carries it to IPv4 destinations.
         dns64: What resolves names for it.
         registry: Where its nodes get executables and images.
@@ -247,6 +258,7 @@ class Cluster(Model):
     uplink: Uplink | None = None
     pods: Pods
     services: Services
+    kube_proxy: KubeProxy = KubeProxy()
     nat64: Nat64
     dns64: Dns64 = Dns64()
     registry: Registry = Registry()

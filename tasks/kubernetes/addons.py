@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from configs.manifest import Manifest
-from configs.plan.versions import kube_proxy_takes_configuration
+from configs.plan.versions import KubeProxyMode, kube_proxy_takes_configuration
 from configs.schema.cluster import Cluster
+from configs.words import counted
 from tasks.kubernetes.kubeadm import KUBECTL, Listed
 from tasks.shell import quote
 from tasks.ssh.connection import Connection
@@ -17,6 +19,12 @@ from tasks.steps import step
 
 ADD_ONS = ("daemonset/kube-proxy", "deployment/coredns", "deployment/kube-dns")
 """What kubeadm deploys."""
+CONFIGURATION = "configmap/kube-proxy"
+"""kube-proxy's file, as kubeadm has written it."""
+MODE = re.compile(r"^mode:(?: (.*))?$", re.MULTILINE)
+"""In that file."""
+MODE_SET = "kubev6/kube-proxy-mode"
+"""The annotation of that file when its mode was changed here, and of the pods that have read it."""
 CONNTRACK = "--conntrack-max-per-core=0"
 """Keeps kube-proxy from setting the size of the connection table, which only the host's own network may do."""
 IN_PLACE_OF_A_FILE = ("--kubeconfig=/var/lib/kube-proxy/kubeconfig.conf", "--bind-address=::")
@@ -54,29 +62,31 @@ def apply(connection: Connection, cluster: Cluster, manifest: Manifest, images: 
     """
     kubectl = [*KUBECTL.split(), "--namespace", "kube-system"]
     with step(cluster.name, "add-ons") as shown:
-        get = [*kubectl, "get", "deployments,daemonsets", "-o", "json"]
+        get = [*kubectl, "get", "deployments,daemonsets,configmaps", "-o", "json"]
         listed: Listed = connection.run_json(get, step="add-ons", kind=Listed)
         mends = tuple(wanting(listed.items, cluster, manifest, images))
         for mend in mends:
             connection.run(f"{quote([*kubectl, *mend.arguments])} >/dev/null", step="add-ons")
-        shown.ended_as(f"{len(mends)} changes" if mends else "as they should be")
+        shown.ended_as(counted(len(mends), "change") if mends else "as they should be")
         return tuple(mend.what for mend in mends)
 
 
-def wanting(workloads: Sequence[Any], cluster: Cluster, manifest: Manifest, images: dict[str, str]) -> Iterator[Mend]:
-    """What has to be changed about some workloads. Pure.
+def wanting(objects: Sequence[Any], cluster: Cluster, manifest: Manifest, images: dict[str, str]) -> Iterator[Mend]:
+    """What has to be changed about some objects. Pure.
 
     kubeadm knows images by their tags, and that of the how-to's author has the repository of kube-dns's in its code, so
     they do not come from where the others do; and before 1.9 kube-proxy has options only, of which kubeadm sets few.
-    What is not kubeadm's own is left alone, whatever its image is called.
+    What is not kubeadm's own is left alone, whatever its image is called. kubeadm sets kube-proxy up once, so that a
+    mode that the topology has named since is set here.
 
     Args:
-        workloads: Deployments and DaemonSets.
+        objects: Deployments, DaemonSets and ConfigMaps of kube-system.
         cluster: The topology.
         manifest: The release.
         images: Reference of each of the release's images, by name.
     """
-    for workload in workloads:
+    yield from _mode(objects, cluster.kube_proxy.mode)
+    for workload in objects:
         subject = f"{workload['kind'].lower()}/{workload['metadata']['name']}"
         if subject not in ADD_ONS:
             continue
@@ -95,6 +105,24 @@ def wanting(workloads: Sequence[Any], cluster: Cluster, manifest: Manifest, imag
                 path = f"/spec/template/spec/containers/{index}/command"
                 patch = json.dumps([{"op": "replace", "path": path, "value": wanted_command}])
                 yield Mend(f"{subject}: {CONNTRACK}", ("patch", subject, "--type=json", "-p", patch))
+
+
+def _mode(objects: Sequence[Any], mode: KubeProxyMode) -> Iterator[Mend]:
+    """kube-proxy reads its file when it starts; what its pods' template says of the file starts it again."""
+    named = {f"{each['kind'].lower()}/{each['metadata']['name']}": each for each in objects}
+    configuration, daemonset = named.get(CONFIGURATION), named.get("daemonset/kube-proxy")
+    text = configuration["data"].get("config.conf", "") if configuration else ""
+    if configuration is None or daemonset is None or (seen := MODE.search(text)) is None:
+        return
+    said = configuration["metadata"].get("annotations", {}).get(MODE_SET, "")
+    if ((seen[1] or "").strip("'\"") or "iptables") != mode:
+        said, changed = mode, MODE.sub(f"mode: {mode}", text, count=1)
+        patch = {"metadata": {"annotations": {MODE_SET: mode}}, "data": {"config.conf": changed}}
+        yield Mend(f"kube-proxy: mode {mode}", ("patch", CONFIGURATION, "-p", json.dumps(patch)))
+    template = daemonset["spec"]["template"]
+    if said and said != template.get("metadata", {}).get("annotations", {}).get(MODE_SET):
+        patch = {"spec": {"template": {"metadata": {"annotations": {MODE_SET: said}}}}}
+        yield Mend("daemonset/kube-proxy: started again", ("patch", "daemonset/kube-proxy", "-p", json.dumps(patch)))
 
 
 def _with_conntrack(command: Sequence[str]) -> list[str]:

@@ -24,6 +24,7 @@ from configs.plan.versions import (
     containerd_to_come,
     containerd_versions,
     docker_hides_ipv6,
+    kernel_runs_nftables_proxy,
     kube_proxy_finds_iptables,
     numbers,
     refuses_cgroup_v1,
@@ -241,6 +242,29 @@ def kernel_modules(it: Candidate) -> Iterator[str]:
             )
 
 
+def kube_proxy_mode(it: Candidate) -> Iterator[str]:
+    """What kube-proxy's mode wants of the kernel (:func:`kernel_runs_nftables_proxy`; ip_vs for IPVS)."""
+    mode, kernel = it.cluster.kube_proxy.mode, it.machine.kernel
+    if not it.node.in_kubernetes:
+        return
+    if mode == "nftables" and not kernel_runs_nftables_proxy(kernel.release):
+        yield (
+            f"its kernel is {kernel.release}, and kube-proxy's mode nftables wants 5.13 or newer: give it a newer one, "
+            "or write `kube_proxy: {mode: iptables}` into the cluster's file"
+        )
+    if mode == "ipvs" and "ip_vs" in kernel.lacking:
+        yield (
+            "its kernel has no module ip_vs, by which kube-proxy's mode ipvs works: install what its distribution "
+            "packages of the kernel's modules, or write `kube_proxy: {mode: iptables}` into the cluster's file"
+        )
+
+
+def ipvs_to_replace(it: Candidate) -> Iterator[str]:
+    """A mode that Kubernetes will do without is warned of (:func:`configs.plan.versions.ipvs_is_to_go`)."""
+    if "control-plane" in it.node.roles and it.cluster.kube_proxy.mode == "ipvs" and versions.ipvs_is_to_go(it.version):
+        yield f"kube-proxy's mode ipvs is deprecated in Kubernetes {it.version}: nftables is to take its place"
+
+
 def swap_on_zram(it: Candidate) -> Iterator[str]:
     """The kubelet refuses to run with swap (``failSwapOn``), and no line of fstab(5) makes a zram device."""
     zram = [device for device in it.machine.kernel.swaps if "/zram" in device]
@@ -381,6 +405,7 @@ PROBLEMS: tuple[Rule, ...] = (
     processor,
     cgroup_version,
     kernel_modules,
+    kube_proxy_mode,
     swap_on_zram,
     memory,
     runtime_in_use,
@@ -393,6 +418,7 @@ WARNINGS: tuple[Rule, ...] = (
     somebody_to_ask,
     iptables_of_kube_proxy,
     containerd_to_replace,
+    ipvs_to_replace,
     newer_than_rules,
 )
 

@@ -217,6 +217,7 @@ def _kernel(said: Mapping[str, str]) -> Kernel:
         without_ipv6=tuple(re.findall(r"conf/(.+)/disable_ipv6", said.get("without-ipv6", ""))),
         ipv6_off=tuple(" ".join(line.split()) for line in said.get("ipv6-off", "").splitlines()),
         swaps=tuple(line.split()[0] for line in swaps if line.strip()),
+        release=values.get("RELEASE", "0"),
     )
 
 

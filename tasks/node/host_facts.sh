@@ -123,6 +123,7 @@ sed -n '/^-----BEGIN CERTIFICATE/,/^-----END CERTIFICATE/p' /etc/kubev6/registry
 section swaps
 cat /proc/swaps 2>/dev/null
 section kernel
+echo "RELEASE=$(uname -r)"
 echo "PROCESSOR=$(uname -m)"
 sed -n 's/^MemTotal: */MEMORY=/p' /proc/meminfo
 [ -e /sys/fs/cgroup/cgroup.controllers ] && echo CGROUP=2
@@ -145,6 +146,7 @@ needs() {
 }
 needs br_netfilter /proc/sys/net/bridge
 needs overlay /sys/module/overlay
+needs ip_vs /proc/sys/net/ipv4/vs
 # Where the module is and not the device, a container was not given it.
 [ -e /dev/net/tun ] || { [ ! -e /sys/module/tun ] && modprobe -n -q tun 2>/dev/null; } || echo tun
 section python

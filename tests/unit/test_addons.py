@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from configs.plan.derived import pinned_images
-from configs.schema.cluster import Cluster
+from configs.schema.cluster import Cluster, KubeProxy
 from configs.schema.loading import load_cluster
 from tasks.kubernetes.addons import CONNTRACK, wanting
 from tests.unit.sample import manifest
@@ -102,3 +102,53 @@ def test_a_labs_old_kube_proxy_gets_options_in_place_of_the_file_by_which_they_a
 def test_kube_proxy_on_machines_of_their_own_or_with_a_configuration_is_as_kubeadm_made_it() -> None:
     assert mends(HOW_TO, kube_proxy()) == []
     assert mends(LAB, kube_proxy("--config=/var/lib/kube-proxy/config.conf"), version="v1.20.2") == []
+
+
+def configuration(mode: str, changed: str = "") -> Any:
+    text = f"bindAddress: '::'\nmode: {mode}\nportRange: null\n"
+    return {
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": "kube-proxy",
+            "annotations": {"kubev6/kube-proxy-mode": changed} if changed else {},
+        },
+        "data": {"config.conf": text, "kubeconfig.conf": "mode: other\n"},
+    }
+
+
+def reads(mode: str) -> Any:
+    """kube-proxy's DaemonSet, whose pods have read a file of this mode that was changed here; empty for kubeadm's."""
+    daemonset = workload("DaemonSet", "kube-proxy")
+    daemonset["spec"]["template"]["metadata"] = {"annotations": {"kubev6/kube-proxy-mode": mode} if mode else {}}
+    return daemonset
+
+
+SET = (
+    "patch",
+    "configmap/kube-proxy",
+    '{"metadata": {"annotations": {"kubev6/kube-proxy-mode": "nftables"}}, '
+    '"data": {"config.conf": "bindAddress: \'::\'\\nmode: nftables\\nportRange: null\\n"}}',
+)
+START = (
+    "patch",
+    "daemonset/kube-proxy",
+    '{"spec": {"template": {"metadata": {"annotations": {"kubev6/kube-proxy-mode": "nftables"}}}}}',
+)
+
+
+@pytest.mark.parametrize(
+    ("seen", "changed"),
+    [
+        pytest.param((configuration("nftables"), reads("")), (), id="as-kubeadm-has-written-it"),
+        pytest.param((configuration("iptables"), reads("")), (SET, START), id="another-one"),
+        pytest.param((configuration('""'), reads("")), (SET, START), id="the-default-is-iptables"),
+        pytest.param((configuration("nftables", changed="nftables"), reads("nftables")), (), id="changed-before"),
+        pytest.param((configuration("nftables", changed="nftables"), reads("")), (START,), id="cut-off-between"),
+        pytest.param((configuration("iptables", changed="iptables"), reads("iptables")), (SET, START), id="and-back"),
+        pytest.param((configuration("iptables"),), (), id="no-daemonset-yet"),
+    ],
+)
+def test_kube_proxy_gets_the_mode_that_the_cluster_names(seen: tuple[Any, ...], changed: tuple[Any, ...]) -> None:
+    cluster = LAB.model_copy(update={"kube_proxy": KubeProxy(mode="nftables")})
+    got = [mend.arguments for mend in wanting(seen, cluster, RELEASE, {})]
+    assert [(verb, subject, patch) for verb, subject, _, patch in got] == list(changed)

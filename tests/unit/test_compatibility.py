@@ -11,8 +11,8 @@ from configs.errors import NodeError
 from configs.manifest import ImageEntry, Manifest, SourceEntry
 from configs.plan.kernel import Kernel
 from configs.plan.systems import Machine, SysctlLine
-from configs.plan.versions import Runtime
-from configs.schema.cluster import Cluster
+from configs.plan.versions import KubeProxyMode, Runtime
+from configs.schema.cluster import Cluster, KubeProxy
 from configs.schema.loading import load_cluster, load_release
 from configs.schema.release import Release
 from tasks.node.compatibility import Candidate, problems, warnings
@@ -185,6 +185,46 @@ def test_a_machine_as_it_should_be_passes() -> None:
 def test_jool_translates_without_the_device_that_tayga_needs() -> None:
     by_jool = CLUSTER.model_copy(update={"nat64": CLUSTER.nat64.model_copy(update={"by": "jool"})})
     assert found_against(by_jool, RELEASE, SUPPORT, machine(lacking=("tun",))) == ()
+
+
+@pytest.mark.parametrize(
+    ("mode", "kernel", "seen"),
+    [
+        ("nftables", {"release": "5.13.0"}, ()),
+        ("nftables", {"release": "6.1.0-38-amd64"}, ()),
+        (
+            "nftables",
+            {"release": "5.10.0-33-amd64"},
+            ("its kernel is 5.10.0-33-amd64, and kube-proxy's",),
+        ),
+        ("nftables", {"release": "4.18.0-553.el8"}, ("its kernel is 4.18.0-553.el8, and kube-proxy's mode nftables",)),
+        ("iptables", {"release": "4.18.0-553.el8", "lacking": ("ip_vs",)}, ()),
+        ("ipvs", {"lacking": ("ip_vs",)}, ("its kernel has no module ip_vs, by which kube-proxy's mode ipvs works",)),
+        ("ipvs", {}, ()),
+    ],
+)
+def test_what_kube_proxys_mode_wants_of_the_kernel_is_asked_of_each_node_that_runs_it(
+    mode: KubeProxyMode, kernel: dict[str, Any], seen: tuple[str, ...]
+) -> None:
+    cluster = CLUSTER.model_copy(update={"kube_proxy": KubeProxy(mode=mode)})
+    for node, expected in ((CONTROL_PLANE, seen), (WORKER, seen), (SUPPORT, ())):
+        found = found_against(cluster, release("1.34.2"), node, machine(**kernel))
+        assert len(found) == len(expected)
+        assert all(text.startswith(start) for text, start in zip(found, expected, strict=True))
+        assert all("write `kube_proxy: {mode: iptables}` into the cluster's file" in text for text in found)
+
+
+def test_a_mode_that_kubernetes_will_do_without_is_warned_of_once() -> None:
+    cluster = CLUSTER.model_copy(update={"kube_proxy": KubeProxy(mode="ipvs")})
+    there = replace(GOOD, runtime="2.3")
+    told = [
+        warnings(Candidate(cluster, release(version), node, there))
+        for version in ("1.34.2", "1.35.0")
+        for node in cluster.nodes
+    ]
+    assert [text for texts in told for text in texts if "ipvs" in text] == [
+        "kube-proxy's mode ipvs is deprecated in Kubernetes v1.35.0: nftables is to take its place"
+    ]
 
 
 # --- the container runtime -------------------------------------------------------------------------------------------

@@ -165,18 +165,24 @@ def test_whether_python_is_there_is_told() -> None:
 
 def test_the_kernel_is_told() -> None:
     machine = answer(
-        kernel="PROCESSOR=aarch64\nMEMORY=2027264 kB\nCGROUP=2\nIPV6=yes",
+        kernel="RELEASE=6.1.0-38-arm64\nPROCESSOR=aarch64\nMEMORY=2027264 kB\nCGROUP=2\nIPV6=yes",
         lacking="br_netfilter\noverlay",
         swaps="Filename\tType\tSize\tUsed\tPriority\n/dev/sda2 partition\t975868\t0\t-2\n/dev/zram0 partition\t9\t0\t9",
     )
     assert machine.kernel == Kernel(
-        "aarch64", 2027264 << 10, 2, True, ("br_netfilter", "overlay"), ("/dev/sda2", "/dev/zram0")
+        "aarch64",
+        2027264 << 10,
+        2,
+        True,
+        ("br_netfilter", "overlay"),
+        ("/dev/sda2", "/dev/zram0"),
+        release="6.1.0-38-arm64",
     )
 
 
 def test_a_kernel_that_has_neither_ipv6_nor_swap_nor_cgroup_v2_is_told() -> None:
     machine = answer(kernel="PROCESSOR=x86_64\nMEMORY=1 kB", lacking="", swaps="")
-    assert machine.kernel == Kernel("x86_64", 1024, 1, False, (), ())
+    assert machine.kernel == Kernel("x86_64", 1024, 1, False, (), (), release="0")
 
 
 def test_an_answer_that_says_nothing_is_a_machine_that_nobody_knows() -> None:

@@ -14,9 +14,10 @@ from configs.errors import ConfigError
 from configs.manifest import BinaryEntry, ImageEntry, Manifest, SourceEntry
 from configs.plan.derived import for_registry, image_references, refuse_misfit
 from configs.plan.node import join_config, plan_node
+from configs.plan.stages.kubernetes import KUBEADM_CONFIG
 from configs.plan.state import NodeState, StageState
 from configs.plan.systems import Machine, machine_running
-from configs.schema.cluster import Cluster, Pods, Services
+from configs.schema.cluster import Cluster, KubeProxy, Pods, Services
 from configs.schema.loading import load_cluster, load_release
 from configs.schema.release import Release
 from tests.unit.sample import manifest, plan
@@ -292,6 +293,32 @@ def test_a_published_etcd_that_its_kubeadm_cannot_run_is_refused_before_it_is_fe
     ):
         refuse_misfit(LAB, old)
     refuse_misfit(LAB, CURRENT)
+
+
+@pytest.mark.parametrize(
+    ("mode", "release", "right"),
+    [
+        ("nftables", "debian-1.20", "write ipvs or iptables, or choose a newer release"),
+        ("nftables", "v1.9.0-alpha.0.ipv6.0", "write iptables, or choose a newer release"),
+        ("ipvs", "v1.9.0-alpha.0.ipv6.0", "write iptables, or choose a newer release"),
+    ],
+)
+def test_a_mode_that_this_kube_proxy_does_not_have_is_refused(mode: str, release: str, right: str) -> None:
+    cluster = changed(LAB, kube_proxy=KubeProxy.model_validate({"mode": mode}))
+    with pytest.raises(ConfigError, match=rf"^cluster lab: kube_proxy.mode: .* has no mode {mode}; {right}$"):
+        refuse_misfit(cluster, load_release(release))
+    refuse_misfit(cluster, CURRENT)
+
+
+@pytest.mark.parametrize("mode", ["iptables", "ipvs", "nftables"])
+def test_kube_proxy_is_set_to_the_mode_of_the_cluster(mode: str) -> None:
+    cluster = changed(LAB, kube_proxy=KubeProxy.model_validate({"mode": mode}))
+    state = plan(cluster, CURRENT, fetched(CURRENT))["kube-control-plane"]
+    (text,) = (file.content for file in stage_of(state, "kubernetes").files if file.path == KUBEADM_CONFIG)
+    document = next(each for each in yaml.safe_load_all(text) if each["kind"] == "KubeProxyConfiguration")
+    assert (document["mode"], document[mode]) == (mode, {"minSyncPeriod": "100ms"})
+    modules = set(stage_of(state, "network").modules)
+    assert ("ip_vs" in modules, "nf_conntrack" in modules) == (mode == "ipvs",) * 2
 
 
 @pytest.mark.parametrize("node", ["rack-1-control-plane", "rack-1-worker-1"])

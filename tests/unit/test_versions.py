@@ -16,9 +16,12 @@ from configs.plan.versions import (
     extra_args_are_listed,
     image_name,
     image_tag,
+    ipvs_is_to_go,
     is_stamped,
+    kernel_runs_nftables_proxy,
     kube_proxy_finds_iptables,
     kube_proxy_knows_bridge,
+    kube_proxy_modes,
     kube_proxy_takes_configuration,
     kubeadm_api,
     kubeadm_apis,
@@ -364,3 +367,32 @@ def test_each_containerd_has_its_configuration(containerd: str, configuration: i
 )
 def test_an_etcd_that_a_kubeadm_cannot_run_is_known(tag: str, version: str, too_old: bool) -> None:
     assert etcd_is_too_old(tag, version) is too_old
+
+
+@pytest.mark.parametrize(
+    ("version", "modes"),
+    [
+        ("v1.9.0-alpha.0.ipv6.0", ("iptables",)),
+        ("1.10.13", ("iptables",)),
+        ("1.11.0", ("ipvs", "iptables")),
+        ("v1.20.2+kubev6.x", ("ipvs", "iptables")),
+        ("1.30.9", ("ipvs", "iptables")),
+        ("1.31.0-rc.0", ("nftables", "ipvs", "iptables")),
+        ("1.37.0", ("nftables", "ipvs", "iptables")),
+    ],
+)
+def test_the_modes_of_kube_proxy_by_its_version(version: str, modes: tuple[str, ...]) -> None:
+    assert kube_proxy_modes(version) == modes
+
+
+@pytest.mark.parametrize(("version", "goes"), [("1.34.9", False), ("1.35.0", True), ("1.37.1", True)])
+def test_since_when_ipvs_is_deprecated(version: str, goes: bool) -> None:
+    assert ipvs_is_to_go(version) is goes
+
+
+@pytest.mark.parametrize(
+    ("kernel", "runs"),
+    [("4.18.0-553.el8_10.x86_64", False), ("5.4.0-205-generic", False), ("5.13.0", True), ("6.1", True), ("0", False)],
+)
+def test_which_kernel_runs_kube_proxys_mode_for_nftables(kernel: str, runs: bool) -> None:
+    assert kernel_runs_nftables_proxy(kernel) is runs

@@ -11,6 +11,14 @@ from configs.schema.cluster import Node
 KUBEADM_CONFIG = "/etc/kubernetes/kubev6-kubeadm.yaml"
 KUBEADM_PATCHES = "/etc/kubernetes/kubev6-patches"
 STATIC_PODS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd")
+LAB_EVICTION = {"memory.available": "100Mi", "nodefs.available": "100Mi", "imagefs.available": "100Mi"}
+"""When the kubelet of a lab's machine evicts pods; its disk is its host's."""
+LAB_OPTIONS = (
+    "--fail-swap-on=false",
+    "--image-gc-high-threshold=100",
+    f"--eviction-hard={','.join(f'{signal}<{least}' for signal, least in LAB_EVICTION.items())}",
+)
+"""The same for a kubelet that has no file for it, and deletes no images."""
 KUBELET_UNIT = "/etc/systemd/system/kubelet.service"
 
 
@@ -48,7 +56,7 @@ def _kubelet_extra_args(derived: Derived, node: Node) -> tuple[str, ...]:
         f"--hostname-override={node.name}",
         *([f"--node-ip={node.address}"] if derived.node_ip else []),
         f"--pod-infra-container-image={derived.pause_image}",
-        *(["--fail-swap-on=false"] if derived.cluster.lab else []),
+        *(LAB_OPTIONS if derived.cluster.lab else []),
     )
 
 
@@ -92,6 +100,7 @@ def _kubeadm_config(derived: Derived, node: Node) -> str:
         listed=versions.extra_args_are_listed(derived.api),
         etcd_tag=derived.image_tag("etcd"),
         coredns_tag=derived.image_tag("coredns"),
+        lab_eviction=LAB_EVICTION,
         fails_on_cgroup_v1=versions.refuses_cgroup_v1(version) and takes_cgroup_v1(cluster),
         bridge_is_local=versions.kube_proxy_knows_bridge(version),
         # kube-proxy takes every address in it for a pod's, and a prefix often holds the nodes' own too.

@@ -21,13 +21,19 @@ REPOSITORIES = "/etc/yum.repos.d/kubev6.repo"
 """Where yum is told of packages that the system does not bring."""
 
 
+IPVS = ("ip_vs", "ip_vs_rr", "ip_vs_wrr", "ip_vs_sh", "nf_conntrack")
+"""The modules that kube-proxy's mode for IPVS asks for (its README, "Prerequisite")."""
+
+
 def network(derived: Derived, node: Node) -> StageState:
     """The network stage of a node."""
     cluster, fabric = derived.cluster, derived.cluster.fabric.interface
     node_links = links(derived, node)
     by_tool = TOOLS[networking_of(derived.machine)](derived, node, node_links)
     settings = sysctls(cluster, node, derived.machine)
-    modules = ("br_netfilter", "overlay") if node.in_kubernetes else ()
+    modules: tuple[str, ...] = ()
+    if node.in_kubernetes:
+        modules = ("br_netfilter", "overlay", *(IPVS if cluster.kube_proxy.mode == "ipvs" else ()))
     files = [
         *by_tool.files,
         File("/etc/hosts", _hosts(Same(cluster)), block=True),
