@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help lab down test test-unit test-fast down-fast test-networking faults check docs packages test-packages \
+.PHONY: help lab down test test-unit test-fast down-fast test-networking releases faults check docs packages test-packages \
 	docker-group lock clean
 
 PYTHON ?= /usr/bin/python3
@@ -46,6 +46,9 @@ down-fast: $(READY) docker-group ## remove the lab that test-fast keeps
 test-networking: $(READY) docker-group test-packages ## a cluster on machines with each networking tool that Debian has
 	@export KUBEV6_TEST_NETWORKING='ifupdown netplan networkmanager'; \
 	$(call with_docker,$(BIN)/python -m pytest tests/cluster/test_networking_tools.py)
+
+releases: $(READY) docker-group test-packages ## each release of which KUBEV6_TREES holds a tree, built and on a lab
+	@$(call with_docker,$(BIN)/python -m pytest tests/cluster/test_releases.py)
 
 faults: $(READY) docker-group test-packages ## everything that can go wrong on a lab, one after the other; writes docs/faults.md
 	@export KUBEV6_TEST_FAULTS=all; $(call with_docker,$(BIN)/python -m pytest tests/faults/test_faults.py); \

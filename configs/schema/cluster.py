@@ -31,6 +31,10 @@ LabNetworking = Literal["networkd", "ifupdown", "netplan", "networkmanager"]
 """What may configure the interfaces of a lab's machines: what Debian has packages of."""
 
 
+LabDebian = Literal["bookworm", "trixie"]
+"""Which Debian a lab's machines may have: 12 and 13."""
+
+
 class ClusterSsh(Model):
     """How the controller reaches the machines. Passwords come from the environment or a file, never from here.
 
@@ -216,9 +220,13 @@ class Lab(Model):
 
     Attributes:
         networking: What configures the interfaces of its machines, as on a machine of one's own.
+        debian: Which Debian they have.
+        containerd: ``"2"`` for a containerd 2 of a newer Debian on its nodes; absent, they have their own Debian's.
     """
 
     networking: LabNetworking = Field(default="networkd", examples=["netplan"])
+    debian: LabDebian = Field(default="bookworm", examples=["trixie"])
+    containerd: Literal["2"] | None = Field(default=None, examples=["2"])
 
 
 class Cluster(Model):

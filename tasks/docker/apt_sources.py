@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from configs.errors import KubeV6Error
@@ -17,7 +17,7 @@ from configs.render import render
 from tasks.docker.root import by_root
 
 CODENAME = "bookworm"
-"""The Debian release that all images are made of."""
+"""The Debian release that all images are made of, but those of a lab whose machines are to have another."""
 
 _FORMAT = "$(REPO_URI)|$(RELEASE)|$(COMPONENT)|$(ORIGIN)|$(CODENAME)"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
@@ -51,10 +51,35 @@ class AptSources:
         suites: The distribution's suites, in this machine's order; empty when this machine is no Debian of
             :data:`CODENAME`, which means the image's own sources.
         settings: Lines for an ``apt.conf``: proxies, and how the age of indices is judged.
+        codename: Whose suites they are.
     """
 
     suites: tuple[Suite, ...]
     settings: tuple[str, ...]
+    codename: str = CODENAME
+
+    def of(self, codename: str) -> AptSources:
+        """The same archive's suites of another Debian."""
+        suites = (replace(each, suite=each.suite.replace(self.codename, codename, 1)) for each in self.suites)
+        return AptSources(tuple(suites), self.settings, codename)
+
+    def newer(self, suite: str) -> dict[str, bytes]:
+        """What tells apt in an image of a newer suite of this archive, pinned low: files by name.
+
+        Args:
+            suite: For example ``trixie-backports``.
+
+        Raises:
+            KubeV6Error: This machine uses none of Debian's.
+        """
+        uri = next((each.uri for each in self.suites if each.suite == self.codename), "")
+        if not uri:
+            raise KubeV6Error(
+                f"apt on this machine has no source for Debian {self.codename}, so it is not known where {suite} is",
+                todo="add one to /etc/apt/sources.list",
+            )
+        listed = render("apt-sources.list", keyring=KEYRING, suites=[Suite(uri, suite, ("main",))])
+        return {"kubev6-newer.list": listed.encode(), "kubev6-newer": render("apt-preferences", suite=suite).encode()}
 
     @property
     def main(self) -> Suite:
@@ -64,11 +89,11 @@ class AptSources:
             KubeV6Error: This machine knows none.
         """
         for suite in self.suites:
-            if suite.suite == CODENAME:
+            if suite.suite == self.codename:
                 return suite
         raise KubeV6Error(
             f"apt on this machine has no source for Debian {CODENAME}, so no base image can be made from it",
-            todo=f"add one to /etc/apt/sources.list, or have a registry reachable for debian:{CODENAME}-slim",
+            todo=f"add one to /etc/apt/sources.list, or have a registry reachable for debian:{self.codename}-slim",
         )
 
     def sources_list(self) -> str:

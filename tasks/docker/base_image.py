@@ -34,9 +34,9 @@ from tasks.exclusive import exclusive
 from tasks.paths import cache_dir
 from tasks.steps import Step, go_on, step
 
-IMAGE = f"kubev6/base:{CODENAME}"
-PUBLISHED = f"debian:{CODENAME}-slim"
-"""Repository and tag of the same thing in a registry."""
+SCRIPTS = Path("/usr/share/debootstrap/scripts")
+NEWEST_SCRIPT = SCRIPTS / "sid"
+"""By which debootstrap makes a Debian that is newer than itself."""
 BOOTSTRAP_DEADLINE = 900
 """Seconds that debootstrap may take."""
 PRINTED = 64 << 20
@@ -57,8 +57,21 @@ _LEFT_OUT = (
 )
 
 
-def base_image() -> str:
+def image_name(codename: str) -> str:
+    """What the base image of a Debian is called."""
+    return f"kubev6/base:{codename}"
+
+
+def published(codename: str) -> str:
+    """Repository and tag of the same thing in a registry."""
+    return f"debian:{codename}-slim"
+
+
+def base_image(codename: str = CODENAME) -> str:
     """The Debian base image, pulled or made when this machine's engine does not hold a current one.
+
+    Args:
+        codename: Which Debian.
 
     Returns:
         Its reference, for example ``kubev6/base:bookworm``.
@@ -66,25 +79,31 @@ def base_image() -> str:
     Raises:
         KubeV6Error: It can neither be pulled nor made.
     """
-    client = container_engine.client()
+    client, image, wanted = container_engine.client(), image_name(codename), published(codename)
     with exclusive(cache_dir() / "base-image.lock"):
-        sources = apt_sources.read()
+        sources = apt_sources.read().of(codename)
         inputs = _inputs(sources)
-        if docker_build.is_current(client, IMAGE, inputs):
-            return IMAGE
+        if docker_build.is_current(client, image, inputs):
+            return image
         with step("docker", "base image") as shown:
-            refused = pull(PUBLISHED, shown)
+            refused = pull(wanted, shown)
             if not refused:
                 _derive(client, sources, inputs, shown)
-                shown.ended_as(f"from {PUBLISHED}")
+                shown.ended_as(f"from {wanted}")
             else:
                 _bootstrap(client, sources, inputs, shown)
-                shown.ended_as(f"made with debootstrap; {PUBLISHED} could not be pulled: {refused}")
-    return IMAGE
+                shown.ended_as(f"made with debootstrap; {wanted} could not be pulled: {refused}")
+    return image
 
 
 def _inputs(sources: AptSources) -> str:
-    parts = (CODENAME, sources.digest(), render("dpkg-small.cfg"), json.dumps(_ENVIRONMENT, sort_keys=True), *_LEFT_OUT)
+    parts = (
+        sources.codename,
+        sources.digest(),
+        render("dpkg-small.cfg"),
+        json.dumps(_ENVIRONMENT, sort_keys=True),
+        *_LEFT_OUT,
+    )
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
@@ -101,14 +120,18 @@ def _files(sources: AptSources) -> dict[str, str]:
 
 def _derive(client: docker.DockerClient, sources: AptSources, inputs: str, shown: Step) -> None:
     """Make the base image from the pulled one."""
-    values = {"published": PUBLISHED, "environment": _ENVIRONMENT, "own_sources": bool(sources.suites)}
+    values = {
+        "published": published(sources.codename),
+        "environment": _ENVIRONMENT,
+        "own_sources": bool(sources.suites),
+    }
     files = {f"files/{path}": text.encode() for path, text in _files(sources).items()}
     bundle = Path("/etc/ssl/certs/ca-certificates.crt")
     if bundle.exists():
         files["files/etc/ssl/certs/ca-certificates.crt"] = bundle.read_bytes()
     files["Dockerfile"] = render("base-image.Dockerfile", **values).encode()
     with docker_build.context_of(files) as context:
-        docker_build.build(client, IMAGE, context, inputs=inputs, shown=shown)
+        docker_build.build(client, image_name(sources.codename), context, inputs=inputs, shown=shown)
 
 
 def _bootstrap(client: docker.DockerClient, sources: AptSources, inputs: str, shown: Step) -> None:
@@ -126,7 +149,9 @@ def _bootstrap(client: docker.DockerClient, sources: AptSources, inputs: str, sh
         proxies = {f"{scheme}_proxy": sources.proxy(scheme) for scheme in ("http", "https")}
         settings = [f"{key}={value}" for key, value in {**_ENVIRONMENT, **proxies}.items() if value]
         command = ["debootstrap", "--variant=minbase", "--include=ca-certificates"]
-        _run_root(["env", *settings, *command, CODENAME, str(root), origin.uri], shown)
+        own = SCRIPTS / sources.codename
+        script = [] if own.exists() else [str(NEWEST_SCRIPT)]
+        _run_root(["env", *settings, *command, sources.codename, str(root), origin.uri, *script], shown)
         for path, text in _files(sources).items():
             staged = scratch / "staged"
             staged.write_text(text)
@@ -136,15 +161,15 @@ def _bootstrap(client: docker.DockerClient, sources: AptSources, inputs: str, sh
         documents = str(root / "usr/share/doc")
         _run_root(["find", documents, "!", "-type", "d", "!", "-name", "copyright", "-delete"], shown)
         shown.progress("importing")
-        _import(client, root, scratch / "root.tar", inputs, shown)
+        _import(client, root, scratch / "root.tar", image_name(sources.codename), inputs, shown)
     finally:  # also when everything is to stop
         subprocess.run(by_root(["rm", "-rf", str(scratch)]), stderr=subprocess.DEVNULL, check=False)
 
 
-def _import(client: docker.DockerClient, root: Path, archive: Path, inputs: str, shown: Step) -> None:
+def _import(client: docker.DockerClient, root: Path, archive: Path, image: str, inputs: str, shown: Step) -> None:
     _run_root(["tar", "--numeric-owner", "-C", str(root), "-cf", str(archive), "."], shown)
     _run_root(["chmod", "0644", str(archive)], shown)
-    repository, tag = IMAGE.split(":")
+    repository, tag = image.split(":")
     changes = [f"ENV {key}={value}" for key, value in _ENVIRONMENT.items()]
     changes += [f"LABEL {key}={value}" for key, value in docker_build.labels(inputs).items()]
     changes += ['CMD ["bash"]']

@@ -11,11 +11,10 @@ import docker
 
 from configs.errors import KubeV6Error
 from configs.plan.go import DEBIANS, PACKAGES, GoPackage
-from configs.render import render
 from tasks import bounded
 from tasks.docker import apt_sources, container_engine, toolchain
 from tasks.docker import build as docker_build
-from tasks.docker.apt_sources import AptSources, Suite
+from tasks.docker.apt_sources import AptSources
 from tasks.docker.toolchain import Toolchain
 from tasks.exclusive import exclusive
 from tasks.paths import RECIPES, cache_dir
@@ -64,15 +63,11 @@ def files(sources: AptSources, suite: str) -> dict[str, bytes]:
     Raises:
         KubeV6Error: This machine uses none of Debian's.
     """
-    uri = next((each.uri for each in sources.suites if each.suite == apt_sources.CODENAME), "")
-    if not uri:
-        raise KubeV6Error(
-            f"apt on this machine has no source for Debian {apt_sources.CODENAME}, so it is not known where {suite} is",
-            todo="add one to /etc/apt/sources.list, or name an image with that Go as `toolchain: {image: ...}` in the "
-            "release's file",
-        )
-    listed = render("apt-sources.list", keyring=apt_sources.KEYRING, suites=[Suite(uri, suite, ("main",))])
-    return {"kubev6-newer.list": listed.encode(), "kubev6-newer": render("apt-preferences", suite=suite).encode()}
+    try:
+        return sources.newer(suite)
+    except KubeV6Error as error:
+        image = "name an image with that Go as `toolchain: {image: ...}` in the release's file"
+        raise KubeV6Error(error.message, todo=f"{error.todo}, or {image}") from None
 
 
 def _make(client: docker.DockerClient, tools: Toolchain, package: GoPackage) -> Toolchain:

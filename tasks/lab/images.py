@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Mapping
 from dataclasses import astuple, dataclass
+from itertools import product
 from pathlib import Path
-from typing import get_args
+from typing import NamedTuple, get_args
 
 import docker
 
+from configs.errors import ConfigError
 from configs.plan.versions import Runtime
-from configs.schema.cluster import LabNetworking
-from tasks.docker import base_image, container_engine
+from configs.schema.cluster import Lab, LabDebian, LabNetworking
+from tasks.docker import apt_sources, base_image, container_engine
 from tasks.docker import build as docker_build
-from tasks.docker.apt_sources import CODENAME
 from tasks.exclusive import exclusive
 from tasks.paths import RECIPES, cache_dir
 from tasks.steps import step
 
 NETWORKING_RECIPE = RECIPES / "lab-networking"
 """What puts another networking tool than networkd onto one of these."""
+CONTAINERD_RECIPE = RECIPES / "lab-containerd"
+"""What puts a newer containerd onto a node."""
 RECIPE = RECIPES / "lab"
 """The Dockerfile, and the directories that it copies onto the machines as they are."""
 NODES: dict[Runtime, str] = {"containerd": "node", "docker": "docker-node"}
 """Which image a node of Kubernetes is made from, by its container runtime."""
-NETWORKINGS: tuple[LabNetworking, ...] = get_args(LabNetworking)
+CONTAINERD_SUITES = {"2": "forky"}
+"""Where a containerd is that the nodes' own Debian has not, by its major version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,55 +47,82 @@ class LabImages:
     support: str
 
 
-def image_names(runtime: Runtime, networking: LabNetworking = "networkd") -> LabImages:
-    """The images by their names, whether or not the engine holds them.
+class Made(NamedTuple):
+    """What the machines of a lab are made as.
 
-    Args:
-        runtime: What runs the containers of Kubernetes on the machines.
+    Attributes:
         networking: What configures the interfaces of the machines.
+        debian: Which Debian they have.
+        runtime: What runs the containers of Kubernetes on the nodes; None of a machine that is no node.
+        containerd: The major version of the nodes' containerd; None for their Debian's own.
     """
-    names = (f"kubev6/lab-{target}:{CODENAME}" for target in ("machine", NODES[runtime], "support"))
-    return LabImages(*(_name_with(name, networking) for name in names))
+
+    networking: LabNetworking = "networkd"
+    debian: LabDebian = "bookworm"
+    runtime: Runtime | None = "containerd"
+    containerd: str | None = None
 
 
-def runtime_of(image: str) -> Runtime | None:
-    """What runs the containers of Kubernetes on machines made from an image; None where it is no node's image.
+def made_as(lab: Lab, runtime: Runtime) -> Made:
+    """What a cluster's file and its release want of the machines.
+
+    Raises:
+        ConfigError: They do not go together.
+    """
+    if lab.containerd and runtime != "containerd":
+        raise ConfigError(
+            f"lab.containerd is {lab.containerd}, and {runtime} is to run the containers of the nodes",
+            todo="take that line away, or write `runtime: containerd` into the cluster's file",
+        )
+    return Made(lab.networking, lab.debian, runtime, lab.containerd)
+
+
+def image_names(made: Made) -> LabImages:
+    """The images by their names, whether or not the engine holds them."""
+    node = NODES[made.runtime or "containerd"]
+    names = (f"kubev6/lab-{target}:{made.debian}" for target in ("machine", node, "support"))
+    machine, node, support = (_name_with(name, made.networking) for name in names)
+    return LabImages(machine, _with_containerd(node, made.containerd), support)
+
+
+def kinds() -> Iterator[Made]:
+    """Everything that machines of a lab can be made as."""
+    versions: dict[Runtime, tuple[str | None, ...]] = {"containerd": (None, *CONTAINERD_SUITES), "docker": (None,)}
+    for runtime, containerds in versions.items():
+        yield from (
+            Made(networking, debian, runtime, containerd)
+            for networking, debian, containerd in product(get_args(LabNetworking), get_args(LabDebian), containerds)
+        )
+
+
+def read_name(image: str) -> Made | None:
+    """What a machine was made as, by its image; None where it is none of the lab's.
 
     Args:
         image: The image's name, as the engine keeps it with a container.
     """
-    return next(
-        (runtime for runtime in NODES for tool in NETWORKINGS if image == image_names(runtime, tool).node), None
-    )
+    for made in kinds():
+        names = image_names(made)
+        if image == names.node:
+            return made
+        if image in (names.machine, names.support):
+            return made._replace(runtime=None, containerd=None)
+    return None
 
 
-def networking_of(image: str) -> LabNetworking | None:
-    """What configures the interfaces of machines made from an image; None where it is none of the lab's.
-
-    Args:
-        image: The image's name, as the engine keeps it with a container.
-    """
-    return next(
-        (tool for tool in NETWORKINGS for runtime in NODES if image in astuple(image_names(runtime, tool))), None
-    )
-
-
-def lab_images(runtime: Runtime, networking: LabNetworking = "networkd") -> LabImages:
+def lab_images(made: Made) -> LabImages:
     """The images, built where this machine's engine does not hold current ones.
-
-    Args:
-        runtime: What runs the containers of Kubernetes on the machines.
-        networking: What configures the interfaces of the machines.
 
     Raises:
         KubeV6Error: One cannot be built.
     """
     client = container_engine.client()
-    base = base_image.base_image()
+    base = base_image.base_image(made.debian)
     inputs = _inputs(client, base, RECIPE)
-    targets, images = ("machine", NODES[runtime], "support"), image_names(runtime)
+    plain = image_names(made._replace(networking="networkd", containerd=None))
+    targets = ("machine", NODES[made.runtime or "containerd"], "support")
     with exclusive(cache_dir() / "lab-images.lock"):
-        for target, reference in zip(targets, (images.machine, images.node, images.support), strict=True):
+        for target, reference in zip(targets, astuple(plain), strict=True):
             if docker_build.is_current(client, reference, inputs):
                 continue
             with step("docker", f"lab image {target}") as shown:
@@ -99,9 +131,8 @@ def lab_images(runtime: Runtime, networking: LabNetworking = "networkd") -> LabI
                     docker_build.build(
                         client, reference, context, inputs=inputs, shown=shown, target=target, arguments=arguments
                     )
-    if networking == "networkd":
-        return images
-    return LabImages(*(with_tool(image, networking) for image in astuple(images)))
+    machine, node, support = (with_tool(image, made.networking) for image in astuple(plain))
+    return LabImages(machine, _ready_with_containerd(node, made), support)
 
 
 def with_tool(image: str, tool: LabNetworking) -> str:
@@ -114,19 +145,40 @@ def with_tool(image: str, tool: LabNetworking) -> str:
     Raises:
         KubeV6Error: It cannot be built.
     """
-    client, reference = container_engine.client(), _name_with(image, tool)
+    if tool == "networkd":
+        return image
+    return _derived(image, _name_with(image, tool), NETWORKING_RECIPE, {"TOOL": tool}, {})
+
+
+def _ready_with_containerd(image: str, made: Made) -> str:
+    if made.containerd is None:
+        return image
+    suite = CONTAINERD_SUITES[made.containerd]
+    listed = apt_sources.read().of(made.debian).newer(suite)
+    return _derived(image, _with_containerd(image, made.containerd), CONTAINERD_RECIPE, {"SUITE": suite}, listed)
+
+
+def _derived(image: str, reference: str, recipe: Path, arguments: Mapping[str, str], more: Mapping[str, bytes]) -> str:
+    """An image of the lab's with something more on it, built where the engine does not hold a current one."""
+    client = container_engine.client()
     with exclusive(cache_dir() / "lab-images.lock"):
-        inputs = _inputs(client, image, NETWORKING_RECIPE)
+        inputs = hashlib.sha256(f"{_inputs(client, image, recipe)}\0{sorted(more.items())}".encode()).hexdigest()
         if not docker_build.is_current(client, reference, inputs):
             with step("docker", f"lab image {reference}") as shown:
-                arguments = {"IMAGE": image, "TOOL": tool}
-                with docker_build.directory_context(NETWORKING_RECIPE) as context:
-                    docker_build.build(client, reference, context, inputs=inputs, shown=shown, arguments=arguments)
+                files: dict[str, Path | bytes] = {path.name: path for path in recipe.iterdir()}
+                with docker_build.context_of({**files, **more}) as context:
+                    docker_build.build(
+                        client, reference, context, inputs=inputs, shown=shown, arguments={"IMAGE": image, **arguments}
+                    )
     return reference
 
 
 def _name_with(image: str, tool: LabNetworking) -> str:
     return image if tool == "networkd" else image.replace(":", f"-{tool}:")
+
+
+def _with_containerd(image: str, version: str | None) -> str:
+    return image.replace(":", f"-containerd-{version}:") if version else image
 
 
 def _inputs(client: docker.DockerClient, base: str, recipe: Path) -> str:

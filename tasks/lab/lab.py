@@ -30,7 +30,7 @@ from tasks.exclusive import exclusive
 from tasks.lab import machine as lab_machine
 from tasks.lab import network as lab_network
 from tasks.lab import record as lab_record
-from tasks.lab.images import image_names, lab_images, networking_of, runtime_of
+from tasks.lab.images import Made, image_names, lab_images, made_as, read_name
 from tasks.lab.machine import OUTSIDE, container_name
 from tasks.lab.network import FABRIC_INTERFACE
 from tasks.lab.record import LAB_LABEL, NODE_LABEL, ROLES_LABEL, LabRecord, NodeRecord
@@ -109,11 +109,11 @@ def up(cluster: Cluster, release: Release | None = None) -> LabRecord:
         runtimes = _runtimes(cluster, present.values())
         _refuse_other_runtime(cluster, release, runtimes)
         runtime = next(iter(runtimes.values()), None) or _runtime(cluster, release or load_release(cluster.release))
+        made = made_as(cluster.lab, runtime)
         wanted = {container_name(cluster.name, name) for name in ("", *(node.name for node in cluster.nodes))}
         # A machine that is there stays what it was made from.
-        _refuse_other_networking(cluster, present.values())
-        tool = cluster.lab.networking
-        images = image_names(runtime, tool) if wanted <= present.keys() else lab_images(runtime, tool)
+        _refuse_others(cluster, made, present.values())
+        images = image_names(made) if wanted <= present.keys() else lab_images(made)
         addresses = lab_network.addresses(
             cluster.nodes, subnet, lab_network.known_addresses(cluster.name, present.values(), management)
         )
@@ -326,27 +326,31 @@ def _refuse_other_runtime(cluster: Cluster, release: Release | None, runtimes: M
         )
 
 
-def _refuse_other_networking(cluster: Cluster, containers: Iterable[Container]) -> None:
-    wanted = cluster.lab.networking if cluster.lab else None
-    for name, image in _images(cluster, containers).items():
-        if (there := networking_of(image)) and there != wanted:
+def _refuse_others(cluster: Cluster, wanted: Made, containers: Iterable[Container]) -> None:
+    """Refuse a lab whose machines were made as something else than its file says."""
+    for name, there in _made(cluster, containers).items():
+        seen = [
+            f"{setting}: {has or 'absent'}, and it is to be {want or 'absent'}"
+            for setting, has, want in zip(Made._fields, there, wanted, strict=True)
+            if has != want and (there.runtime or setting not in ("runtime", "containerd"))
+        ]
+        if seen:
             raise ConfigError(
-                f"the lab {cluster.name} has machines whose interfaces {there} configures ({name}), and by its file it "
-                f"is to be {wanted}",
+                f"the lab {cluster.name} has machines that were made with another `lab:` ({name} with {seen[0]})",
                 todo=f"run `kubev6 lab down --cluster {cluster.name}`, and they are made again",
             )
 
 
 def _runtimes(cluster: Cluster, containers: Iterable[Container]) -> dict[str, Runtime]:
     """The container runtime that each node of the lab was made for, of those that are there."""
-    made_for = {name: runtime_of(image) for name, image in _images(cluster, containers).items()}
-    return {name: runtime for name, runtime in made_for.items() if runtime}
+    return {name: made.runtime for name, made in _made(cluster, containers).items() if made.runtime}
 
 
-def _images(cluster: Cluster, containers: Iterable[Container]) -> dict[str, str]:
-    """The image that each node of the lab was made from, of those that are there."""
+def _made(cluster: Cluster, containers: Iterable[Container]) -> dict[str, Made]:
+    """What each machine of the lab was made as, of those that are there."""
     images = {str(each.labels.get(NODE_LABEL, "")): str(each.attrs["Config"]["Image"]) for each in containers}
-    return {node.name: images[node.name] for node in cluster.nodes if node.name in images}
+    found = {node.name: read_name(images[node.name]) for node in cluster.nodes if node.name in images}
+    return {name: made for name, made in found.items() if made}
 
 
 def _orphans(cluster: Cluster, containers: Iterable[Container]) -> list[str]:

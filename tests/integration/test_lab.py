@@ -207,10 +207,27 @@ def test_nodes_are_made_for_the_container_runtime_of_the_run_and_refused_to_anot
         lab.up(small.cluster)
 
 
-def test_machines_that_have_one_networking_tool_are_refused_to_a_file_that_names_another(small: Small) -> None:
-    with pytest.raises(ConfigError, match=r"whose interfaces networkd configures .*, and by its file it is to be net"):
-        lab.up(small.cluster.model_copy(update={"lab": Lab(networking="netplan")}))
+@pytest.mark.parametrize(
+    ("other", "seen"),
+    [
+        ({"networking": "netplan"}, "networking: networkd, and it is to be netplan"),
+        ({"debian": "trixie"}, "debian: bookworm, and it is to be trixie"),
+        ({"containerd": "2"}, "containerd: absent, and it is to be 2"),
+    ],
+)
+def test_machines_that_were_made_with_another_lab_are_refused(small: Small, other: dict[str, str], seen: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        lab.up(small.cluster.model_copy(update={"lab": Lab.model_validate(other)}))
+    assert str(caught.value) == (
+        f"the lab {NAME} has machines that were made with another `lab:` ({CONTROL_PLANE} with {seen}); "
+        f"run `kubev6 lab down --cluster {NAME}`, and they are made again"
+    )
     assert lab.status(NAME).up
+
+
+def test_a_containerd_is_refused_where_docker_runs_the_nodes(small: Small) -> None:
+    with pytest.raises(ConfigError, match=r"^lab.containerd is 2, and docker is to run the containers of the nodes; "):
+        lab.up(small.cluster.model_copy(update={"name": f"{NAME}-3", "runtime": "docker", "lab": Lab(containerd="2")}))
 
 
 def test_a_second_lab_stands_beside_it_and_goes_without_a_trace(small: Small) -> None:

@@ -24,7 +24,7 @@ from tasks.docker.apt_sources import CODENAME
 from tasks.lab import lab
 from tasks.lab import machine as lab_machine
 from tasks.lab import record as lab_record
-from tasks.lab.images import LabImages, lab_images, with_tool
+from tasks.lab.images import LabImages, Made, lab_images, with_tool
 from tasks.node import host_facts
 from tasks.node.engine import bring_to, plan_changes
 from tasks.ssh.connection import Connection, connect
@@ -121,7 +121,7 @@ def image_with(tool: LabNetworking, machine: str) -> str:
 
 @pytest.fixture(scope="module")
 def endpoints(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Endpoint]]:
-    machine = lab_images("containerd").machine
+    machine = lab_images(Made()).machine
     with ThreadPoolExecutor() as pool:
         image_of = dict(zip(MACHINES, pool.map(lambda tool: image_with(tool, machine), MACHINES.values()), strict=True))
     make_node = lab_machine.make_node
