@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from tasks.shell import quote
 from tasks.ssh.connection import Connection
 from tasks.steps import step
 
+log = logging.getLogger("kubev6.kubernetes")
 ADD_ONS = ("daemonset/kube-proxy", "deployment/coredns", "deployment/kube-dns")
 """What kubeadm deploys."""
 CONFIGURATION = "configmap/kube-proxy"
@@ -45,14 +47,19 @@ class Mend:
     arguments: tuple[str, ...]
 
 
-def apply(connection: Connection, cluster: Cluster, manifest: Manifest, images: dict[str, str]) -> tuple[str, ...]:
+def apply(
+    connection: Connection, cluster: Cluster, manifest: Manifest, images: dict[str, str], *, upgraded: bool = False
+) -> tuple[str, ...]:
     """Bring the add-ons to what they should be.
+
+    While a cluster is upgraded kube-proxy keeps its mode: the build that an upgrade goes back to may not have another.
 
     Args:
         connection: To the control plane.
         cluster: The topology.
         manifest: The release.
         images: Reference of each of the release's images, by name.
+        upgraded: Whether the cluster is upgraded.
 
     Returns:
         What was changed, one line each.
@@ -64,7 +71,12 @@ def apply(connection: Connection, cluster: Cluster, manifest: Manifest, images: 
     with step(cluster.name, "add-ons") as shown:
         get = [*kubectl, "get", "deployments,daemonsets,configmaps", "-o", "json"]
         listed: Listed = connection.run_json(get, step="add-ons", kind=Listed)
-        mends = tuple(wanting(listed.items, cluster, manifest, images))
+        mends = (*wanting(listed.items, cluster, manifest, images),)
+        other_mode = (*other_kube_proxy_mode(listed.items, cluster.kube_proxy.mode),)
+        if not upgraded:
+            mends += other_mode
+        elif other_mode:
+            log.warning("kube-proxy gets its mode %s by the next deploy: this one upgrades", cluster.kube_proxy.mode)
         for mend in mends:
             connection.run(f"{quote([*kubectl, *mend.arguments])} >/dev/null", step="add-ons")
         shown.ended_as(counted(len(mends), "change") if mends else "as they should be")
@@ -72,20 +84,18 @@ def apply(connection: Connection, cluster: Cluster, manifest: Manifest, images: 
 
 
 def wanting(objects: Sequence[Any], cluster: Cluster, manifest: Manifest, images: dict[str, str]) -> Iterator[Mend]:
-    """What has to be changed about some objects. Pure.
+    """What has to be changed about some workloads. Pure.
 
     kubeadm knows images by their tags, and that of the how-to's author has the repository of kube-dns's in its code, so
     they do not come from where the others do; and before 1.9 kube-proxy has options only, of which kubeadm sets few.
-    What is not kubeadm's own is left alone, whatever its image is called. kubeadm sets kube-proxy up once, so that a
-    mode that the topology has named since is set here.
+    What is not kubeadm's own is left alone, whatever its image is called.
 
     Args:
-        objects: Deployments, DaemonSets and ConfigMaps of kube-system.
+        objects: Of kube-system; all but Deployments and DaemonSets are passed over.
         cluster: The topology.
         manifest: The release.
         images: Reference of each of the release's images, by name.
     """
-    yield from _mode(objects, cluster.kube_proxy.mode)
     for workload in objects:
         subject = f"{workload['kind'].lower()}/{workload['metadata']['name']}"
         if subject not in ADD_ONS:
@@ -107,8 +117,15 @@ def wanting(objects: Sequence[Any], cluster: Cluster, manifest: Manifest, images
                 yield Mend(f"{subject}: {CONNTRACK}", ("patch", subject, "--type=json", "-p", patch))
 
 
-def _mode(objects: Sequence[Any], mode: KubeProxyMode) -> Iterator[Mend]:
-    """kube-proxy reads its file when it starts; what its pods' template says of the file starts it again."""
+def other_kube_proxy_mode(objects: Sequence[Any], mode: KubeProxyMode) -> Iterator[Mend]:
+    """What has to be changed for kube-proxy to have a mode, which kubeadm sets once. Pure.
+
+    It reads its file when it starts; what its pods' template says of the file starts it again.
+
+    Args:
+        objects: Of kube-system, with ConfigMaps and DaemonSets.
+        mode: The mode that it should have.
+    """
     named = {f"{each['kind'].lower()}/{each['metadata']['name']}": each for each in objects}
     configuration, daemonset = named.get(CONFIGURATION), named.get("daemonset/kube-proxy")
     text = configuration["data"].get("config.conf", "") if configuration else ""

@@ -277,7 +277,9 @@ def install_fakes() -> None:
         emit(ReleaseChosen(manifest=chosen.manifest, why=chosen.why))
         return chosen
 
-    def apply_add_ons(_connection: object, _cluster: object, manifest: Manifest, *_: object) -> tuple[str, ...]:
+    def apply_add_ons(
+        _connection: object, _cluster: object, manifest: Manifest, *_: object, **__: object
+    ) -> tuple[str, ...]:
         if behaviour not in UPGRADED:
             return ()
         proxies.append(manifest.version)

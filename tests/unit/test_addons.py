@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from configs.plan.derived import pinned_images
-from configs.schema.cluster import Cluster, KubeProxy
+from configs.schema.cluster import Cluster
 from configs.schema.loading import load_cluster
-from tasks.kubernetes.addons import CONNTRACK, wanting
+from tasks.kubernetes.addons import CONNTRACK, other_kube_proxy_mode, wanting
 from tests.unit.sample import manifest
 
 HOW_TO = load_cluster("kube-v6")
@@ -149,6 +149,5 @@ START = (
     ],
 )
 def test_kube_proxy_gets_the_mode_that_the_cluster_names(seen: tuple[Any, ...], changed: tuple[Any, ...]) -> None:
-    cluster = LAB.model_copy(update={"kube_proxy": KubeProxy(mode="nftables")})
-    got = [mend.arguments for mend in wanting(seen, cluster, RELEASE, {})]
+    got = [mend.arguments for mend in other_kube_proxy_mode(seen, "nftables")]
     assert [(verb, subject, patch) for verb, subject, _, patch in got] == list(changed)
