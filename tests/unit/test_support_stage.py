@@ -85,6 +85,7 @@ VARIANTS: dict[str, tuple[dict[str, Any], Machine]] = {
         },
         Machine("centos", "7"),
     ),
+    "tayga-and-bind-on-rocky-9": ({}, Machine("rocky", "9.6", resolvers=("192.0.2.53",))),
     "existing-servers": (
         {"nat64": nat64("existing", address="fd00::6464"), "dns64": {"by": "existing", "address": "fd00::53"}},
         Machine(),

@@ -179,7 +179,6 @@ def test_a_machine_of_no_known_system_is_refused_by_name_before_it_is_touched() 
 @pytest.mark.parametrize(
     ("machine", "node", "change", "seen"),
     [
-        ("rocky-9", SUPPORT, {}, "kube-nat64-dns64: registry is not packaged for rhel-9; install another system"),
         (
             "centos-7",
             WORKER,

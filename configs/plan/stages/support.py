@@ -23,6 +23,18 @@ def support(derived: Derived) -> StageState:
     )
 
 
+def _unit(derived: Derived, settings: str, *, to_write: bool = False) -> str:
+    """A unit of our own for a registry, where that of no package is there."""
+    what = "the registry's other half, by which a deploy writes what is read over the fabric"
+    return derived.render(
+        "registry.service",
+        settings=settings,
+        address="::1" if to_write else derived.cluster.support.address,
+        title="Writing to" if to_write else "Reading",
+        what=what if to_write else "the registry as the fabric reads it",
+    )
+
+
 def _registry(derived: Derived) -> StageState:
     """Two servers of one storage: one is read over the fabric, the other written by who comes by SSH."""
     system = derived.system
@@ -30,16 +42,19 @@ def _registry(derived: Derived) -> StageState:
     certificate = replace(registry_certificate(derived.cluster), unit=reader)
     reading = derived.render("registry.yml", address=derived.cluster.support.address, certificate=certificate.path)
     read = File(system.paths["registry"], reading)
-    dropin = File(f"/etc/systemd/system/{reader}.d/20-kubev6.conf", derived.render("registry.service-dropin"))
+    if system.paths["registry_image"]:
+        unit = File(f"/etc/systemd/system/{reader}", _unit(derived, read.path))
+    else:
+        unit = File(f"/etc/systemd/system/{reader}.d/20-kubev6.conf", derived.render("registry.service-dropin"))
     written = File("/etc/kubev6/registry-writer.yml", derived.render("registry.yml", address="::1"))
-    unit = derived.render("registry-writer.service", settings=written.path)
+    writer_unit = File(f"/etc/systemd/system/{writer}", _unit(derived, written.path, to_write=True))
     return StageState(
         name="support",
         packages=system.packages_of("registry", "openssl"),
-        files=(read, dropin, written, File(f"/etc/systemd/system/{writer}", unit)),
+        files=(read, unit, written, writer_unit),
         certificates=(certificate,),
         services=(
-            Service(reader, restart_on=(read.path, dropin.path, certificate.path)),
+            Service(reader, restart_on=(read.path, unit.path, certificate.path)),
             Service(writer, restart_on=(written.path,)),
         ),
     )
