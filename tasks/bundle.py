@@ -36,15 +36,8 @@ ALL_BYTES = 200_000_000
 COMMAND_SECONDS, MACHINE_SECONDS = 40, 180
 
 _UNITS = (
-    *(
-        "kubelet",
-        "containerd",
-        "docker",
-        "docker-registry",
-        "docker-distribution",
-        "kubev6-registry",
-        "kubev6-registry-writer",
-    ),
+    *("kubelet", "containerd", "docker"),
+    *("docker-registry", "docker-distribution", "kubev6-registry", "kubev6-registry-writer"),
     *("named", "bind9", "unbound", "systemd-resolved", "kubev6-nat64", "kubev6-ipv6-only"),
     *("systemd-networkd", "NetworkManager", "networking", "firewalld"),
 )

@@ -38,7 +38,7 @@ def completed(line: str, where: Path) -> set[str]:
         ("kubev6 ssh --cluster kube-v6 kube-m", {"kube-master", "kube-minion-1", "kube-minion-2"}),
         ("kubev6 ssh --cluster no-such-cluster ", set()),
         ("kubev6 render kube-v6 --node kube-n", {"kube-nat64-dns64"}),
-        ("kubev6 fetch v1.9", {"v1.9.0-alpha.0.ipv6.0"}),
+        ("kubev6 fetch v1.9", {"v1.9.0-alpha.0.ipv6.0", "v1.9.0-alpha.1.ipv6.1b"}),
         ("kubev6 deploy --prebuilt deb", {"debian-1.20"}),
         ("kubev6 series apply deb", {"debian-1.20"}),
         ("kubev6 deploy --no", {"--no-progress"}),
