@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from concurrent.futures import Future
 
-from configs.errors import CombinedError
+from configs.errors import CombinedError, KubeV6Error
 from configs.manifest import Manifest
 from configs.plan import upgrade
+from configs.plan.derived import image_references, pinned_images
 from configs.plan.node import plan_node
 from configs.plan.systems import Machine
 from configs.plan.upgrade import Step
@@ -15,7 +17,7 @@ from configs.schema.cluster import Cluster
 from configs.schema.release import Release
 from configs.words import counted
 from tasks import inventory
-from tasks.kubernetes import kubeadm, removal
+from tasks.kubernetes import addons, kubeadm, removal
 from tasks.kubernetes.upgrade import way
 from tasks.lab import lab
 from tasks.node import clocks, engine, membership
@@ -23,10 +25,12 @@ from tasks.node.change import Change
 from tasks.node.resources.certificate import lasting_certificate
 from tasks.node.survey import survey
 from tasks.scope import Threads
-from tasks.ssh.connection import connect
+from tasks.ssh.connection import Connection, connect
 from tasks.ssh.endpoint import Endpoint
 from tasks.steps import step
 
+log = logging.getLogger("kubev6.preview")
+ADD_ONS = "add-ons"
 Preview = dict[str, dict[str, tuple[Change, ...]]]
 """Node -> stage -> changes."""
 
@@ -71,12 +75,16 @@ def preview(cluster: Cluster, release: Release, manifest: Manifest | None, *, pr
     leaving: Preview = {name: {"kubeadm": (_removal(cluster, name),)} for name in orphaned}
     return {
         **leaving,
-        **{node.name: {**asked[node.name].result(), **_upgrade(node.name, steps)} for node in cluster.nodes},
+        **{node.name: _with_upgrade(asked[node.name].result(), node.name, steps) for node in cluster.nodes},
     }
 
 
-def _upgrade(node: str, steps: Sequence[Step]) -> dict[str, tuple[Change, ...]]:
-    """What is replaced of Kubernetes on a node, and what that restarts."""
+def _with_upgrade(
+    changes: dict[str, tuple[Change, ...]], node: str, steps: Sequence[Step]
+) -> dict[str, tuple[Change, ...]]:
+    """With what is replaced of Kubernetes on a node, add-ons among it, and what that restarts."""
+    if not steps:
+        return changes
     restarts = {upgrade.KUBELET: "its pods run on", upgrade.KUBE_PROXY: "its pod on every node is replaced"}
     found = tuple(
         Change(
@@ -91,7 +99,23 @@ def _upgrade(node: str, steps: Sequence[Step]) -> dict[str, tuple[Change, ...]]:
         if step.node == node
         for part in step.parts
     )
-    return {"upgrade": found} if found else {}
+    others = {stage: each for stage, each in changes.items() if stage != ADD_ONS}
+    return {**others, "upgrade": found} if found else others
+
+
+def _add_ons(ssh: Connection, cluster: Cluster, release: Release, manifest: Manifest) -> tuple[Change, ...]:
+    """What is not as it should be of the add-ons of a cluster that is up; nothing where its API does not answer."""
+    try:
+        objects = addons.listed(ssh)
+    except KubeV6Error as error:
+        log.warning("%s; so what is to be changed about add-ons is not shown", error.message)
+        return ()
+    images = image_references(cluster, release, manifest) | pinned_images(cluster, manifest)
+    mends = (
+        *addons.wanting(objects, cluster, manifest, images),
+        *addons.other_kube_proxy_mode(objects, cluster.kube_proxy.mode),
+    )
+    return tuple(Change("add-on", mend.what, "change", node=cluster.control_plane.name) for mend in mends)
 
 
 def _removal(cluster: Cluster, name: str) -> Change:
@@ -117,8 +141,12 @@ def _changes(
             certificate.set_result(lasting_certificate(cluster, machine))
         stages = plan_node(cluster, release, manifest, name, machine, certificate.result()).stages
         changes = engine.plan_changes(ssh, stages)
-        if manifest is not None and node.in_kubernetes and not kubeadm.is_member(ssh, cluster, node):
-            verb = "init" if "control-plane" in node.roles else "join"
-            changes["kubeadm"] = (Change("cluster", cluster.name, verb, after="by kubeadm", node=name),)
+        if manifest is not None and node.in_kubernetes:
+            control_plane = "control-plane" in node.roles
+            if not kubeadm.is_member(ssh, cluster, node):
+                verb = "init" if control_plane else "join"
+                changes["kubeadm"] = (Change("cluster", cluster.name, verb, after="by kubeadm", node=name),)
+            elif control_plane and (mends := _add_ons(ssh, cluster, release, manifest)):
+                changes[ADD_ONS] = mends
         shown.ended_as(counted(sum(map(len, changes.values())), "change"))
         return changes

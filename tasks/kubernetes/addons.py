@@ -18,6 +18,7 @@ from tasks.shell import quote
 from tasks.ssh.connection import Connection
 from tasks.steps import step
 
+KUBE_SYSTEM = (*KUBECTL.split(), "--namespace", "kube-system")
 log = logging.getLogger("kubev6.kubernetes")
 ADD_ONS = ("daemonset/kube-proxy", "deployment/coredns", "deployment/kube-dns")
 """What kubeadm deploys."""
@@ -67,20 +68,32 @@ def apply(
     Raises:
         NodeError: The API server does not answer, or refused a change.
     """
-    kubectl = [*KUBECTL.split(), "--namespace", "kube-system"]
     with step(cluster.name, "add-ons") as shown:
-        get = [*kubectl, "get", "deployments,daemonsets,configmaps", "-o", "json"]
-        listed: Listed = connection.run_json(get, step="add-ons", kind=Listed)
-        mends = (*wanting(listed.items, cluster, manifest, images),)
-        other_mode = (*other_kube_proxy_mode(listed.items, cluster.kube_proxy.mode),)
+        objects = listed(connection)
+        mends = (*wanting(objects, cluster, manifest, images),)
+        other_mode = (*other_kube_proxy_mode(objects, cluster.kube_proxy.mode),)
         if not upgraded:
             mends += other_mode
         elif other_mode:
             log.warning("kube-proxy gets its mode %s by the next deploy: this one upgrades", cluster.kube_proxy.mode)
         for mend in mends:
-            connection.run(f"{quote([*kubectl, *mend.arguments])} >/dev/null", step="add-ons")
+            connection.run(f"{quote([*KUBE_SYSTEM, *mend.arguments])} >/dev/null", step="add-ons")
         shown.ended_as(counted(len(mends), "change") if mends else "as they should be")
         return tuple(mend.what for mend in mends)
+
+
+def listed(connection: Connection) -> Sequence[Any]:
+    """What there is of add-ons, and what else is of their kinds.
+
+    Args:
+        connection: To the control plane.
+
+    Raises:
+        NodeError: The API server does not answer.
+    """
+    get = [*KUBE_SYSTEM, "get", "deployments,daemonsets,configmaps", "-o", "json"]
+    found: Listed = connection.run_json(get, step="add-ons", kind=Listed)
+    return found.items
 
 
 def wanting(objects: Sequence[Any], cluster: Cluster, manifest: Manifest, images: dict[str, str]) -> Iterator[Mend]:
