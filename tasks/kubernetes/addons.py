@@ -103,6 +103,9 @@ def wanting(objects: Sequence[Any], cluster: Cluster, manifest: Manifest, images
     they do not come from where the others do; and before 1.9 kube-proxy has options only, of which kubeadm sets few.
     What is not kubeadm's own is left alone, whatever its image is called.
 
+    One patch does all to one of them, so that its pods are replaced once. `kubectl set image` of 1.9 knows what a
+    DaemonSet is only now and then.
+
     Args:
         objects: Of kube-system; all but Deployments and DaemonSets are passed over.
         cluster: The topology.
@@ -113,21 +116,23 @@ def wanting(objects: Sequence[Any], cluster: Cluster, manifest: Manifest, images
         subject = f"{workload['kind'].lower()}/{workload['metadata']['name']}"
         if subject not in ADD_ONS:
             continue
+        said, patch = [], []
         for index, container in enumerate(workload["spec"]["template"]["spec"]["containers"]):
-            seen = container["image"]
+            path, seen = f"/spec/template/spec/containers/{index}", container["image"]
             wanted = images.get(seen.rpartition("/")[2].split("@")[0].rpartition(":")[0], seen)
             if seen != wanted:
-                change = ("set", "image", subject, f"{container['name']}={wanted}")
-                yield Mend(f"{subject}: image {wanted} in place of {seen}", change)
+                said.append(f"image {wanted} in place of {seen}")
+                patch.append({"op": "replace", "path": f"{path}/image", "value": wanted})
             old_kube_proxy = container["name"] == "kube-proxy" and not kube_proxy_takes_configuration(manifest.version)
             if (
                 cluster.lab
                 and old_kube_proxy
                 and (command := container.get("command", [])) != (wanted_command := _with_conntrack(command))
             ):
-                path = f"/spec/template/spec/containers/{index}/command"
-                patch = json.dumps([{"op": "replace", "path": path, "value": wanted_command}])
-                yield Mend(f"{subject}: {CONNTRACK}", ("patch", subject, "--type=json", "-p", patch))
+                said.append(CONNTRACK)
+                patch.append({"op": "replace", "path": f"{path}/command", "value": wanted_command})
+        if patch:
+            yield Mend(f"{subject}: {', '.join(said)}", ("patch", subject, "--type=json", "-p", json.dumps(patch)))
 
 
 def other_kube_proxy_mode(objects: Sequence[Any], mode: KubeProxyMode) -> Iterator[Mend]:

@@ -33,6 +33,11 @@ def kube_proxy(*options: str) -> Any:
     return workload("DaemonSet", "kube-proxy", kube_proxy=(image, ["/usr/local/bin/kube-proxy", *options]))
 
 
+def image_of(container: int, reference: str) -> dict[str, str]:
+    """What a patch says of the image of a container."""
+    return {"op": "replace", "path": f"/spec/template/spec/containers/{container}/image", "value": reference}
+
+
 def mends(cluster: Cluster, *workloads: Any, version: str = RELEASE.version) -> list[tuple[str, ...]]:
     release = RELEASE.model_copy(update={"version": version})
     return [mend.arguments for mend in wanting(workloads, cluster, release, IMAGES)]
@@ -45,9 +50,9 @@ def test_the_dns_images_with_a_registry_in_kubeadms_code_are_taken_from_the_clus
         kubedns=("diverdane/k8s-dns-kube-dns-amd64:1.14.4", []),
         sidecar=(f"{REGISTRY}/k8s-dns-sidecar-amd64:1.14.4", []),
     )
-    assert mends(HOW_TO, dns) == [
-        ("set", "image", "deployment/kube-dns", f"kubedns={REGISTRY}/k8s-dns-kube-dns-amd64:1.14.4")
-    ]
+    ((*words, patch),) = mends(HOW_TO, dns)
+    assert words == ["patch", "deployment/kube-dns", "--type=json", "-p"]
+    assert json.loads(patch) == [image_of(0, f"{REGISTRY}/k8s-dns-kube-dns-amd64:1.14.4")]
 
 
 def test_images_that_the_release_does_not_hold_are_left_alone() -> None:
@@ -67,7 +72,8 @@ def test_kube_proxys_image_goes_by_the_releases_digest(digest: str) -> None:
     by_tag = images["kube-proxy"].partition("@")[0]
     seen = workload("DaemonSet", "kube-proxy", kube_proxy=(by_tag + digest, []))
     (mend,) = wanting([seen], LAB, release, images)
-    assert mend.arguments == ("set", "image", "daemonset/kube-proxy", f"kube-proxy={images['kube-proxy']}")
+    assert mend.arguments[:2] == ("patch", "daemonset/kube-proxy")
+    assert json.loads(mend.arguments[-1]) == [image_of(0, images["kube-proxy"])]
     assert images["kube-proxy"].endswith(f"@{release.image('kube-proxy').digest}")
     pinned = workload("DaemonSet", "kube-proxy", kube_proxy=(images["kube-proxy"], []))
     assert list(wanting([pinned], LAB, release, images)) == []
@@ -97,6 +103,16 @@ def test_a_labs_old_kube_proxy_gets_options_in_place_of_the_file_by_which_they_a
     ]
     assert mends(LAB, kube_proxy(*change["value"][1:])) == []
     assert mends(HOW_TO, kube_proxy(*given)) == []
+
+
+def test_all_that_is_changed_of_one_add_on_is_one_patch() -> None:
+    """Two would replace its pods twice."""
+    seen = kube_proxy("--config=/var/lib/kube-proxy/config.conf")
+    images = {"kube-proxy-amd64": f"{REGISTRY}/kube-proxy-amd64:v1.9@sha256:{0:064x}"}
+    (mend,) = wanting([seen], LAB, RELEASE, images)
+    assert [each["path"].rpartition("/")[2] for each in json.loads(mend.arguments[-1])] == ["image", "command"]
+    assert mend.what.startswith("daemonset/kube-proxy: image ")
+    assert mend.what.endswith(f", {CONNTRACK}")
 
 
 def test_kube_proxy_on_machines_of_their_own_or_with_a_configuration_is_as_kubeadm_made_it() -> None:
