@@ -395,6 +395,14 @@ def kubectl_waits(version: str) -> bool:
     return parse_version(version) >= Version.parse("1.12.0-0")
 
 
+def kubectl_says_unchanged(version: str) -> bool:
+    """Whether ``kubectl apply`` says of an object that it is as it was: since 1.9.0-beta.
+
+    Before, it says of each that it was configured (apply.go of 1.9.0-alpha.1).
+    """
+    return parse_version(version) >= Version.parse("1.9.0-beta")
+
+
 def kubectl_names_server(version: str) -> bool:
     """Whether kubectl can be told the API server's name when it reaches it by another (``--tls-server-name``).
 
