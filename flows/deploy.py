@@ -124,7 +124,7 @@ def deploy(
 def former(cluster: Cluster) -> Decision:
     """What the cluster ran before."""
     decision = choose.former(cluster)
-    lab.refuse_other_runtime(cluster, decision.release)
+    lab.refuse_other_machines(cluster, decision.release)
     return decision
 
 
@@ -132,7 +132,7 @@ def decide(cluster: Cluster, prebuilt: bool, named: str) -> Decision:
     """Which release it is to be. Machines of a lab that do not suit it are refused before it is made."""
     decision = choose.decide(cluster, prebuilt, named, Store())
     try:
-        lab.refuse_other_runtime(cluster, decision.release)
+        lab.refuse_other_machines(cluster, decision.release)
     except ConfigError as error:
         raise ConfigError(f"{error.message} ({decision.why})", todo=error.todo) from None
     return decision

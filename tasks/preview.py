@@ -49,7 +49,7 @@ def preview(cluster: Cluster, release: Release, manifest: Manifest | None, *, pr
             become what the topology says.
     """
     machines = inventory.endpoints(cluster)
-    lab.refuse_other_runtime(cluster, release)
+    lab.refuse_other_machines(cluster, release)
 
     seen: dict[str, Machine] = {}
     support, certificate = cluster.support.name, Future[str]()

@@ -74,7 +74,7 @@ class System(_Model):
         name: Name of its file.
         match: The machines it is about.
         networking: What configures interfaces there, unless the machine says otherwise.
-        packages: Its names of packages, by ours.
+        packages: Its names of packages, by ours; several with blanks between them.
         lacking: What it has no package of, by our name, and what to do instead.
         units: Its names of systemd units, by ours.
         paths: Its paths, by our names.
@@ -100,7 +100,7 @@ class System(_Model):
         for name in names:
             if name in self.lacking:
                 raise ConfigError(f"{name} is not packaged for {self.name}", todo=self.lacking[name])
-        return tuple(dict.fromkeys(self.packages[name] for name in names))
+        return tuple(dict.fromkeys(package for name in names for package in self.packages[name].split()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,8 +59,11 @@ class AptSources:
     codename: str = CODENAME
 
     def of(self, codename: str) -> AptSources:
-        """The same archive's suites of another Debian."""
-        suites = (replace(each, suite=each.suite.replace(self.codename, codename, 1)) for each in self.suites)
+        """The same archive's suites of another Debian, of those that have a codename in their names."""
+        if codename == self.codename:
+            return self
+        named = (each for each in self.suites if self.codename in each.suite)
+        suites = (replace(each, suite=each.suite.replace(self.codename, codename, 1)) for each in named)
         return AptSources(tuple(suites), self.settings, codename)
 
     def newer(self, suite: str) -> dict[str, bytes]:
@@ -75,7 +78,7 @@ class AptSources:
         uri = next((each.uri for each in self.suites if each.suite == self.codename), "")
         if not uri:
             raise KubeV6Error(
-                f"apt on this machine has no source for Debian {self.codename}, so it is not known where {suite} is",
+                f"apt on this machine has no source for Debian {CODENAME}, so it is not known where {suite} is",
                 todo="add one to /etc/apt/sources.list",
             )
         listed = render("apt-sources.list", keyring=KEYRING, suites=[Suite(uri, suite, ("main",))])

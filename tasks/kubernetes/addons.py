@@ -150,10 +150,14 @@ def other_kube_proxy_mode(objects: Sequence[Any], mode: KubeProxyMode) -> Iterat
     if configuration is None or daemonset is None or (seen := MODE.search(text)) is None:
         return
     said = configuration["metadata"].get("annotations", {}).get(MODE_SET, "")
-    if ((seen[1] or "").strip("'\"") or "iptables") != mode:
+    has = (seen[1] or "").strip("'\"") or "iptables"
+    if has != mode:
         said, changed = mode, MODE.sub(f"mode: {mode}", text, count=1)
         patch = {"metadata": {"annotations": {MODE_SET: mode}}, "data": {"config.conf": changed}}
-        yield Mend(f"kube-proxy: mode {mode}", ("patch", CONFIGURATION, "-p", json.dumps(patch)))
+        rest = "; what the other one made stays until the nodes are restarted" if "ipvs" in (has, mode) else ""
+        yield Mend(
+            f"kube-proxy: mode {mode} in place of {has}{rest}", ("patch", CONFIGURATION, "-p", json.dumps(patch))
+        )
     template = daemonset["spec"]["template"]
     if said and said != template.get("metadata", {}).get("annotations", {}).get(MODE_SET):
         patch = {"spec": {"template": {"metadata": {"annotations": {MODE_SET: said}}}}}

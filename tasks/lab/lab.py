@@ -166,8 +166,8 @@ def up(cluster: Cluster, release: Release | None = None) -> LabRecord:
     return record
 
 
-def refuse_other_runtime(cluster: Cluster, release: Release) -> None:
-    """Refuse a lab whose nodes are there and were made for another container runtime than a release is to run on.
+def refuse_other_machines(cluster: Cluster, release: Release) -> None:
+    """Refuse a lab whose machines are there and were made as others than its file and a release want.
 
     Args:
         cluster: The topology; one that is no lab passes.
@@ -179,6 +179,7 @@ def refuse_other_runtime(cluster: Cluster, release: Release) -> None:
     if cluster.lab is not None:
         there = lab_machine.containers(container_engine.client(), cluster.name)
         _refuse_other_runtime(cluster, release, _runtimes(cluster, there))
+        _refuse_others(cluster, made_as(cluster.lab, _runtime(cluster, release)), there)
 
 
 def down(name: str, images: bool = False) -> None:

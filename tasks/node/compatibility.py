@@ -16,6 +16,7 @@ from configs.plan.derived import container_runtime, etcd_problem, own_cni_versio
 from configs.plan.jool import mismatch
 from configs.plan.networking import tools
 from configs.plan.packet_filter import Packet
+from configs.plan.stages.network import IPVS
 from configs.plan.systems import Machine, runtime_version, system_of
 from configs.plan.versions import (
     Runtime,
@@ -243,7 +244,7 @@ def kernel_modules(it: Candidate) -> Iterator[str]:
 
 
 def kube_proxy_mode(it: Candidate) -> Iterator[str]:
-    """What kube-proxy's mode wants of the kernel (:func:`kernel_runs_nftables_proxy`; ip_vs for IPVS)."""
+    """What kube-proxy's mode wants of the kernel (:func:`kernel_runs_nftables_proxy`; its modules for IPVS)."""
     mode, kernel = it.cluster.kube_proxy.mode, it.machine.kernel
     if not it.node.in_kubernetes:
         return
@@ -252,10 +253,11 @@ def kube_proxy_mode(it: Candidate) -> Iterator[str]:
             f"its kernel is {kernel.release}, and kube-proxy's mode nftables wants 5.13 or newer: give it a newer one, "
             "or write `kube_proxy: {mode: iptables}` into the cluster's file"
         )
-    if mode == "ipvs" and "ip_vs" in kernel.lacking:
+    if mode == "ipvs" and (lacking := [module for module in IPVS if module in kernel.lacking]):
         yield (
-            "its kernel has no module ip_vs, by which kube-proxy's mode ipvs works: install what its distribution "
-            "packages of the kernel's modules, or write `kube_proxy: {mode: iptables}` into the cluster's file"
+            f"its kernel has no module {' and no '.join(lacking)}, by which kube-proxy's mode ipvs works: install what "
+            "its distribution packages of the kernel's modules, or write `kube_proxy: {mode: iptables}` into the "
+            "cluster's file"
         )
 
 

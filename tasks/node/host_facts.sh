@@ -147,6 +147,7 @@ needs() {
 needs br_netfilter /proc/sys/net/bridge
 needs overlay /sys/module/overlay
 needs ip_vs /proc/sys/net/ipv4/vs
+for module in ip_vs_rr ip_vs_wrr ip_vs_sh; do needs "$module" "/sys/module/$module"; done
 # Where the module is and not the device, a container was not given it.
 [ -e /dev/net/tun ] || { [ ! -e /sys/module/tun ] && modprobe -n -q tun 2>/dev/null; } || echo tun
 section python

@@ -63,6 +63,20 @@ def remove_kubernetes_rules() -> List[str]:
     return done
 
 
+def remove_kubernetes_tables() -> List[str]:
+    """Take away the tables that kube-proxy makes in its mode for nftables, of both families.
+
+    Returns:
+        What was done.
+    """
+    if not shutil.which("nft"):
+        return []
+    tables = re.findall(r"(?m)^table (ip6? kube-proxy)$", run(["nft", "list", "tables"]))
+    for table in tables:
+        run(["nft", "delete", "table"] + table.split())
+    return ["table of nftables removed: {}".format(table) for table in tables]
+
+
 def restore(tool: str, orders: str) -> None:
     """Give ``tool``-restore its orders. One that can waits 10 s for another's lock (iptables-restore(8))."""
     words = [tool + "-restore", "--noflush"]

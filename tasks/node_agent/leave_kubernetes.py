@@ -9,7 +9,7 @@ from typing import Callable, Dict, List, Sequence
 
 from tasks.node_agent.commands import run
 from tasks.node_agent.files import text_of
-from tasks.node_agent.firewall import remove_kubernetes_rules
+from tasks.node_agent.firewall import remove_kubernetes_rules, remove_kubernetes_tables
 from tasks.node_agent.ip import addresses_of, links_of
 from tasks.node_agent.kubeadm_lock import LOCK, no_other_kubeadm
 from tasks.node_agent.pods import end_pods, mount_points, names_in
@@ -71,6 +71,7 @@ def leave(record: Record, attempt: Callable[[Callable[[], List[str]]], None]) ->
     attempt(kubeadm_reset)
     attempt(end_pods)
     attempt(remove_kubernetes_rules)
+    attempt(remove_kubernetes_tables)
     attempt(remove_virtual_services)
     attempt(lambda: remove_bridges(networks))
     attempt(lambda: remove_left([*LEFT, ETCD] if has_etcd else LEFT))

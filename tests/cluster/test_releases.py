@@ -33,7 +33,8 @@ NAME = "kubev6-releases-test"
 FORKS = ("v1.9.0-alpha.0.ipv6.0", "v1.9.0-alpha.1.ipv6.1b")
 """Those of the how-to's author."""
 PLACE = os.environ.get("KUBEV6_TREES", "")
-TREES: list[Path | None] = [*sorted(each for each in Path(PLACE).iterdir() if each.is_dir())] if PLACE else [None]
+FOUND = sorted(each for each in Path(PLACE).iterdir() if each.is_dir()) if PLACE and Path(PLACE).is_dir() else []
+TREES: list[Path | None] = [*FOUND] or [None]
 BUILD_MINUTES = 90
 """Two cores compile a Kubernetes of today in eight minutes, and make an image with its Go in three."""
 
@@ -68,7 +69,7 @@ def kubev6(*arguments: str, minutes: float = 10) -> tuple[str, float]:
 def case(request: pytest.FixtureRequest, tmp_path: Path, own_history: None) -> Iterator[Case]:  # noqa: ARG001
     """One of the trees as a release, and a lab for it."""
     if not request.param:
-        pytest.skip("KUBEV6_TREES names no directory with trees of releases")
+        pytest.skip(f"KUBEV6_TREES is {PLACE!r}: no directory with trees of releases")
     tree = request.param.resolve()
     release = tmp_path / f"{request.param.name}.yaml"
     sources: tuple[str, ...] = ("--source", f"upstream={tree}")

@@ -322,7 +322,7 @@ def install_fakes() -> None:
         (probe_pods, "make"): announced("probe pods", "kubev6-proof-ahead"),
         (probe_pods, "remove"): announced("remove probe pods", None),
         (lab, "up"): lab_up,
-        (lab, "refuse_other_runtime"): lambda *_: None,
+        (lab, "refuse_other_machines"): lambda *_: None,
         (lab, "status_all"): lambda: (LabStatus("lab", tuple(machines)),),
         (lab, "remove_machine"): remove_machine,
         (deploy, "provide"): provide,

@@ -114,6 +114,7 @@ def said(client: docker.DockerClient, reference: str, *command: str, **options: 
         (("iptables-restore", "-V"), "(nf_tables)"),
         (("ip6tables-restore", "-V"), "(nf_tables)"),
         (("conntrack", "-V"), "conntrack v"),
+        (("nft", "--version"), "nftables v"),
         (("kube-proxy",), "kube-proxy"),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",

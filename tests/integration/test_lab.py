@@ -191,12 +191,12 @@ def test_nodes_are_made_for_the_container_runtime_of_the_run_and_refused_to_anot
     )
     assert lab.status(NAME).up
     small.container(CONTROL_PLANE).remove(force=True)
-    lab.refuse_other_runtime(small.cluster, with_docker)
+    lab.refuse_other_machines(small.cluster, with_docker)
     try:
         lab.up(small.cluster, with_docker)
         assert small.run(CONTROL_PLANE, "docker --version")
         with pytest.raises(ConfigError, match=r"made for docker .*, and debian-1\.20 is to run on containerd"):
-            lab.refuse_other_runtime(small.cluster, with_containerd)
+            lab.refuse_other_machines(small.cluster, with_containerd)
         with pytest.raises(ConfigError, match=r"made for docker .*, and by its file it is"):
             lab.up(small.cluster.model_copy(update={"runtime": "containerd"}))
         small.container(CONTROL_PLANE).stop(timeout=5)
@@ -216,12 +216,14 @@ def test_nodes_are_made_for_the_container_runtime_of_the_run_and_refused_to_anot
     ],
 )
 def test_machines_that_were_made_with_another_lab_are_refused(small: Small, other: dict[str, str], seen: str) -> None:
-    with pytest.raises(ConfigError) as caught:
-        lab.up(small.cluster.model_copy(update={"lab": Lab.model_validate(other)}))
-    assert str(caught.value) == (
-        f"the lab {NAME} has machines that were made with another `lab:` ({CONTROL_PLANE} with {seen}); "
-        f"run `kubev6 lab down --cluster {NAME}`, and they are made again"
-    )
+    changed = small.cluster.model_copy(update={"lab": Lab.model_validate(other)})
+    for refused in (lab.up, lambda cluster: lab.refuse_other_machines(cluster, load_release("debian-1.20"))):
+        with pytest.raises(ConfigError) as caught:
+            refused(changed)
+        assert str(caught.value) == (
+            f"the lab {NAME} has machines that were made with another `lab:` ({CONTROL_PLANE} with {seen}); "
+            f"run `kubev6 lab down --cluster {NAME}`, and they are made again"
+        )
     assert lab.status(NAME).up
 
 

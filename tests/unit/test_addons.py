@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from configs.plan.derived import pinned_images
-from configs.schema.cluster import Cluster
+from configs.schema.cluster import Cluster, KubeProxy
 from configs.schema.loading import load_cluster
-from tasks.kubernetes.addons import CONNTRACK, other_kube_proxy_mode, wanting
+from flows.run.context import run_context
+from tasks.kubernetes.addons import CONNTRACK, apply, other_kube_proxy_mode, wanting
+from tasks.ssh.connection import Connection
 from tests.unit.sample import manifest
 
 HOW_TO = load_cluster("kube-v6")
@@ -167,3 +169,28 @@ START = (
 def test_kube_proxy_gets_the_mode_that_the_cluster_names(seen: tuple[Any, ...], changed: tuple[Any, ...]) -> None:
     got = [mend.arguments for mend in other_kube_proxy_mode(seen, "nftables")]
     assert [(verb, subject, patch) for verb, subject, _, patch in got] == list(changed)
+
+
+@pytest.mark.parametrize(
+    ("upgraded", "patched"), [(False, ["configmap/kube-proxy", "daemonset/kube-proxy"]), (True, [])]
+)
+def test_while_a_cluster_is_upgraded_kube_proxy_keeps_its_mode(
+    *, upgraded: bool, patched: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """What an upgrade goes back to may not have the other one."""
+    ran: list[str] = []
+
+    class Answers:
+        def run_json(self, _words: list[str], *, step: str, kind: Any) -> Any:
+            assert step == "add-ons"
+            return kind(items=[configuration("iptables"), reads("")])
+
+        def run(self, script: str, *, step: str) -> None:
+            assert step == "add-ons"
+            ran.append(script)
+
+    cluster = LAB.model_copy(update={"kube_proxy": KubeProxy(mode="nftables")})
+    with run_context():
+        apply(cast(Connection, Answers()), cluster, RELEASE, {}, upgraded=upgraded)
+    assert [next(each for each in script.split() if "/kube-proxy" in each) for script in ran] == patched
+    assert ("gets its mode nftables by the next deploy" in caplog.text) is upgraded

@@ -316,7 +316,9 @@ def test_kube_proxy_is_set_to_the_mode_of_the_cluster(mode: str) -> None:
     state = plan(cluster, CURRENT, fetched(CURRENT))["kube-control-plane"]
     (text,) = (file.content for file in stage_of(state, "kubernetes").files if file.path == KUBEADM_CONFIG)
     document = next(each for each in yaml.safe_load_all(text) if each["kind"] == "KubeProxyConfiguration")
-    assert (document["mode"], document[mode]) == (mode, {"minSyncPeriod": "100ms"})
+    assert document["mode"] == mode
+    assert [document[each] for each in ("iptables", "ipvs", "nftables")] == [{"minSyncPeriod": "100ms"}] * 3
+    assert ("nftables" in stage_of(state, "runtime").packages) == (mode == "nftables")
     modules = set(stage_of(state, "network").modules)
     assert ("ip_vs" in modules, "nf_conntrack" in modules) == (mode == "ipvs",) * 2
 

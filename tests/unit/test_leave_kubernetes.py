@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tasks.node_agent import leave_kubernetes
-from tasks.node_agent.firewall import restore, without_kubernetes
+from tasks.node_agent.firewall import remove_kubernetes_tables, restore, without_kubernetes
 from tasks.node_agent.protocol import Failed
 from tasks.ssh.program import program
 from tests.fakes import substitute
@@ -89,6 +89,19 @@ def test_orders_that_the_packet_filter_refuses_are_an_error_in_its_words(
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     with pytest.raises(Failed, match="iptables-restore --noflush: line 2 failed"):
         restore("iptables", "*filter\nCOMMIT\n")
+
+
+def test_the_tables_of_kube_proxy_are_removed_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tables = "table inet firewalld\\ntable ip kube-proxy\\ntable ip6 kube-proxy\\ntable ip6 kube-proxy-of-mine\\n"
+    tool = tmp_path / "nft"
+    tool.write_text(f"#!/bin/sh\n[ $1 = list ] && printf '{tables}' || echo \"$@\" >>{tmp_path}/told\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert remove_kubernetes_tables() == [
+        "table of nftables removed: ip kube-proxy",
+        "table of nftables removed: ip6 kube-proxy",
+    ]
+    assert (tmp_path / "told").read_text() == "delete table ip kube-proxy\ndelete table ip6 kube-proxy\n"
 
 
 @pytest.mark.parametrize(

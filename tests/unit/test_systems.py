@@ -142,8 +142,8 @@ def test_the_how_tos_own_route_tables_are_rendered_with_its_mistakes_mended(
         ("ubuntu-24.04", "ubuntu", "netplan", "named.service"),
         ("ubuntu-26.04", "ubuntu", "netplan", "named.service"),
         ("debian-11", "debian", "networkd", "named.service"),
-        ("debian-13", "debian", "networkd", "named.service"),
-        ("debian", "debian", "networkd", "named.service"),
+        ("debian-13", "debian-13", "networkd", "named.service"),
+        ("debian", "debian-13", "networkd", "named.service"),
     ],
 )
 def test_a_machine_is_known_by_id_and_version(machine: str, system: str, networking: Networking, bind: str) -> None:

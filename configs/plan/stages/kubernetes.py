@@ -101,6 +101,7 @@ def _kubeadm_config(derived: Derived, node: Node) -> str:
         etcd_tag=derived.image_tag("etcd"),
         coredns_tag=derived.image_tag("coredns"),
         lab_eviction=LAB_EVICTION,
+        kube_proxy_modes=versions.kube_proxy_modes(version),
         fails_on_cgroup_v1=versions.refuses_cgroup_v1(version) and takes_cgroup_v1(cluster),
         bridge_is_local=versions.kube_proxy_knows_bridge(version),
         # kube-proxy takes every address in it for a pod's, and a prefix often holds the nodes' own too.

@@ -16,6 +16,8 @@ def runtime(derived: Derived, node: Node) -> StageState:
     files = _docker(derived) if derived.runtime == "docker" else _containerd(derived)
     cni = File(f"{CNI_DIRECTORY}/10-bridge-v6.conf", derived.render("cni-bridge.conf", node=node))
     packages = ["iptables", "conntrack", "ethtool", "socat", "ebtables"]
+    if derived.cluster.kube_proxy.mode == "nftables":
+        packages.append("nftables")  # by which a reset takes kube-proxy's tables away
     if not derived.own_cni:
         packages.append("cni")
     return StageState(

@@ -11,6 +11,7 @@ from tasks.node_agent.resources.kind import Kind
 
 EVIDENCE = {
     "br_netfilter": "/proc/sys/net/bridge",
+    "ip_vs": "/proc/sys/net/ipv4/vs",
     "nf_conntrack": "/proc/sys/net/netfilter/nf_conntrack_max",
     "tun": "/sys/class/misc/tun",
 }
