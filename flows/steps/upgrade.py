@@ -8,6 +8,7 @@ from functools import partial
 from configs.errors import NodeError
 from configs.plan.systems import Machine
 from configs.plan.upgrade import Step, version_of
+from configs.schema.cluster import KubeProxy
 from flows.run.task import run_task
 from flows.steps.job import Job
 from flows.steps.nodes import bring
@@ -89,7 +90,8 @@ def prove(job: Job, after: str, absent: Container[str], others: Mapping[str, str
 
 def _prove(job: Job, when: str, absent: Container[str], others: Mapping[str, str], todo: str = "") -> tuple[Check, ...]:
     nodes = tuple(node for node in job.cluster.nodes if node.name not in absent)
-    there = job.cluster.model_copy(update={"nodes": nodes})
+    # An upgrade leaves kube-proxy in its mode, which may not be the file's yet.
+    there = job.cluster.model_copy(update={"nodes": nodes, "kube_proxy": KubeProxy()})
     checks = verify(there, job.manifest, partial(connection, job.cluster), others=others)
     if absent:  # of a node that was reset its cluster still has the object, until it has joined again
         checks = tuple(check for check in checks if check.name != NO_OTHER_NODE)

@@ -18,6 +18,8 @@ from tasks.kubernetes.readiness import is_ready, name_of, why_pod
 
 NO_OTHER_NODE = "no other node"
 """The check that the API server knows no node which the cluster's file does not name."""
+PROXY_MODE = "http://[::1]:10249/proxyMode"
+"""Where kube-proxy that is bound to IPv6 says its mode (its ``metricsBindAddress``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,8 @@ def probes(
                 Probe("NAT64 name", name, from_pod, outside_name, "resolve", outside_name, str(cluster.nat64.prefix)),
                 Probe("NAT64 fetch", name, from_pod, cluster.verify.outside, "fetch", cluster.verify.outside, ""),
             ]
+        if (mode := cluster.kube_proxy.mode) != "iptables":  # which others fall back to without a word
+            found.append(Probe("kube-proxy mode", name, False, mode, "fetch", PROXY_MODE, mode))
     return tuple(found)
 
 

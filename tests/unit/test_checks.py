@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from configs.schema.cluster import Cluster
+from configs.schema.cluster import Cluster, KubeProxy
 from configs.schema.loading import load_cluster
 from tasks.kubernetes.checks import Check, Probe, check_objects, judge, pairs_note, probes
 
@@ -38,6 +38,16 @@ def test_a_pod_reaches_itself_through_its_own_service() -> None:
 
 def test_the_api_is_asked_at_its_service_address() -> None:
     assert ("API", "kube-worker-1", "https://[fd00:1234::1]/version") in asked()
+
+
+def test_kube_proxy_is_asked_for_its_mode_where_it_could_fall_back_to_another() -> None:
+    nftables = LAB.model_copy(update={"kube_proxy": KubeProxy(mode="nftables")})
+    more = set(probes(nftables, "proof", PODS, SERVICES)) - set(probes(LAB, "proof", PODS, SERVICES))
+    assert {(probe.name, probe.node, probe.from_pod, probe.expect) for probe in more} == {
+        ("kube-proxy mode", node.name, False, "nftables") for node in LAB.kubernetes_nodes
+    }
+    check = judge(next(iter(more)), 0, "iptables", 0.01)
+    assert (check.ok, check.seen) == (False, "'nftables' was expected, not iptables")
 
 
 def test_nothing_is_asked_from_the_translator_itself() -> None:
