@@ -60,17 +60,22 @@ class Bound:
             raise TooMuchError(self._most, self._what)
 
 
-def content(path: Path) -> bytes:
+def content(path: Path, most: int | None = None) -> bytes:
     """What stands in a file.
+
+    Args:
+        path: The file.
+        most: How many bytes that may be; :data:`LARGEST` when absent.
 
     Raises:
         OSError: It cannot be read.
         TooMuchError: It is too large.
     """
+    bound = LARGEST if most is None else most
     with path.open("rb") as file:
-        found = file.read(LARGEST + 1)
-    if len(found) > LARGEST:
-        raise TooMuchError(LARGEST)
+        found = file.read(bound + 1)
+    if len(found) > bound:
+        raise TooMuchError(bound)
     return found
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from configs.errors import ConfigError
-from tasks import scope
+from tasks import bounded, scope
 
 SSH_PASSWORD = "KUBEV6_SSH_PASSWORD"
 KEY_PASSPHRASE = "KUBEV6_SSH_KEY_PASSPHRASE"
@@ -24,6 +24,8 @@ KINDS = (SSH_PASSWORD, KEY_PASSPHRASE, SUDO_PASSWORD, REGISTRY_PASSWORD, NOTIFY_
 """The variables that hold secrets; with ``_FILE`` behind it, one names a file, with ``_BLOCK`` a block of Prefect's."""
 OTHERS = 0o077
 """The rights of everybody but the owner."""
+LARGEST = 1 << 16
+"""Bytes of a file with one."""
 SHORTEST = 4
 """What is shorter than this is not hidden: it would be found everywhere."""
 HIDDEN = "•••"
@@ -143,9 +145,11 @@ def _read(path: Path, variable: str) -> str:
             raise ConfigError(f"{path} ({variable}) is no file", todo="write the secret into a file of mode 0600")
         if mode := open_to_others(path):
             raise ConfigError(f"others may read {path} ({variable}): its mode is {mode}", todo=f"chmod 600 {path}")
-        return path.read_bytes().decode()
+        return bounded.content(path, LARGEST).decode()
     except UnicodeDecodeError:
         raise ConfigError(f"{path} ({variable}) holds no text", todo="write the secret as one line of UTF-8") from None
+    except bounded.TooMuchError as error:
+        raise ConfigError(f"{path} ({variable}): {error}", todo="write the secret alone into it") from None
     except OSError as error:
         raise ConfigError(f"cannot read {path} ({variable}): {error.strerror}", todo="check its path") from None
 

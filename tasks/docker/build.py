@@ -22,6 +22,8 @@ import docker
 import docker.errors
 
 from configs.errors import KubeV6Error
+from configs.words import shortened
+from tasks import bounded
 from tasks.docker import container_engine
 from tasks.steps import Step
 
@@ -135,7 +137,7 @@ def build(
                 raise KubeV6Error(f"building {reference} failed: {first}", detail="\n".join(tail))
             for line in str(event.get("stream", "")).splitlines():
                 if line.strip():
-                    tail.append(line)
+                    tail.append(shortened(line, bounded.LONGEST_LINE))
                     shown.progress(line.strip())
             if time.monotonic() > until:
                 raise KubeV6Error(

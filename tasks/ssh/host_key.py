@@ -10,6 +10,7 @@ from pathlib import Path
 import paramiko
 from paramiko.hostkeys import HostKeyEntry
 
+from tasks import bounded
 from tasks.shell import quote
 from tasks.ssh.endpoint import Endpoint
 from tasks.ssh.patterns import among
@@ -120,9 +121,9 @@ def _revoked(endpoint: Endpoint) -> Iterator[paramiko.PKey]:
     """The keys of ``RevokedHostKeys``, one a line; as with ssh, one that cannot be read revokes all (ssh_config(5))."""
     for path in map(Path, endpoint.settings.revoked_host_keys):
         try:
-            content = path.read_bytes()
-        except OSError as error:
-            seen = f"the host keys that {path} revokes cannot be read: {error.strerror}"
+            content = bounded.content(path)
+        except (OSError, bounded.TooMuchError) as error:
+            seen = f"the host keys that {path} revokes cannot be read: {getattr(error, 'strerror', None) or error}"
             raise endpoint.unreached(seen, todo="correct RevokedHostKeys in the SSH configuration") from error
         if content.startswith(b"SSHKRL\n"):
             seen = f"{path}, which RevokedHostKeys names, is a list of OpenSSH's own form, which is not read here"
@@ -153,11 +154,11 @@ def _key(fields: list[str], number: int, endpoint: Endpoint, damaged: str) -> pa
 def _keys_in(path: Path, endpoint: Endpoint, name: str) -> Iterator[tuple[str, paramiko.PKey]]:
     """The keys that a known_hosts file has for a name, each with its line's marker, if there is one (sshd(8))."""
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+        lines = bounded.content(path).decode(errors="replace").split("\n")
     except (FileNotFoundError, NotADirectoryError):
         return
-    except OSError as error:
-        raise endpoint.unreached(f"cannot read {path}: {error.strerror}") from error
+    except (OSError, bounded.TooMuchError) as error:
+        raise endpoint.unreached(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
     for number, line in enumerate(lines, 1):
         fields = line.split()
         marker = fields.pop(0) if fields and fields[0].startswith("@") else ""

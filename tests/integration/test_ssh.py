@@ -282,6 +282,17 @@ def test_a_damaged_line_of_known_hosts_is_named(sshd: Sshd, damage: str) -> None
     assert caught.value.todo == "correct that line, or remove it"
 
 
+def test_a_known_hosts_file_without_an_end_is_none(sshd: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
+    substitute(monkeypatch, bounded, "LARGEST", 1 << 16)
+    path = sshd.directory / "endless"
+    path.write_text("#" * (1 << 17))
+    with pytest.raises(NodeError, match=rf"connect: cannot read {path}: it has more than 64 KiB, which is the most"):
+        connect(sshd.endpoint(known="endless"))
+    endpoint = replace(sshd.endpoint(), settings=ClientSettings(revoked_host_keys=(str(path),)))
+    with pytest.raises(NodeError, match=rf"the host keys that {path} revokes cannot be read: it has more than 64 KiB"):
+        connect(endpoint)
+
+
 @pytest.mark.parametrize("other", [*DAMAGE, "1024 35 1234567", "ssh-new AAAA", "", "@revoked"])
 def test_lines_of_others_are_nobody_s_trouble(sshd: Sshd, other: str) -> None:
     known = (sshd.directory / "known_hosts").read_text()

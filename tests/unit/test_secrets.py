@@ -85,6 +85,7 @@ def test_a_file_that_others_may_use_is_refused(file: Path, mode: int) -> None:
         (b"right\0", "holds more than one line of text"),
         (b"right\nand more\n", "holds more than one line of text"),
         (b"\xff\xfe", "holds no text"),
+        (b"right" * 20_000, "has more than 64 KiB"),
     ],
 )
 def test_a_file_that_holds_no_password_is_refused(file: Path, content: bytes, said: str) -> None:

@@ -18,6 +18,7 @@ from typing import IO
 from configs.errors import ConfigError, KubeV6Error
 from configs.manifest import Manifest
 from configs.schema.release import Release
+from tasks import bounded
 from tasks.release.docker_archive import CHUNK
 from tasks.release.fetch import image_archive
 from tasks.release.fetch.fetch_file import fetch_file
@@ -115,7 +116,7 @@ def _place(path: Path, content: Callable[[IO[bytes]], None], shown: Step) -> tup
 def _write_sums(path: Path, sums: dict[str, str]) -> None:
     known = {}
     if path.exists():
-        for line in path.read_text().splitlines():
+        for line in bounded.content(path).decode(errors="replace").splitlines():
             sha256, _, name = line.partition("  ")
             known[name] = sha256
     lines = [f"{sha256}  {name}\n" for name, sha256 in sorted({**known, **sums}.items())]
