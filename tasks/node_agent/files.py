@@ -7,28 +7,48 @@ import re
 import stat
 from typing import List, Optional, Tuple
 
-from tasks.node_agent.protocol import Json
+from tasks.node_agent.protocol import Failed, Json
+
+LARGEST = 64 << 20
+"""Bytes or characters of a file that is read whole: the record of a node has some hundred KiB."""
 
 
 def text_of(path: str) -> str:
-    """Content of a file, empty when it cannot be read."""
+    """Content of a file, empty when it cannot be read.
+
+    Raises:
+        Failed: It is too large.
+    """
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read()
+            text = file.read(LARGEST + 1)
     except OSError:
         return ""
+    refuse_larger(len(text), path)
+    return text
+
+
+def refuse_larger(size: int, path: str) -> None:
+    """Refuse a file that is larger than any which is read here."""
+    if size > LARGEST:
+        raise Failed("{}: it has more than {} MiB".format(path, LARGEST >> 20), "see what it is, and move it away")
 
 
 def exact_text_of(path: str) -> str:
     """Content of a file that others write too, empty without one.
 
     :func:`rewrite` gives back each of its bytes, also those that are no UTF-8 (PEP 383).
+
+    Raises:
+        Failed: It is too large.
     """
     try:
         with open(path, "rb") as file:
-            return file.read().decode("utf-8", "surrogateescape")
+            content = file.read(LARGEST + 1)
     except (FileNotFoundError, NotADirectoryError):
         return ""
+    refuse_larger(len(content), path)
+    return content.decode("utf-8", "surrogateescape")
 
 
 def exact_bytes(text: str) -> bytes:
