@@ -15,28 +15,33 @@ from configs.errors import ConfigError
 from configs.schema.loading import shipped
 from tasks.release.series.git_remote import path_of
 
-_FILE = r"/\S.*"
+LONGEST = 4096
+"""Characters of a parameter; no path has more (PATH_MAX)."""
+_PLAIN = r"[^\x00-\x1f\x7f]"
+_FILE = rf"/[^\s\x00-\x1f\x7f]{_PLAIN}*"
 _HOST = r"https?://[^\s/@?#]+"
-_BY_URL = rf"{_HOST}(/\S*)?|(ssh|git|git\+ssh|ftps?|file)://([^\s/:@]+@)?[^\s/@]*(/\S*)?"
-_SSH_HOST = r"(\[[0-9A-Fa-f:.]+\]|[^\s/@:\[]+)"
-_BY_SSH = rf"[^\s/@:]+@{_SSH_HOST}:\S+|{_SSH_HOST}:/?[^\s/@][^\s@]*"
+_OWN_HOST = r"([^\s/@-][^\s/@]*)?"
+_BY_URL = rf"{_HOST}(/\S*)?|(ssh|git|git\+ssh|ftps?|file)://([^\s/:@-][^\s/:@]*@)?{_OWN_HOST}(/\S*)?"
+_SSH_HOST = r"(\[[0-9A-Fa-f:.]+\]|[^\s/@:\[-][^\s/@:\[]*)"
+"""No option of ssh's; and what follows begins with no colon, which would name a helper that git is to run."""
+_BY_SSH = rf"[^\s/@:-][^\s/@:]*@{_SSH_HOST}:[^\s:]\S*|{_SSH_HOST}:/?[^\s/@:][^\s@]*"
 
 
 def _names(kind: Literal["clusters", "releases"]) -> str:
     return "|".join(name.replace(".", r"\.") for name in shipped(kind))
 
 
-ClusterName = Annotated[str, Field(pattern=rf"^({_names('clusters')}|{_FILE})$")]
+ClusterName = Annotated[str, Field(pattern=rf"^({_names('clusters')}|{_FILE})$", max_length=LONGEST)]
 """A shipped cluster, or the whole path of a cluster file."""
-ReleaseName = Annotated[str, Field(pattern=rf"^({_names('releases')}|{_FILE})$")]
+ReleaseName = Annotated[str, Field(pattern=rf"^({_names('releases')}|{_FILE})$", max_length=LONGEST)]
 """A shipped release, or the whole path of a release file."""
 NoName = Literal[""]
 """None is named."""
-MirrorPlace = Annotated[str, Field(pattern=rf"^({_HOST}(/[^\s?#]*)?|/.*)?$")]
+MirrorPlace = Annotated[str, Field(pattern=rf"^({_HOST}(/[^\s?#]*)?|/{_PLAIN}*)?$", max_length=LONGEST)]
 """The address of a mirror, or the whole path of its directory; empty for none."""
-RegistryAddress = Annotated[str, Field(pattern=rf"^({_HOST}/?)?$")]
+RegistryAddress = Annotated[str, Field(pattern=rf"^({_HOST}/?)?$", max_length=LONGEST)]
 """The address of a registry; empty for none."""
-SourcePlace = Annotated[str, Field(pattern=rf"^({_BY_URL}|{_BY_SSH}|/.*)$")]
+SourcePlace = Annotated[str, Field(pattern=rf"^({_BY_URL}|{_BY_SSH}|/{_PLAIN}*)$", max_length=LONGEST)]
 """Where a git repository or a bundle is: a URL, which holds no password or token, or a whole path."""
 IfBusy = Literal["wait", "refuse"]
 """What a run does when another one works on the cluster."""

@@ -50,6 +50,8 @@ def read_yaml(path: Path) -> object:
         ConfigError: It cannot be read, or is no YAML of this form; names file, line and field.
     """
     try:
+        if path.exists() and not path.is_file():  # a pipe or a device may never end, and is read more than once
+            raise ConfigError(f"{path}: is no file that can be read again", todo="write it into one")
         with path.open("rb") as file:
             content = file.read(LARGEST + 1)
         if len(content) > LARGEST:

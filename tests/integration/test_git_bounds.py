@@ -11,7 +11,7 @@ import pytest
 
 from configs.errors import ConfigError, KubeV6Error
 from tasks import bounded
-from tasks.release.series import debian_source, git_command, repository, series_file
+from tasks.release.series import debian_source, git_command, git_remote, repository, series_file
 from tasks.release.series.git_command import ask
 from tasks.release.series.repository import create_repository, open_repository, read_commit, read_object
 from tests.fakes import substitute
@@ -47,6 +47,21 @@ def test_an_answer_that_does_not_come_is_given_up(monkeypatch: pytest.MonkeyPatc
 def test_both_outputs_come_whole() -> None:
     answer = ask(["-c", "alias.x=!head -c 300000 /dev/zero; head -c 200000 /dev/zero >&2; exit 3", "x"])
     assert (len(answer.stdout), len(answer.stderr), answer.returncode) == (300_000, 200_000, 3)
+
+
+@pytest.mark.parametrize("address", ["evil::anything", "ext::{program}"])
+def test_an_address_has_no_program_run(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "git-remote-evil"
+    program.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    place = git_remote.locate("upstream", address.format(program=program), base=tmp_path)
+    with pytest.raises(KubeV6Error, match=r"its refs cannot be read: transport '\w+' not allowed; "):
+        git_remote.head(place, "main")
+    assert not (tmp_path / "ran").exists()
+    # Which is what keeps it from that.
+    ask(["-c", "protocol.allow=always", "ls-remote", "--", place.address])
+    assert (tmp_path / "ran").exists()
 
 
 def test_an_object_that_is_larger_than_source_code_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

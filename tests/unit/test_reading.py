@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -55,6 +56,15 @@ ODD = {
         "more mistakes",
     ),
 }
+
+
+@pytest.mark.parametrize("load", [load_cluster, load_release, series_file.load], ids=["cluster", "release", "series"])
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path, load: Callable[[Path], object]) -> None:
+    path = tmp_path / "file.yaml"
+    os.mkfifo(path)
+    with pytest.raises(ConfigError) as raised:
+        load(path)
+    assert str(raised.value) == f"{path}: is no file that can be read again; write it into one"
 
 
 @pytest.mark.parametrize("load", [load_cluster, load_release, series_file.load], ids=["cluster", "release", "series"])

@@ -16,6 +16,8 @@ from typing import IO, Any, cast
 
 from tasks.bounded import Bound, TooMuchError
 
+PROTOCOLS = "file:ftp:ftps:git:http:https:ssh"
+"""By which others are asked, where the user has not said so (GIT_ALLOW_PROTOCOL, git(1))."""
 SECONDS = 120.0
 """How long an answer may take."""
 ANSWER = 256 << 20
@@ -105,8 +107,11 @@ def usual_environment() -> dict[str, str]:
 
 
 def server_environment() -> dict[str, str]:
-    """The same for talking to a server; ssh asks nothing either, unless the user has said how it is to be called."""
-    found = usual_environment()
+    """The same for talking to a server, by what git itself speaks and no other program that an address may name.
+
+    ssh asks nothing either, unless the user has said how it is to be called.
+    """
+    found = {"GIT_ALLOW_PROTOCOL": PROTOCOLS, **usual_environment()}
     if "GIT_SSH_COMMAND" not in found and not ask(["config", "--get", "core.sshCommand"], found).stdout:
         found["GIT_SSH_COMMAND"] = "ssh -oBatchMode=yes -oConnectTimeout=20"
     return found
