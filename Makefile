@@ -31,7 +31,7 @@ lab: $(READY) docker-group ## bring up a real IPv6-only cluster on this machine 
 down: $(READY) docker-group ## remove that cluster and its machines
 	@$(call with_docker,$(BIN)/kubev6 lab down)
 
-test: $(READY) docker-group test-packages check ## every test: style, types, unit, integration, and a whole cluster
+test: $(READY) docker-group test-packages check ## style, types, unit, integration, and whole clusters; not test-networking, releases and all faults
 	@$(call with_docker,$(BIN)/python -m pytest)
 
 test-unit: $(READY) ## the tests that need nothing but Python, in under a minute
