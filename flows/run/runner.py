@@ -35,6 +35,7 @@ class Threads(ThreadPoolTaskRunner[Any]):
 
 THREADS = cast(AnyTaskRunner, Threads(max_workers=sys.maxsize))
 """Work on machines waits for them most of the time."""
+QUIET = "ignore:resource_tracker"
 WORKERS, THREADS_OF_A_WORKER = 2, 8
 """Of a Dask cluster that is started for one run."""
 
@@ -69,6 +70,9 @@ def _dask(named: str) -> AnyTaskRunner:
                 todo="start it with `dask scheduler`, or run without --task-runner",
             ) from None
         return cast(AnyTaskRunner, DaskTaskRunner(address=named))
+    # What its processes have left when they were ended in a hurry is cleared away by one of Python's own, which would
+    # tell that after all else.
+    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (os.environ.get("PYTHONWARNINGS"), QUIET)))
     # Who reaches the scheduler can run anything as this user, so only who has the key of this run does.
     security = Security.temporary()
     cluster = {

@@ -17,6 +17,7 @@ import pytest
 
 from configs.schema.loading import load_cluster
 from flows.run.record import RunRecord, runs
+from kubev6.server.temporary_server import TemporaryServer
 from tasks import deployed
 from tests.integration import fake_machines
 from tests.integration.shown_lines import ends_in_order, position
@@ -35,6 +36,23 @@ def prefect_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             patch.delenv(name)
         patch.setenv("PREFECT_HOME", str(home))
         yield home
+
+
+@pytest.fixture(scope="module")
+def server(prefect_home: Path) -> Iterator[TemporaryServer]:  # noqa: ARG001 - where its database is
+    """One server for these runs, as each would start one of its own for seconds."""
+    one = TemporaryServer()
+    one.wait()
+    yield one
+    one.stop()
+
+
+@pytest.fixture(autouse=True)
+def named_server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That server is named to a run, but to those of tests that are about a server for one run alone."""
+    if "own_server" not in request.keywords:
+        for name, value in request.getfixturevalue("server").environment.items():
+            monkeypatch.setenv(name, value)
 
 
 def start(behaviour: str, *words: str) -> subprocess.Popen[str]:
@@ -64,6 +82,7 @@ def the_log(own_data: Path) -> str:
     return log.read_text()
 
 
+@pytest.mark.own_server
 def test_a_deploy_goes_in_the_order_of_the_how_to_and_ends_in_its_tables(own_data: Path, prefect_home: Path) -> None:
     status, out, lines = run("new")
     assert status == 0, lines
@@ -373,6 +392,7 @@ def test_a_failed_proof_shows_what_failed() -> None:
     assert the_record().status == "proof failed"
 
 
+@pytest.mark.own_server
 def test_ctrl_c_ends_the_run_and_its_server_with_one_line() -> None:
     process = start("endless")
     assert process.stderr is not None

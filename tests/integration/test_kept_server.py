@@ -191,8 +191,8 @@ def test_no_result_of_a_run_without_a_kept_server_is_lost(server: str, before_se
     tasks = ask(server, "/task_runs/filter", {"flow_runs": {"id": {"any_": [first["id"]]}}})
     assert first["state"]["type"] == "COMPLETED"
     assert [task["name"] for task in tasks if task["state"]["type"] != "COMPLETED"] == []
-    # machines, members, probe pods ahead, 4 surveys and comparisons, push, add-ons, proof
-    assert len(tasks) == 14
+    # machines, members, probe pods ahead, 4 surveys and comparisons, push, add-ons, cluster DNS, proof
+    assert len(tasks) == 15
 
 
 def test_what_is_up_is_said_and_schedules_are_off_until_somebody_turns_them_on(server: str) -> None:

@@ -210,9 +210,9 @@ def test_nodes_are_made_for_the_container_runtime_of_the_run_and_refused_to_anot
 @pytest.mark.parametrize(
     ("other", "seen"),
     [
-        ({"networking": "netplan"}, "networking: networkd, and it is to be netplan"),
-        ({"debian": "trixie"}, "debian: bookworm, and it is to be trixie"),
-        ({"containerd": "2"}, "containerd: absent, and it is to be 2"),
+        ({"networking": "netplan"}, "kube-support with networking: networkd, and it is to be netplan"),
+        ({"debian": "trixie"}, "kube-support with debian: bookworm, and it is to be trixie"),
+        ({"containerd": "2"}, f"{CONTROL_PLANE} with containerd: absent, and it is to be 2"),
     ],
 )
 def test_machines_that_were_made_with_another_lab_are_refused(small: Small, other: dict[str, str], seen: str) -> None:
@@ -221,7 +221,7 @@ def test_machines_that_were_made_with_another_lab_are_refused(small: Small, othe
         with pytest.raises(ConfigError) as caught:
             refused(changed)
         assert str(caught.value) == (
-            f"the lab {NAME} has machines that were made with another `lab:` ({CONTROL_PLANE} with {seen}); "
+            f"the lab {NAME} has machines that were made with another `lab:` ({seen}); "
             f"run `kubev6 lab down --cluster {NAME}`, and they are made again"
         )
     assert lab.status(NAME).up
