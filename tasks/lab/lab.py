@@ -99,6 +99,7 @@ def up(cluster: Cluster, release: Release | None = None) -> LabRecord:
             f"cluster {cluster.name}: fabric.interface is {cluster.fabric.interface!r}",
             todo=f"the fabric of a lab is {FABRIC_INTERFACE}",
         )
+    made_as(cluster.lab, _runtime(cluster, release or load_release(cluster.release)))  # before anything is made
     client = container_engine.client()
     with step(cluster.name, "lab") as shown, _alone(shown):
         public_key = lab_record.ensure_key(cluster.name)

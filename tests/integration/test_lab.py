@@ -230,6 +230,8 @@ def test_machines_that_were_made_with_another_lab_are_refused(small: Small, othe
 def test_a_containerd_is_refused_where_docker_runs_the_nodes(small: Small) -> None:
     with pytest.raises(ConfigError, match=r"^lab.containerd is 2, and docker is to run the containers of the nodes; "):
         lab.up(small.cluster.model_copy(update={"name": f"{NAME}-3", "runtime": "docker", "lab": Lab(containerd="2")}))
+    assert f"{NAME}-3" not in lab_record.names()
+    assert not container_engine.client().networks.list(names=[f"kubev6-{NAME}-3-mgmt", f"kubev6-{NAME}-3-fabric"])
 
 
 def test_a_second_lab_stands_beside_it_and_goes_without_a_trace(small: Small) -> None:
