@@ -274,8 +274,9 @@ def bring_nodes(
         at[control_plane] = begin(nodes.init, job, after=[at[control_plane], pushed])
     ready = upgrade.replaced(upgrading, found, [pushed, *removed, *at.values()]) if upgrading.is_one else [pushed]
     add_ons = begin(nodes.add_ons, job, upgrading.is_one, after=[at[control_plane], *ready])
-    others_first = [add_ons] if cluster_dns.replaces_kubeadms(job.manifest) else []
-    dns = begin(nodes.cluster_dns, job, after=[at[control_plane], *ready, *others_first])
+    # Both at once, unless one takes away what the other may change.
+    first = [add_ons] if cluster_dns.replaces_kubeadms(job.manifest) else []
+    dns = begin(nodes.cluster_dns, job, after=[at[control_plane], *ready, *first])
     for node in cluster.worker_nodes:
         if node.name in absent:
             begin(nodes.join, job, node.name, after=[at[node.name], at[control_plane], *ready])

@@ -19,8 +19,6 @@ from configs.schema.cluster import Cluster, Node
 IPV6_ONLY = "/usr/local/sbin/kubev6-ipv6-only"
 REPOSITORIES = "/etc/yum.repos.d/kubev6.repo"
 """Where yum is told of packages that the system does not bring."""
-
-
 IPVS = ("ip_vs", "ip_vs_rr", "ip_vs_wrr", "ip_vs_sh", "nf_conntrack")
 """The modules that kube-proxy's mode for IPVS asks for (its README, "Prerequisite")."""
 

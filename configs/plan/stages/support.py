@@ -24,15 +24,12 @@ def support(derived: Derived) -> StageState:
 
 
 def _unit(derived: Derived, settings: str, *, to_write: bool = False) -> str:
-    """A unit of our own for a registry, where that of no package is there."""
-    what = "the registry's other half, by which a deploy writes what is read over the fabric"
-    return derived.render(
-        "registry.service",
-        settings=settings,
-        address="::1" if to_write else derived.cluster.support.address,
-        title="Writing to" if to_write else "Reading",
-        what=what if to_write else "the registry as the fabric reads it",
-    )
+    """A unit of our own for one of them, where no package brings it."""
+    if to_write:
+        what = "the registry's other half, by which a deploy writes what is read over the fabric"
+        return derived.render("registry.service", settings=settings, address="::1", title="Writing to", what=what)
+    address, what = derived.cluster.support.address, "the registry as the fabric reads it"
+    return derived.render("registry.service", settings=settings, address=address, title="Reading", what=what)
 
 
 def _registry(derived: Derived) -> StageState:
