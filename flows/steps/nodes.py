@@ -110,11 +110,9 @@ def check_existing_servers(cluster: Cluster) -> None:
 @run_task("push {job.manifest.version}")
 def push(job: Job) -> None:
     """The release into the registry on the support node, through the SSH connection to it."""
+    content = for_registry(job.cluster, job.release, job.manifest)
     with connection(job.cluster, job.cluster.support.name) as ssh:
-        registry.drop_damaged(ssh)
-        with registry.writable(ssh, job.cluster) as address:
-            content = for_registry(job.cluster, job.release, job.manifest)
-            pushed = registry.push(content, Store(), address)
+        pushed = registry.fill(ssh, job.cluster, content, Store())
     emit(ImagesPushed(registry=registry_url(job.cluster), images=tuple(content.images)))
     if pushed.sent:
         sent = Change("registry", "blobs and manifests", "send", after=f"{pushed.sent} sent", node="registry")

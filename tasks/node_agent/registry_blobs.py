@@ -1,16 +1,21 @@
-"""Runs on the support node: takes out of the registry's storage what is damaged there.
+"""Runs on the support node: takes out of the registry's storage what is damaged there, and says what it lacks.
 
 A registry never looks again at content that it has taken, and takes no second copy of what it believes to have. So a
 blob that the disk has spoilt would be handed out, and refused by every node, for good. A file that has been read since
-the machine was started, and is the same as then, is not read again. ``PAYLOAD`` is bound by the sender.
+the machine was started, and is the same as then, is not read again. What it has is asked of the registry itself, here,
+where some forty questions take no longer than one from afar. ``PAYLOAD`` is bound by the sender.
 """
 
+import http.client
 import json
 import os
 import shutil
 from typing import Any, Dict, List, Tuple
 
 from tasks.node_agent.files import identity_of, sha256_of, text_of, write_atomically
+
+SECONDS = 30.0
+"""For each answer of the registry."""
 
 
 def damaged_blobs(root: str, known: Dict[str, Any]) -> Tuple[List[str], Dict[str, Any]]:
@@ -59,5 +64,37 @@ def drop_damaged(root: str, memory: str) -> List[str]:
     return ["sha256:" + os.path.basename(directory) for directory in damaged]
 
 
+def lacking(port: int, accept: str, wanted: Dict[str, Dict[str, str]]) -> List[str]:
+    """What the registry has not, or not as it should be.
+
+    Args:
+        port: Where it listens, on the loopback.
+        accept: The kinds of manifests that are asked for.
+        wanted: For each path of what it should have, the headers that it answers with then.
+
+    Returns:
+        The paths; all of them when it does not answer.
+    """
+    registry = http.client.HTTPConnection("::1", port, timeout=SECONDS)
+    lacks: List[str] = []
+    try:
+        for path, headers in wanted.items():
+            registry.request("HEAD", path, headers={"Accept": accept})
+            answer = registry.getresponse()
+            answer.read()
+            if answer.status != 200 or any(answer.getheader(name) != value for name, value in headers.items()):
+                lacks.append(path)
+    except (OSError, http.client.HTTPException):
+        return list(wanted)
+    finally:
+        registry.close()
+    return lacks
+
+
+def main(root: str, memory: str, **asked: Any) -> Dict[str, List[str]]:
+    """Take out what is damaged, then ask."""
+    return {"dropped": drop_damaged(root, memory), "lacking": lacking(**asked)}
+
+
 if "PAYLOAD" in globals():
-    print(json.dumps(drop_damaged(**PAYLOAD)))  # type: ignore[name-defined]
+    print(json.dumps(main(**PAYLOAD)))  # type: ignore[name-defined]

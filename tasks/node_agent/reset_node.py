@@ -24,7 +24,11 @@ UNKNOWN = (
     "what was there before is not known, so files, routes and services stay as they are; put back by hand the copies "
     "in {}, if there are any, and remove {}".format(BACKUP, HOME)
 )
-OWN = ("/run/kubev6-registry-blobs.json", "/var/lib/kubev6-nat64")
+OWN = (
+    "/run/kubev6-registry-blobs.json",
+    "/var/lib/kubev6-nat64",
+    *("/run/kubev6-version-{}".format(program) for program in ("kubelet", "containerd", "docker")),
+)
 """What is ours beside the record's directory."""
 
 

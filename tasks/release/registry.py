@@ -12,12 +12,14 @@ from concurrent.futures import as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from pydantic import BaseModel
+
 from configs.errors import KubeV6Error
 from configs.manifest import BINARY_REPOSITORY, ImageEntry, Manifest
 from configs.plan.derived import REGISTRY_CERTIFICATE
 from configs.schema.cluster import Cluster
 from tasks import bounded
-from tasks.release.registry_client import Registry, session_with
+from tasks.release.registry_client import KINDS, Registry, session_with
 from tasks.release.registry_login import RegistryLogin
 from tasks.release.store import Store
 from tasks.scope import Threads
@@ -46,6 +48,16 @@ class Pushed:
     sent: int
     present: int
     sent_bytes: int
+
+    def __str__(self) -> str:
+        return f"{self.sent} sent ({self.sent_bytes / 1e6:.0f} MB), {self.present} there already"
+
+
+class _Found(BaseModel):
+    """What the support node says of its registry: what was taken out of its storage, and what it lacks."""
+
+    dropped: list[str]
+    lacking: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +112,9 @@ def push(
         for image in manifest.images:
             fresh = _push_manifest(registry, store, image)
             sent, present = sent + fresh, present + (not fresh)
-        shown.ended_as(f"{sent} sent ({sent_bytes / 1e6:.0f} MB), {present} there already")
-    return Pushed(sent, present, sent_bytes)
+        pushed = Pushed(sent, present, sent_bytes)
+        shown.ended_as(str(pushed))
+    return pushed
 
 
 @contextmanager
@@ -122,6 +135,47 @@ def writable(connection: Connection, cluster: Cluster) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
 
 
+def fill(connection: Connection, cluster: Cluster, manifest: Manifest, store: Store) -> Pushed:
+    """Bring a release into the cluster's own registry, unless it has it.
+
+    Its storage is read first: a registry never looks again at content that it has taken, and takes no second copy of
+    what it believes to have, so what the disk has spoilt is taken out and sent again.
+
+    Args:
+        connection: To the support node.
+        cluster: The topology.
+        manifest: The release, as far as the registry has to hold it.
+        store: Where its blobs are.
+
+    Returns:
+        How much was sent and how much was there.
+
+    Raises:
+        NodeError: The connection is gone, or the registry's storage cannot be read or changed.
+        KubeV6Error: As :func:`push`.
+    """
+    wanted = {
+        f"/v2/{blob.repository}/blobs/{blob.digest}": {"Content-Length": str(blob.size)}
+        for blob in _blobs(manifest, store)
+    }
+    wanted |= {
+        f"/v2/{image.name}/manifests/{image.tag}": {"Docker-Content-Digest": image.digest} for image in manifest.images
+    }
+    asked = {"root": STORAGE, "memory": READ, "port": cluster.registry.port, "accept": KINDS, "wanted": wanted}
+    found: _Found = connection.run_python(
+        program("registry_blobs"), asked, step="check the registry", timeout=BLOBS_SECONDS, kind=_Found
+    )
+    for digest in found.dropped:
+        log.warning("%s: the registry's %s was damaged on the disk there; it is sent again", connection.node, digest)
+    if found.lacking:
+        with writable(connection, cluster) as address:
+            return push(manifest, store, address)
+    pushed = Pushed(0, len(wanted), 0)
+    with step("registry", "push") as shown:
+        shown.ended_as(str(pushed))
+    return pushed
+
+
 def certificate(connection: Connection) -> str:
     """What a cluster's registry shows, as PEM.
 
@@ -133,27 +187,6 @@ def certificate(connection: Connection) -> str:
     """
     words = ["openssl", "x509", "-in", REGISTRY_CERTIFICATE]
     return connection.run(words, step="registry certificate").stdout
-
-
-def drop_damaged(connection: Connection) -> tuple[str, ...]:
-    """Take out of the registry's storage what is not what its digest says, so that the next push sends it again.
-
-    Args:
-        connection: To the support node.
-
-    Returns:
-        The digests taken out.
-
-    Raises:
-        NodeError: The storage cannot be read or changed.
-    """
-    where = {"root": STORAGE, "memory": READ}
-    dropped: list[str] = connection.run_python(
-        program("registry_blobs"), where, step="check the registry", timeout=BLOBS_SECONDS, kind=list[str]
-    )
-    for digest in dropped:
-        log.warning("%s: the registry's %s was damaged on the disk there; it is sent again", connection.node, digest)
-    return tuple(dropped)
 
 
 def _blobs(manifest: Manifest, store: Store) -> Iterator[_Blob]:

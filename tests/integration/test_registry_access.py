@@ -5,9 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any, cast
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -17,6 +22,7 @@ from configs.plan.node import plan_node
 from configs.plan.state import Certificate, StageState
 from configs.plan.systems import machine_running
 from configs.schema.loading import load_cluster, load_release
+from tasks import bounded
 from tasks.docker import container_engine
 from tasks.node.resources.certificate import problem
 from tasks.node_agent import record as agent_record
@@ -25,9 +31,11 @@ from tasks.node_agent.record import read_record
 from tasks.node_agent.resources.binary import download
 from tasks.node_agent.resources.certificate import Certificates
 from tasks.release import registry
+from tasks.release.registry import Pushed
 from tasks.release.registry_client import KINDS
 from tasks.release.store import Store
-from tests.fakes import substitute
+from tasks.ssh.connection import Connection
+from tests.fakes import fake_of, substitute
 from tests.integration.sshd import free_port
 from tests.integration.test_registry import registry_image, release, store
 from tests.waiting import eventually
@@ -103,6 +111,57 @@ def answers(url: str, certificate: Path | None) -> bool:
         return requests.get(url, verify=str(certificate or True), timeout=5).status_code == 200
     except requests.RequestException:
         return False
+
+
+@fake_of(Connection)
+class Here:
+    """A connection to this machine, which is the support node."""
+
+    node = "kube-support"
+
+    def run_python(self, script: str, payload: object, *, step: str, timeout: float, kind: type) -> Any:
+        program = f"PAYLOAD = {payload!r}\n{script}".encode()
+        words = [sys.executable, "-IS", "-"]
+        run = subprocess.run(words, input=program, stdout=subprocess.PIPE, timeout=timeout, check=False)
+        assert run.returncode == 0, step
+        return bounded.formed(run.stdout, kind)
+
+
+def test_a_deploy_asks_the_registry_once_and_sends_what_it_lacks_or_has_lost(
+    access: Access,
+    store: Store,
+    release: tuple[Manifest, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    manifest, _ = release
+    opened = []
+
+    @contextmanager
+    def writable(*_: object) -> Iterator[str]:
+        opened.append(access.write)
+        yield access.write
+
+    for name, value in (("STORAGE", str(tmp_path / "storage")), ("READ", str(tmp_path / "read.json"))):
+        substitute(monkeypatch, registry, name, value)
+    substitute(monkeypatch, registry, "writable", writable)
+    whole, port = load_cluster("lab"), urlsplit(access.write).port
+    cluster = whole.model_copy(update={"registry": whole.registry.model_copy(update={"port": port})})
+    fill = partial(registry.fill, cast(Connection, Here()), cluster, manifest, store)
+    first = fill()
+    assert (first.sent, first.present) == (5, 0)
+    assert fill() == Pushed(0, 5, 0)
+    assert len(opened) == 1  # nothing goes there when nothing is lacking
+    blob = manifest.binaries[0]
+    kept = tmp_path / "storage/docker/registry/v2/blobs/sha256" / blob.sha256[:2] / blob.sha256 / "data"
+    kept.write_bytes(b"x" * blob.size)
+    assert fill() == Pushed(1, 4, blob.size)
+    assert hashlib.sha256(kept.read_bytes()).hexdigest() == blob.sha256
+    image = manifest.images[0]
+    other = manifest.model_copy(update={"images": (image.model_copy(update={"tag": "another"}),)})
+    assert registry.fill(cast(Connection, Here()), cluster, other, store) == Pushed(1, 4, 0)
+    assert fill() == Pushed(0, 5, 0)
+    assert len(opened) == 3
 
 
 def test_what_a_deploy_writes_is_read_by_nodes_and_changed_by_nobody_on_the_fabric(

@@ -300,6 +300,33 @@ def test_all_is_asked_at_once_and_what_is_installed_goes_before_what_would_be(tm
     assert here.asked == 3
 
 
+@pytest.mark.parametrize(("padding", "ours", "asked"), [(1_000_001, True, 1), (1_000_001, False, 3), (0, True, 3)])
+def test_a_machine_of_ours_keeps_what_a_program_says_of_its_version_as_long_as_it_is_that_program(
+    tmp_path: Path, padding: int, ours: bool, asked: int
+) -> None:
+    record, calls = tmp_path / "record.json", tmp_path / "calls"
+    script = host_facts.SCRIPT.replace("/run/kubev6-version-", f"{tmp_path}/version-")
+    script = script.replace("/var/lib/kubev6/record.json", str(record))
+    if ours:
+        record.write_text("{}")
+
+    def containerd(version: str) -> None:
+        calls.write_text("")
+        program(tmp_path, "containerd", f"echo >>{calls}; echo {version}\n#{' ' * padding}")
+
+    def told() -> str:
+        words = ["sh", "-c", script, "sh", "containerd", "containerd"]
+        return host_facts.parse(Here(tmp_path).run(words, step="host facts").stdout).runtime
+
+    containerd("containerd 1.6.20")
+    assert [told() for _ in range(3)] == ["1.6"] * 3
+    assert len(calls.read_text()) == asked
+    containerd("containerd 2.1.1")  # of the same length, in the place of the other
+    assert told() == "2.1"
+    containerd("of no version")
+    assert told() == ""
+
+
 def test_a_machine_that_runs_no_containers_is_not_asked_for_a_runtime(tmp_path: Path) -> None:
     program(tmp_path, "docker", "echo Docker version 20.10.24, build 1")
     machine = host_facts.ask(cast(Connection, Here(tmp_path)))
