@@ -107,14 +107,47 @@ def deploy(
             topology = topology.model_copy(update={"release": release})
         if not back:
             refuse_misfit(topology, load_release(topology.release))
-        who = called("deploy")
-        with flow_run("deploy", topology) as run, locked(topology.name, who, if_busy), in_use(who):
-            made_before = len(run.changes)
-            decision = former(topology) if back else decide(topology, prebuilt, release)
-            chosen, checks = bring_up(topology, decision, mirrors.chosen(mirror), refresh, prune=prune)
-            done = Deployed(chosen.manifest, chosen.why, tuple(run.changes[made_before:]), checks)
+
+        def decided() -> Decision:
+            return former(topology) if back else decide(topology, prebuilt, release)
+
+        return brought_up("deploy", topology, decided, mirror, if_busy, refresh, prune=prune)
     except KubeV6Error as error:
         return failed(error)
+
+
+def brought_up(
+    command: str,
+    cluster: Cluster,
+    decided: Callable[[], Decision],
+    mirror: str,
+    if_busy: IfBusy,
+    refresh: Refresh = "",
+    *,
+    prune: bool = False,
+) -> State[Any]:
+    """Bring a cluster to a release while nobody else works on it, and prove it.
+
+    Args:
+        command: What the person asked for, for those who wait.
+        cluster: The topology.
+        decided: Says which release it is to be, when the cluster is this run's.
+        mirror: Where a release is fetched from.
+        if_busy: What to do when another run works on the cluster.
+        refresh: Which stage of the build is made again.
+        prune: Whether members leave that neither the file nor a deploy from here has made one.
+
+    Returns:
+        The state of the flow run, with a :class:`Deployed`.
+
+    Raises:
+        KubeV6Error: It could not be done.
+    """
+    who = called(command)
+    with flow_run(command, cluster) as run, locked(cluster.name, who, if_busy), in_use(who):
+        made_before = len(run.changes)
+        chosen, checks = bring_up(cluster, decided(), mirrors.chosen(mirror), refresh, prune=prune)
+        done = Deployed(chosen.manifest, chosen.why, tuple(run.changes[made_before:]), checks)
     bad = [f"{check.name} from {check.source} to {check.target}" for check in checks if not check.ok]
     if bad:
         return Failed(message="the proof failed: " + ";\n".join(bad), data=done)

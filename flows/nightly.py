@@ -34,7 +34,7 @@ from tasks.release.fetch import mirror as mirrors
 from tasks.release.refresh import Refresh
 from tasks.release.registry_login import RegistryLogin
 from tasks.release.series import debian_news, moving_refs, series_file
-from tasks.release.series.series_file import GitSeries
+from tasks.release.series.series_file import GitSeries, WorkingTree
 from tasks.release.store import Store
 from tasks.ssh.pool import connection
 
@@ -109,6 +109,8 @@ def followed(build: Build, sources: Mapping[str, str]) -> Build:
     series = series_file.load(build.series)
     if isinstance(series, GitSeries):
         return build.model_copy(update={"series": str(moving_refs.write(moving_refs.follow(series, sources)))})
+    if isinstance(series, WorkingTree):
+        return build  # which is read anew every time
     package = build.source.debian.package if build.source else series.base
     if build.source and build.source.debian.version:
         return build  # pinned: nothing of it moves

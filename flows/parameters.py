@@ -43,6 +43,8 @@ RegistryAddress = Annotated[str, Field(pattern=rf"^({_HOST}/?)?$", max_length=LO
 """The address of a registry; empty for none."""
 SourcePlace = Annotated[str, Field(pattern=rf"^({_BY_URL}|{_BY_SSH}|/{_PLAIN}*)$", max_length=LONGEST)]
 """Where a git repository or a bundle is: a URL, which holds no password or token, or a whole path."""
+TreePlace = Annotated[str, Field(pattern=rf"^/{_PLAIN}*$", max_length=LONGEST)]
+"""The whole path of a working tree."""
 IfBusy = Literal["wait", "refuse"]
 """What a run does when another one works on the cluster."""
 Kept = Annotated[int, Field(ge=1, le=365)]

@@ -64,7 +64,8 @@ class Build(Model):
     """What a release is compiled from, a tree and the series of patches picked onto it, and what compiles it.
 
     Attributes:
-        series: Name of a file in ``build/series``, or a path; a relative one begins at the directory of this file.
+        series: Name of a file in ``build/series``, or a path; a relative one begins at the directory of this file. That
+            of a directory stands for the working tree which is there, as it is when the release is built.
         source: Which version of the series' source package; absent for the newest that the archive offers, and for
             a series of commits, whose file names its base and its remotes.
         toolchain: What compiles; absent for the oldest Go of Debian's that the tree's own ``.go-version`` lets compile

@@ -105,18 +105,20 @@ def run(args: argparse.Namespace) -> int:
     )
 
 
-def deployed(args: argparse.Namespace, cluster: Cluster, *given: object) -> int:
+def deployed(args: argparse.Namespace, cluster: Cluster, *given: object, command: str = "deploy") -> int:
     """Deploy, and tell what came of it.
 
     Args:
         args: What was given at the command line: the cluster, the task runner, and how much is shown.
         cluster: The topology.
         given: The parameters of the flow, in their order.
+        command: Which flow it is.
 
     Returns:
         The exit status.
     """
     import time
+    from importlib import import_module
 
     from configs.words import counted
     from kubev6.cli.running import running
@@ -124,12 +126,12 @@ def deployed(args: argparse.Namespace, cluster: Cluster, *given: object) -> int:
     from kubev6.console.display import plain_console
 
     began = time.monotonic()
-    with running("deploy", args, about=cluster) as here:
+    with running(command, args, about=cluster) as here:
         here.prefect.start()
         from flows.deploy import Deployed
-        from flows.deploy import deploy as flow
         from flows.run.runner import task_runner
 
+        flow = getattr(import_module(f"flows.{command}"), command)
         done = here.prefect.outcome(flow.with_options(task_runner=task_runner(args.task_runner)), *given)
     from kubev6.console import tables
 

@@ -12,6 +12,7 @@ from kubev6.cli import (
     cache,
     completion,
     deploy,
+    dev,
     fetch,
     images,
     kubectl,
@@ -30,7 +31,7 @@ from kubev6.cli import (
 from kubev6.cli.command import EXIT_STATUSES, Help
 
 GROUPS = (
-    ("Bring a cluster up, and take it down again", (deploy, rollback, reset, lab)),
+    ("Bring a cluster up, and take it down again", (deploy, dev, rollback, reset, lab)),
     ("Look at a cluster, and use it", (verify, report, render, kubectl, ssh, bundle)),
     ("Releases and their patches", (build, fetch, images, releases, series)),
     ("This machine, Prefect, your shell and your editor", (cache, server, completion, schema)),

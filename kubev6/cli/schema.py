@@ -49,7 +49,7 @@ def schema(kind: str) -> dict[str, Any]:
 
         wanted = TypeAdapter(Release)
     else:
-        from tasks.release.series.series_file import Series
+        from tasks.release.series.series_file import WrittenSeries
 
-        wanted = TypeAdapter(Series)
+        wanted = TypeAdapter(WrittenSeries)
     return {"$schema": DIALECT, **wanted.json_schema(), "title": f"kubev6 {kind} file"}

@@ -38,7 +38,16 @@ PODS = f"jsonpath={{range .items[*]}}{{.metadata.name}} {{.spec.containers[0].im
 HOPELESS = "CrashLoopBackOff|RunContainerError|CreateContainerError|ErrImagePull|ImagePullBackOff|InvalidImageName"
 """Why a container waits that does not come up by itself (the kubelet's reasons), mostly."""
 HOPELESS_SECONDS = 60
-NODE = f"jsonpath={{.status.nodeInfo.kubeletVersion}} {READY}"
+HEARTBEAT = "{.status.conditions[?(@.type=='Ready')].lastHeartbeatTime}"
+NODE = f"jsonpath={{.status.nodeInfo.kubeletVersion}} {READY} {HEARTBEAT}"
+STARTED = """
+started=$(systemctl show -p ActiveEnterTimestampMonotonic kubelet | cut -d= -f2)
+read -r up _ </proc/uptime
+kubelet --version
+date -u -d "@$(( $(date +%s) - (${up%.*} - started / 1000000) - 2 ))" +%Y-%m-%dT%H:%M:%SZ
+"""
+"""The version of a node's kubelet, and when it was started, by the node's clock, by which it tells its heartbeats too.
+Fractions of seconds are lost on the way, so two seconds are given."""
 LOGS = "/var/log/pods/kube-system_"
 """What the directories of the pods' logs begin with, since 1.14."""
 CRI_LINE = re.compile(r"\S+ (?:stdout|stderr) [FP] (.*)")
@@ -138,7 +147,9 @@ def await_static_pods(control_plane: Connection, images: Mapping[str, str]) -> N
 
 
 def await_kubelet(control_plane: Connection, node: Connection) -> None:
-    """Wait until the API server has heard from a node that its kubelet is the one which is installed there.
+    """Wait until the API server has heard from a node's kubelet, as it is installed there, since that was started.
+
+    What the kubelet of before has told would stand there for some time: builds of one version are told apart by that.
 
     Args:
         control_plane: To the control plane.
@@ -147,9 +158,11 @@ def await_kubelet(control_plane: Connection, node: Connection) -> None:
     Raises:
         NodeError: It has not.
     """
-    version = node.run("kubelet --version", step=STEP).stdout.split()[-1]
+    *_, version, started = node.run(STARTED, step=STEP).stdout.split()
     get = quote([*KUBECTL.split(), SOON, "get", "node", node.node, "-o", NODE])
-    there = f'seen=$({get} 2>/dev/null) && [ "$seen" = {quote([version + " True"])} ]'
+    # Both times are UTC in RFC 3339 without fractions, so that their order is that of the texts.
+    later = f'[ "$(printf "%s\n" {quote([started])} "${{seen##* }}" | sort | head -n 1)" = {quote([started])} ]'
+    there = f'seen=$({get} 2>/dev/null) && [ "${{seen% *}}" = {quote([version + " True"])} ] && {later}'
     heard = control_plane.run(
         _until(there, KUBELET_SECONDS, "false", 'echo "$seen"'),
         step=STEP,

@@ -45,7 +45,7 @@ from tasks.release.results import Compiled
 from tasks.release.series import debian_source, series, series_file, series_source
 from tasks.release.series.check_out import check_out, check_out_beside, keep_generated, take_over
 from tasks.release.series.series import Picked
-from tasks.release.series.series_file import DebianSeries, Series
+from tasks.release.series.series_file import DebianSeries, Series, WorkingTree
 from tasks.release.series.source import Source
 from tasks.release.store import Store
 from tasks.steps import step
@@ -98,7 +98,7 @@ def recipe(release: Release) -> tuple[Build, Series]:
     patches = series_file.load(release.build.series)
     if release.build.source is not None and not isinstance(patches, DebianSeries):
         raise ConfigError(
-            f"{patches.path}: names its own base and remotes, but the release has a source too",
+            f"{patches.path}: has a base of its own, but the release has a source too",
             todo="take build.source out of the release",
         )
     return release.build, patches
@@ -277,7 +277,14 @@ def find_kept(release: Release, picked: Picked, tools: Tools, store: Store) -> M
 
 def version_of(release: Release, picked: Picked) -> str:
     """The version that what is compiled of a series says it is."""
+    if is_of_working_tree(release):
+        return compile.working_tree_stamp(release.kubernetes)
     return compile.version_stamp(release.kubernetes, picked.series, picked.tree)
+
+
+def is_of_working_tree(release: Release) -> bool:
+    """Whether a release is built from a working tree as it stands."""
+    return isinstance(recipe(release)[1], WorkingTree)
 
 
 def compile_programs(release: Release, source: Source, picked: Picked, tools: Tools, refresh: Refresh) -> Compiled:
@@ -294,7 +301,8 @@ def compile_programs(release: Release, source: Source, picked: Picked, tools: To
         KubeV6Error: It does not compile, or there is too little disk.
     """
     force = again(refresh, "compile")
-    reported = Reported(version_of(release, picked), picked.commit, source.timestamp)
+    commit = "" if is_of_working_tree(release) else picked.commit
+    reported = Reported(version_of(release, picked), commit, source.timestamp)
     cgo = kubelet_wants_cgo(file_in(source, picked.tree, KUBELET_CADVISOR))
     traits = Traits(etcd=bool(etcd_of_tree(source, picked)), cgo=cgo)
     key = compile.compile_key(picked.tree, reported, tools.toolchain, tools.compiler, traits)

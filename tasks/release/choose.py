@@ -10,7 +10,7 @@ from configs.manifest import Manifest
 from configs.plan.derived import refuse_misfit
 from configs.schema.cluster import Cluster
 from configs.schema.loading import load_release, shipped
-from configs.schema.release import Release
+from configs.schema.release import Build, Release
 from tasks import deployed
 from tasks.release.fetch.fetch import is_current, lacking
 from tasks.release.fetch.mirror import Mirror
@@ -78,6 +78,26 @@ def decide(cluster: Cluster, prebuilt: bool, named: str, store: Store) -> Decisi
     except ConfigError as error:
         raise ConfigError(f"{release.name} ({why}): {error.message}", todo=error.todo) from None
     return Decision(release, prebuilt, why)
+
+
+def working_tree(cluster: Cluster, directory: str, named: str) -> Decision:
+    """A release that is built from a working tree as it stands.
+
+    What does not come from there, such as the images of other projects, is that of another release.
+
+    Args:
+        cluster: The topology.
+        directory: The path of the tree.
+        named: Name or file of the release that it is nearest to; empty for the cluster's own.
+
+    Raises:
+        ConfigError: The topology asks of it what it cannot give.
+    """
+    nearest = load_release(named or cluster.release)
+    build = Build(series=directory, toolchain=nearest.build.toolchain if nearest.build else None)
+    release = nearest.model_copy(update={"name": f"{nearest.name}-dev", "build": build})
+    refuse_misfit(cluster, release)
+    return Decision(release, False, f"the working tree {directory}")
 
 
 def former(cluster: Cluster) -> Decision:

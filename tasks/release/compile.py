@@ -113,6 +113,18 @@ def version_stamp(kubernetes: str, series: str, tree: str) -> str:
     return f"v{kubernetes.removeprefix('v')}+kubev6.{series}.{tree[:7]}"
 
 
+def working_tree_stamp(kubernetes: str) -> str:
+    """The version that binaries of a working tree report, for example ``v1.20.2+kubev6.working-tree``.
+
+    It is the same however the tree stands. So Go's own tool tells by what a program is made of which ones an edit
+    changes, and links no others again; and only what has other bytes is replaced on a cluster.
+
+    Args:
+        kubernetes: The version that the tree is of, for example ``1.20.2``.
+    """
+    return f"v{kubernetes.removeprefix('v')}+kubev6.working-tree"
+
+
 def pause_version(tree: Path) -> str:
     """The tag of pause that a tree's kubeadm and kubelet ask for, for example ``3.2``.
 
@@ -167,7 +179,7 @@ class Reported:
 
     Attributes:
         version: The version stamp.
-        commit: The commit that they were compiled from.
+        commit: The commit that they were compiled from; empty for a working tree, which is none.
         timestamp: Build date, seconds since 1970; not the clock's, so that the bytes do not depend on when they were
             made.
     """

@@ -394,6 +394,45 @@ def test_one_change_compiles_what_depends_on_it_and_nothing_else(built: Built) -
     only.write_text(words)
 
 
+def test_of_a_working_tree_only_what_an_edit_changes_comes_out_different(built: Built, tmp_path: Path) -> None:
+    tree = Project(tmp_path / "kubernetes")
+    tree.commit("base", dict(TREE))
+    build = built.release.build
+    assert build is not None
+    release = built.release.model_copy(
+        update={"name": "small-2017-dev", "build": build.model_copy(update={"series": str(tree.path)})}
+    )
+
+    def made() -> dict[str, str]:
+        manifest = build_release(release, store=built.store, sources={}, mirror=built.mirror)
+        assert manifest.version == f"v{VERSION}+kubev6.working-tree"
+        program = tmp_path / "kubelet"
+        shutil.copyfile(built.store.blob(manifest.binary("kubelet").sha256), program)
+        program.chmod(0o755)
+        said = subprocess.run([program], capture_output=True, text=True, check=True).stdout
+        assert said.startswith(f"kubelet {manifest.version} ")
+        of_programs = {each.name: each.sha256 for each in manifest.binaries}
+        return of_programs | {image.name: image.digest for image in manifest.images}
+
+    def changed() -> list[str]:
+        before = dict(first)
+        first.update(made())
+        return sorted(name for name, digest in first.items() if digest != before[name])
+
+    first = made()
+    proxy = tree.path / "cmd" / "kube-proxy" / "main.go"
+    proxy.write_text(proxy.read_text().replace("kube-proxy ", "kube-proxy of mine "))
+    assert changed() == ["kube-proxy-amd64"]
+    (tree.path / "pkg" / "words" / "more.go").write_text('package words\n\nfunc init() { print("more") }\n')
+    assert changed() == sorted([*(f"{name}-amd64" for name in MADE), *("kubeadm", "kubectl", "kubelet")])
+    (tree.path / "docs.md").write_text("Nothing that is compiled.\n")
+    tree.commit("and it is committed", {})
+    assert changed() == []
+    proxy.write_text("package main\n\nfunc main() { undefined() }\n")
+    with pytest.raises(KubeV6Error, match=r"compiling .*working-tree failed: .*cmd/kube-proxy/main.go:3:15: undefined"):
+        made()
+
+
 def test_where_everything_is_compiled_the_progress_says_out_of_how_much(built: Built, heard: list[Event]) -> None:
     place = cache_dir() / "worktree" / "small-2017"
     shutil.rmtree(place / "_output" / "local" / "go" / "bin")  # the linker leaves as it is what would come out the same

@@ -20,6 +20,7 @@ from flows.run.record import RunRecord, runs
 from kubev6.server.temporary_server import TemporaryServer
 from tasks import deployed
 from tests.integration import fake_machines
+from tests.integration.git_project import Project
 from tests.integration.shown_lines import ends_in_order, position
 
 PROGRAM = Path(fake_machines.__file__)
@@ -55,9 +56,9 @@ def named_server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
             monkeypatch.setenv(name, value)
 
 
-def start(behaviour: str, *words: str) -> subprocess.Popen[str]:
+def start(behaviour: str, *words: str, command: str = "deploy") -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, PROGRAM, behaviour, "deploy", *words],
+        [sys.executable, PROGRAM, behaviour, command, *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -65,9 +66,9 @@ def start(behaviour: str, *words: str) -> subprocess.Popen[str]:
     )
 
 
-def run(behaviour: str, *words: str) -> tuple[int, str, list[str]]:
+def run(behaviour: str, *words: str, command: str = "deploy") -> tuple[int, str, list[str]]:
     """Exit status, standard output, and the lines of standard error with single spaces."""
-    process = start(behaviour, *words)
+    process = start(behaviour, *words, command=command)
     out, err = process.communicate(timeout=120)
     return process.returncode, out, [" ".join(line.split()) for line in err.splitlines()]
 
@@ -118,6 +119,17 @@ def test_a_ready_cluster_is_left_as_it_is(own_data: Path) -> None:
     assert "changed: " not in the_log(own_data)
     assert position(lines, r"kube-worker-1 compare \d.* no change$")
     assert not any(re.match(r"kube-\S+ (network|support|runtime|kubernetes)\b", line) for line in lines)
+
+
+def test_a_working_tree_is_brought_onto_a_cluster_in_the_same_order(own_data: Path, tmp_path: Path) -> None:
+    tree = Project(tmp_path / "kubernetes")
+    status, out, lines = run("ready", "--source", str(tree.path), command="dev")
+    assert status == 0, lines
+    assert "\n0 changes.\n" in out
+    assert re.search(r"pod to pod +2 +2", out)
+    assert position(lines, "kube-control-plane lab .*for debian-1.20-dev")
+    (log,) = (own_data / "logs").iterdir()
+    assert log.name.endswith("-dev.log")
 
 
 def test_a_node_that_its_cluster_does_not_hear_of_is_asked_itself_and_joins_no_second_time(own_data: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from configs.errors import KubeV6Error
-from configs.manifest import ImageEntry, Manifest, SourceEntry
+from configs.manifest import BinaryEntry, ImageEntry, Manifest, SourceEntry
 from configs.membership import Membership, identity
 from configs.plan.stages.kubernetes import STATIC_PODS
 from configs.plan.systems import Machine
@@ -92,6 +92,26 @@ ALL = [
     *(f"kubelet of {node.name}" for node in LAB.kubernetes_nodes),
     f"kube-proxy of {CONTROL_PLANE}",
 ]
+
+
+def test_of_two_builds_of_one_version_what_has_other_bytes_is_replaced() -> None:
+    """As those of a working tree are: nothing but the bytes tells them apart."""
+
+    def build_of(kubelet: str, **digests: str) -> Manifest:
+        binary = BinaryEntry(name="kubelet", sha256=kubelet * 64, size=1)
+        return manifest(OLD, **digests).model_copy(update={"binaries": (binary,)})
+
+    before = build_of("a")
+    after = build_of("b", kube_scheduler="5" * 64, kube_proxy="6" * 64)
+    builds = [build(LAB, RELEASE, each) for each in (after, before)]
+    ordered = steps(LAB, builds[0], builds[1], machines(before))
+    kubelets = [("kubelet", node) for node in (CONTROL_PLANE, *WORKERS)]
+    assert [(each.title, each.node) for each in ordered] == [
+        ("kube-scheduler", CONTROL_PLANE),
+        *kubelets,
+        ("kube-proxy", CONTROL_PLANE),
+    ]
+    assert steps(LAB, builds[1], builds[1], machines(before)) == ()
 
 
 def test_another_build_replaces_all_that_differs_in_the_order_of_the_skew_policy() -> None:

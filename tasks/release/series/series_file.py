@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from typing import Annotated
@@ -159,14 +160,38 @@ class GitSeries(_Series):
     patches: tuple[PatchCommit, ...] = Field(max_length=MOST_PATCHES)
 
 
-Series = DebianSeries | GitSeries
+class WorkingTree(_Series):
+    """The working tree of a git repository as it stands, uncommitted changes too, in the place of a series.
+
+    Attributes:
+        path: The directory.
+        patches: None.
+    """
+
+    patches: tuple[PatchCommit, ...] = Field(default=(), max_length=0)
+
+
+WrittenSeries = DebianSeries | GitSeries
+"""What a series file holds."""
+Series = WrittenSeries | WorkingTree
+
+
+def working_tree(directory: Path) -> WorkingTree:
+    """What stands for a working tree where a series is wanted.
+
+    Args:
+        directory: The directory; each has its own name, under which what was compiled of it is kept.
+    """
+    name = f"working-tree.{hashlib.sha256(os.fsencode(directory)).hexdigest()[:8]}"
+    return WorkingTree(name=name, path=directory)
 
 
 def load(where: str | Path) -> Series:
     """Read a series file.
 
     Args:
-        where: Name of a file in ``build/series`` without its suffix, or a path.
+        where: Name of a file in ``build/series`` without its suffix, or a path; that of a directory stands for the
+            working tree which is there.
 
     Raises:
         ConfigError: There is none, or it cannot be right; names file and field.
@@ -175,6 +200,8 @@ def load(where: str | Path) -> Series:
     if not os.path.exists(path):  # noqa: PTH110 - what no path can be does not exist either
         known = ", ".join(sorted(found.stem for found in SERIES.glob("*.yaml")))
         raise ConfigError(f"there is no series {shortened(str(path), 300)}", todo=f"name a file, or one of: {known}")
+    if path.is_dir():
+        return working_tree(path.resolve())
     data = read_yaml(path)
     more = {"name": path.stem, "path": path}
     if not (isinstance(data, dict) and ("remotes" in data or isinstance(data.get("base"), dict))):

@@ -8,8 +8,8 @@ from dataclasses import replace
 import git
 
 from configs.errors import ConfigError
-from tasks.release.series import debian_source, git_source
-from tasks.release.series.series_file import DebianSeries, Series
+from tasks.release.series import debian_source, git_source, working_tree
+from tasks.release.series.series_file import DebianSeries, Series, WorkingTree
 from tasks.release.series.source import Source
 
 
@@ -29,6 +29,10 @@ def obtain(
         ConfigError: ``sources`` names a remote that the series does not have.
         KubeV6Error: The source cannot be had, or lacks a commit.
     """
+    if isinstance(series, WorkingTree):
+        if sources or onto:
+            raise ConfigError(f"{series.path} is a working tree, and is taken as it stands, without --source or --onto")
+        return working_tree.obtain(series)
     if not isinstance(series, DebianSeries):
         return git_source.obtain(series, sources=sources, onto=onto, force=force)
     if sources:

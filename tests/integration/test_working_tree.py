@@ -1,0 +1,163 @@
+"""A working tree as it stands, in the place of a series: what of it counts, and that it is left alone."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from configs.errors import ConfigError, KubeV6Error
+from tasks.events import Event, StepEnded
+from tasks.paths import cache_dir
+from tasks.release.series import series, series_file, series_source, working_tree
+from tasks.release.series.check_out import check_out
+from tests.fakes import substitute
+from tests.integration.git_project import Project
+
+pytestmark = pytest.mark.usefixtures("own_data")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    made = Project(tmp_path / "src" / "kubernetes")
+    made.commit(
+        "base",
+        {
+            "cmd/kubelet/main.go": "package main\n",
+            "gone.go": "package gone\n",
+            ".gitignore": "/_output\n",
+            ".gitattributes": "* text=auto eol=lf ident\n",
+        },
+    )
+    return made
+
+
+def tree_of(project: Project) -> dict[str, bytes]:
+    """What would be compiled, by name."""
+    wanted = series_file.load(project.path)
+    source = series_source.obtain(wanted)
+    place = check_out(series.pick(wanted, source), source)
+    return {str(path.relative_to(place)): path.read_bytes() for path in place.rglob("*") if path.is_file()}
+
+
+def everything_in(directory: Path) -> dict[str, tuple[int, str]]:
+    """Each file with its time and content, those of the repository too; git gives objects that it has seen the time."""
+    return {
+        str(path.relative_to(directory)): (
+            0 if "objects" in path.parts else path.stat().st_mtime_ns,
+            hashlib.sha256(path.read_bytes()).hexdigest(),
+        )
+        for path in directory.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_what_stands_there_is_taken_whatever_git_knows_of_it_and_nothing_there_is_touched(project: Project) -> None:
+    (project.path / ".git" / "info" / "exclude").write_text("*.mine\n")
+    files = {
+        "cmd/kubelet/main.go": b"package main // changed\n",
+        "new/new.go": b"package new\n",
+        "windows.txt": b"one\r\n$Id$\r\n",
+        "a b\nc.go": b"package odd\n",
+    }
+    for name, content in files.items():
+        (project.path / name).parent.mkdir(exist_ok=True)
+        (project.path / name).write_bytes(content)
+    (project.path / "gone.go").unlink()
+    for name in ("_output/made", "notes.mine"):
+        (project.path / name).parent.mkdir(exist_ok=True)
+        (project.path / name).write_text("not of the tree")
+    (project.path / "new" / "link").symlink_to("new.go")
+    (project.path / "new" / "new.go").chmod(0o755)
+    project.git("add", "new/new.go")
+    before = everything_in(project.path)
+
+    seen = tree_of(project)
+
+    assert everything_in(project.path) == before
+    assert {name: seen.pop(name) for name in files} == files
+    assert set(seen) == {".gitignore", ".gitattributes", "new/link"}
+    place = next(path for path in (project.path / "new").iterdir() if path.name == "new.go")
+    assert os.access(place, os.X_OK)
+
+
+def test_what_has_changed_since_it_was_read_last_is_told(project: Project, heard: list[Event]) -> None:
+    def outcome() -> str:
+        working_tree.obtain(series_file.working_tree(project.path))
+        return next(each.text for each in reversed(heard) if isinstance(each, StepEnded))
+
+    assert outcome() == f"{project.path}, for the first time"
+    assert outcome() == "nothing has changed"
+    project.commit("a commit alone changes no file", {})
+    assert outcome() == "nothing has changed"
+    (project.path / "cmd/kubelet/main.go").write_text("package main // changed\n")
+    assert outcome() == "changed: cmd/kubelet/main.go"
+    assert working_tree.told(["a", "b", "c", "d", "e"]) == "changed: a, b, c and 2 others"
+
+
+def test_the_same_tree_is_the_same_source_whenever_it_is_read_and_whatever_was_committed(project: Project) -> None:
+    first = working_tree.obtain(series_file.working_tree(project.path))
+    (project.path / "new.go").write_text("package new\n")
+    changed = working_tree.obtain(series_file.working_tree(project.path))
+    project.commit("it", {"new.go": "package new\n"})
+    assert working_tree.obtain(series_file.working_tree(project.path)) == changed
+    (project.path / "new.go").unlink()
+    assert working_tree.obtain(series_file.working_tree(project.path)) == first
+
+
+def test_a_directory_inside_a_linked_tree_and_one_with_no_commit_stand_for_the_whole(
+    project: Project, tmp_path: Path
+) -> None:
+    linked = tmp_path / "linked"
+    project.git("worktree", "add", "--quiet", "--detach", str(linked))
+    assert working_tree.top(linked / "cmd" / "kubelet") == linked
+    (linked / "cmd/kubelet/main.go").write_text("package main // of the other\n")
+    source = working_tree.obtain(series_file.working_tree(linked))
+    assert "of the other" in str(source.open().git.show(f"{source.base}:cmd/kubelet/main.go"))
+    fresh = Project(tmp_path / "fresh")
+    (fresh.path / "only.go").write_text("package only\n")
+    assert set(tree_of(fresh)) == {"only.go"}
+
+
+@pytest.mark.parametrize("what", ["nothing", "a directory", "a bare repository", "a file"])
+def test_what_is_no_working_tree_is_refused(tmp_path: Path, what: str) -> None:
+    place = tmp_path / "place"
+    if what == "a directory":
+        place.mkdir()
+    elif what == "a bare repository":
+        shutil.move(Project(tmp_path / "other").path / ".git", place)
+    elif what == "a file":
+        place.write_text("")
+    with pytest.raises(ConfigError, match=r"place is no working tree of git's; name the top directory of a checkout"):
+        working_tree.top(place)
+
+
+def test_a_series_of_another_source_is_not_asked_for_with_a_working_tree(project: Project) -> None:
+    for given in ({"sources": {"upstream": "/elsewhere"}}, {"onto": "master"}):
+        with pytest.raises(ConfigError, match="is a working tree, and is taken as it stands"):
+            series_source.obtain(series_file.load(project.path), **given)
+
+
+def test_a_tree_that_does_not_stand_still_is_read_again_and_then_given_up(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = series_file.working_tree(project.path)
+    working_tree.obtain(wanted)
+    lock = cache_dir() / "git" / wanted.name / ".git" / "index.lock"
+    lock.write_text("of a run that was killed")
+    working_tree.obtain(wanted)
+    unreadable = project.path / "socket.go"
+    os.mkfifo(unreadable)  # git passes it over
+    working_tree.obtain(wanted)
+    unreadable.unlink()
+    substitute(monkeypatch, working_tree, "ATTEMPTS", 2)
+    blob = hashlib.sha1(b"blob 4\0new\n", usedforsecurity=False).hexdigest()
+    objects = cache_dir() / "git" / wanted.name / ".git" / "objects"
+    shutil.rmtree(objects / blob[:2], ignore_errors=True)
+    (objects / blob[:2]).write_text("no directory")
+    (project.path / "new.go").write_text("new\n")
+    with pytest.raises(KubeV6Error, match=f"{project.path} cannot be read: "):
+        working_tree.obtain(wanted)
