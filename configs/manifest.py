@@ -142,6 +142,19 @@ class Manifest(_Frozen):
         raise KeyError(name)
 
 
+def changed_parts(before: Manifest | None, after: Manifest) -> tuple[str, ...]:
+    """The names of what one release holds and another has not, or with other bytes.
+
+    Args:
+        before: The other one; None for none.
+        after: The release.
+    """
+    others = {(each.name, each.sha256) for each in before.binaries} if before else set()
+    others |= {(each.name, each.digest) for each in before.images} if before else set()
+    binaries = [each.name for each in after.binaries if (each.name, each.sha256) not in others]
+    return (*binaries, *(each.name for each in after.images if (each.name, each.digest) not in others))
+
+
 def name_of(reference: str) -> str:
     """The name under which the store and the registry have an image: the last part of that in its reference."""
     return reference.rpartition(":")[0].rpartition("/")[2]

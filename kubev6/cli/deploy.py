@@ -20,6 +20,8 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,10 +37,13 @@ from kubev6.cli.command import (
     completed_by,
     refuse_missing_runner,
 )
+from kubev6.console import standard_error
 from kubev6.console.standard_output import tell
 
 if TYPE_CHECKING:
     from configs.schema.cluster import Cluster
+    from flows.deploy import Deployed
+    from kubev6.console.listener import Ended
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -105,41 +110,26 @@ def run(args: argparse.Namespace) -> int:
     )
 
 
-def deployed(args: argparse.Namespace, cluster: Cluster, *given: object, command: str = "deploy") -> int:
+def deployed(args: argparse.Namespace, cluster: Cluster, *given: object) -> int:
     """Deploy, and tell what came of it.
 
     Args:
         args: What was given at the command line: the cluster, the task runner, and how much is shown.
         cluster: The topology.
         given: The parameters of the flow, in their order.
-        command: Which flow it is.
 
     Returns:
         The exit status.
     """
-    import time
-    from importlib import import_module
-
     from configs.words import counted
-    from kubev6.cli.running import running
-    from kubev6.console import standard_error
+    from kubev6.console import tables
     from kubev6.console.display import plain_console
 
-    began = time.monotonic()
-    with running(command, args, about=cluster) as here:
-        here.prefect.start()
-        from flows.deploy import Deployed
-        from flows.run.runner import task_runner
-
-        flow = getattr(import_module(f"flows.{command}"), command)
-        done = here.prefect.outcome(flow.with_options(task_runner=task_runner(args.task_runner)), *given)
-    from kubev6.console import tables
-
-    assert isinstance(done, Deployed)
-    console = plain_console()
+    came_to = bring_up("deploy", args, cluster, *given)
+    done, console = came_to.done, plain_console()
     tables.show_nodes(console, cluster, done.manifest)
     tables.show_proof(console, done.checks)
-    tables.show_times(console, here.shown.ended, time.monotonic() - began)
+    tables.show_times(console, came_to.ended, came_to.seconds)
     tell(f"Release {done.manifest.version}: {done.why}.")
     for image in done.manifest.images:
         if image.stand_in_for:
@@ -150,14 +140,60 @@ def deployed(args: argparse.Namespace, cluster: Cluster, *given: object, command
         tell(tables.next_commands(cluster, args.cluster, _program()))
     else:
         standard_error.say(f"the cluster is up, but {tables.failed_checks(done.checks)}")
-    here.prefect.check_told()
+    came_to.check_told()
     return 0 if holds else 1
+
+
+@dataclass(frozen=True, slots=True)
+class CameTo:
+    """What bringing a cluster up came to.
+
+    Attributes:
+        done: The cluster as it is.
+        ended: The steps.
+        seconds: How long it took in all.
+        check_told: To be called in the end: an error when Prefect's server does not know how the run has ended.
+    """
+
+    done: Deployed
+    ended: Sequence[Ended]
+    seconds: float
+    check_told: Callable[[], None]
+
+
+def bring_up(command: str, args: argparse.Namespace, cluster: Cluster, *given: object) -> CameTo:
+    """Run a flow that brings a cluster up, with its steps on the screen.
+
+    Args:
+        command: Its name.
+        args: What was given at the command line: the task runner, and how much is shown.
+        cluster: The topology.
+        given: The parameters of the flow, in their order.
+
+    Raises:
+        KubeV6Error: It failed.
+    """
+    import time
+    from importlib import import_module
+
+    from kubev6.cli.running import running
+
+    began = time.monotonic()
+    with running(command, args, about=cluster) as here:
+        here.prefect.start()
+        from flows.deploy import Deployed
+        from flows.run.runner import task_runner
+
+        flow = getattr(import_module(f"flows.{command}"), command)
+        done = here.prefect.outcome(flow.with_options(task_runner=task_runner(args.task_runner)), *given)
+    assert isinstance(done, Deployed)
+    return CameTo(done, here.shown.ended, time.monotonic() - began, here.prefect.check_told)
 
 
 def _plan(args: argparse.Namespace) -> int:
     from configs.schema.loading import load_cluster
     from kubev6.cli.running import provide_secrets, running
-    from kubev6.console import changes, standard_error
+    from kubev6.console import changes
 
     cluster = load_cluster(args.cluster)
     with running("plan", args, on=cluster) as here:

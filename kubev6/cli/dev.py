@@ -9,14 +9,18 @@ does not hold, is replaced by the one from before. `kubev6 rollback` goes back t
 
 Examples:
   kubev6 dev --source ~/src/kubernetes
+  kubev6 dev --source ~/src/kubernetes --watch
   kubev6 dev --source ~/src/kubernetes --release v1.36.0 --cluster rack.yaml
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
+from configs.errors import KubeV6Error
 from kubev6.cli import names
 from kubev6.cli.command import (
     add_cluster,
@@ -27,6 +31,11 @@ from kubev6.cli.command import (
     completed_by,
     refuse_missing_runner,
 )
+from kubev6.console import standard_error
+from kubev6.console.standard_output import tell
+
+if TYPE_CHECKING:
+    from configs.schema.cluster import Cluster
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -34,6 +43,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--source", required=True, type=Path, metavar="DIR", help="the top directory of a checkout of Kubernetes"
     )
+    parser.add_argument("--watch", action="store_true", help="again after each change of the tree, until Ctrl-C")
     add_cluster(parser)
     release = parser.add_argument(
         "--release",
@@ -53,7 +63,6 @@ def run(args: argparse.Namespace) -> int:
     """Bring a working tree onto a cluster."""
     from configs.schema.loading import load_cluster
     from flows import parameters
-    from kubev6.cli.deploy import deployed
     from tasks.release import choose
     from tasks.release.fetch import mirror
     from tasks.release.series import working_tree
@@ -64,5 +73,45 @@ def run(args: argparse.Namespace) -> int:
     directory = working_tree.top(args.source)
     choose.working_tree(cluster, str(directory), args.release)
     where, release = parameters.named(args.cluster), parameters.named(args.release)
-    source = parameters.place(args.mirror)
-    return deployed(args, cluster, str(directory), where, release, source, args.if_busy, command="dev")
+    given = (str(directory), where, release, parameters.place(args.mirror), args.if_busy)
+    if args.watch:
+        _watch(args, cluster, directory, given)
+    return _once(args, cluster, given)[0]
+
+
+def _once(args: argparse.Namespace, cluster: Cluster, given: Sequence[str]) -> tuple[int, str]:
+    """Bring the tree as it stands onto the cluster, and tell what came of it. The exit status, and the tree's id."""
+    from kubev6.cli.deploy import bring_up
+    from kubev6.console import edit, tables
+    from tasks import deployed
+
+    former = deployed.last(cluster)
+    came_to = bring_up("dev", args, cluster, *given)
+    done = came_to.done
+    before = former.manifest if former else None
+    tell(edit.summary(before, done.manifest, done.changes, done.checks, came_to.ended, came_to.seconds))
+    holds = all(check.ok for check in done.checks)
+    if not holds:
+        standard_error.say(f"the cluster is up, but {tables.failed_checks(done.checks)}")
+    came_to.check_told()
+    return 0 if holds else 1, done.manifest.source.tree
+
+
+def _watch(args: argparse.Namespace, cluster: Cluster, directory: Path, given: Sequence[str]) -> NoReturn:
+    """The same at once, and after each change of the tree."""
+    from tasks.release.series import series_file, tree_watch, working_tree
+
+    tree = series_file.working_tree(directory)
+    with tree_watch.changes(directory) as wait:
+        last = ""
+        while True:
+            stands = working_tree.identity(tree)
+            if stands == last:
+                tell(f"Waiting for a change in {directory}; Ctrl-C ends.")
+                wait()
+                continue
+            last = stands
+            try:
+                _, last = _once(args, cluster, given)
+            except KubeV6Error as error:  # the next change may mend it
+                standard_error.say(str(error))

@@ -15,13 +15,14 @@ from tasks.events import ChangeMade, CommandRun, Event, StepBegan, StepEnded, St
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A step that has ended; times in seconds, ``started`` since 1970."""
+    """A step that has ended, and what came of it; times in seconds, ``started`` since 1970."""
 
     subject: str
     title: str
     started: float
     seconds: float
     ok: bool
+    text: str = ""
 
 
 class Listener(logging.Handler):
@@ -51,7 +52,7 @@ class Listener(logging.Handler):
         with self._telling:
             if isinstance(event, StepEnded):
                 began = event.at - event.elapsed
-                self.ended.append(Ended(event.subject, event.title, began, event.elapsed, event.ok))
+                self.ended.append(Ended(event.subject, event.title, began, event.elapsed, event.ok, event.text))
             if self._quiet:
                 return
             try:

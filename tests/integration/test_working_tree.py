@@ -5,17 +5,20 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from configs.errors import ConfigError, KubeV6Error
 from tasks.events import Event, StepEnded
 from tasks.paths import cache_dir
-from tasks.release.series import series, series_file, series_source, working_tree
+from tasks.release.series import series, series_file, series_source, tree_watch, working_tree
 from tasks.release.series.check_out import check_out
 from tests.fakes import substitute
 from tests.integration.git_project import Project
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("own_data")
 
@@ -161,3 +164,29 @@ def test_a_tree_that_does_not_stand_still_is_read_again_and_then_given_up(
     (project.path / "new.go").write_text("new\n")
     with pytest.raises(KubeV6Error, match=f"{project.path} cannot be read: "):
         working_tree.obtain(wanted)
+
+
+def test_a_change_is_waited_for_and_what_git_and_the_makefiles_keep_there_is_none(project: Project) -> None:
+    for place in ("_output", "pkg/deep/down"):
+        (project.path / place).mkdir(parents=True)
+    with tree_watch.changes(project.path) as wait, ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(wait)
+        # Until it listens, a change is made again and again.
+        eventually(lambda: bool((project.path / "pkg/deep/down/new.go").write_text(uuid4().hex)) and waiting.done())
+        for each in ("_output/made", ".git/note"):
+            (project.path / each).write_text("")
+        waiting = pool.submit(wait)
+        (project.path / "gone.go").unlink()
+        waiting.result(30)
+    (project.path / "new.go").write_text("")
+
+
+def test_where_changes_cannot_be_waited_for_it_is_said_with_what_helps(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def watch(*_: object, **__: object) -> None:
+        raise OSError("OS file watch limit reached.")
+
+    substitute(monkeypatch, tree_watch, "watch", watch)
+    with tree_watch.changes(project.path) as wait, pytest.raises(KubeV6Error, match=r"limit reached.*max_user_watches"):
+        wait()

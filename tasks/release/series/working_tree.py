@@ -6,6 +6,8 @@ is written into the tree or its repository. What git ignores there takes no part
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import git
@@ -33,6 +35,7 @@ ATTEMPTS = 3
 NEVER = 0
 """When it was committed, seconds since 1970: the bytes that are compiled of it do not depend on when that was."""
 LAST = "refs/kubev6/last"
+TODO = "name the top directory of a checkout of Kubernetes, the one that has .git in it"
 FEW = 3
 """So many changed files are named."""
 
@@ -47,33 +50,35 @@ def obtain(tree: WorkingTree) -> Source:
         ConfigError: There is no working tree of git's.
         KubeV6Error: A file of it cannot be read, or it does not stand still.
     """
-    place = top(tree.path)
-    objects = objects_of(place)
-    assert objects is not None
-    repository = cache_dir() / "git" / tree.name
-    with exclusive(repository.with_name(f".{repository.name}.lock"), what=f"reading {place}"):
-        if not (repository / ".git" / "info" / "attributes").exists():
-            create_repository(repository, committed=NEVER)
-        repo = open_repository(repository, work_tree=place, committed=NEVER, borrowed=[objects])
-        with step("working tree", "read") as shown:
-            written = _write_tree(repo, place)
+    with step("working tree", "read") as shown:
+        with _reading(tree) as repo:
+            written = _write_tree(repo, tree.path)
             author = f"{COMMITTER} {NEVER} +0000"
             commit = write_commit(
-                repo, tree=written, parents=(), author=author, committed=NEVER, message=f"{place} as it stood\n"
+                repo, tree=written, parents=(), author=author, committed=NEVER, message=f"{tree.path} as it stood\n"
             )
             before = repo.git.for_each_ref("--format=%(objectname)", LAST)
             changed = listed(repo.git.diff_tree("-r", "--name-only", "-z", before, commit)) if before else []
             repo.git.update_ref(LAST, commit)
-            shown.ended_as(told(changed) if before else f"{place}, for the first time")
+        shown.ended_as(told(changed) if before else f"{tree.path}, for the first time")
     return Source(
-        name=place.name,
+        name=tree.path.name,
         version=commit[:10],
-        origin=str(place),
-        repository=repository,
+        origin=str(tree.path),
+        repository=_repository(tree),
         base=commit,
         timestamp=NEVER,
-        borrowed=(objects,),
+        borrowed=(_objects(tree),),
     )
+
+
+def identity(tree: WorkingTree) -> str:
+    """The id of the tree as it stands, as git knows trees.
+
+    Arguments and errors are those of :func:`obtain`.
+    """
+    with _reading(tree) as repo:
+        return _write_tree(repo, tree.path)
 
 
 def top(directory: Path) -> Path:
@@ -89,7 +94,7 @@ def top(directory: Path) -> Path:
         return Path(found)
     raise ConfigError(
         f"{directory} is no working tree of git's",
-        todo="name the top directory of a checkout of Kubernetes, the one that has .git in it",
+        todo=TODO,
     )
 
 
@@ -103,6 +108,27 @@ def told(changed: list[str]) -> str:
         return "nothing has changed"
     more = f" and {counted(len(changed) - FEW, 'other')}" if len(changed) > FEW else ""
     return f"changed: {', '.join(changed[:FEW])}{more}"
+
+
+@contextmanager
+def _reading(tree: WorkingTree) -> Iterator[git.Repo]:
+    """Our repository for a tree, which nobody else writes meanwhile."""
+    repository = _repository(tree)
+    with exclusive(repository.with_name(f".{repository.name}.lock"), what=f"reading {tree.path}"):
+        if not (repository / ".git" / "info" / "attributes").exists():
+            create_repository(repository, committed=NEVER)
+        yield open_repository(repository, work_tree=tree.path, committed=NEVER, borrowed=[_objects(tree)])
+
+
+def _repository(tree: WorkingTree) -> Path:
+    return cache_dir() / "git" / tree.name
+
+
+def _objects(tree: WorkingTree) -> Path:
+    """Where a tree's own repository keeps its objects."""
+    if (found := objects_of(tree.path)) is None:
+        raise ConfigError(f"{tree.path} is not the top directory of a working tree of git's", todo=TODO)
+    return found
 
 
 def _write_tree(repo: git.Repo, place: Path) -> str:
