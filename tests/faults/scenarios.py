@@ -227,7 +227,7 @@ MACHINES = (
     ),
     Scenario(
         "worker's clock is a day behind, by what it tells",
-        in_place_of("date", "exec /usr/local/lib/date -d '25 hours ago' +%%s"),
+        in_place_of("date", "exec /usr/local/lib/date -d -25hours +%%s"),
         None,
         says=(WORKER, "its clock is 1 day, (0:59:5|1:00:0). behind", "timedatectl"),
     ),
