@@ -35,7 +35,9 @@ def summary(
     parts = changed_parts(before, after)
     replaced: dict[str, list[str]] = {}
     for each in changes:
-        replaced.setdefault(each.subject.rpartition("/")[2], []).append(each.node)
+        name = each.subject.rpartition("/")[2].partition(":")[0]
+        if name in parts:
+            replaced.setdefault(name, []).append(each.node)
     holding = sum(check.ok for check in checks)
     took = [f"{title} {_from_first_to_last(ended, title):.1f} s" for title in ("compile", "image", PROOF)]
     lines = {
