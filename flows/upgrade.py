@@ -146,6 +146,8 @@ def put_back(upgrading: Upgrade, found: Found, error: Exception) -> KubeV6Error:
     former = upgrading.former
     assert former is not None
     cluster, version = former.cluster, former.manifest.version
+    if version == upgrading.job.manifest.version:  # as those of a working tree are
+        version += f" (tree {former.manifest.source.tree[:10]})"
     told: list[BaseException] = [*getattr(error, "errors", (error,))]
     try:
         _go_back(former, absent_nodes(upgrading, found))

@@ -15,6 +15,7 @@ from tasks import deployed
 from tasks.release.fetch.fetch import is_current, lacking
 from tasks.release.fetch.mirror import Mirror
 from tasks.release.refresh import Refresh, refuse_stage_of_a_build
+from tasks.release.series import series_file
 from tasks.release.store import Store
 
 HOW_TO = "v1.9.0-alpha.0.ipv6.0"
@@ -204,9 +205,10 @@ def for_plan(cluster: Cluster, prebuilt: bool, named: str, store: Store) -> tupl
 def choices(store: Store) -> tuple[str, ...]:
     """Every release known here and how it can be had."""
     known = {name: load_release(name) for name in shipped("releases")}
-    wrong = {manifest.name: _wrong(manifest, known.get(manifest.name), store) for manifest in store.list()}
+    there = {manifest.name: manifest for manifest in store.list()}
+    wrong = {name: _wrong(manifest, known.get(name), store) for name, manifest in there.items()}
     whole = sorted(name for name, seen in wrong.items() if not seen)
-    lines = [f"{name}: in the store (--prebuilt {name})" for name in whole]
+    lines = [f"{name}: in the store ({_taken_by(there[name])})" for name in whole]
     for name, release in known.items():
         if name in whole:
             continue
@@ -218,6 +220,13 @@ def choices(store: Store) -> tuple[str, ...]:
         seen = f"{wrong[name]}, " if name in wrong else ""
         lines.append(f"{name}: {seen}{', or '.join(ways)}")
     return tuple(lines)
+
+
+def _taken_by(manifest: Manifest) -> str:
+    """How what the store has is brought onto a cluster."""
+    if series_file.is_working_tree(manifest.source.series):
+        return f"a working tree: `kubev6 dev --source {manifest.source.origin}`"
+    return f"--prebuilt {manifest.name}"
 
 
 def _wrong(manifest: Manifest, release: Release | None, store: Store) -> str:

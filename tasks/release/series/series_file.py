@@ -24,6 +24,10 @@ MOST_PATCHES = 2000
 """Of a series; all of Debian's for its kernel are half of that, and git is told all ids of a fetch at once."""
 
 
+WORKING_TREE = "working-tree"
+"""What the names of working trees begin with, which stand for series."""
+
+
 def _address(value: str) -> str:
     if holds_secret(value):
         raise ValueError(f"holds a login; {WANTS_NO_LOGIN}")
@@ -182,8 +186,13 @@ def working_tree(directory: Path) -> WorkingTree:
     Args:
         directory: The directory; each has its own name, under which what was compiled of it is kept.
     """
-    name = f"working-tree.{hashlib.sha256(os.fsencode(directory)).hexdigest()[:8]}"
+    name = f"{WORKING_TREE}.{hashlib.sha256(os.fsencode(directory)).hexdigest()[:8]}"
     return WorkingTree(name=name, path=directory)
+
+
+def is_working_tree(name: str) -> bool:
+    """Whether a series of this name is a working tree."""
+    return name.startswith(f"{WORKING_TREE}.")
 
 
 def load(where: str | Path) -> Series:
