@@ -19,6 +19,7 @@ from tasks.docker import container_engine
 from tasks.lab import lab
 from tasks.lab import record as lab_record
 from tasks.lab.machine import container_name
+from tasks.release.registry import STORAGE
 from tests.checkout import REPO
 from tests.faults.faults import on
 from tests.faults.scenarios import CONTROL_PLANE, SUPPORT, WORKER, Before, Moment
@@ -179,10 +180,12 @@ class Bench:
             if not self.proved or before == "two workers":
                 self.prove()
             self.write_file(workers=1)
-            reset = {"worker": WORKER, "support": SUPPORT}
+            reset = {"worker": WORKER, "support": SUPPORT, "empty registry": SUPPORT}
             if before in reset:
                 done = self.run("reset", "--yes", reset[before])
                 assert done.status == 0, done.errors
+            if before == "empty registry":
+                on(self.name, SUPPORT, f"rm -rf {STORAGE}/docker")
         self.proved = before == "cluster"
 
     def prove(self) -> float:

@@ -21,7 +21,7 @@ PROOFS, ROUNDS = 50, 3
 """How many of each come in a row."""
 PROOFS_IN_A_ROW, DEPLOYS_IN_A_ROW = f"{PROOFS} proofs in a row", f"{ROUNDS} resets and deploys in a row"
 
-Before = Literal["nothing", "cluster", "worker", "support", "machines", "two workers"]
+Before = Literal["nothing", "cluster", "worker", "support", "empty registry", "machines", "two workers"]
 Command = Literal["deploy", "reset"]
 
 
@@ -59,7 +59,7 @@ class Scenario:
         fault: What goes wrong.
         at: When; None for before the run begins.
         before: What the run finds: the cluster in order (``cluster``), one with its worker or its support node
-            reset, machines that are all reset (``machines``), no machine at all (``nothing``), or one worker more than
+            reset, the latter without what its registry had (``empty registry``), machines that are all reset (``machines``), no machine at all (``nothing``), or one worker more than
             the cluster file names (``two workers``).
         command: What is run.
         fails: Whether the run that meets it has to fail. One that is killed says nothing.
@@ -97,7 +97,7 @@ KILLS = (
     killed("kubeadm join", "kubeadm join", WORKER),
     killed("network of the support node", "network", SUPPORT, "support"),
     killed("DNS64, NAT64 and registry", "support", SUPPORT, "support"),
-    killed("push", "push", "registry", "support"),
+    killed("push", "push", "registry", "empty registry"),
     killed("kubeadm init", "kubeadm init", CONTROL_PLANE, "machines"),
     killed("cluster DNS", "cluster DNS", "", "machines"),
     killed("proof", "proof", "", "cluster"),
@@ -264,14 +264,14 @@ SERVICES = (
         "registry stops when the release is pushed",
         Script(SUPPORT, "systemctl stop docker-registry kubev6-registry-writer"),
         Moment("push"),
-        "support",
+        "empty registry",
         says=("registry",),
     ),
     Scenario(
         "registry restarts when the release is pushed",
         Script(SUPPORT, "systemctl restart docker-registry kubev6-registry-writer"),
         Moment("push"),
-        "support",
+        "empty registry",
         fails=False,
     ),
     Scenario(
