@@ -59,8 +59,9 @@ class Scenario:
         fault: What goes wrong.
         at: When; None for before the run begins.
         before: What the run finds: the cluster in order (``cluster``), one with its worker or its support node
-            reset, the latter without what its registry had (``empty registry``), machines that are all reset (``machines``), no machine at all (``nothing``), or one worker more than
-            the cluster file names (``two workers``).
+            reset, the latter also without what its registry had (``empty registry``), machines that are all reset
+            (``machines``), no machine at all (``nothing``), or one worker more than the cluster file names
+            (``two workers``).
         command: What is run.
         fails: Whether the run that meets it has to fail. One that is killed says nothing.
         says: What the line about it has to say: of each, one of the words between bars.
