@@ -1,18 +1,23 @@
-"""Docker as the nodes' container runtime, in the smallest lab that there is: a control plane and one worker."""
+"""A working tree on the smallest lab that there is, a control plane and one worker, whose runtime is Docker."""
 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from configs.schema.loading import CONFIGS
+from configs.schema.loading import CONFIGS, load_release
+from flows.run import record as run_record
 from tasks.lab import lab
+from tasks.release import build
 from tests.checkout import REPO
+from tests.integration.git_project import Project
 
 NAME = "kubev6-docker-test"
 WORKER = "kube-worker-1"
@@ -27,8 +32,20 @@ def kubev6(*arguments: str, minutes: float = 10) -> subprocess.CompletedProcess[
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory, own_history: None) -> Iterator[Path]:  # noqa: ARG001
-    """The file of a lab that has been deployed with Docker, and proved."""
+def tree(tmp_path_factory: pytest.TempPathFactory, own_history: None) -> Path:  # noqa: ARG001
+    """A checkout of Kubernetes, as a person has one."""
+    release = load_release("debian-1.20")
+    source = build.obtain_source(release, {}, "")
+    picked = build.pick_series(release, source, "")
+    project = Project(tmp_path_factory.mktemp("src") / "kubernetes")
+    project.git("fetch", "--quiet", str(source.repository), picked.commit)
+    project.git("checkout", "--quiet", "--detach", picked.commit)
+    return project.path
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory, tree: Path) -> Iterator[Path]:
+    """The file of a lab that runs that tree with Docker, and is proved."""
     file = tmp_path_factory.mktemp("docker") / "lab.yaml"
     shipped = (CONFIGS / "clusters" / "lab.yaml").read_text()
     for before, after in (("name: lab\n", f"name: {NAME}\nruntime: docker\n"), ("workers: 2", "workers: 1")):
@@ -37,11 +54,40 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, own_history: None) -> Iter
     file.write_text(shipped)
     lab.down(NAME)
     try:
-        done = kubev6("deploy", "--cluster", str(file), minutes=BUILD_MINUTES)
-        assert done.returncode == 0, done.stdout + done.stderr
+        came_to = brought(file, tree)
+        assert came_to.of["tree"] == f"{tree}, for the first time"
+        assert came_to.of["different"].split(", ")[:2] == ["kubeadm", "kubelet"]
         yield file
     finally:
         lab.down(NAME)
+
+
+@dataclass(frozen=True)
+class CameTo:
+    """What a person reads of an edit, by the word that each line begins with; and how many changes were made."""
+
+    of: dict[str, str]
+    changes: int
+
+
+def brought(cluster: Path, tree: Path) -> CameTo:
+    """The tree as it stands onto the cluster."""
+    done = kubev6("dev", "--source", str(tree), "--cluster", str(cluster), minutes=BUILD_MINUTES)
+    assert done.returncode == 0, done.stdout + done.stderr
+    _, record = run_record.runs()[0]
+    return CameTo(dict(re.findall(r"(?m)^(\w+) +(.*)$", done.stdout)), len(record.changes))
+
+
+def pods(cluster: Path) -> dict[str, str]:
+    """When each container of the control plane was started, by the name of its component."""
+    get = ("-n", "kube-system", "get", "pods", "-l", "tier=control-plane", "-o", "json")
+    done = kubev6("kubectl", "--cluster", str(cluster), "--", *get)
+    assert done.returncode == 0, done.stderr
+    return {
+        each["name"]: each["state"]["running"]["startedAt"]
+        for pod in json.loads(done.stdout)["items"]
+        for each in pod["status"]["containerStatuses"]
+    }
 
 
 def on(cluster: Path, node: str, *command: str) -> str:
@@ -65,10 +111,33 @@ def test_docker_leaves_forwarding_as_it_was_and_runs_its_images_by_the_labs_own_
     assert on(cluster, WORKER, "docker", "info", "--format", "{{.DefaultRuntime}} {{.Driver}}") == "lab overlay2"
 
 
-def test_a_file_that_would_give_pods_another_network_is_moved_away_and_kept(cluster: Path) -> None:
+def test_only_what_an_edit_changes_is_compiled_and_replaced_and_what_does_not_compile_changes_nothing(
+    cluster: Path, tree: Path
+) -> None:
+    before = pods(cluster)
+    edited = tree / "cmd" / "kube-scheduler" / "edited.go"
+    edited.write_text('package main\n\nimport "os"\n\nfunc init() { os.Setenv("EDITED", "yes") }\n')
+
+    came_to = brought(cluster, tree)
+
+    assert came_to.of["tree"] == "changed: cmd/kube-scheduler/edited.go"
+    assert came_to.of["different"] == "kube-scheduler"
+    assert came_to.of["replaced"] == "kube-scheduler on kube-control-plane"
+    assert re.fullmatch(r"(\d+) of \1 checks hold", came_to.of["proof"])
+    after = pods(cluster)
+    assert [name for name, started in after.items() if before[name] != started] == ["kube-scheduler"]
+
+    edited.write_text("package main\n\nfunc init() { nothing() }\n")
+    broken = kubev6("dev", "--source", str(tree), "--cluster", str(cluster))
+    assert broken.returncode == 1
+    assert "failed: cmd/kube-scheduler/edited.go:3:15: undefined: nothing" in broken.stderr
+    assert pods(cluster) == after
+    edited.write_text('package main\n\nimport "os"\n\nfunc init() { os.Setenv("EDITED", "yes") }\n')
+
+
+def test_a_file_that_would_give_pods_another_network_is_moved_away_and_kept(cluster: Path, tree: Path) -> None:
     on(cluster, WORKER, "touch", "/etc/cni/net.d/05-other.conf")
-    again = kubev6("deploy", "--cluster", str(cluster), "--prebuilt")
-    assert again.returncode == 0, again.stdout + again.stderr
-    assert "\n1 change.\n" in again.stdout
+    again = brought(cluster, tree)
+    assert (again.of["different"], again.of["replaced"], again.changes) == ("nothing that is compiled", "nothing", 1)
     assert on(cluster, WORKER, "ls", "/etc/cni/net.d") == "10-bridge-v6.conf"
     assert on(cluster, WORKER, "ls", "/var/lib/kubev6/backup/etc/cni/net.d") == "05-other.conf"
