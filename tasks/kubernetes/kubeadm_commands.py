@@ -9,6 +9,7 @@ from configs.plan.versions import kubeadm_patches, kubeadm_starts_kubelet, skip_
 from configs.schema.cluster import Cluster
 
 JOIN_CONFIG = "/run/kubev6-join.yaml"
+MANIFESTS = "/etc/kubernetes/manifests"
 KUBELET_CONFIG = "/etc/kubernetes/kubelet.conf"
 BOOTSTRAP_CONFIG = "/etc/kubernetes/bootstrap-kubelet.conf"
 HEALTHY_SECONDS = 90
@@ -60,6 +61,8 @@ def join(manifest: Manifest) -> str:
     """
     # The mask is for the token alone: what kubeadm writes, others read too.
     take = f"trap 'rm -f {JOIN_CONFIG}' EXIT; (umask 077; cat >{JOIN_CONFIG})"
+    # A kubelet looks for static pods also where there are none, and an old one complains of it once a second.
+    take += f"; mkdir -p {MANIFESTS}"
     command = f"kubeadm join --config {JOIN_CONFIG} {skip_preflight('join', manifest.version)}"
     if kubeadm_starts_kubelet(manifest.version):
         return f"{take}; {command}"

@@ -69,6 +69,11 @@ def test_the_document_with_the_token_is_for_root_alone_and_what_kubeadm_writes_i
     assert run(tmp_path, join(release("v1.20.2")), writes, "token: secret\n") == (0, "600\n644\n")
 
 
+def test_a_worker_has_the_directory_that_its_kubelet_looks_for_static_pods_in(tmp_path: Path) -> None:
+    assert run(tmp_path, join(release("v1.20.2")), "exit 0")[0] == 0
+    assert list((tmp_path / "etc/kubernetes/manifests").iterdir()) == []
+
+
 def run(tmp_path: Path, script: str, kubeadm: str, document: str = "") -> tuple[int, str]:
     """Run a script with a kubeadm and a systemctl of the test's own, below a directory instead of ``/``."""
     (tmp_path / "bin").mkdir()
