@@ -103,15 +103,15 @@ def _watch(args: argparse.Namespace, cluster: Cluster, directory: Path, given: S
 
     tree = series_file.working_tree(directory)
     with tree_watch.changes(directory) as wait:
-        last = ""
+        seen: set[str] = set()
         while True:
-            stands = working_tree.identity(tree)
-            if stands == last:
+            if (stands := working_tree.identity(tree)) in seen:
                 tell(f"Waiting for a change in {directory}; Ctrl-C ends.")
                 wait()
                 continue
-            last = stands
+            seen = {stands}
             try:
-                _, last = _once(args, cluster, given)
+                _, came_to = _once(args, cluster, given)
+                seen.add(came_to)  # what was saved in between is in it
             except KubeV6Error as error:  # the next change may mend it
                 standard_error.say(str(error))

@@ -11,4 +11,4 @@ def tell(text: str) -> None:
     Args:
         text: One line or several.
     """
-    print(visible_lines(text))
+    print(visible_lines(text), flush=True)  # a program that waits goes on for long after that

@@ -132,6 +132,35 @@ def test_a_working_tree_is_brought_onto_a_cluster_in_the_same_order(own_data: Pa
     assert log.name.endswith("-dev.log")
 
 
+def test_a_working_tree_that_is_watched_is_brought_again_when_it_changes_until_ctrl_c(tmp_path: Path) -> None:
+    tree = Project(tmp_path / "kubernetes")
+    process = start("ready", "--source", str(tree.path), "--watch", command="dev")
+    assert process.stdout is not None
+    try:
+        told = iter(process.stdout.readline, "")
+
+        def until_it_waits() -> list[str]:
+            lines = []
+            for line in told:
+                if line == f"Waiting for a change in {tree.path}; Ctrl-C ends.\n":
+                    break
+                lines.append(line.split()[0])
+            return lines
+
+        once = ["tree", "different", "replaced", "proof", "took"]
+        assert until_it_waits() == once
+        (tree.path / ".git" / "index.of.somebody").write_text("")  # no change
+        (tree.path / "new.go").write_text("package new\n")
+        assert until_it_waits() == once
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+        assert process.returncode == 130
+        assert "Traceback" not in err
+        assert len(runs()) == 2
+    finally:
+        process.kill()
+
+
 def test_a_node_that_its_cluster_does_not_hear_of_is_asked_itself_and_joins_no_second_time(own_data: Path) -> None:
     status, out, lines = run("ready-but-silent")
     assert status == 0
