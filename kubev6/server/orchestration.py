@@ -265,6 +265,7 @@ def _leave_soon() -> None:
     threading.Thread(target=leave, daemon=True).start()
 
 
+@functools.cache  # what a run has left would be frozen too by the next one of the same process
 def _import_flows() -> None:
     """Import Prefect and the flows.
 

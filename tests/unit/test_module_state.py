@@ -41,6 +41,7 @@ ALLOWED: dict[str, str] = {
     "flows.run.record.ReleaseOfRun.stand_ins": DEFAULT,
     "flows.run.task._failed_attempts": "what one task run came to before it is tried again, where its flow is not",
     "kubev6.report.page._environment()": PURE,
+    "kubev6.server.orchestration._import_flows()": "what is imported is so once for a process; nothing else is kept",
     "tasks.node_agent.record: global HOME": "a program on a node does one thing at a time, with one record",
     "tasks.scope._held": "holds each run's own parts apart: by it a run finds its context",
     "tasks.ssh.command_log.hear_local_commands()": "an audit hook of the interpreter, which can be set once for good",
