@@ -150,7 +150,7 @@ def put_back(upgrading: Upgrade, found: Found, error: Exception) -> KubeV6Error:
         version += f" (tree {former.manifest.source.tree[:10]})"
     told: list[BaseException] = [*getattr(error, "errors", (error,))]
     try:
-        _go_back(former, absent_nodes(upgrading, found))
+        _go_back(former, upgrading.job, absent_nodes(upgrading, found))
     except Exception as second:
         seen = second.message if isinstance(second, KubeV6Error) else defect(second)
         why = KubeV6Error(
@@ -167,8 +167,10 @@ def put_back(upgrading: Upgrade, found: Found, error: Exception) -> KubeV6Error:
     return CombinedError(tuple(told))
 
 
-def _go_back(former: Job, absent: frozenset[str]) -> None:
+def _go_back(former: Job, job: Job, absent: frozenset[str]) -> None:
     """What ran before onto the machines, by what each of them says that it runs now.
+
+    Where both builds are of one version that does not tell them apart, so all that differs between them is replaced.
 
     Backwards: what was replaced last is what is broken, and what was replaced before that has been proved. Only
     kube-proxy, which needs an API server to be replaced, comes in the end.
@@ -179,7 +181,10 @@ def _go_back(former: Job, absent: frozenset[str]) -> None:
     settled(surveys.values())
     result(surveys[cluster.control_plane.name])
     found = {name: machine for name, survey in surveys.items() if (machine := value(survey))}
-    steps = plan.steps(cluster, plan.build(cluster, former.release, former.manifest), None, found)
+    replaced = (
+        plan.build(cluster, job.release, job.manifest) if job.manifest.version == former.manifest.version else None
+    )
+    steps = plan.steps(cluster, plan.build(cluster, former.release, former.manifest), replaced, found)
     pushed = nodes.push.submit(former)
     begun = [pushed, *_backwards(former, steps, found, _whatever([pushed]))]
     for name, machine in found.items():  # the rest of what the other build has brought, of which mostly nothing is

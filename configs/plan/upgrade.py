@@ -169,7 +169,7 @@ def refusal(cluster: Cluster, wanted: Build, known: Sequence[Manifest], found: F
         ordered: What has to be replaced.
     """
     tag = versions.image_tag(wanted.manifest.version)
-    ours = {each for manifest in (wanted.manifest, *known) for each in _api_tags(manifest)}
+    ours = {each for manifest in (wanted.manifest, *known) for each in _api_servers(manifest)}
     for node in cluster.kubernetes_nodes:
         machine = found.get(node.name)
         if machine is None:
@@ -178,7 +178,8 @@ def refusal(cluster: Cluster, wanted: Build, known: Sequence[Manifest], found: F
         runs = seen.tag or (versions.image_tag(seen.version) if seen.is_node and seen.version else "")
         if runs and not versions.is_same_minor(runs, tag):
             return f"{node.name} runs {runs}, and the release is {tag}, of another minor version"
-        if seen.tag and seen.tag not in ours:
+        api_server = tag_and_digest(dict(seen.static_pods).get("kube-apiserver", ""))
+        if seen.tag and (api_server[1] or seen.tag) not in ours:
             return f"{node.name} runs {runs}, which was not deployed from here, so that there would be no way back"
     for part in (part for each in ordered for part in each.parts if part.component == "etcd"):
         there, new = version_of(part.before), version_of(part.after)
@@ -195,7 +196,9 @@ def _has_stand_in(manifest: Manifest) -> bool:
     return any(image.stand_in_for for image in manifest.images)
 
 
-def _api_tags(manifest: Manifest) -> Iterator[str]:
-    """What tells by its API server that a cluster runs a release."""
+def _api_servers(manifest: Manifest) -> Iterator[str]:
+    """What tells by its API server that a cluster runs a release: the digest of its image, or without one the tag."""
     yield versions.image_tag(manifest.version)
-    yield from (image.tag for image in manifest.images if image.name.startswith("kube-apiserver"))
+    for image in manifest.images:
+        if image.name.startswith("kube-apiserver"):
+            yield from (image.tag, image.digest)

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 def add(parser: argparse.ArgumentParser) -> None:
     """Add its arguments."""
     parser.add_argument(
-        "--source", required=True, type=Path, metavar="DIR", help="the top directory of a checkout of Kubernetes"
+        "--source", required=True, type=Path, metavar="DIR", help="a checkout of Kubernetes, or a directory in one"
     )
     parser.add_argument("--watch", action="store_true", help="again after each change of the tree, until Ctrl-C")
     add_cluster(parser)
@@ -103,15 +103,14 @@ def _watch(args: argparse.Namespace, cluster: Cluster, directory: Path, given: S
 
     tree = series_file.working_tree(directory)
     with tree_watch.changes(directory) as wait:
-        seen: set[str] = set()
+        last = ""
         while True:
-            if (stands := working_tree.identity(tree)) in seen:
-                tell(f"Waiting for a change in {directory}; Ctrl-C ends.")
-                wait()
-                continue
-            seen = {stands}
             try:
-                _, came_to = _once(args, cluster, given)
-                seen.add(came_to)  # what was saved in between is in it
+                if (stands := working_tree.identity(tree)) != last:
+                    last = stands
+                    _, last = _once(args, cluster, given)  # it may have been saved again in between
+                    continue
             except KubeV6Error as error:  # the next change may mend it
                 standard_error.say(str(error))
+            tell(f"Waiting for a change in {directory}; Ctrl-C ends.")
+            wait()

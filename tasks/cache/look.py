@@ -18,6 +18,7 @@ from tasks.docker import container_engine, go_image, toolchain
 from tasks.paths import cache_dir, data_dir
 from tasks.release.fetch import checksums
 from tasks.release.go_cache import NAME
+from tasks.release.series import series_file
 from tasks.release.series.git_source import directory_of
 from tasks.release.store import ABANDONED, Store, StoredBuild
 from tasks.replace import GOING
@@ -168,6 +169,7 @@ def _sources(releases: Sequence[Manifest]) -> Iterator[Kept]:
     origins = {release.source.origin: release.name for release in releases if release.source.kind == "built"}
     debian = {origin.removeprefix("Debian source package ").replace(" ", "-"): of for origin, of in origins.items()}
     ours = {directory_of(origin): of for origin, of in origins.items()}
+    ours |= {each.source.series: each.name for each in releases if series_file.is_working_tree(each.source.series)}
     for path in _children(cache_dir() / "source"):
         yield from _source(path, debian)
     for path in _children(cache_dir() / "git"):

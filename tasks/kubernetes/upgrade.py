@@ -41,13 +41,14 @@ HOPELESS_SECONDS = 60
 HEARTBEAT = "{.status.conditions[?(@.type=='Ready')].lastHeartbeatTime}"
 NODE = f"jsonpath={{.status.nodeInfo.kubeletVersion}} {READY} {HEARTBEAT}"
 STARTED = """
-started=$(systemctl show -p ActiveEnterTimestampMonotonic kubelet | cut -d= -f2)
-read -r up _ </proc/uptime
-kubelet --version
-date -u -d "@$(( $(date +%s) - (${up%.*} - started / 1000000) - 2 ))" +%Y-%m-%dT%H:%M:%SZ
+kubelet --version || exit
+python3 -c 'import sys, time
+print(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - time.monotonic() + int(sys.argv[1]) / 1e6)))
+' "$(systemctl show -p ActiveEnterTimestampMonotonic kubelet | cut -d= -f2)"
 """
 """The version of a node's kubelet, and when it was started, by the node's clock, by which it tells its heartbeats too.
-Fractions of seconds are lost on the way, so two seconds are given."""
+systemd and Python count from the same moment (CLOCK_MONOTONIC), which is not that of /proc/uptime where a machine has
+slept."""
 LOGS = "/var/log/pods/kube-system_"
 """What the directories of the pods' logs begin with, since 1.14."""
 CRI_LINE = re.compile(r"\S+ (?:stdout|stderr) [FP] (.*)")

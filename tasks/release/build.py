@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from configs.plan.upstream import (
     kubelet_wants_cgo,
     vendored_etcd,
 )
-from configs.plan.versions import etcd_is_too_old, image_name, image_tag, oldest_etcd
+from configs.plan.versions import etcd_is_too_old, image_name, image_tag, oldest_etcd, parse_version
 from configs.schema.release import Build, GoToolchain, Release
 from tasks.docker import build as docker_build
 from tasks.docker import toolchain
@@ -117,9 +118,32 @@ def obtain_source(release: Release, sources: Mapping[str, str], refresh: Refresh
     """
     wanted, patches = recipe(release)
     force = again(refresh, "source")
+    if isinstance(patches, WorkingTree):
+        found = series_source.obtain(patches, sources=sources, force=force)
+        _refuse_other_minor(release, found)
+        return found
     if wanted.source is None or (sources and isinstance(patches, DebianSeries)):  # which has no remotes, as it will say
         return series_source.obtain(patches, sources=sources, force=force)
     return debian_source.obtain(wanted.source.debian.package, wanted.source.debian.version, force=force)
+
+
+def _refuse_other_minor(release: Release, tree: Source) -> None:
+    """Refuse a working tree that by its newest list of changes is of another minor version than the release.
+
+    Upstream begins the list of a minor version with its first alpha version, some weeks after the tree has begun it.
+
+    Raises:
+        ConfigError: It is.
+    """
+    with tree.open() as repository:
+        listed = repository.git.ls_tree("--name-only", tree.base, "./", "CHANGELOG/")
+    minors = [int(minor) for minor in re.findall(r"(?m)^(?:CHANGELOG/)?CHANGELOG-1\.(\d+)\.md$", listed)]
+    if minors and parse_version(release.kubernetes).minor not in (max(minors), max(minors) + 1):
+        raise ConfigError(
+            f"{tree.origin} is Kubernetes 1.{max(minors)} by its CHANGELOG, and release {release.name} is "
+            f"{release.kubernetes}",
+            todo="name with --release the one that it is nearest to; `kubev6 releases` lists them",
+        )
 
 
 def pick_series(release: Release, source: Source, refresh: Refresh) -> Picked:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from configs.errors import ConfigError, KubeV6Error
 from configs.manifest import Manifest
 from configs.plan.derived import refuse_misfit
+from configs.plan.versions import kubeadm_patches
 from configs.schema.cluster import Cluster
 from configs.schema.loading import load_release, shipped
 from configs.schema.release import Build, Release
@@ -95,6 +96,12 @@ def working_tree(cluster: Cluster, directory: str, named: str) -> Decision:
         ConfigError: The topology asks of it what it cannot give.
     """
     nearest = load_release(named or cluster.release)
+    if not kubeadm_patches(nearest.kubernetes):
+        raise ConfigError(
+            f"release {nearest.name} is Kubernetes {nearest.kubernetes}, whose kubeadm takes no digests of images, and "
+            "only those tell one state of a working tree from another",
+            todo="name a release of 1.19 or newer; or build its commits as a series",
+        )
     build = Build(series=directory, toolchain=nearest.build.toolchain if nearest.build else None)
     release = nearest.model_copy(update={"name": f"{nearest.name}-dev", "build": build})
     refuse_misfit(cluster, release)
@@ -225,7 +232,7 @@ def choices(store: Store) -> tuple[str, ...]:
 def _taken_by(manifest: Manifest) -> str:
     """How what the store has is brought onto a cluster."""
     if series_file.is_working_tree(manifest.source.series):
-        return f"a working tree: `kubev6 dev --source {manifest.source.origin}`"
+        return f"of the working tree {manifest.source.origin}, which `kubev6 dev` brings onto a cluster"
     return f"--prebuilt {manifest.name}"
 
 

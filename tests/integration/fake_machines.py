@@ -40,6 +40,7 @@ from tasks.node.reset import Reset
 from tasks.paths import data_dir
 from tasks.release import registry
 from tasks.release.registry import Pushed
+from tasks.release.series import series_file, working_tree
 from tasks.ssh.connection import Connection
 from tasks.ssh.endpoint import Endpoint
 from tasks.steps import step
@@ -273,7 +274,11 @@ def install_fakes() -> None:
         return {stage.name: () if as_it_is else (Change("file", "/etc/any", "create"),) for stage in stages}
 
     def provide(decision: Decision, *_: object, **__: object) -> Chosen:
-        chosen = Chosen(decision.release, manifest, "built")
+        release, made = decision.release, manifest
+        if release.build and isinstance(series := series_file.load(release.build.series), series_file.WorkingTree):
+            source = made.source.model_copy(update={"tree": working_tree.identity(series)})
+            made = made.model_copy(update={"name": release.name, "source": source})
+        chosen = Chosen(release, made, "built")
         emit(ReleaseChosen(manifest=chosen.manifest, why=chosen.why))
         return chosen
 

@@ -73,6 +73,13 @@ def run(behaviour: str, *words: str, command: str = "deploy") -> tuple[int, str,
     return process.returncode, out, [" ".join(line.split()) for line in err.splitlines()]
 
 
+def checkout(directory: Path) -> Project:
+    """A working tree that looks like one of Kubernetes."""
+    tree = Project(directory / "kubernetes")
+    (tree.path / "cmd" / "kubelet").mkdir(parents=True)
+    return tree
+
+
 def the_record() -> RunRecord:
     ((_, record),) = runs()
     return record
@@ -122,18 +129,17 @@ def test_a_ready_cluster_is_left_as_it_is(own_data: Path) -> None:
 
 
 def test_a_working_tree_is_brought_onto_a_cluster_in_the_same_order(own_data: Path, tmp_path: Path) -> None:
-    tree = Project(tmp_path / "kubernetes")
+    tree = checkout(tmp_path)
     status, out, lines = run("ready", "--source", str(tree.path), command="dev")
     assert status == 0, lines
-    assert "\n0 changes.\n" in out
-    assert re.search(r"pod to pod +2 +2", out)
+    assert "\nreplaced   nothing\nproof      2 of 2 checks hold\n" in out
     assert position(lines, "kube-control-plane lab .*for debian-1.20-dev")
     (log,) = (own_data / "logs").iterdir()
     assert log.name.endswith("-dev.log")
 
 
 def test_a_working_tree_that_is_watched_is_brought_again_when_it_changes_until_ctrl_c(tmp_path: Path) -> None:
-    tree = Project(tmp_path / "kubernetes")
+    tree = checkout(tmp_path)
     process = start("ready", "--source", str(tree.path), "--watch", command="dev")
     assert process.stdout is not None
     try:
@@ -149,14 +155,21 @@ def test_a_working_tree_that_is_watched_is_brought_again_when_it_changes_until_c
 
         once = ["tree", "different", "replaced", "proof", "took"]
         assert until_it_waits() == once
-        (tree.path / ".git" / "index.of.somebody").write_text("")  # no change
-        (tree.path / "new.go").write_text("package new\n")
+        new = tree.path / "new.go"
+        new.write_text("package new\n")
         assert until_it_waits() == once
+        new.unlink()  # back to what came onto the cluster before
+        assert until_it_waits() == once
+        (tree.path / "module").mkdir()
+        tree.git("-C", "module", "init", "--quiet")
+        (tree.path / "module" / "a.go").write_text("package a\n")
+        assert until_it_waits() == []  # it cannot be read as it stands, and is waited for
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=30)
         assert process.returncode == 130
         assert "Traceback" not in err
-        assert len(runs()) == 2
+        assert "kubernetes: module is a repository of its own" in err
+        assert len(runs()) == 3
     finally:
         process.kill()
 

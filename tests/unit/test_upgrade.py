@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import time
 from collections.abc import Mapping
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from configs.errors import KubeV6Error
+from configs.errors import KubeV6Error, NodeError
 from configs.manifest import BinaryEntry, ImageEntry, Manifest, SourceEntry
 from configs.membership import Membership, identity
 from configs.plan.stages.kubernetes import STATIC_PODS
@@ -17,10 +21,13 @@ from configs.plan.upgrade import Step, build, is_same_image, refusal, steps
 from configs.schema.loading import load_cluster, load_release, shipped
 from tasks import deployed
 from tasks.deployed import Deployed
+from tasks.kubernetes import upgrade
 from tasks.kubernetes.upgrade import line_of_log
 from tasks.node_agent.static_pods import replace_images, with_image
 from tasks.paths import cluster_dir
 from tasks.release import choose
+from tasks.ssh.connection import Connection, Result
+from tests.fakes import fake_of, substitute
 
 LAB, RELEASE = load_cluster("lab"), load_release("debian-1.20")
 OLD, NEW = "v1.20.2+kubev6.old", "v1.20.2+kubev6.new"
@@ -94,6 +101,68 @@ ALL = [
 ]
 
 
+@fake_of(Connection)
+class Machines:
+    """The control plane and a node at once: programs of the test's own, in a shell of this machine."""
+
+    node = "kube-worker-1"
+
+    def __init__(self, directory: Path, **programs: str) -> None:
+        for name, text in {"kubelet": "", "systemctl": "", "kubectl": "", "journalctl": "", **programs}.items():
+            (directory / name).write_text(f"#!/bin/sh\n{text}\n")
+            (directory / name).chmod(0o755)
+        self.environment = {"PATH": f"{directory}:/usr/bin:/bin"}
+
+    def run(self, command: str, *, step: str, timeout: float = 60, check: bool = True) -> Result:
+        words = ["sh", "-c", command]
+        done = subprocess.run(words, env=self.environment, capture_output=True, text=True, timeout=timeout, check=False)
+        if check and done.returncode:
+            raise NodeError(self.node, step, done.stderr.strip())
+        return Result(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("heard", "told"),
+    [
+        ("v1.20.2+x True 2026-01-01T00:00:05Z", ""),
+        ("v1.20.2+x True 2026-01-01T00:00:09Z", ""),
+        ("v1.20.2+x True 2026-01-01T00:00:04Z", "is not Ready after 1 s (the API server knows of: v1.20.2+x True 2026"),
+        ("v1.20.2+x False 2026-01-01T00:00:09Z", "is not Ready after 1 s"),
+        ("v1.20.1+x True 2026-01-01T00:00:09Z", "its kubelet of v1.20.2+x is not Ready"),
+        ("", "the API server knows of: nothing"),
+    ],
+)
+def test_a_kubelet_runs_when_its_api_server_has_heard_from_it_since_it_was_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heard: str, told: str
+) -> None:
+    substitute(monkeypatch, upgrade, "KUBELET_SECONDS", 1)
+    substitute(monkeypatch, upgrade, "STARTED", "kubelet --version; echo 2026-01-01T00:00:05Z")
+    machines = Machines(tmp_path, kubelet="echo Kubernetes v1.20.2+x", kubectl=f"printf '{heard}'")
+    connection = cast(Connection, machines)
+    if not told:
+        upgrade.await_kubelet(connection, connection)
+        return
+    with pytest.raises(NodeError) as caught:
+        upgrade.await_kubelet(connection, connection)
+    assert told in str(caught.value)
+
+
+def test_when_a_kubelet_was_started_is_told_by_the_clock_of_its_node(tmp_path: Path) -> None:
+    ago = int((time.monotonic() - 100) * 1e6)
+    machines = Machines(
+        tmp_path, kubelet="echo Kubernetes v1.20.2+x", systemctl=f"echo ActiveEnterTimestampMonotonic={ago}"
+    )
+    *_, version, started = machines.run(upgrade.STARTED, step="test").stdout.split()
+    assert version == "v1.20.2+x"
+    assert abs(datetime.fromisoformat(started).timestamp() - (time.time() - 100)) < 2
+
+
+def test_a_kubelet_that_panics_says_so_itself(tmp_path: Path) -> None:
+    machines = cast(Connection, Machines(tmp_path, kubelet="echo 'panic: of an edit' >&2; exit 2"))
+    with pytest.raises(NodeError, match="panic: of an edit"):
+        upgrade.await_kubelet(machines, machines)
+
+
 def test_of_two_builds_of_one_version_what_has_other_bytes_is_replaced() -> None:
     """As those of a working tree are: nothing but the bytes tells them apart."""
 
@@ -165,6 +234,9 @@ def without(found: dict[str, Machine | None], name: str) -> dict[str, Machine | 
         (manifest(NEW), manifest(OLD), machines(manifest(OLD)), ""),
         (manifest(NEW), None, machines(manifest(OLD)), "was not deployed from here"),
         (manifest(NEW), manifest(NEW), machines(manifest(OLD)), "old, which was not deployed from here"),
+        (manifest(OLD), manifest(OLD, kube_apiserver="2" * 64), machines(manifest(OLD, kube_apiserver="3" * 64)),
+            "old, which was not deployed from here"),
+        (manifest(OLD), manifest(OLD, kube_apiserver="2" * 64), machines(manifest(OLD, kube_apiserver="2" * 64)), ""),
         (manifest("v1.21.0"), manifest(OLD), machines(manifest(OLD)), "of another minor version"),
         (manifest(NEW), manifest(OLD), machines(manifest(OLD), kube_worker_1="v1.19.3"), "worker-1 runs v1.19.3"),
         (manifest(NEW), manifest(OLD), without(machines(manifest(OLD)), WORKERS[0]), "kube-worker-1 could"),

@@ -31,7 +31,10 @@ def obtain(
     """
     if isinstance(series, WorkingTree):
         if sources or onto:
-            raise ConfigError(f"{series.path} is a working tree, and is taken as it stands, without --source or --onto")
+            raise ConfigError(
+                f"{series.path} is a working tree, which is taken as it stands, and no series of patches",
+                todo="name a series, whose patches have a base and remotes",
+            )
         return working_tree.obtain(series)
     if not isinstance(series, DebianSeries):
         return git_source.obtain(series, sources=sources, onto=onto, force=force)

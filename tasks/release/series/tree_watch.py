@@ -36,16 +36,15 @@ def changes(directory: Path) -> Iterator[Callable[[], None]]:
     """
     changed, ended = threading.Event(), threading.Event()
     failed: list[Exception] = []
-    passed_over = (str(directory / ".git"), str(directory / "_output"))
 
-    def counts(_: Change, path: str) -> bool:
-        return not any(path == each or path.startswith(f"{each}/") for each in passed_over)
+    def is_change(_: Change, path: str) -> bool:
+        return counts(directory, path)
 
     def listen() -> None:
         try:
             for _ in watch(
                 directory,
-                watch_filter=counts,
+                watch_filter=is_change,
                 debounce=LONGEST,
                 step=SETTLED,
                 stop_event=ended,
@@ -74,3 +73,13 @@ def changes(directory: Path) -> Iterator[Callable[[], None]]:
     finally:
         ended.set()
         listening.join(SECONDS_TO_END)
+
+
+def counts(directory: Path, path: str) -> bool:
+    """Whether a file that has changed may be of the tree. Pure.
+
+    Args:
+        directory: The top directory.
+        path: The file.
+    """
+    return not Path(path).is_relative_to(directory / ".git") and not Path(path).is_relative_to(directory / "_output")

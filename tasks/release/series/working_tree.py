@@ -1,11 +1,13 @@
 """A working tree as the source of a build: what stands there now, uncommitted changes and new files too.
 
 It is written as a commit into a repository of ours, which reads the objects of the tree's own where they are. Nothing
-is written into the tree or its repository. What git ignores there takes no part.
+is written into the tree or its repository. What counts is what its own git counts: files that it knows, and others that
+it does not ignore.
 """
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,9 +18,10 @@ from configs.errors import ConfigError, KubeV6Error
 from configs.words import counted
 from tasks.exclusive import exclusive
 from tasks.paths import cache_dir
-from tasks.release.series.git_command import NO_SETTINGS, ask, objects_of, usual_environment
+from tasks.release.series.git_command import ask, complaint, objects_of, usual_environment
 from tasks.release.series.repository import (
     COMMITTER,
+    as_input,
     create_repository,
     first_words,
     listed,
@@ -35,6 +38,10 @@ ATTEMPTS = 3
 NEVER = 0
 """When it was committed, seconds since 1970: the bytes that are compiled of it do not depend on when that was."""
 LAST = "refs/kubev6/last"
+SIGN = "cmd/kubelet"
+"""A directory by which a tree of Kubernetes is known."""
+SUBMODULE = "160000"
+"""How a tree of git's marks what is in another repository."""
 TODO = "name the top directory of a checkout of Kubernetes, the one that has .git in it"
 FEW = 3
 """So many changed files are named."""
@@ -58,9 +65,9 @@ def obtain(tree: WorkingTree) -> Source:
                 repo, tree=written, parents=(), author=author, committed=NEVER, message=f"{tree.path} as it stood\n"
             )
             before = repo.git.for_each_ref("--format=%(objectname)", LAST)
-            changed = listed(repo.git.diff_tree("-r", "--name-only", "-z", before, commit)) if before else []
+            changed = _changed(repo, before, commit) if before else None
             repo.git.update_ref(LAST, commit)
-        shown.ended_as(told(changed) if before else f"{tree.path}, for the first time")
+        shown.ended_as(f"{tree.path}, for the first time" if changed is None else told(changed))
     return Source(
         name=tree.path.name,
         version=commit[:10],
@@ -90,12 +97,12 @@ def top(directory: Path) -> Path:
     Raises:
         ConfigError: It is in none.
     """
-    if found := _said(directory.expanduser().absolute(), "rev-parse", "--show-toplevel"):
-        return Path(found)
-    raise ConfigError(
-        f"{directory} is no working tree of git's",
-        todo=TODO,
-    )
+    answer = _ask(directory.expanduser().absolute(), "rev-parse", "--show-toplevel")
+    if answer.returncode or not (found := answer.stdout.rstrip("\n")):
+        raise ConfigError(f"{directory} is no working tree of git's", todo=TODO)
+    if not (Path(found) / SIGN).is_dir():
+        raise ConfigError(f"{found} is no tree of Kubernetes: it has no {SIGN}", todo=TODO)
+    return Path(found)
 
 
 def told(changed: list[str]) -> str:
@@ -131,13 +138,27 @@ def _objects(tree: WorkingTree) -> Path:
     return found
 
 
+def _changed(repo: git.Repo, before: str, after: str) -> list[str] | None:
+    """The names of the files that differ between two readings; None when what was read before is not there any more."""
+    try:
+        return listed(repo.git.diff_tree("-r", "--name-only", "-z", before, after))
+    except git.GitCommandError:  # its objects were those of a repository that was made again, or thrown away there
+        return None
+
+
 def _write_tree(repo: git.Repo, place: Path) -> str:
     """The id of the tree that stands in a directory."""
-    ignored = _said(place, "rev-parse", "--path-format=absolute", "--git-path", "info/exclude")
-    (Path(repo.git_dir) / "index.lock").unlink(missing_ok=True)  # of a run that was killed: the lock is ours
+    index = Path(repo.git_dir) / "index"
+    index.with_suffix(".lock").unlink(missing_ok=True)  # of a run that was killed: the lock is ours
     for attempt in range(1, ATTEMPTS + 1):
+        if attempt == ATTEMPTS:
+            index.unlink(missing_ok=True)  # it may be what is damaged
         try:
-            repo.git(c=f"core.excludesFile={ignored}").add("--all", ".")
+            wanted = _counted(place)
+            gone = [name for name in listed(repo.git.ls_files("-z")) if name not in wanted]
+            for names, words in ((gone, ["--force-remove"]), (sorted(wanted), ["--add", "--remove", "--replace"])):
+                with as_input("\0".join(names).encode(errors="surrogateescape")) as given:
+                    repo.git.update_index(*words, "-z", "--stdin", istream=given)
             return str(repo.git.write_tree())
         except git.GitCommandError as error:
             if attempt == ATTEMPTS:
@@ -149,7 +170,38 @@ def _write_tree(repo: git.Repo, place: Path) -> str:
     raise AssertionError
 
 
-def _said(place: Path, *words: str) -> str:
-    """What git says of somebody's repository, of which nothing is run; empty when it says nothing."""
-    answer = ask(["-C", str(place), "-c", "safe.directory=*", *words], usual_environment() | NO_SETTINGS)
-    return answer.stdout.rstrip("\n") if answer.returncode == 0 else ""
+def _counted(place: Path) -> set[str]:
+    """The names of the files that count, of which some may be gone.
+
+    Raises:
+        KubeV6Error: Git does not tell; or a part of the tree is elsewhere.
+    """
+    answer = _ask(place, "ls-files", "-z", "-t", "-s", "--cached")
+    others = _ask(place, "ls-files", "-z", "--others", "--exclude-standard")
+    if seen := next((each.stderr for each in (answer, others) if each.returncode), ""):
+        raise KubeV6Error(
+            f"{place}: git does not say which files it has: {complaint(seen)}", todo="see `git status` there"
+        )
+    found = set(listed(others.stdout))
+    elsewhere = {name.rstrip("/"): "is a repository of its own" for name in found if name.endswith("/")}
+    for each in listed(answer.stdout):
+        about, _, name = each.partition("\t")
+        tag, mode = about.split()[:2]
+        found.add(name)
+        if mode == SUBMODULE:
+            elsewhere[name] = "is a submodule"
+        elif tag == "S" and not (place / name).exists():
+            elsewhere[name] = "is left out by a sparse checkout"
+    if elsewhere:
+        name, why = next(iter(elsewhere.items()))
+        raise KubeV6Error(
+            f"{place}: {name} {why}, and would be missing in what is compiled",
+            todo="take a whole checkout, and let git ignore what is no part of it (.git/info/exclude)",
+        )
+    return found
+
+
+def _ask(place: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Ask git of somebody's repository, by the user's own settings, as for what is ignored; nothing of it is run."""
+    settings = ("-c", "safe.directory=*", "-c", "core.fsmonitor=false", "-c", "core.quotePath=false")
+    return ask(["-C", str(place), *settings, *words], usual_environment() | {"GIT_OPTIONAL_LOCKS": "0"})
