@@ -115,7 +115,7 @@ def _add_ons(ssh: Connection, cluster: Cluster, release: Release, manifest: Mani
         *addons.wanting(objects, cluster, manifest, images),
         *addons.other_kube_proxy_mode(objects, cluster.kube_proxy.mode),
     )
-    return tuple(Change("add-on", mend.what, "change", node=cluster.control_plane.name) for mend in mends)
+    return tuple(mend.change(cluster.control_plane.name) for mend in mends)
 
 
 def _removal(cluster: Cluster, name: str) -> Change:

@@ -146,7 +146,7 @@ def add_ons(job: Job, upgraded: bool = False) -> None:
     with connection(cluster, cluster.control_plane.name) as ssh:
         images = image_references(cluster, job.release, job.manifest) | pinned_images(cluster, job.manifest)
         for mended in addons.apply(ssh, cluster, job.manifest, images, upgraded=upgraded):
-            emit(ChangeMade(change=Change("add-on", mended, "change", node=cluster.name)))
+            emit(ChangeMade(change=mended.change(cluster.name)))
         kubeadm.fetch_kubeconfig(ssh, cluster)
         if not upgraded:
             deployed.remember(cluster, job.manifest, job.release)

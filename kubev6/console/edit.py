@@ -35,8 +35,7 @@ def summary(
     parts = changed_parts(before, after)
     replaced: dict[str, list[str]] = {}
     for each in changes:
-        name = each.subject.rpartition("/")[2].partition(":")[0]
-        if name in parts:
+        if (name := each.subject.rpartition("/")[2]) in parts:  # of a path, or of an object with its kind
             replaced.setdefault(name, []).append(each.node)
     holding = sum(check.ok for check in checks)
     took = [f"{title} {_from_first_to_last(ended, title):.1f} s" for title in ("compile", "image", PROOF)]

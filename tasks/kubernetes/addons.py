@@ -14,6 +14,7 @@ from configs.plan.versions import KubeProxyMode, kube_proxy_takes_configuration
 from configs.schema.cluster import Cluster
 from configs.words import counted
 from tasks.kubernetes.kubeadm import KUBECTL, Listed
+from tasks.node.change import Change
 from tasks.shell import quote
 from tasks.ssh.connection import Connection
 from tasks.steps import step
@@ -40,17 +41,27 @@ class Mend:
     """One thing that has to be changed.
 
     Attributes:
-        what: For a person.
+        subject: Of which object.
+        what: What becomes of it, for a person.
         arguments: Those of kubectl, after the namespace.
     """
 
+    subject: str
     what: str
     arguments: tuple[str, ...]
+
+    def change(self, node: str) -> Change:
+        """The same as a change.
+
+        Args:
+            node: What it is told of: the control plane, or the cluster.
+        """
+        return Change("add-on", self.subject, "change", after=self.what, node=node)
 
 
 def apply(
     connection: Connection, cluster: Cluster, manifest: Manifest, images: dict[str, str], *, upgraded: bool = False
-) -> tuple[str, ...]:
+) -> tuple[Mend, ...]:
     """Bring the add-ons to what they should be.
 
     While a cluster is upgraded kube-proxy keeps its mode: the build that an upgrade goes back to may not have another.
@@ -63,7 +74,7 @@ def apply(
         upgraded: Whether the cluster is upgraded.
 
     Returns:
-        What was changed, one line each.
+        What was changed.
 
     Raises:
         NodeError: The API server does not answer, or refused a change.
@@ -79,7 +90,7 @@ def apply(
         for mend in mends:
             connection.run(f"{quote([*KUBE_SYSTEM, *mend.arguments])} >/dev/null", step="add-ons")
         shown.ended_as(counted(len(mends), "change") if mends else "as they should be")
-        return tuple(mend.what for mend in mends)
+        return mends
 
 
 def listed(connection: Connection) -> Sequence[Any]:
@@ -132,7 +143,7 @@ def wanting(objects: Sequence[Any], cluster: Cluster, manifest: Manifest, images
                 said.append(CONNTRACK)
                 patch.append({"op": "replace", "path": f"{path}/command", "value": wanted_command})
         if patch:
-            yield Mend(f"{subject}: {', '.join(said)}", ("patch", subject, "--type=json", "-p", json.dumps(patch)))
+            yield Mend(subject, ", ".join(said), ("patch", subject, "--type=json", "-p", json.dumps(patch)))
 
 
 def other_kube_proxy_mode(objects: Sequence[Any], mode: KubeProxyMode) -> Iterator[Mend]:
@@ -155,13 +166,13 @@ def other_kube_proxy_mode(objects: Sequence[Any], mode: KubeProxyMode) -> Iterat
         said, changed = mode, MODE.sub(f"mode: {mode}", text, count=1)
         patch = {"metadata": {"annotations": {MODE_SET: mode}}, "data": {"config.conf": changed}}
         rest = "; what the other one made stays until the nodes are restarted" if "ipvs" in (has, mode) else ""
-        yield Mend(
-            f"kube-proxy: mode {mode} in place of {has}{rest}", ("patch", CONFIGURATION, "-p", json.dumps(patch))
-        )
+        arguments = ("patch", CONFIGURATION, "-p", json.dumps(patch))
+        yield Mend(CONFIGURATION, f"mode {mode} in place of {has}{rest}", arguments)
     template = daemonset["spec"]["template"]
     if said and said != template.get("metadata", {}).get("annotations", {}).get(MODE_SET):
         patch = {"spec": {"template": {"metadata": {"annotations": {MODE_SET: said}}}}}
-        yield Mend("daemonset/kube-proxy: started again", ("patch", "daemonset/kube-proxy", "-p", json.dumps(patch)))
+        subject = "daemonset/kube-proxy"
+        yield Mend(subject, "started again", ("patch", subject, "-p", json.dumps(patch)))
 
 
 def _with_conntrack(command: Sequence[str]) -> list[str]:

@@ -34,6 +34,8 @@ RULES = ("active", "enabled", "enabled-runtime")
 def ask(connection: Connection, runtime: Runtime | Unasked = "") -> Machine:
     """What a machine says of itself, in one round trip. Changes nothing there.
 
+    One that kubev6 has changed before remembers until its next start what versions its programs said they are.
+
     Args:
         connection: To the machine.
         runtime: What is to run the containers of a node of Kubernetes.

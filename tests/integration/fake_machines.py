@@ -28,6 +28,7 @@ from kubev6.server.orchestration import Orchestration
 from tasks import deployed, inventory
 from tasks.events import ReleaseChosen, emit
 from tasks.kubernetes import addons, cluster_dns, kubeadm, members, probe_pods, upgrade
+from tasks.kubernetes.addons import Mend
 from tasks.kubernetes.checks import Check
 from tasks.kubernetes.kubeadm import JoinCredentials
 from tasks.kubernetes.members import Members
@@ -284,11 +285,11 @@ def install_fakes() -> None:
 
     def apply_add_ons(
         _connection: object, _cluster: object, manifest: Manifest, *_: object, **__: object
-    ) -> tuple[str, ...]:
+    ) -> tuple[Mend, ...]:
         if behaviour not in UPGRADED:
             return ()
         proxies.append(manifest.version)
-        return ("daemonset/kube-proxy: image",)
+        return (Mend("daemonset/kube-proxy", "image", ()),)
 
     def verify_upgrade(_cluster: object, manifest: Manifest, *_: object, **__: object) -> tuple[Check, ...]:
         broken = {

@@ -113,7 +113,8 @@ def test_all_that_is_changed_of_one_add_on_is_one_patch() -> None:
     images = {"kube-proxy-amd64": f"{REGISTRY}/kube-proxy-amd64:v1.9@sha256:{0:064x}"}
     (mend,) = wanting([seen], LAB, RELEASE, images)
     assert [each["path"].rpartition("/")[2] for each in json.loads(mend.arguments[-1])] == ["image", "command"]
-    assert mend.what.startswith("daemonset/kube-proxy: image ")
+    assert mend.subject == "daemonset/kube-proxy"
+    assert mend.what.startswith("image ")
     assert mend.what.endswith(f", {CONNTRACK}")
 
 

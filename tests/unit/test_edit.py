@@ -30,7 +30,7 @@ def test_what_differs_is_told_by_its_bytes() -> None:
 
 def test_one_screen_says_what_an_edit_came_to() -> None:
     replaced = [Change("binary", "/usr/bin/kubelet", "replace", node=f"kube-worker-{number}") for number in range(5)]
-    proxy = Change("add-on", "kube-proxy:v1.20.2@sha256:cc", "change", node="lab")
+    proxy = Change("add-on", "daemonset/kube-proxy", "change", after="image x in place of y", node="lab")
     changes = [*replaced, proxy, Change("service", "kubelet.service", "restart", node="kube-worker-1")]
     checks = [Check("pod to pod", "a", "b", True, "fetched", 0.1), Check("DNS", "a", "b", False, "nothing", 0.1)]
     ended = [
