@@ -104,6 +104,15 @@ class Objects:
             ),
         )
 
+    def replaced(self) -> int:
+        """How many pods of DaemonSets are of their newest template: those of a new kube-proxy come one by one."""
+        return sum(
+            each["status"].get("updatedNumberScheduled", 0)
+            for each in self.workloads
+            if each["kind"] == "DaemonSet"
+            and each["status"].get("observedGeneration") == each["metadata"]["generation"]
+        )
+
     def _why_workload(self, workload: Any) -> str:
         """How many of its pods are there, and why one is not."""
         wanted, counts = counts_of(workload)
@@ -162,7 +171,8 @@ def objects_when_ready(control_plane: Connection, manifest: Manifest, namespace:
     """Wait until the pods of a proof and those of the system are Ready, and read every object that it looks at.
 
     A pod that does not get Ready, or a system pod that is still starting, is for the checks to report by name. They
-    share one deadline: a node that is gone keeps more than one of them waiting.
+    share one deadline: a node that is gone keeps more than one of them waiting. It is put off whenever another node
+    has got its new pod of a DaemonSet, which takes as long as there are nodes.
 
     Args:
         control_plane: To the control plane.
@@ -182,9 +192,13 @@ def objects_when_ready(control_plane: Connection, manifest: Manifest, namespace:
         waiting.until_rolled_out(system, version),
     )
     waits: tuple[str, ...] = pods
+    replaced = None
     while True:
         found = _read(control_plane, namespace, min(until, time.monotonic() + SECONDS_BETWEEN_WORDS), *waits)
         things = found.not_ready(control_plane.node)
+        if replaced is not None and found.replaced() > replaced:
+            until = time.monotonic() + READY_SECONDS
+        replaced = max(found.replaced(), replaced or 0)
         if not things or time.monotonic() >= until:
             return found
         shown.progress(waits_for(things))

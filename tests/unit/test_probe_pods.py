@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -205,6 +206,29 @@ def test_where_nothing_is_to_be_waited_for_it_asks_once() -> None:
     control_plane = ControlPlane([node(), UP])
     assert wait(control_plane) == []
     assert len(control_plane.scripts) == 1
+
+
+@pytest.mark.parametrize(
+    ("rolling", "asked"),
+    [
+        ([(0, 0), (1, 1), (2, 2), (3, 3)], 4),  # a new pod on another node in each of them
+        ([(0, 0), (1, 1), (1, 0), (1, 0), (3, 3)], 4),  # none any more for longer than the deadline
+    ],
+)
+def test_while_one_node_after_another_gets_its_new_pod_it_waits_for_them_all(
+    monkeypatch: pytest.MonkeyPatch, rolling: list[tuple[int, int]], asked: int
+) -> None:
+    now = [0.0]
+
+    class Slow(ControlPlane):
+        def run_json(self, command: str, *, step: str, timeout: float = 60, kind: Any = None) -> Any:
+            now[0] += 0.6 * probe_pods.READY_SECONDS
+            return super().run_json(command, step=step, timeout=timeout, kind=kind)
+
+    substitute(monkeypatch, time, "monotonic", lambda: now[0])
+    control_plane = Slow(*([node(), UP, daemon_set(2, *counts)] for counts in rolling))
+    wait(control_plane)
+    assert len(control_plane.scripts) == asked
 
 
 def test_it_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
