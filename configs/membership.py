@@ -51,7 +51,16 @@ class Membership:
     @property
     def tag(self) -> str:
         """The tag of its API server's image; empty without one."""
-        return tag_and_digest(dict(self.static_pods).get("kube-apiserver", ""))[0]
+        return tag_and_digest(self._api_server)[0]
+
+    @property
+    def digest(self) -> str:
+        """The digest of that image; empty where its reference has none."""
+        return tag_and_digest(self._api_server)[1]
+
+    @property
+    def _api_server(self) -> str:
+        return dict(self.static_pods).get("kube-apiserver", "")
 
 
 def api_server(cluster: Cluster) -> str:

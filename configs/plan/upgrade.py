@@ -178,8 +178,7 @@ def refusal(cluster: Cluster, wanted: Build, known: Sequence[Manifest], found: F
         runs = seen.tag or (versions.image_tag(seen.version) if seen.is_node and seen.version else "")
         if runs and not versions.is_same_minor(runs, tag):
             return f"{node.name} runs {runs}, and the release is {tag}, of another minor version"
-        api_server = tag_and_digest(dict(seen.static_pods).get("kube-apiserver", ""))
-        if seen.tag and (api_server[1] or seen.tag) not in ours:
+        if seen.tag and (seen.digest or seen.tag) not in ours:
             return f"{node.name} runs {runs}, which was not deployed from here, so that there would be no way back"
     for part in (part for each in ordered for part in each.parts if part.component == "etcd"):
         there, new = version_of(part.before), version_of(part.after)

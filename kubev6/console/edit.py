@@ -10,8 +10,6 @@ from kubev6.console.listener import Ended
 from tasks.kubernetes.checks import Check
 from tasks.node.change import Change
 
-PROOF = "proof"
-
 
 def summary(
     before: Manifest | None,
@@ -38,7 +36,7 @@ def summary(
         if (name := each.subject.rpartition("/")[2]) in parts:  # of a path, or of an object with its kind
             replaced.setdefault(name, []).append(each.node)
     holding = sum(check.ok for check in checks)
-    took = [f"{title} {_from_first_to_last(ended, title):.1f} s" for title in ("compile", "image", PROOF)]
+    took = [f"{title} {_seconds_of(ended, title):.1f} s" for title in ("compile", "image", "proof")]
     lines = {
         "tree": read,
         "different": ", ".join(parts) or "nothing that is compiled",
@@ -54,8 +52,8 @@ def _few(nodes: Sequence[str]) -> str:
     return ", ".join(names) if len(names) <= 3 else f"{len(names)} machines"
 
 
-def _from_first_to_last(ended: Sequence[Ended], title: str) -> float:
-    """Seconds in which steps of one kind were under way, each counted once."""
+def _seconds_of(ended: Sequence[Ended], title: str) -> float:
+    """Seconds in which steps of one kind were under way; those in which several were count once."""
     total, until = 0.0, 0.0
     for each in sorted((each for each in ended if each.title == title), key=lambda each: each.started):
         total += max(0.0, each.started + each.seconds - max(each.started, until))

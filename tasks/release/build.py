@@ -301,14 +301,9 @@ def find_kept(release: Release, picked: Picked, tools: Tools, store: Store) -> M
 
 def version_of(release: Release, picked: Picked) -> str:
     """The version that what is compiled of a series says it is."""
-    if is_of_working_tree(release):
+    if series_file.is_working_tree(picked.series):
         return compile.working_tree_stamp(release.kubernetes)
     return compile.version_stamp(release.kubernetes, picked.series, picked.tree)
-
-
-def is_of_working_tree(release: Release) -> bool:
-    """Whether a release is built from a working tree as it stands."""
-    return isinstance(recipe(release)[1], WorkingTree)
 
 
 def compile_programs(release: Release, source: Source, picked: Picked, tools: Tools, refresh: Refresh) -> Compiled:
@@ -325,7 +320,7 @@ def compile_programs(release: Release, source: Source, picked: Picked, tools: To
         KubeV6Error: It does not compile, or there is too little disk.
     """
     force = again(refresh, "compile")
-    commit = "" if is_of_working_tree(release) else picked.commit
+    commit = "" if series_file.is_working_tree(picked.series) else picked.commit
     reported = Reported(version_of(release, picked), commit, source.timestamp)
     cgo = kubelet_wants_cgo(file_in(source, picked.tree, KUBELET_CADVISOR))
     traits = Traits(etcd=bool(etcd_of_tree(source, picked)), cgo=cgo)

@@ -90,6 +90,13 @@ def test_a_name_that_cannot_be_part_of_a_version_is_refused(tmp_path: Path) -> N
         series_file.load(path)
 
 
+def test_a_series_file_is_not_called_as_working_trees_are(tmp_path: Path) -> None:
+    path = tmp_path / "working-tree.mine.yaml"
+    path.write_text("base: kubernetes\npatches: []\n")
+    with pytest.raises(ConfigError, match=r"what is called working-tree is a working tree; give the file another name"):
+        series_file.load(path)
+
+
 def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(ConfigError, match=r"there is no series .*one of: .*debian-1\.20"):
         series_file.load("no-such")

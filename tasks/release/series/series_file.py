@@ -211,6 +211,8 @@ def load(where: str | Path) -> Series:
         raise ConfigError(f"there is no series {shortened(str(path), 300)}", todo=f"name a file, or one of: {known}")
     if path.is_dir():
         return working_tree(path.resolve())
+    if is_working_tree(path.stem):
+        raise ConfigError(f"{path}: what is called {WORKING_TREE} is a working tree", todo="give the file another name")
     data = read_yaml(path)
     more = {"name": path.stem, "path": path}
     if not (isinstance(data, dict) and ("remotes" in data or isinstance(data.get("base"), dict))):

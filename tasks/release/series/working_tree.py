@@ -124,7 +124,8 @@ def _reading(tree: WorkingTree) -> Iterator[git.Repo]:
     with exclusive(repository.with_name(f".{repository.name}.lock"), what=f"reading {tree.path}"):
         if not (repository / ".git" / "info" / "attributes").exists():
             create_repository(repository, committed=NEVER)
-        yield open_repository(repository, work_tree=tree.path, committed=NEVER, borrowed=[_objects(tree)])
+        with open_repository(repository, work_tree=tree.path, committed=NEVER, borrowed=[_objects(tree)]) as repo:
+            yield repo
 
 
 def _repository(tree: WorkingTree) -> Path:
