@@ -139,5 +139,5 @@ def test_a_file_that_would_give_pods_another_network_is_moved_away_and_kept(clus
     on(cluster, WORKER, "touch", "/etc/cni/net.d/05-other.conf")
     again = brought(cluster, tree)
     assert (again.of["different"], again.of["replaced"], again.changes) == ("nothing that is compiled", "nothing", 1)
-    assert on(cluster, WORKER, "ls", "/etc/cni/net.d") == "10-bridge-v6.conf"
+    assert on(cluster, WORKER, "ls", "/etc/cni/net.d") == "10-bridge-v6.conflist"
     assert on(cluster, WORKER, "ls", "/var/lib/kubev6/backup/etc/cni/net.d") == "05-other.conf"

@@ -51,7 +51,7 @@ def test_the_support_node_keeps_its_way_to_ipv4() -> None:
 def test_the_cni_configuration_is_where_it_is_read_alone_there_and_on_the_master_too(node: str) -> None:
     # The how-to writes it into the current directory, and on the minions only.
     runtime = stage(node, "runtime")
-    bridge = json.loads(content(node, "runtime", "/etc/cni/net.d/10-bridge-v6.conf"))
+    bridge, _ = json.loads(content(node, "runtime", "/etc/cni/net.d/10-bridge-v6.conflist"))["plugins"]
     assert bridge["ipam"]["ranges"] == [
         [
             {
@@ -64,13 +64,14 @@ def test_the_cni_configuration_is_where_it_is_read_alone_there_and_on_the_master
 
 
 def test_hairpin_is_on_and_masquerading_a_setting_that_is_off() -> None:
-    bridge = json.loads(content("kube-minion-1", "runtime", "/etc/cni/net.d/10-bridge-v6.conf"))
+    bridge, ports = json.loads(content("kube-minion-1", "runtime", "/etc/cni/net.d/10-bridge-v6.conflist"))["plugins"]
     assert (bridge["hairpinMode"], bridge["ipMasq"]) == (True, False)
+    assert (ports["type"], ports["capabilities"]) == ("portmap", {"portMappings": True})
     masked = CLUSTER.model_copy(update={"pods": CLUSTER.pods.model_copy(update={"masquerade": True})})
     runtime = plan(masked, RELEASE)["kube-minion-1"].stage("runtime")
     assert runtime is not None
     (text,) = (file.content for file in runtime.files if file.path.startswith("/etc/cni"))
-    assert json.loads(text)["ipMasq"] is True
+    assert json.loads(text)["plugins"][0]["ipMasq"] is True
 
 
 @pytest.mark.parametrize("node", KUBERNETES)

@@ -241,7 +241,7 @@ def test_kube_proxy_is_told_what_comes_from_pods_where_that_can_be_said_rightly(
     proxy = documents(cluster, BUILT.model_copy(update={"kubernetes": version}), None)[3]
     assert {key: value for key, value in proxy.items() if key.startswith(("clusterCIDR", "detectLocal"))} == told
     assert f'"bridge": "{proxy.get("detectLocal", {}).get("bridgeInterface", "cbr0")}"' in text_of(
-        plan(cluster, BUILT)["kube-worker-1"], "/etc/cni/net.d/10-bridge-v6.conf"
+        plan(cluster, BUILT)["kube-worker-1"], "/etc/cni/net.d/10-bridge-v6.conflist"
     )
 
 
@@ -449,7 +449,7 @@ def test_the_bridge_is_the_only_network_of_pods() -> None:
         runtime = stage_of(plan(HOW_TO, HOW_TO_RELEASE)[node], "runtime")
         assert runtime.only_files_in == ("/etc/cni/net.d",)
         ours = [file.path for file in runtime.files if file.path.startswith("/etc/cni/net.d/")]
-        assert ours == ["/etc/cni/net.d/10-bridge-v6.conf"]
+        assert ours == ["/etc/cni/net.d/10-bridge-v6.conflist"]
 
 
 def test_images_from_upstream_are_their_publishers_and_not_pushed_to_the_registry() -> None:

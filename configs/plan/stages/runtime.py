@@ -14,7 +14,7 @@ def runtime(derived: Derived, node: Node) -> StageState:
     """The runtime stage of a node of Kubernetes."""
     system = derived.system
     files = _docker(derived) if derived.runtime == "docker" else _containerd(derived)
-    cni = File(f"{CNI_DIRECTORY}/10-bridge-v6.conf", derived.render("cni-bridge.conf", node=node))
+    cni = File(f"{CNI_DIRECTORY}/10-bridge-v6.conflist", derived.render("cni-bridge.conflist", node=node))
     packages = ["iptables", "conntrack", "ethtool", "socat", "ebtables"]
     if derived.cluster.kube_proxy.mode == "nftables":
         packages.append("nftables")  # by which a reset takes kube-proxy's tables away
