@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 
 from configs.errors import ConfigError
-from configs.schema.loading import shipped
+from configs.schema.loading import Kind, shipped
 from tasks.release.series.git_remote import path_of
 
 LONGEST = 4096
@@ -27,7 +27,7 @@ _SSH_HOST = r"(\[[0-9A-Fa-f:.]+\]|[^\s/@:\[-][^\s/@:\[]*)"
 _BY_SSH = rf"[^\s/@:-][^\s/@:]*@{_SSH_HOST}:[^\s:]\S*|{_SSH_HOST}:/?[^\s/@:][^\s@]*"
 
 
-def _names(kind: Literal["clusters", "releases"]) -> str:
+def _names(kind: Kind) -> str:
     return "|".join(name.replace(".", r"\.") for name in shipped(kind))
 
 
@@ -35,6 +35,14 @@ ClusterName = Annotated[str, Field(pattern=rf"^({_names('clusters')}|{_FILE})$",
 """A shipped cluster, or the whole path of a cluster file."""
 ReleaseName = Annotated[str, Field(pattern=rf"^({_names('releases')}|{_FILE})$", max_length=LONGEST)]
 """A shipped release, or the whole path of a release file."""
+ProfileName = Annotated[str, Field(pattern=rf"^({_names('e2e')}|{_FILE})$", max_length=LONGEST)]
+"""A shipped profile of upstream's tests, or the whole path of one."""
+Focus = Annotated[str, Field(pattern=rf"^{_PLAIN}*$", max_length=1000)]
+"""A regular expression; empty for none."""
+AtOnce = Annotated[int, Field(ge=1, le=64)]
+"""How many of something go on at a time."""
+Times = Annotated[int, Field(ge=1, le=1000)]
+"""How often something is done."""
 NoName = Literal[""]
 """None is named."""
 MirrorPlace = Annotated[str, Field(pattern=rf"^({_HOST}(/[^\s?#]*)?|/{_PLAIN}*)?$", max_length=LONGEST)]

@@ -16,10 +16,11 @@ from typing import Any, TypeVar
 from configs.manifest import ImageEntry, Manifest, PatchEntry
 from tasks import scope
 from tasks.kubernetes.checks import Check
+from tasks.kubernetes.e2e_results import TestResult
 from tasks.node.change import Change
 from tasks.secrets import any_known, hide
 
-T = TypeVar("T", "Event", Change, Check)
+T = TypeVar("T", "Event", Change, Check, TestResult)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +147,13 @@ class ChecksJudged(Event):
     checks: tuple[Check, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestsJudged(Event):
+    """Upstream's tests have been run."""
+
+    tests: tuple[TestResult, ...]
+
+
 Listener = Callable[[Event], None]
 """Hears every event, in the thread in which it happened; several may come at once."""
 
@@ -188,6 +196,8 @@ def _redacted(event: Event) -> Event:
         return replace(event, change=_without_secrets(event.change))
     if isinstance(event, ChecksJudged):
         return replace(event, checks=tuple(map(_without_secrets, event.checks)))
+    if isinstance(event, TestsJudged):
+        return replace(event, tests=tuple(map(_without_secrets, event.tests)))
     return _without_secrets(event)
 
 

@@ -55,19 +55,19 @@ def put_aside(path: Path) -> Path | None:
     return aside
 
 
-def write_whole(path: Path, text: str, *, mode: int = 0o644) -> None:
+def write_whole(path: Path, content: str | bytes, *, mode: int = 0o644) -> None:
     """Write a file so that it has all of its content, or what it had before, also after a power cut.
 
     Args:
         path: The file; its directory is made when it is not there.
-        text: Its content.
+        content: Its content.
         mode: Who may read it, as the process's umask allows.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     try:
-        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
         to_disk(unfinished)
         unfinished.replace(path)
         to_disk(path.parent)

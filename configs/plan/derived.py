@@ -80,8 +80,8 @@ class Derived:
 
     @property
     def registry_certificate_path(self) -> str:
-        """Where the container runtime looks for what its registry has to show (certs.d of Docker and of containerd)."""
-        return f"/etc/{self.runtime}/certs.d/{self.registry}/ca.crt"
+        """Where the container runtime looks for what its registry has to show."""
+        return certificate_path(self.runtime, self.registry)
 
     @property
     def pause_image(self) -> str:
@@ -201,6 +201,11 @@ def registry_name(cluster: Cluster) -> str:
 def registry_certificate(cluster: Cluster) -> Certificate:
     """What the registry shows to those who read it. Its unit is the machine's own, see :mod:`configs.plan.systems`."""
     return Certificate(REGISTRY_CERTIFICATE, cluster.support.name, str(cluster.support.address))
+
+
+def certificate_path(runtime: Runtime, registry: str) -> str:
+    """Where a container runtime looks for what a registry has to show (certs.d of Docker and of containerd)."""
+    return f"/etc/{runtime}/certs.d/{registry}/ca.crt"
 
 
 def registry_url(cluster: Cluster) -> str:

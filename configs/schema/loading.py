@@ -1,4 +1,4 @@
-"""Reading cluster and release files.
+"""Reading cluster files, release files, and profiles of tests.
 
 That either gives a value that can be right, or one :class:`ConfigError` that names the file, the path of the field, the
 value seen there and what would be right.
@@ -13,12 +13,15 @@ from typing import Literal
 
 from configs.errors import ConfigError
 from configs.schema.cluster import Cluster, Node, pod_subnet
+from configs.schema.e2e import Profile
 from configs.schema.reading import checked, read_yaml, told
 from configs.schema.release import Release
 from configs.schema.topology import problems
 from configs.words import shortened
 
 CONFIGS = Path(__file__).resolve().parent.parent
+Kind = Literal["clusters", "releases", "e2e"]
+_WORDS = {"clusters": "cluster", "releases": "release", "e2e": "profile of tests"}
 
 
 def load_cluster(where: str | Path) -> Cluster:
@@ -58,8 +61,21 @@ def load_release(where: str | Path) -> Release:
     return release.model_copy(update={"build": build})
 
 
-def shipped(kind: Literal["clusters", "releases"]) -> tuple[str, ...]:
-    """Names of the files shipped in ``configs/clusters`` or ``configs/releases``."""
+def load_profile(where: str | Path) -> Profile:
+    """Read and check a profile of upstream's tests.
+
+    Args:
+        where: A path, or the bare name of a file shipped in ``configs/e2e``.
+
+    Raises:
+        ConfigError: The file cannot be read or cannot be right.
+    """
+    path = _find(where, "e2e")
+    return checked(path, Profile, read_yaml(path))
+
+
+def shipped(kind: Kind) -> tuple[str, ...]:
+    """Names of the files shipped in a directory of ``configs``."""
     return tuple(sorted(path.stem for path in (CONFIGS / kind).glob("*.yaml")))
 
 
@@ -74,12 +90,12 @@ def _beside(path: Path, named: str) -> str:
     return str(path.parent / named) if is_path(named) else named
 
 
-def _find(where: str | Path, kind: Literal["clusters", "releases"]) -> Path:
+def _find(where: str | Path, kind: Kind) -> Path:
     path = Path(where)
     if is_path(path):
         return path
     if str(where) not in (known := shipped(kind)):
-        seen = f"there is no {kind[:-1]} called {shortened(str(where), 100)}"
+        seen = f"there is no {_WORDS[kind]} called {shortened(str(where), 100)}"
         raise ConfigError(seen, todo=f"name a file, or one of: {', '.join(known)}")
     return CONFIGS / kind / f"{where}.yaml"
 

@@ -1,4 +1,4 @@
-"""The pages about cluster, release and series files, from their JSON Schema."""
+"""The pages about the files that people write, from their JSON Schema."""
 
 from __future__ import annotations
 
@@ -54,6 +54,12 @@ FILES = {
         "file, without its suffix, is that of the series: at most 24 lower-case letters, digits, dots and dashes.",
         RECIPES / "series",
         "v1.9.0-alpha.0.ipv6.0",
+    ),
+    "profile": Kind(
+        "A profile says which of upstream's tests `kubev6 e2e` runs, and which of them are known to fail and why. The "
+        "command takes the path of such a file, or the name of a shipped one.",
+        CONFIGS / "e2e",
+        "network",
     ),
 }
 """What each page is about."""

@@ -34,6 +34,7 @@ TITLES = {
     "run": "Run and time per step",
     "nodes": "Nodes",
     "connectivity": "Connectivity",
+    "tests": "Upstream's tests",
     "patches": "Series of patches",
     "images": "Images",
 }
@@ -65,6 +66,7 @@ def pages(path: Path, record: RunRecord) -> tuple[Page, ...]:
         "run": _run(path, record),
         "nodes": _nodes(record),
         "connectivity": _connectivity(record),
+        "tests": _tests(record),
         "patches": _patches(record),
         "images": _images(record.images),
     }
@@ -245,6 +247,24 @@ def _columns(shown: Matrix, first: int, end: int) -> str:
 
 def _cell(cell: Cell) -> str:
     return {"ok": f"✓ {cell.text}", "failed": "**✗ FAILED**", "none": cell.text}[cell.state]
+
+
+def _tests(record: RunRecord) -> str:
+    if not record.tests:
+        return ""
+    bad = [test for test in record.tests if test.unexpected]
+    others = [test for test in record.tests if not test.unexpected and test.outcome != "passed"]
+    passed = len(record.tests) - len(bad) - len(others)
+    parts = [f"{passed} of {counted(len(record.tests), 'test')} passed as expected."]
+    for title, tests in (("Not as expected", bad), ("Known to fail, and those that skipped themselves", others)):
+        if tests:
+            rows = (
+                (plain(test.name), plain(test.words), plain(test.known or test.message.strip().partition("\n")[0]))
+                for test in tests[:SHOWN]
+            )
+            parts.append(f"## {title}\n\n{table(('test', 'came to', 'why'), rows)}")
+            parts += [f"And {len(tests) - SHOWN} more."] * (len(tests) > SHOWN)
+    return "\n\n".join(parts)
 
 
 def _patches(record: RunRecord) -> str:

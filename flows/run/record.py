@@ -19,7 +19,9 @@ from pydantic import BaseModel, ConfigDict
 from configs.errors import KubeV6Error
 from configs.manifest import Manifest, PatchEntry
 from configs.schema.cluster import Cluster
+from configs.words import shortened
 from tasks import bounded
+from tasks.kubernetes.e2e_results import TestResult
 from tasks.node.change import Change, described
 from tasks.paths import data_dir
 from tasks.replace import write_whole
@@ -27,7 +29,13 @@ from tasks.replace import write_whole
 KEPT = 50
 """How many runs are remembered."""
 
-Status = Literal["running", "succeeded", "proof failed", "failed", "stopped"]
+Status = Literal["running", "succeeded", "proof failed", "tests failed", "failed", "stopped"]
+JUNIT, E2E_LOG = ".junit.xml", ".e2e.log.gz"
+"""What a run of tests has beside its record: what they came to, and all that they printed."""
+BESIDE = (".html", JUNIT, E2E_LOG)
+"""What any run may have there; the first is its report."""
+LONGEST_MESSAGE = 2000
+"""Characters of what a test says why it failed; its log has all of it."""
 Outcome = Literal["ended", "failed", "not ended"]
 
 
@@ -217,6 +225,36 @@ class CheckOfRun(_Plain):
     seconds: float = 0.0
 
 
+class TestOfRun(_Plain):
+    """One of upstream's tests; ``known`` says why it is known to fail, ``words`` what it came to.
+
+    ``unexpected`` ones failed, passed although they are known to fail, or were not run.
+    """
+
+    __test__ = False  # to pytest
+
+    name: str
+    outcome: str
+    words: str
+    seconds: float = 0.0
+    message: str = ""
+    known: str = ""
+    unexpected: bool = False
+
+    @classmethod
+    def of(cls, test: TestResult) -> Self:
+        """What a record keeps of a test."""
+        return cls(
+            name=test.name,
+            outcome=test.outcome,
+            words=test.words,
+            seconds=round(test.seconds, 1),
+            message=shortened(test.message, LONGEST_MESSAGE),
+            known=test.known,
+            unexpected=test.unexpected,
+        )
+
+
 class RunRecord(_Plain):
     """A run.
 
@@ -235,6 +273,7 @@ class RunRecord(_Plain):
         steps: What was done, in the order of its beginnings.
         changes: What was changed.
         checks: The proof.
+        tests: Upstream's tests.
     """
 
     command: str
@@ -251,6 +290,7 @@ class RunRecord(_Plain):
     steps: tuple[StepOfRun, ...] = ()
     changes: tuple[ChangeOfRun, ...] = ()
     checks: tuple[CheckOfRun, ...] = ()
+    tests: tuple[TestOfRun, ...] = ()
 
 
 def runs_dir() -> Path:
@@ -283,16 +323,19 @@ def write_ending(record: RunRecord, path: Path) -> None:
 
     Nothing is done where even that cannot be written.
     """
-    ending = record.model_copy(update={"steps": (), "changes": (), "checks": (), "images": (), "series": None})
+    ending = record.model_copy(
+        update={"steps": (), "changes": (), "checks": (), "tests": (), "images": (), "series": None}
+    )
     with suppress(OSError):
         path.write_text(ending.model_dump_json(exclude_defaults=True), encoding="utf-8")
 
 
 def forget_old_runs() -> None:
-    """Remove all but the newest :data:`KEPT` records, and the reports drawn from those that go."""
+    """Remove all but the newest :data:`KEPT` records, and what lies beside those that go."""
     for path in _paths()[KEPT:]:
         path.unlink(missing_ok=True)
-        path.with_suffix(".html").unlink(missing_ok=True)
+        for suffix in BESIDE:
+            path.with_suffix(suffix).unlink(missing_ok=True)
 
 
 def read(path: Path) -> RunRecord:

@@ -26,8 +26,10 @@ from flows.run.record import (
     SeriesOfRun,
     Status,
     StepOfRun,
+    TestOfRun,
     Topology,
 )
+from tasks.disk import writing_data
 from tasks.events import (
     Bus,
     ChangeMade,
@@ -38,7 +40,9 @@ from tasks.events import (
     SeriesPicked,
     StepBegan,
     StepEnded,
+    TestsJudged,
 )
+from tasks.replace import write_whole
 from tasks.secrets import hide
 
 log = logging.getLogger("kubev6.recording")
@@ -102,6 +106,27 @@ class Recording:
                         check.model_copy(update={"seconds": round(check.seconds, 4)}) for check in checks
                     )
 
+                case TestsJudged():
+                    self._more["tests"] = tuple(map(TestOfRun.of, event.tests))
+
+    @property
+    def path(self) -> Path:
+        """The file of the record."""
+        return self._path
+
+    def keep(self, suffix: str, content: str | bytes) -> None:
+        """Keep something beside the record.
+
+        Args:
+            suffix: One of :data:`flows.run.record.BESIDE`.
+            content: What is kept.
+
+        Raises:
+            KubeV6Error: It cannot be written.
+        """
+        with writing_data():
+            write_whole(self._path.with_suffix(suffix), content, mode=0o600)
+
     def _ended(self, event: StepEnded) -> None:
         # Of several of one name the one that began when this one says it did.
         began = event.at - self._begun - event.elapsed
@@ -157,6 +182,8 @@ class Recording:
     def _ending(self, status: Status, errors: Iterable[BaseException]) -> dict[str, Any]:
         if status == "succeeded" and any(not check.ok for check in self._more.get("checks", ())):
             status = "proof failed"
+        if status == "succeeded" and any(test.unexpected for test in self._more.get("tests", ())):
+            status = "tests failed"
         return {"status": status, "errors": tuple(_told(error, self._first.log) for error in errors)}
 
     def _now(self) -> float:

@@ -37,6 +37,11 @@ def run_outcome(record: RunRecord) -> RunOutcome:
         case "proof failed":
             sentence = f"The cluster is up, but {len(failed)} of {counted(len(record.checks), 'check')} failed."
             return RunOutcome("bad", "Proof failed", sentence, _after_a_bad_proof(record))
+        case "tests failed":
+            bad = sum(test.unexpected for test in record.tests)
+            sentence = f"Of {counted(len(record.tests), 'test')} of upstream's {bad} came to what was not expected."
+            todo = "their log, beside the record of this run, has all that each said; `kubev6 e2e --focus` repeats one"
+            return RunOutcome("bad", "Tests failed", sentence, todo)
         case "failed":
             sentence = f"It ended with {counted(len(record.errors), 'error')} after {duration(record.seconds)}."
             return RunOutcome("bad", "Failed", sentence, f"put right what is named, then {again}")
@@ -72,6 +77,8 @@ def _achieved(record: RunRecord) -> str:
         proof = f", and all {counted(len(record.checks), 'check')} of its proof hold" if record.checks else ""
         done = counted(len(record.changes), "change was", "changes were") + " made" if record.changes else ""
         return f"The cluster is up{proof}. {done or 'Nothing had to be changed'}."
+    if record.tests:
+        return f"{counted(len(record.tests), 'test')} of upstream's came to what was expected."
     if record.command == "build":
         return f"Release {about} is in the store."
     return f"{record.command} {record.subject} is done."

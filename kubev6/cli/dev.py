@@ -5,11 +5,13 @@ made of which ones an edit changes: no others are linked again, and on the clust
 every other upgrade in place. The first time everything is compiled.
 
 A tree that does not compile leaves the cluster alone. A component that does not come up, or with which the proof
-does not hold, is replaced by the one from before. `kubev6 rollback` goes back too.
+does not hold, is replaced by the one from before. `kubev6 rollback` goes back too. --check runs upstream's own tests
+of the tree after that, as `kubev6 e2e` does; when one fails the cluster stays as it is, to be looked at.
 
 Examples:
   kubev6 dev --source ~/src/kubernetes
   kubev6 dev --source ~/src/kubernetes --watch
+  kubev6 dev --source ~/src/kubernetes --check 'e2e:Services.*NodePort'
   kubev6 dev --source ~/src/kubernetes --release v1.36.0 --cluster rack.yaml
 """
 
@@ -44,6 +46,15 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--source", required=True, type=Path, metavar="DIR", help="a checkout of Kubernetes, or a directory in one"
     )
     parser.add_argument("--watch", action="store_true", help="again after each change of the tree, until Ctrl-C")
+    parser.add_argument(
+        "--check",
+        action="append",
+        default=[],
+        type=_check,
+        metavar="CHECK",
+        help="then run those of upstream's tests in whose name an expression is found, such as e2e:NodePort, or of "
+        "another profile than network, e2e/conformance:DNS; may be repeated",
+    )
     add_cluster(parser)
     release = parser.add_argument(
         "--release",
@@ -61,7 +72,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Bring a working tree onto a cluster."""
-    from configs.schema.loading import load_cluster
+    from configs.schema.loading import load_cluster, load_profile
     from flows import parameters
     from tasks.release import choose
     from tasks.release.fetch import mirror
@@ -70,6 +81,8 @@ def run(args: argparse.Namespace) -> int:
     mirror.chosen(args.mirror)  # what is wrong with words and files is told before anything is started
     refuse_missing_runner(args.task_runner)
     cluster = load_cluster(args.cluster)
+    for profile, _ in args.check:
+        load_profile(profile)
     directory = working_tree.top(args.source)
     choose.working_tree(cluster, str(directory), args.release)
     where, release = parameters.named(args.cluster), parameters.named(args.release)
@@ -94,7 +107,32 @@ def _once(args: argparse.Namespace, cluster: Cluster, given: Sequence[str]) -> t
     if not holds:
         standard_error.say(f"the cluster is up, but {tables.failed_checks(done.checks)}")
     came_to.check_told()
+    if holds:
+        passed = [_passes(args, cluster, *check) for check in args.check]  # all of them are run
+        holds = all(passed)
     return 0 if holds else 1, done.manifest.source.tree
+
+
+def _passes(args: argparse.Namespace, cluster: Cluster, profile: str, focus: str) -> bool:
+    """Run some of upstream's tests, and tell what came of them."""
+    from kubev6.cli.e2e import run_tests
+    from kubev6.console import e2e
+    from kubev6.console.display import plain_console
+
+    came_to = run_tests(args, cluster, profile, focus)
+    e2e.show(plain_console(), came_to.done.tests, None)
+    tell(f"{'tests':<10} {e2e.summary(came_to.done.tests, came_to.seconds)}")
+    came_to.check_told()
+    return not any(test.unexpected for test in came_to.done.tests)
+
+
+def _check(text: str) -> tuple[str, str]:
+    from configs.schema.e2e import check_of
+
+    try:
+        return check_of(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _watch(args: argparse.Namespace, cluster: Cluster, directory: Path, given: Sequence[str]) -> NoReturn:

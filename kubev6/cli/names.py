@@ -31,6 +31,13 @@ def releases(prefix: str, **_: object) -> Iterable[str]:
     return [*shipped("releases"), *_yaml_files(prefix)]
 
 
+def profiles(prefix: str, **_: object) -> Iterable[str]:
+    """Names of shipped profiles of upstream's tests, and files of others."""
+    from configs.schema.loading import shipped
+
+    return [*shipped("e2e"), *_yaml_files(prefix)]
+
+
 def series(prefix: str, **_: object) -> Iterable[str]:
     """Names of shipped series of patches, and series files."""
     from tasks.release.series.series_file import SERIES

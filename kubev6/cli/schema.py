@@ -1,4 +1,4 @@
-"""Print the JSON Schema of a cluster, release or series file.
+"""Print the JSON Schema of a cluster, release, series or profile file.
 
 An editor that knows JSON Schema completes the keys of such a file, explains them, and marks what is wrong.
 One that has yaml-language-server finds the schema by the first line of the file:
@@ -16,7 +16,7 @@ import argparse
 import json
 from typing import Any
 
-KINDS = ("cluster", "release", "series")
+KINDS = ("cluster", "release", "series", "profile")
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -48,6 +48,10 @@ def schema(kind: str) -> dict[str, Any]:
         from configs.schema.release import Release
 
         wanted = TypeAdapter(Release)
+    elif kind == "profile":
+        from configs.schema.e2e import Profile
+
+        wanted = TypeAdapter(Profile)
     else:
         from tasks.release.series.series_file import WrittenSeries
 

@@ -43,7 +43,7 @@ ETCD = RECIPES / "images" / "etcd-vendored" / "main.go"
 TREE = "/go/src/k8s.io/kubernetes"
 CACHE = f"{TREE}/_output/local/go/cache"
 """Where the container has the build cache. Newer makefiles of Kubernetes insist on one below ``_output``."""
-COMPILE = f"""
+BEGIN = f"""
 cd {TREE}
 # Old trees compare Go's version as text, for which 1.19 is less than 1.8.3. They let development versions pass, so Go
 # says that it is one.
@@ -58,7 +58,9 @@ GO
     PATH=/tmp/bin:$PATH
 fi
 flags="-v${{FURTHER:+ $FURTHER}}"
-if [ -n "$4" ]; then
+"""
+"""How each compilation of a tree begins."""
+COMPILE = f"""{BEGIN}if [ -n "$4" ]; then
     # To the go tool it is a file of the tree.
     echo '{{"Replace": {{"{TREE}/cmd/etcd/main.go": "/etcd/main.go"}}}}' > /tmp/overlay.json
     flags="$flags -overlay=/tmp/overlay.json"
@@ -148,7 +150,7 @@ def pause_source(tree: Path) -> str:
     Raises:
         KubeV6Error: The tree has none.
     """
-    return _first(tree, ("build/pause/linux/pause.c", "build/pause/pause.c"))
+    return first(tree, ("build/pause/linux/pause.c", "build/pause/pause.c"))
 
 
 def targets(tree: Path) -> tuple[str, ...]:
@@ -157,7 +159,7 @@ def targets(tree: Path) -> tuple[str, ...]:
     Raises:
         KubeV6Error: The tree lacks one.
     """
-    return tuple(_first(tree, (f"cmd/{name}", f"plugin/cmd/{name}")) for name in TARGETS)
+    return tuple(first(tree, (f"cmd/{name}", f"plugin/cmd/{name}")) for name in TARGETS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +218,29 @@ def compile_key(tree: str, reported: Reported, tools: Toolchain, compiler: Compi
     return results.key_of(tree, asdict(reported), go, TARGETS, COMPILE, ENVIRONMENT, *told, *more)
 
 
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is compiled of a tree.
+
+    Attributes:
+        name: Under which the executables are kept, until others are compiled under it.
+        title: What the step is called.
+        script: What runs in the container.
+        arguments: Its arguments; the targets are the first.
+        programs: What it makes.
+        pause: See :class:`tasks.release.results.Compiled`.
+        cgo: Whether it needs cgo.
+    """
+
+    name: str
+    title: str
+    script: str
+    arguments: tuple[str, ...]
+    programs: tuple[str, ...]
+    pause: str = ""
+    cgo: bool = False
+
+
 def compile_tree(
     tree: Path,
     *,
@@ -238,16 +263,52 @@ def compile_tree(
         force: Compile everything, also what was compiled before.
 
     Raises:
-        KubeV6Error: It does not compile, or there is too little disk. The whole output is in the data directory's
-            ``logs/compile-<series>.log``.
+        KubeV6Error: As :func:`compile_order`.
     """
     pause = pause_version(tree)
-    arguments = [" ".join(targets(tree)), f"v{pause}", pause_source(tree), "cmd/etcd" if traits.etcd else ""]
+    etcd = "cmd/etcd" if traits.etcd else ""
+    order = Order(
+        name=series,
+        title="compile",
+        script=COMPILE,
+        arguments=(" ".join(targets(tree)), f"v{pause}", pause_source(tree), etcd),
+        programs=(*TARGETS, "pause", *(["etcd"] if etcd else [])),
+        pause=pause,
+        cgo=traits.cgo,
+    )
+    return compile_order(order, tree, series=series, key=key, reported=reported, compiler=compiler, force=force)
+
+
+def compile_order(
+    order: Order,
+    tree: Path,
+    *,
+    series: str,
+    key: str,
+    reported: Reported,
+    compiler: Compiler,
+    force: bool = False,
+) -> Compiled:
+    """Compile something of a tree.
+
+    Args:
+        order: What.
+        tree: The working directory of a series.
+        series: Its name.
+        key: sha256 of everything that decides the bytes.
+        reported: What they tell of themselves.
+        compiler: What to compile with.
+        force: Compile everything, also what was compiled before.
+
+    Raises:
+        KubeV6Error: It does not compile, or there is too little disk. The whole output is in the data directory's
+            ``logs/compile-<name>.log``.
+    """
     cold = force or not any(go_cache.go_cache(compiler.cache).iterdir())
     _need_space(SPACE_COLD if cold else SPACE_WARM)
     stamp = cache_dir() / "stamps" / series
     write_whole(stamp / "stamp", version_file(reported))
-    with step(series, "compile") as shown, ExitStack() as held:
+    with step(series, order.title) as shown, ExitStack() as held:
         packages = total = 0
 
         def show(line: str) -> None:
@@ -270,21 +331,21 @@ def compile_tree(
             mounts = {cache: CACHE, **compiler.library}
         for directory in (tree / "_output" / "local" / "go" / "cache", *mounts):
             directory.mkdir(parents=True, exist_ok=True)
-        made = held.enter_context(results.unfinished(series))
-        log_file = data_dir() / "logs" / f"compile-{series}.log"
+        made = held.enter_context(results.unfinished(order.name))
+        log_file = data_dir() / "logs" / f"compile-{order.name}.log"
         log_file.parent.mkdir(parents=True, exist_ok=True)
         with log_file.open("w", buffering=1) as log:
             try:
                 toolchain.run(
                     compiler.image,
-                    ["bash", "-euc", f"{COUNT if cold else ''}{COMPILE}", "compile", *arguments],
+                    ["bash", "-euc", f"{COUNT if cold else ''}{order.script}", "compile", *order.arguments],
                     name="compile",
                     mounts={tree: TREE, made: "/results", **mounts},
                     read_only={stamp: "/version", ETCD.parent: "/etcd"},
                     environment={
                         **ENVIRONMENT,
                         **compiler.environment,
-                        **(WITH_CGO if traits.cgo else {}),
+                        **(WITH_CGO if order.cgo else {}),
                         "SOURCE_DATE_EPOCH": str(reported.timestamp),
                     },
                     as_caller=True,
@@ -300,7 +361,7 @@ def compile_tree(
                     todo=f"the whole output is in {log_file}",
                     detail=error.detail,
                 ) from None
-        done = results.keep(series, key, made, (*TARGETS, "pause", *(["etcd"] if traits.etcd else [])), pause=pause)
+        done = results.keep(order.name, key, made, order.programs, pause=order.pause)
         shown.ended_as(f"{reported.version}, {f'{packages} packages' if packages else 'nothing to compile'}")
         return done
 
@@ -338,7 +399,7 @@ def compile_program(directory: Path, name: str, tools: Toolchain, *, force: bool
             return results.keep(name, key, made, (name,)).programs[name]
 
 
-def _first(tree: Path, places: Sequence[str]) -> str:
+def first(tree: Path, places: Sequence[str]) -> str:
     """The first of some places that a tree has."""
     for place in places:
         if (tree / place).exists():

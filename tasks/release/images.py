@@ -39,6 +39,8 @@ def build(
     tools: Toolchain,
     store: Store,
     *,
+    recipe: Path | None = None,
+    target: str = "",
     files: Mapping[str, Path] | None = None,
     stand_in_for: str = "",
     force: bool = False,
@@ -46,10 +48,12 @@ def build(
     """Build one image and keep it in the store; one that was built of the same before, and is there, is taken.
 
     Args:
-        name: Name of the image and of its directory in ``build/images``.
+        name: Name of the image.
         tag: The tag it gets.
         tools: Where Debian's programs and libraries are taken from.
         store: Where it is kept.
+        recipe: Its Dockerfile; None for that of the directory of its name in ``build/images``.
+        target: At which stage of that it ends; the last one when empty.
         files: What its Dockerfile copies, by name.
         stand_in_for: What it takes the place of; empty for the real thing.
         force: Build it although it was built before.
@@ -58,9 +62,9 @@ def build(
         KubeV6Error: The build failed, or the store cannot be written.
     """
     with step(name, "image") as shown, exclusive(cache_dir() / "images" / f"{name}.lock", what=f"image {name}:{tag}"):
-        recipe = IMAGES / name / "Dockerfile"
+        recipe = recipe or IMAGES / name / "Dockerfile"
         content = {"Dockerfile": recipe, **(files or {})}
-        key = _key(name, tag, content, tools, stand_in_for)
+        key = _key(name, tag, content, tools, stand_in_for, *([target] if target else []))
         record = cache_dir() / "images" / f"{name}.json"
         known = {each: entry for each, entry in _built(record).items() if store.has_image(entry.digest)}
         if key in known and not force:
@@ -78,6 +82,7 @@ def build(
                     inputs=hashlib.sha256(recipe.read_bytes()).hexdigest(),
                     arguments={"TOOLCHAIN": tools.image, "STAGE": reference},
                     shown=shown,
+                    target=target,
                     cached=False,
                 )
             shown.progress("storing")
@@ -144,11 +149,11 @@ def debian_tag(version: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]", "_", version.split(":", 1)[-1])
 
 
-def _key(name: str, tag: str, content: Mapping[str, Path], tools: Toolchain, stand_in_for: str) -> str:
+def _key(name: str, tag: str, content: Mapping[str, Path], tools: Toolchain, *more: str) -> str:
     """sha256 of everything that decides the bytes of an image."""
     digests = {each: hashlib.sha256(path.read_bytes()).hexdigest() for each, path in content.items()}
     recipe = docker_build.directory_digest(RECIPE)
-    return results.key_of(name, tag, digests, recipe, tools.identity, tools.platform, stand_in_for)
+    return results.key_of(name, tag, digests, recipe, tools.identity, tools.platform, *more)
 
 
 def _built(record: Path) -> dict[str, ImageEntry]:

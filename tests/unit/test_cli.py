@@ -6,6 +6,7 @@ import argparse
 import importlib.metadata
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -46,7 +47,7 @@ def test_help_of_a_command_has_an_example_that_is_accepted(capsys: pytest.Captur
     text = printed_help(capsys, command)
     assert "Exit status: 0" in text
     lines = text.split("Examples:\n")[1].splitlines()
-    examples = [line.partition(" >")[0].split() for line in lines if line.startswith("  kubev6 ")]
+    examples = [shlex.split(line.partition(" >")[0]) for line in lines if line.startswith("  kubev6 ")]
     assert examples
     for _, *words in examples:
         own = words[: words.index("--")] if "--" in words else words

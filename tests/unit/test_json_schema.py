@@ -1,4 +1,4 @@
-"""The JSON Schema of cluster, release and series files, as an editor uses it."""
+"""The JSON Schema of the files that people write, as an editor uses it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from configs.schema import cluster, release
+from configs.schema import cluster, e2e, release
 from configs.schema.docstrings import described
 from configs.schema.field_types import Model
 from configs.schema.loading import CONFIGS
@@ -24,6 +24,7 @@ from tests.unit.test_schema import changed
 SHIPPED = [
     *((path, "cluster") for path in sorted((CONFIGS / "clusters").glob("*.yaml"))),
     *((path, "release") for path in sorted((CONFIGS / "releases").glob("*.yaml"))),
+    *((path, "profile") for path in sorted((CONFIGS / "e2e").glob("*.yaml"))),
     *((path, "series") for path in sorted(series_file.SERIES.glob("*.yaml"))),
 ]
 RELEASE: dict[str, Any] = {"name": "mine", "kubernetes": "1.20.2", "build": {"series": "debian-1.20"}}
@@ -31,7 +32,7 @@ COMMIT = {"remote": "up", "commit": "0123abc"}
 SERIES: dict[str, Any] = {"remotes": {"up": "https://example.org/demo"}, "base": COMMIT, "patches": [COMMIT]}
 MODELS = [
     model
-    for module in (cluster, release, series_file)
+    for module in (cluster, e2e, release, series_file)
     for model in vars(module).values()
     if isinstance(model, type) and issubclass(model, Model) and model.__module__ == module.__name__
 ]

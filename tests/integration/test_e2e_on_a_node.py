@@ -1,0 +1,137 @@
+"""What runs upstream's tests on a control plane: real processes, with scripts in the place of ginkgo and kubectl."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.node_agent import e2e
+from tasks.node_agent.lock import hold
+from tasks.node_agent.protocol import Failed
+from tasks.ssh.program import program
+from tests.fakes import substitute
+
+A, B = "[sig-network] A works", "[sig-network] B works"
+GINKGO = """#!/bin/sh
+trap 'echo interrupted >> "$LEFT"; exit 1' INT
+for word; do case $word in --report-dir=*) reports=${word#*=};; esac; done
+echo '{"msg":"Test Suite starting","total":2}'
+echo '{"msg":"PASSED [sig-network] A works","total":2,"completed":1}'
+echo "asks $HTTP_PROXY but for $NO_PROXY, images of $(cat "$KUBE_TEST_REPO_LIST")"
+[ -z "$HANGS" ] || { sleep 60 & wait; }
+cat > "$reports/junit_01.xml" <<XML
+<testsuite><testcase name="[sig-network] A works" time="1.5"></testcase>
+<testcase name="[sig-network] B works" time="0.5"><failure type="Failure">refused</failure></testcase>
+<testcase name="[sig-network] C works" time="0"><skipped></skipped></testcase></testsuite>
+XML
+exit 1
+"""
+KUBECTL = '#!/bin/sh\necho "kubectl $*" >> "$LEFT"\n'
+
+
+@pytest.fixture
+def order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What is run, in a directory of the test's own; the programs are there already."""
+    home, bin_directory = tmp_path / "e2e", tmp_path / "bin"
+    bin_directory.mkdir()
+    (bin_directory / "kubectl").write_text(KUBECTL)
+    (bin_directory / "kubectl").chmod(0o755)
+    monkeypatch.setenv("PATH", str(bin_directory), prepend=":")
+    monkeypatch.setenv("LEFT", str(tmp_path / "left"))
+    substitute(monkeypatch, e2e, "DIRECTORY", str(home))
+    substitute(monkeypatch, e2e, "SECONDS_BETWEEN_WORDS", 0.1)
+    ginkgo = home / "0123" / "ginkgo"
+    ginkgo.parent.mkdir(parents=True)
+    ginkgo.write_text(GINKGO)
+    ginkgo.chmod(0o755)
+    (home / "old").mkdir()
+    return {
+        "programs": [
+            {
+                "path": str(ginkgo),
+                "sha256": hashlib.sha256(GINKGO.encode()).hexdigest(),
+                "size": len(GINKGO),
+                "url": "https://[::1]:1/nothing/is/fetched",
+                "certificate": "",
+            }
+        ],
+        "passes": [[str(ginkgo), f"--report-dir={home}/reports/1"]],
+        "environment": {"KUBE_TEST_REPO_LIST": f"{home}/repositories.yaml"},
+        "repositories": "gcRegistry: kube-support:5000\n",
+        "stands_in_but_for": ["fd00::/64", ".cluster.local"],
+        "chosen": [A, B],
+        "repeat": 1,
+        "seconds": 60,
+    }
+
+
+def test_what_each_test_came_to_is_told_with_all_that_they_printed(
+    order: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer = e2e.main(**order)
+    assert [(test["name"], test["outcome"], test["message"]) for test in answer["tests"]] == [
+        (A, "passed", ""),
+        (B, "failed", "refused"),
+    ]
+    log = gzip.decompress(base64.b64decode(answer["log"])).decode()
+    assert "but for ::1,127.0.0.1,localhost,fd00::/64,.cluster.local, images of gcRegistry: kube-support:5000" in log
+    assert "asks http://[::1]:" in log
+    assert not Path(e2e.DIRECTORY, "old").exists(), "what earlier tests were run with stays"
+    assert "1 of 2" not in capsys.readouterr().out, "what goes to the controller is one JSON document"
+
+
+def test_where_there_is_an_internet_nothing_stands_in_for_it(order: dict[str, Any]) -> None:
+    answer = e2e.main(**{**order, "stands_in_but_for": None})
+    assert "asks  but for " in gzip.decompress(base64.b64decode(answer["log"])).decode()
+
+
+def test_tests_that_do_not_end_are_interrupted_and_what_they_left_is_removed(
+    order: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HANGS", "yes")
+    with pytest.raises(Failed, match=r"did not end in their time: \[sig-network\] A works"):
+        e2e.main(**{**order, "seconds": 1})
+    left = (tmp_path / "left").read_text().splitlines()
+    assert left[-2] == "interrupted"
+    assert "delete namespaces -l e2e-run" in left[-1]
+
+
+def test_tests_end_with_their_controller(
+    order: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HANGS", "yes")
+    directory = e2e.DIRECTORY
+    script = program("e2e").replace(
+        'if "PAYLOAD" in globals():', f"DIRECTORY = {directory!r}\nSECONDS_BETWEEN_WORDS = 0.1\nif True:"
+    )
+    assert script != program("e2e")
+    with subprocess.Popen(
+        [sys.executable, "-IS", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdin
+        assert process.stderr
+        process.stdin.write(f"import json\nPAYLOAD = json.loads({json.dumps(order)!r})\n{script}".encode())
+        process.stdin.close()
+        assert b"1 of 2" in next(line for line in process.stderr if b"1 of 2" in line)
+        process.stderr.close()  # as sshd does when the connection is gone
+        assert process.wait(30) != 0
+    assert "interrupted" in (tmp_path / "left").read_text()
+
+
+def test_other_tests_under_way_on_the_machine_are_told(order: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    substitute(monkeypatch, e2e, "LOCK_SECONDS", 0)
+    with Path(e2e.DIRECTORY, "lock").open("w") as lock:
+        hold(lock, 0, "waits", "failed")
+        began = time.monotonic()
+        with pytest.raises(Failed, match="other tests are under way on this machine"):
+            e2e.main(**order)
+        assert time.monotonic() - began < 10
