@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -192,6 +192,19 @@ def step_kinds(steps: Sequence[StepOfRun]) -> tuple[StepKind, ...]:
             )
         )
     return tuple(found)
+
+
+def under_way(spans: Iterable[tuple[float, float]]) -> float:
+    """Seconds in which anything was under way; those in which several things were count once.
+
+    Args:
+        spans: When each began and ended, in seconds.
+    """
+    total, until = 0.0, float("-inf")
+    for began, ended in sorted(spans):
+        total += max(0.0, ended - max(began, until))
+        until = max(until, ended)
+    return total
 
 
 def _letter(number: int) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from configs.manifest import Manifest, changed_parts
 from configs.words import counted
+from flows.run.summary import under_way
 from kubev6.console.listener import Ended
 from tasks.kubernetes.checks import Check
 from tasks.node.change import Change
@@ -53,9 +54,4 @@ def _few(nodes: Sequence[str]) -> str:
 
 
 def _seconds_of(ended: Sequence[Ended], title: str) -> float:
-    """Seconds in which steps of one kind were under way; those in which several were count once."""
-    total, until = 0.0, 0.0
-    for each in sorted((each for each in ended if each.title == title), key=lambda each: each.started):
-        total += max(0.0, each.started + each.seconds - max(each.started, until))
-        until = max(until, each.started + each.seconds)
-    return total
+    return under_way((each.started, each.started + each.seconds) for each in ended if each.title == title)
