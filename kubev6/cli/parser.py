@@ -10,6 +10,7 @@ from kubev6.cli import (
     build,
     bundle,
     cache,
+    compare,
     completion,
     deploy,
     dev,
@@ -33,7 +34,7 @@ from kubev6.cli.command import EXIT_STATUSES, Help
 
 GROUPS = (
     ("Bring a cluster up, and take it down again", (deploy, dev, rollback, reset, lab)),
-    ("Look at a cluster, and use it", (verify, e2e, report, render, kubectl, ssh, bundle)),
+    ("Look at a cluster, and use it", (verify, e2e, report, compare, render, kubectl, ssh, bundle)),
     ("Releases and their patches", (build, fetch, images, releases, series)),
     ("This machine, Prefect, your shell and your editor", (cache, server, completion, schema)),
 )

@@ -36,7 +36,6 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Draw the report of a run, or list the runs."""
-    from configs.schema.loading import load_cluster
     from flows.run import record as run_record
     from kubev6.report import reading
 
@@ -47,8 +46,7 @@ def run(args: argparse.Namespace) -> int:
     if args.named:
         path, record = run_record.find(args.named)
     else:
-        known = run_record.clusters()
-        path, record = run_record.latest(args.cluster if args.cluster in known else load_cluster(args.cluster).name)
+        path, record = run_record.latest(reading.cluster_name(args.cluster))
     drawn = reading.draw(path, record)
     print(drawn)
     if args.open:

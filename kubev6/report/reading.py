@@ -8,8 +8,9 @@ import webbrowser
 from pathlib import Path
 
 from configs.errors import KubeV6Error
+from configs.schema.loading import load_cluster
 from configs.words import duration
-from flows.run.record import RunRecord, runs
+from flows.run.record import RunRecord, clusters, runs
 from flows.run.run_outcome import run_outcome
 from kubev6.report.page import page
 from tasks.replace import write_whole
@@ -20,6 +21,18 @@ def listed() -> tuple[str, ...]:
     found = runs()
     width = max((len(path.stem) for path, _ in found), default=0)
     return tuple(f"{path.stem:<{width}}  {duration(record.seconds):>12}  {_came_to(record)}" for path, record in found)
+
+
+def cluster_name(given: str) -> str:
+    """The name of the cluster whose runs are meant.
+
+    Args:
+        given: Its name, also of one whose file is gone; a cluster file, or the name of a shipped one.
+
+    Raises:
+        ConfigError: It is none of these.
+    """
+    return given if given in clusters() else load_cluster(given).name
 
 
 def draw(path: Path, record: RunRecord) -> Path:

@@ -33,6 +33,8 @@ def start(*words: str) -> subprocess.Popen[str]:
         (["lab", "status", "--cluster", "LAB"], 1),
         (["server", "status"], 1),
         (["report"], 1),
+        (["compare"], 1),
+        (["compare", "20260301"], 1),
         ([], 2),
         (["frobnicate"], 2),
         (["deploy", "--json"], 2),

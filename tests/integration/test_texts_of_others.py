@@ -135,6 +135,13 @@ def in_the_list_of_runs(picked: Picked) -> str:
     return picked.kubev6("report", "--list")
 
 
+def in_two_runs_side_by_side(picked: Picked) -> str:
+    first, _ = picked.record()
+    conflicting(picked)
+    second, _ = picked.record()
+    return picked.kubev6("compare", first.stem, second.stem)
+
+
 def in_artifacts(picked: Picked) -> str:
     return "\n".join(page.text for page in markdown.pages(*picked.record()))
 
@@ -182,6 +189,7 @@ def in_a_notification(picked: Picked) -> str:
         in_the_run_log,
         in_a_report,
         in_the_list_of_runs,
+        in_two_runs_side_by_side,
         in_artifacts,
         in_the_state_of_a_flow,
         in_the_state_of_a_task,

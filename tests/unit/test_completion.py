@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from flows.run.record import new_path, write
 from kubev6.cli import main
 from kubev6.cli.completion import SHELLS
+from tests.unit import sample_run
 
 PROGRAMS = Path(sys.executable).parent
 ASK = """\
@@ -48,6 +51,16 @@ def completed(line: str, where: Path) -> set[str]:
 )
 def test_bash_completes_commands_options_and_names(tmp_path: Path, line: str, answer: set[str]) -> None:
     assert completed(line, tmp_path) == answer
+
+
+def test_runs_are_completed_by_their_names(tmp_path: Path) -> None:
+    for day in (1, 2):
+        path = new_path("deploy", "lab", datetime(2026, 3, day, tzinfo=UTC))
+        write(sample_run.finished(3), path)
+    both = {"20260301T000000Z-deploy-lab", "20260302T000000Z-deploy-lab"}
+    assert completed("kubev6 report 2026", tmp_path) == both
+    assert completed("kubev6 compare 2026", tmp_path) == both
+    assert completed("kubev6 compare 20260301T000000Z-deploy-lab 20260302", tmp_path) == {"20260302T000000Z-deploy-lab"}
 
 
 def test_cluster_files_are_completed_beside_the_names_of_shipped_ones(tmp_path: Path) -> None:
