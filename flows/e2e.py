@@ -117,12 +117,8 @@ def tested(
     selection, made = result(choosing), result(making)
     pushing = steps.push.submit(job, made.content)
     ran = result(steps.run.submit(job, made, selection, parallel, repeat, wait_for=[pushing]))
-    stand_ins = tuple(image for image in (*job.manifest.images, *made.content.images) if image.stand_in_for)
-    here = Circumstances(
-        job.manifest.version,
-        job.cluster.lab is not None,
-        made.lacking,
-        [image.name.rpartition("/")[2] for image in stand_ins],
-    )
+    stand_ins = (*(image for image in job.manifest.images if image.stand_in_for), *made.stand_ins)
+    names_of = [image.name for image in stand_ins]
+    here = Circumstances(job.manifest.version, job.cluster.lab is not None, made.lacking, names_of)
     known = known_failures(profile, selection.names, here)
     return Tested(judged(selection.names, ran.tests, known), made.lacking, stand_ins), ran.log

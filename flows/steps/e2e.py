@@ -56,7 +56,8 @@ def images(job: Job, programs: Programs, tools: Tools, profile: Profile, mirror:
     store = Store()
     made, lacking = suite.make_images(job.manifest, programs, tools.toolchain, profile.images, store, mirror)
     came_to(", ".join(f"{image.name}:{image.tag}" for image in made))
-    return Suite(programs, suite.content(job.manifest, programs, made, store), lacking)
+    stand_ins = tuple(image for image in made if image.stand_in_for)
+    return Suite(programs, suite.content(job.manifest, programs, made, store), lacking, stand_ins)
 
 
 @run_task("push e2e")

@@ -108,7 +108,7 @@ def run(args: argparse.Namespace) -> int:
     for name in came_to.done.lacking:
         tell(f"Image {name} could not be had: tests that want it fail.")
     for image in came_to.done.stand_ins:
-        tell(f"Image {image.name.rpartition('/')[2]} is a stand-in for {image.stand_in_for}.")
+        tell(f"Image {image.name} is a stand-in for {image.stand_in_for}.")
     tell(e2e.summary(tests, came_to.seconds))
     if came_to.record:
         kept = " and ".join(str(came_to.record.with_suffix(suffix)) for suffix in (JUNIT, E2E_LOG))

@@ -86,11 +86,13 @@ class Suite:
         programs: What was compiled.
         content: What of it the cluster's registry has to hold.
         lacking: Names of images that tests want, and that could not be had.
+        stand_ins: Images of it that stand in for others.
     """
 
     programs: Programs
     content: Manifest
-    lacking: tuple[str, ...] = ()
+    lacking: tuple[str, ...]
+    stand_ins: tuple[ImageEntry, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,8 +301,8 @@ def listed_images(compiled: Compiled, tools: Toolchain) -> tuple[str, ...]:
 def content(manifest: Manifest, programs: Programs, made: tuple[ImageEntry, ...], store: Store) -> Manifest:
     """What the cluster's registry has to hold for the tests.
 
-    Their images are in a repository that is called after all their bytes: which tags they have is the tests' choice, and
-    a node that has an image of a tag never asks for it again.
+    Their images are in a repository that is called after all their bytes: which tags they have is the tests' choice,
+    and a node that has an image of a tag never asks for it again.
 
     Args:
         manifest: The release that the cluster runs.

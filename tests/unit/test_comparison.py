@@ -19,6 +19,7 @@ from flows.run.record import (
     SeriesOfRun,
     Status,
     StepOfRun,
+    TestOfRun,
 )
 from flows.run.summary import under_way
 from kubev6.report.comparison.checks import Checks, compare_checks
@@ -41,6 +42,19 @@ def changed(**update: Any) -> RunRecord:
 
 
 # --- checks ---
+
+
+def test_upstreams_tests_are_compared_as_checks_are() -> None:
+    def tested(**words: str) -> RunRecord:
+        tests = (
+            TestOfRun(name=name, outcome=each, words=each, unexpected=each == "failed") for name, each in words.items()
+        )
+        return changed(command="e2e", checks=(), tests=tuple(tests))
+
+    found = compared(tested(A="passed", B="passed", C="skipped"), tested(A="passed", B="failed", C="skipped"))
+    assert [(pair.words, pair.first, pair.second) for pair in found.checks.fail_now] == [("B", "ok", "failed")]
+    assert found.checks.appeared == ()
+    assert found.worse[0].startswith("1 check that held fails now: B")
 
 
 def asked(*checks: tuple[str, bool], name: str = "pod to pod") -> list[CheckOfRun]:
@@ -114,7 +128,7 @@ def test_a_check_without_a_source_is_called_by_its_name() -> None:
 @pytest.mark.parametrize("first", get_args(Status))
 @pytest.mark.parametrize("second", get_args(Status))
 def test_only_an_end_that_proves_less_is_worse(first: Status, second: Status) -> None:
-    proves = {"succeeded": 2, "proof failed": 1}
+    proves = {"succeeded": 2, "proof failed": 1, "tests failed": 1}
     found = compared(changed(status=first), changed(status=second, started=GOOD.started + timedelta(days=1)))
     assert bool(found.worse) == (proves.get(second, 0) < proves.get(first, 0))
 

@@ -10,11 +10,18 @@ from dataclasses import dataclass
 from datetime import UTC
 from typing import Literal, TypeVar
 
-from flows.run.record import RunRecord, Status
+from flows.run.record import CheckOfRun, RunRecord, Status
 from flows.run.run_outcome import run_outcome
 from kubev6.report.comparison import checks, parts, patches, times
 
-_BADNESS: Mapping[Status, int] = {"succeeded": 0, "proof failed": 1, "failed": 2, "stopped": 2, "running": 2}
+_BADNESS: Mapping[Status, int] = {
+    "succeeded": 0,
+    "proof failed": 1,
+    "tests failed": 1,
+    "failed": 2,
+    "stopped": 2,
+    "running": 2,
+}
 """A run that was stopped, or that nobody saw the end of, has proved as little as one that failed."""
 
 Side = Literal["first", "second"]
@@ -71,7 +78,7 @@ class Comparison:
         notes: What has to be known of the two to read this.
         same: The parts that are the same in both.
         only_in: The parts that only one of the two has, and which.
-        checks: The proof.
+        checks: The proof, and upstream's tests.
         slower_by: By how many seconds the second run took longer; negative where it took less.
         times: Each kind of step, the largest difference first.
         release: What differs in the release.
@@ -109,7 +116,8 @@ def compare(first: RunRecord, second: RunRecord, names: tuple[str, str]) -> Comp
         second: What is.
         names: What the two are called.
     """
-    proof = checks.compare_checks(first.checks, second.checks)
+    before, after = _judged(first), _judged(second)
+    proof = checks.compare_checks(before, after)
     release = _where_both(parts.compare_releases, first.release, second.release)
     series = _where_both(parts.compare_series, first.series, second.series)
     changed_patches = _where_both(patches.compare_patches, first.series, second.series)
@@ -117,7 +125,7 @@ def compare(first: RunRecord, second: RunRecord, names: tuple[str, str]) -> Comp
     topology = _where_both(parts.compare_topologies, first.topology, second.topology)
     nodes = _where_both(parts.compare_nodes, first.topology, second.topology)
     told = {
-        "checks": (first.checks, second.checks, proof != checks.Checks()),
+        "checks": (before, after, proof != checks.Checks()),
         "release": (first.release, second.release, release),
         "patches": (first.series, second.series, series or changed_patches),
         "images": (first.images, second.images, images),
@@ -129,7 +137,7 @@ def compare(first: RunRecord, second: RunRecord, names: tuple[str, str]) -> Comp
     return Comparison(
         first=_in_short(first, names[0]),
         second=_in_short(second, names[1]),
-        worse=(*checks.worse(proof, asked_before=bool(first.checks)), *_worse_end(first, second)),
+        worse=(*checks.worse(proof, asked_before=bool(before)), *_worse_end(first, second)),
         notes=tuple(_notes(first, second)),
         same=tuple(name for name, (one, other, differs) in told.items() if one and other and not differs),
         only_in=only_in,
@@ -144,6 +152,16 @@ def compare(first: RunRecord, second: RunRecord, names: tuple[str, str]) -> Comp
         nodes=nodes,
         errors=_errors(first, second),
     )
+
+
+def _judged(record: RunRecord) -> tuple[CheckOfRun, ...]:
+    """The checks of a run's proof, and those of upstream's tests that were run."""
+    tests = (
+        CheckOfRun(name=test.name, source="", target="", ok=not test.unexpected, seen=test.words, seconds=test.seconds)
+        for test in record.tests
+        if test.outcome != "skipped"
+    )
+    return (*record.checks, *tests)
 
 
 def _where_both(
