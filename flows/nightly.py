@@ -1,4 +1,7 @@
-"""The order in which a release is made again when its sources have changed: deployment `kubev6/nightly-rebuild`."""
+"""The order in which a release is made again when its sources have changed, and judged.
+
+Deployments `kubev6/nightly-rebuild` and `kubev6/nightly-e2e`.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,18 @@ from configs.schema.loading import load_cluster, load_release
 from configs.schema.release import Build, DebianSource, Release, Source
 from flows.build import built
 from flows.deploy import deploy as deploy_flow
-from flows.parameters import ClusterName, IfBusy, Kept, MirrorPlace, NoName, RegistryAddress, ReleaseName, SourcePlace
+from flows.e2e import e2e as e2e_flow
+from flows.parameters import (
+    ClusterName,
+    IfBusy,
+    Kept,
+    MirrorPlace,
+    NoName,
+    ProfileName,
+    RegistryAddress,
+    ReleaseName,
+    SourcePlace,
+)
 from flows.run import names as run_names
 from flows.run.lifecycle import called, failed, flow_run
 from flows.run.lock import locked
@@ -48,13 +62,15 @@ def nightly(
     registry: RegistryAddress = "",
     keep: Kept = 7,
     deploy: bool = False,
+    e2e: ProfileName | NoName = "",
     mirror: MirrorPlace = "",
     if_busy: IfBusy = "wait",
     refresh: Refresh = "",
 ) -> State[Any]:
-    """Look for what is new in a release's sources, and build, deploy and push it if there is anything.
+    """Look for what is new in a release's sources, and build, deploy, test and push it if there is anything.
 
-    What is to be deployed is pushed when it has been: a dated tag is of a release that came up and was proved.
+    What is to be deployed is pushed when it has been, and its tests came to what is expected: a dated tag is of a
+    release that came up and was proved.
 
     Args:
         release: The name of a shipped release, or the whole path of a release file on the worker's machine.
@@ -64,6 +80,7 @@ def nightly(
         registry: Push them into this registry too.
         keep: How many dated tags of each image stay in a registry.
         deploy: Deploy it on the cluster.
+        e2e: Then run upstream's tests of this profile there: its name, or the whole path of its file.
         mirror: Where other projects' images are read from; empty for what ``KUBEV6_MIRROR`` names.
         if_busy: Wait for another run on this cluster to end, or refuse to begin.
         refresh: Which stage of the build is made again although the cache has what it came to, or all of them.
@@ -71,6 +88,8 @@ def nightly(
     try:
         wanted, topology = load_release(release), load_cluster(cluster) if cluster else None
         build = buildable(wanted)
+        if e2e and not deploy:
+            raise ConfigError("e2e is about what is deployed, and deploy is off", todo="turn it on: deploy")
         if topology is None and (push or deploy):
             raise ConfigError("push and deploy are about a cluster, and none is named", todo="name it: cluster")
         with flow_run("nightly", topology or wanted.name):
@@ -82,6 +101,8 @@ def nightly(
             done = ["nothing has changed" if manifest.key in before else f"built {manifest.version}"]
             if deploy:  # which brings up the cluster's own registry, where it is not up
                 done.append(deployed(cluster, release, mirror, if_busy))
+            if e2e:
+                done.append(tested(cluster, e2e, mirror, if_busy))
             if registry:
                 done.append(result(push_to.submit(manifest, registry.rstrip("/"), keep)))
             if topology and (push or deploy):
@@ -160,3 +181,15 @@ def deployed(cluster: str, release: str, mirror: str, if_busy: IfBusy) -> str:
     if not state.is_completed():
         raise KubeV6Error(f"deploy on {cluster}: {state.message}")
     return f"deployed on {cluster}"
+
+
+def tested(cluster: str, profile: str, mirror: str, if_busy: IfBusy) -> str:
+    """Upstream's tests against what was deployed. Says what they came to.
+
+    Raises:
+        KubeV6Error: They could not be run, or one came to what is not expected; the first of those is named first.
+    """
+    state = e2e_flow(cluster, profile=profile, mirror=mirror, if_busy=if_busy, return_state=True)
+    if not state.is_completed():
+        raise KubeV6Error(f"e2e on {cluster}: {state.message}")
+    return f"e2e on {cluster}: {state.message}"

@@ -128,7 +128,9 @@ def server(installed: Installed) -> Iterator[str]:
 def test_a_run_of_a_deployment_that_cannot_be_says_why(installed: Installed, server: str) -> None:
     status, out, _ = installed.run("prefect", "deployment", "ls", PREFECT_API_URL=server)
     assert status == 0
-    assert all(f"kubev6/{name}" in out for name in ("build-and-deploy", "deploy-prebuilt", "nightly-rebuild"))
+    assert all(
+        f"kubev6/{name}" in out for name in ("build-and-deploy", "deploy-prebuilt", "nightly-rebuild", "nightly-e2e")
+    )
     assert run_of(installed, server, "build-and-deploy", cluster="/home/me/rack.yaml") == (
         "/home/me/rack.yaml: cannot be read: No such file or directory; check the path"
     )

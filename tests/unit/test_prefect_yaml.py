@@ -34,7 +34,12 @@ def validated(name: str, **parameters: Any) -> Any:
 
 
 def test_the_deployments_are_those_that_the_documentation_names() -> None:
-    assert [each["name"] for each in DEPLOYMENTS] == ["build-and-deploy", "deploy-prebuilt", "nightly-rebuild"]
+    assert [each["name"] for each in DEPLOYMENTS] == [
+        "build-and-deploy",
+        "deploy-prebuilt",
+        "nightly-rebuild",
+        "nightly-e2e",
+    ]
 
 
 @each_deployment
