@@ -33,6 +33,8 @@ END_SECONDS = 90
 """How long tests that are interrupted may clean up."""
 SECONDS_BETWEEN_WORDS = 5.0
 """How often the controller is told something, which shows whether it is still there."""
+LONGEST_WORDS = 1 << 20
+"""Bytes of what a test says of its end; each time it names all that have failed."""
 LOG = 64 << 20
 """Bytes of the end of the log that go to the controller."""
 
@@ -50,13 +52,11 @@ class _Told:
         self.failed = 0
         self.last = ""
 
-    def hear(self, line: bytes) -> None:
-        """Take from a line of their output what it says of a test that has ended."""
-        if not line.startswith(b'{"msg":"'):
-            return
+    def hear(self, content: bytes) -> None:
+        """Take in what a test that has ended says of that (``ProgressReporter`` of test/e2e)."""
         try:
-            word, _, name = str(json.loads(line.decode("utf-8", "replace"))["msg"]).partition(" ")
-        except (ValueError, KeyError):
+            word, _, name = str(json.loads(content.decode("utf-8", "replace"))["msg"]).partition(" ")
+        except (ValueError, KeyError, TypeError):
             return
         if word in ("PASSED", "FAILED"):
             self.ended += 1
@@ -80,37 +80,52 @@ class _Told:
             raise _GoneError from None
 
 
+class _Server(http.server.HTTPServer):
+    """What tests ask here: a page of the internet, where there is none; and whom they tell how far they are."""
+
+    address_family = socket.AF_INET6
+
+    def __init__(self, told: _Told) -> None:
+        super().__init__(("::1", 0), _Answer)
+        self.told = told
+
+
 class _Answer(http.server.BaseHTTPRequestHandler):
+    timeout = 10  # for who connects and says nothing
+
     def do_GET(self) -> None:
+        self._answer(b"the internet, as far as there is one in a lab\n")
+
+    def do_POST(self) -> None:
+        server: Any = self.server
+        length = self.headers.get("Content-Length", "")
+        if length.isdigit() and int(length) <= LONGEST_WORDS:
+            server.told.hear(self.rfile.read(int(length)))
+        self._answer(b"")
+
+    def _answer(self, content: bytes) -> None:
         self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        self.wfile.write(b"the internet, as far as there is one in a lab\n")
+        self.wfile.write(content)
 
     def log_message(self, *_: Any) -> None:
         return
 
 
-class _Proxy(http.server.HTTPServer):
-    address_family = socket.AF_INET6
-
-
 @contextmanager
-def internet(real: Sequence[str]) -> Iterator[Dict[str, str]]:
-    """What answers where there is no internet: some tests want a page of it before they begin.
-
-    Args:
-        real: Networks and names that are asked as they are.
+def serving(told: _Told) -> Iterator[str]:
+    """Answer tests, as long as the block runs.
 
     Yields:
-        The variables by which programs ask it.
+        The address.
     """
-    server = _Proxy(("::1", 0), _Answer)
+    server = _Server(told)
     thread = threading.Thread(target=server.serve_forever)
     thread.daemon = True
     thread.start()
     try:
-        own = "http://[::1]:{}".format(server.server_address[1])
-        yield {"HTTP_PROXY": own, "NO_PROXY": ",".join(["::1", "127.0.0.1", "localhost"] + list(real))}
+        yield "http://[::1]:{}".format(server.server_address[1])
     finally:
         server.shutdown()
         server.server_close()
@@ -159,19 +174,14 @@ def run(words: Sequence[str], environment: Dict[str, str], log: Any, told: _Told
         env=dict(os.environ, **environment),
         cwd=DIRECTORY,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
+        stdout=log,
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
-    reader = threading.Thread(target=_read, args=(process.stdout, log, told))
-    reader.daemon = True
-    reader.start()
     try:
         while True:
             try:
-                status = process.wait(SECONDS_BETWEEN_WORDS)
-                reader.join(SECONDS_BETWEEN_WORDS)
-                return status
+                return process.wait(SECONDS_BETWEEN_WORDS)
             except subprocess.TimeoutExpired:
                 told.tell()
                 if time.monotonic() > until:
@@ -179,13 +189,6 @@ def run(words: Sequence[str], environment: Dict[str, str], log: Any, told: _Told
     except BaseException:
         _interrupt(process)
         raise
-
-
-def _read(output: Any, log: Any, told: _Told) -> None:
-    for line in output:
-        log.write(line)
-        told.hear(line)
-    log.flush()
 
 
 def _interrupt(process: "subprocess.Popen[bytes]") -> None:
@@ -244,14 +247,13 @@ def main(
         until, told = time.monotonic() + seconds, _Told(len(chosen) * repeat)
         path = os.path.join(DIRECTORY, "log")
         try:
-            with open(path, "wb") as log:
+            with open(path, "wb") as log, serving(told) as address:
+                if stands_in_but_for is not None:
+                    real = ",".join(["::1", "127.0.0.1", "localhost"] + list(stands_in_but_for))
+                    environment = dict(environment, HTTP_PROXY=address, NO_PROXY=real)
                 for number, words in enumerate(passes, 1):
                     os.mkdir(os.path.join(reports, str(number)))
-                    if stands_in_but_for is None:
-                        run(words, environment, log, told, until)
-                        continue
-                    with internet(stands_in_but_for) as variables:
-                        run(words, dict(environment, **variables), log, told, until)
+                    run(words + ["--progress-report-url=" + address], environment, log, told, until)
         except BaseException:
             remove_namespaces()
             raise
