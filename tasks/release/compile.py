@@ -82,6 +82,8 @@ COMPILE_PROGRAM = """
 cd /program
 go build -trimpath -ldflags '-s -w -buildid=' -o /results/"$1" .
 """
+PROGRAM_ENVIRONMENT = {"GOPATH": "/usr/share/gocode", "GO111MODULE": "off", "GOCACHE": "/cache", "CGO_ENABLED": "0"}
+"""A program of our own has its libraries from the toolchain image: Debian's packages have them in Go's older layout."""
 ENVIRONMENT = {
     "GOPATH": "/go",
     "GO111MODULE": "off",
@@ -367,7 +369,7 @@ def compile_order(
 
 
 def compile_program(directory: Path, name: str, tools: Toolchain, *, force: bool = False) -> Path:
-    """Compile a program of our own, one directory of Go that needs nothing but the standard library.
+    """Compile a program of our own: one directory of Go, and what the toolchain image has of libraries.
 
     What was compiled of the same files with the same toolchain is taken as it is.
 
@@ -380,7 +382,8 @@ def compile_program(directory: Path, name: str, tools: Toolchain, *, force: bool
     Raises:
         KubeV6Error: It does not compile.
     """
-    key = results.key_of(docker_build.directory_digest(directory), tools.identity, tools.go, COMPILE_PROGRAM)
+    sources = docker_build.directory_digest(directory)
+    key = results.key_of(sources, tools.identity, tools.go, COMPILE_PROGRAM, PROGRAM_ENVIRONMENT)
     with exclusive(cache_dir() / "results" / f".{name}.lock", what=f"compilation of {name}"):
         kept = None if force else results.find(name, key)
         if kept is not None:
@@ -392,7 +395,7 @@ def compile_program(directory: Path, name: str, tools: Toolchain, *, force: bool
                 name=f"compile {name}",
                 mounts={cache: "/cache", made: "/results"},
                 read_only={directory: "/program"},
-                environment={"GOCACHE": "/cache", "CGO_ENABLED": "0", "GOFLAGS": "-mod=mod", "GOPROXY": "off"},
+                environment=PROGRAM_ENVIRONMENT,
                 as_caller=True,
                 deadline=600,
             )

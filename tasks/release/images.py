@@ -118,20 +118,18 @@ def cluster_dns(
                     shown.ended_as(f"{error.message}; it is in the store", cached=True)
                     return held
                 shown.ended_as(f"{error.message}; {STAND_IN} takes its place")
-    version = debian_tag(tools.version_of("dnsmasq-base"))
-    return build_program(STAND_IN, tools, store, prefix=f"{version}-", stand_in_for="CoreDNS", force=force)
+    return build_program(STAND_IN, tools, store, stand_in_for="CoreDNS", force=force)
 
 
 def build_program(
-    name: str, tools: Toolchain, store: Store, *, prefix: str = "", stand_in_for: str = "", force: bool = False
+    name: str, tools: Toolchain, store: Store, *, stand_in_for: str = "", force: bool = False
 ) -> ImageEntry:
-    """Compile a program of our own and build its image.
+    """Compile a program of our own and build its image, whose tag is a digest of the program's sources.
 
     Args:
         name: Name of the image, of its directory in ``build/images`` and of the program.
         tools: What it is compiled with.
         store: Where the image is kept.
-        prefix: What its tag starts with; a digest of its sources follows.
         stand_in_for: What it takes the place of; empty for the real thing.
         force: Compile and build it although that was done before.
 
@@ -139,7 +137,7 @@ def build_program(
         KubeV6Error: It does not compile, the build failed, or the store cannot be written.
     """
     directory = IMAGES / name
-    tag = f"{prefix}{docker_build.directory_digest(directory)[:12]}"
+    tag = docker_build.directory_digest(directory)[:12]
     files = {name: compile.compile_program(directory, name, tools, force=force)}
     return build(name, tag, tools, store, files=files, stand_in_for=stand_in_for, force=force)
 

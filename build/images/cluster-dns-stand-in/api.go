@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/url"
@@ -106,6 +107,30 @@ func follow[T any](ctx context.Context, api *API, path string, replace func([]T)
 	for {
 		if version, err = watch(ctx, api, path, version, change); err != nil {
 			return err
+		}
+	}
+}
+
+// keep follows one kind of object for ever, starting over with growing pauses when something fails.
+func keep[T Object](ctx context.Context, api *API, kind string, kept *Kept[T]) {
+	pause := time.Second
+	for ctx.Err() == nil {
+		err := follow(ctx, api, "/api/v1/"+kind,
+			func(all []T) {
+				pause = time.Second
+				kept.replace(all)
+			},
+			kept.change)
+		if errors.Is(err, errExpired) || ctx.Err() != nil {
+			continue
+		}
+		log.Printf("%s: %v; again in %s", kind, err, pause)
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+		if pause *= 2; pause > 30*time.Second {
+			pause = 30 * time.Second
 		}
 	}
 }

@@ -1,8 +1,9 @@
-// cluster-dns-stand-in answers the names of a cluster's Services where CoreDNS's own image cannot be had.
+// cluster-dns-stand-in answers the names of a cluster where CoreDNS's own image cannot be had.
 //
-// It watches Services and Endpoints, writes them as a hosts file and has dnsmasq answer from that. Everything
-// outside the cluster domain is forwarded. It serves A, AAAA and PTR records of Services and of the endpoints of
-// headless ones. It does not serve SRV records, ExternalName services or pod names.
+// It watches Namespaces, Services and Endpoints, and answers as CoreDNS's plugin kubernetes does when kubeadm sets it up:
+// A, AAAA, SRV, CNAME and PTR records of services, of their endpoints and of external names, and pods by their
+// addresses. Everything else is asked of other servers, whose answers it keeps for as long as they say. It has none of
+// CoreDNS's other plugins: no configuration file, no metrics, no stub domains.
 package main
 
 import (
@@ -11,213 +12,108 @@ import (
 	"flag"
 	"fmt"
 	"log"
-	"net/http"
-	"os"
-	"os/exec"
+	"net"
+	"net/netip"
 	"os/signal"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
+
+	"github.com/miekg/dns"
 )
 
-// Records is what is known of the cluster.
-type Records struct {
-	sync.Mutex
-	services  map[Key]Service
-	endpoints map[Key]Endpoints
-	synced    map[string]bool
-	changed   chan struct{}
-}
+// goodbye is how long questions are still answered after the end was ordered: until then the nodes know of it.
+const goodbye = 5 * time.Second
 
-func newRecords() *Records {
-	return &Records{
-		services:  map[Key]Service{},
-		endpoints: map[Key]Endpoints{},
-		synced:    map[string]bool{},
-		changed:   make(chan struct{}, 1),
+// servers is addresses of other servers, as arguments of the command line name them.
+type servers []string
+
+func (list *servers) String() string { return strings.Join(*list, ",") }
+
+// Set takes an address, or an address and a port.
+func (list *servers) Set(word string) error {
+	if address, err := netip.ParseAddr(word); err == nil {
+		*list = append(*list, net.JoinHostPort(address.String(), "53"))
+		return nil
 	}
-}
-
-// update changes the records under their lock and says that they changed.
-func (records *Records) update(change func()) {
-	records.Lock()
-	change()
-	records.Unlock()
-	select {
-	case records.changed <- struct{}{}:
-	default:
+	if _, err := netip.ParseAddrPort(word); err != nil {
+		return errors.New("not an address, such as fd00::64, nor one with a port, such as [fd00::64]:5353")
 	}
-}
-
-// hosts gives the hosts file, and whether both kinds of object were listed at least once.
-func (records *Records) hosts(domain string) (string, bool) {
-	records.Lock()
-	defer records.Unlock()
-	complete := records.synced["services"] && records.synced["endpoints"]
-	return hostsFile(domain, records.services, records.endpoints), complete
-}
-
-// keep follows one kind of object for ever, starting over with growing pauses when something fails.
-func keep[T any](
-	ctx context.Context, api *API, kind string, records *Records, store func() map[Key]T, empty func(), key func(T) Key,
-) {
-	pause := time.Second
-	for ctx.Err() == nil {
-		err := follow(ctx, api, "/api/v1/"+kind,
-			func(all []T) {
-				pause = time.Second
-				records.update(func() {
-					empty()
-					for _, one := range all {
-						store()[key(one)] = one
-					}
-					records.synced[kind] = true
-				})
-			},
-			func(one T, gone bool) {
-				records.update(func() {
-					if gone {
-						delete(store(), key(one))
-					} else {
-						store()[key(one)] = one
-					}
-				})
-			})
-		if errors.Is(err, errExpired) {
-			continue
-		}
-		log.Printf("%s: %v; again in %s", kind, err, pause)
-		select {
-		case <-ctx.Done():
-		case <-time.After(pause):
-		}
-		if pause *= 2; pause > 30*time.Second {
-			pause = 30 * time.Second
-		}
-	}
-}
-
-// replaceFile writes a file that is at no time half there.
-func replaceFile(path, content string) error {
-	if err := os.WriteFile(path+".new", []byte(content), 0o644); err != nil {
-		return err
-	}
-	return os.Rename(path+".new", path)
-}
-
-type words []string
-
-func (list *words) String() string { return strings.Join(*list, ",") }
-
-func (list *words) Set(word string) error {
 	*list = append(*list, word)
 	return nil
 }
 
-func dnsmasqArguments(domain, hosts string, port int, upstream []string) []string {
-	arguments := []string{
-		"--keep-in-foreground", "--log-facility=-", "--user=root", "--group=root", "--conf-file=/dev/null", "--pid-file=",
-		fmt.Sprintf("--port=%d", port),
-		"--no-resolv", "--no-hosts", "--no-negcache", "--cache-size=1000", "--dns-forward-max=1000",
-		"--edns-packet-max=1232", "--local-ttl=5",
-		"--addn-hosts=" + hosts,
-		"--local=/" + domain + "/",
+// domainName is the cluster's domain, with the dot at its end.
+func domainName(word string) (string, error) {
+	name := dns.CanonicalName(word)
+	if _, valid := dns.IsDomainName(name); !valid || name == "." {
+		return "", fmt.Errorf("-domain %q: not a name of a domain, such as cluster.local", word)
 	}
-	for _, server := range upstream {
-		arguments = append(arguments, "--server="+server)
+	return name, nil
+}
+
+// ownAddresses is where other machines reach this one.
+func ownAddresses() ([]netip.Addr, error) {
+	all, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil, err
 	}
-	return arguments
+	var own []netip.Addr
+	for _, one := range all {
+		if prefix, err := netip.ParsePrefix(one.String()); err == nil && prefix.Addr().IsGlobalUnicast() {
+			own = append(own, prefix.Addr())
+		}
+	}
+	return own, nil
 }
 
 func run() error {
 	domain := flag.String("domain", "cluster.local", "the cluster's domain")
-	hosts := flag.String("hosts", "/run/cluster-hosts", "the hosts file that dnsmasq reads")
-	port := flag.Int("port", 53, "port of the DNS service")
-	var upstream words
+	var upstream servers
 	flag.Var(&upstream, "upstream", "address of a server for all other names; may be repeated")
 	flag.Parse()
-
+	name, err := domainName(*domain)
+	if err != nil {
+		return err
+	}
 	api, err := inCluster()
+	if err != nil {
+		return err
+	}
+	own, err := ownAddresses()
 	if err != nil {
 		return err
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 
-	records := newRecords()
-	if err := replaceFile(*hosts, ""); err != nil {
+	records, failed := newRecords(), make(chan error, 4)
+	go keep(ctx, api, "namespaces", records.namespaces)
+	go keep(ctx, api, "services", records.services)
+	go keep(ctx, api, "endpoints", records.endpoints)
+	responder := &Responder{&Zone{name, records, own}, newForwarder(upstream)}
+	listening, err := listen(":53", responder, failed)
+	if err != nil {
 		return err
 	}
-	dnsmasq := exec.Command("dnsmasq", dnsmasqArguments(*domain, *hosts, *port, upstream)...)
-	dnsmasq.Stdout, dnsmasq.Stderr = os.Stdout, os.Stderr
-	dnsmasq.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := dnsmasq.Start(); err != nil {
+	serveHealth(records.complete, failed)
+	go func() {
+		for _, listed := range records.listed() {
+			<-listed
+		}
+		log.Printf("records are complete: %d services", records.services.size())
+	}()
+
+	select {
+	case err := <-failed:
 		return err
+	case <-ctx.Done():
 	}
-	died := make(chan error, 1)
-	go func() { died <- dnsmasq.Wait() }()
-
-	go keep(ctx, api, "services", records,
-		func() map[Key]Service { return records.services },
-		func() { records.services = map[Key]Service{} },
-		func(one Service) Key { return one.Metadata.Key })
-	go keep(ctx, api, "endpoints", records,
-		func() map[Key]Endpoints { return records.endpoints },
-		func() { records.endpoints = map[Key]Endpoints{} },
-		func(one Endpoints) Key { return one.Metadata.Key })
-
-	ready := make(chan struct{})
-	serveHealth(ready, died)
-
-	written, first := "", true
-	for {
-		select {
-		case <-ctx.Done():
-			_ = dnsmasq.Process.Signal(syscall.SIGTERM)
-			<-died
-			return nil
-		case err := <-died:
-			return fmt.Errorf("dnsmasq ended: %v", err)
-		case <-records.changed:
-		}
-		// Changes come in bunches; one rewrite for each bunch is enough.
-		time.Sleep(100 * time.Millisecond)
-		content, complete := records.hosts(*domain)
-		if !complete || (content == written && !first) {
-			continue
-		}
-		if err := replaceFile(*hosts, content); err != nil {
-			return err
-		}
-		if err := dnsmasq.Process.Signal(syscall.SIGHUP); err != nil {
-			return err
-		}
-		if first {
-			close(ready)
-		}
-		written, first = content, false
-		log.Printf("%d records", strings.Count(content, "\n"))
+	time.Sleep(goodbye)
+	for _, one := range listening {
+		_ = one.Shutdown()
 	}
-}
-
-// serveHealth answers /health as long as the program lives and /ready once the records are complete, on the ports
-// on which CoreDNS has them.
-func serveHealth(ready <-chan struct{}, failed chan<- error) {
-	mux := http.NewServeMux()
-	mux.HandleFunc("/health", func(answer http.ResponseWriter, _ *http.Request) { fmt.Fprintln(answer, "OK") })
-	mux.HandleFunc("/ready", func(answer http.ResponseWriter, _ *http.Request) {
-		select {
-		case <-ready:
-			fmt.Fprintln(answer, "OK")
-		default:
-			http.Error(answer, "services and endpoints were not listed yet", http.StatusServiceUnavailable)
-		}
-	})
-	for _, address := range []string{":8080", ":8181"} {
-		server := &http.Server{Addr: address, Handler: mux, ReadHeaderTimeout: 5 * time.Second}
-		go func() { failed <- server.ListenAndServe() }()
-	}
+	return nil
 }
 
 func main() {
