@@ -77,8 +77,8 @@ func (cache *Cache) put(key cacheKey, answer *dns.Msg, now time.Time) {
 	cache.entries[key] = cached{packed, now, now.Add(lifetime)}
 }
 
-// lifetimeOf is how long an answer to a question of some type is good: the least of its TTLs; for one that says no, also
-// what its SOA record says (RFC 2308), and 0 when it has none.
+// lifetimeOf is how long an answer to a question of some type is good: the least of its TTLs. For one that says no, it
+// is also what its SOA record says (RFC 2308), and 0 when it has none.
 func lifetimeOf(answer *dns.Msg, kind uint16) time.Duration {
 	if answer.Rcode != dns.RcodeSuccess && answer.Rcode != dns.RcodeNameError {
 		return 0

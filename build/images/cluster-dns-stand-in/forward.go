@@ -18,7 +18,7 @@ const (
 	udpSize = 1232
 	// attempt is how long one server may take, and patience how long all may: most resolvers ask again after 5 s.
 	attempt, patience = 2 * time.Second, 4500 * time.Millisecond
-	// atOnce is how many questions may wait for other servers.
+	// atOnce is how many questions may wait for other servers; to one more the answer is SERVFAIL.
 	atOnce = 1000
 )
 
@@ -59,13 +59,13 @@ func (forwarder *Forwarder) resolve(question dns.Question, dnssec, unchecked boo
 	if answer := forwarder.cache.get(key, time.Now()); answer != nil {
 		return answer
 	}
+	select {
+	case forwarder.slots <- struct{}{}:
+		defer func() { <-forwarder.slots }()
+	default:
+		return nil
+	}
 	shared, _, _ := forwarder.underway.Do(fmt.Sprint(key), func() (any, error) {
-		select {
-		case forwarder.slots <- struct{}{}:
-			defer func() { <-forwarder.slots }()
-		default:
-			return (*dns.Msg)(nil), nil
-		}
 		answer := forwarder.ask(queryOf(key))
 		if answer != nil {
 			forwarder.cache.put(key, answer, time.Now())

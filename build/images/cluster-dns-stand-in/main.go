@@ -1,9 +1,9 @@
 // cluster-dns-stand-in answers the names of a cluster where CoreDNS's own image cannot be had.
 //
-// It watches Namespaces, Services and Endpoints, and answers as CoreDNS's plugin kubernetes does when kubeadm sets it up:
-// A, AAAA, SRV, CNAME and PTR records of services, of their endpoints and of external names, and pods by their
-// addresses. Everything else is asked of other servers, whose answers it keeps for as long as they say. It has none of
-// CoreDNS's other plugins: no configuration file, no metrics, no stub domains.
+// It watches Namespaces, Services and Endpoints, and answers as CoreDNS's plugin kubernetes does when kubeadm sets it
+// up: A, AAAA, SRV, CNAME and PTR records of services, of their endpoints and of external names, and pods by their
+// addresses. Everything else is asked of other servers, whose answers it keeps for as long as they say. It has none
+// of CoreDNS's other plugins: no configuration file, no metrics, no stub domains.
 package main
 
 import (

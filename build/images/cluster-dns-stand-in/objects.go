@@ -98,7 +98,7 @@ func (address EndpointAddress) label() string {
 	if address.Hostname != "" {
 		return strings.ToLower(address.Hostname)
 	}
-	return strings.ToLower(strings.NewReplacer(".", "-", ":", "-").Replace(address.IP))
+	return strings.ToLower(strings.ReplaceAll(strings.ReplaceAll(address.IP, ".", "-"), ":", "-"))
 }
 
 func (endpoints Endpoints) key() Key { return endpoints.Metadata.Key }

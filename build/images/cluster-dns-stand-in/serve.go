@@ -83,8 +83,8 @@ func (responder *Responder) resolve(reply *dns.Msg, question dns.Question, dnsse
 	reply.Rcode = dns.RcodeServerFailure
 }
 
-// local answers what the cluster's own records say, and tells whether the question is one for them. As long as these are
-// not complete, nobody is told that a name does not exist.
+// local answers what the cluster's own records say, and tells whether the question is one for them. As long as these
+// are not complete, nobody is told that a name does not exist.
 func (responder *Responder) local(question dns.Question) (Answer, bool) {
 	if !responder.zone.holds(question.Name) {
 		return responder.zone.reverse(question)

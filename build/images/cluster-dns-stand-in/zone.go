@@ -26,10 +26,15 @@ type Node struct {
 	apex      bool
 }
 
-// Target is what a SRV record leads to.
+// Place is what a SRV record leads to.
+type Place struct {
+	name string
+	port uint16
+}
+
+// Target is a place, and where it is reached.
 type Target struct {
-	name      string
-	port      uint16
+	Place
 	addresses []netip.Addr
 }
 
@@ -140,7 +145,8 @@ func (zone *Zone) service(service Service, below []string) (Node, bool) {
 			targets = append(targets, Endpoint{"", address, service.Spec.Ports})
 		}
 	}
-	node, exists := Node{}, false
+	name, exists := zone.nameOf(service.key()), false
+	gathered := gathering{known: map[netip.Addr]bool{}, at: map[Place]int{}}
 	for _, target := range targets {
 		ports := part.of(target.ports)
 		if (part.label != "" && target.label != part.label) || (part.protocol != "" && len(ports) == 0) {
@@ -148,10 +154,10 @@ func (zone *Zone) service(service Service, below []string) (Node, bool) {
 		}
 		exists = true
 		if part.port != "" || part.protocol == "" {
-			node.add(target.under(zone.nameOf(service.key())), target.address, ports)
+			gathered.add(target.under(name), target.address, ports)
 		}
 	}
-	return node, exists
+	return gathered.node, exists
 }
 
 // alias finds what an ExternalName leads to: a name. Nothing is below it, and an address is none.
@@ -162,20 +168,28 @@ func alias(name string, part Part) (Node, bool) {
 	return Node{alias: target}, part == Part{} && noAddress != nil && valid && target != "."
 }
 
-// add adds an address, and its ports under the name of what has it; what is there already is not added again.
-func (node *Node) add(name string, address netip.Addr, ports []Port) {
-	node.addresses = with(node.addresses, address)
+// gathering is a node of which more and more is found, each address and each port of a name once.
+type gathering struct {
+	node  Node
+	known map[netip.Addr]bool
+	at    map[Place]int
+}
+
+func (gathered *gathering) add(name string, address netip.Addr, ports []Port) {
+	if !gathered.known[address] {
+		gathered.known[address] = true
+		gathered.node.addresses = append(gathered.node.addresses, address)
+	}
 	for _, port := range ports {
-		known := false
-		for at := range node.ports {
-			if target := &node.ports[at]; target.name == name && target.port == port.Port {
-				target.addresses = with(target.addresses, address)
-				known = true
-			}
-		}
+		place := Place{name, port.Port}
+		at, known := gathered.at[place]
 		if !known {
-			node.ports = append(node.ports, Target{name, port.Port, []netip.Addr{address}})
+			at = len(gathered.node.ports)
+			gathered.at[place] = at
+			gathered.node.ports = append(gathered.node.ports, Target{Place: place})
 		}
+		target := &gathered.node.ports[at]
+		target.addresses = with(target.addresses, address)
 	}
 }
 

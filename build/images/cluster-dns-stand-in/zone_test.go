@@ -104,8 +104,8 @@ func expect(t *testing.T, what string, got, want []string) {
 	}
 }
 
-// The tables are what the stand-in promises: a question, and what there is in the answer. No answer at all to a name that
-// exists is NODATA; "-" says that the name does not exist.
+// The tables are what the stand-in promises: a question, and what there is in the answer. No answer at all to a name
+// that exists is NODATA; "-" says that the name does not exist.
 func TestNamesOfTheCluster(t *testing.T) {
 	zone := zoneOfTest(t)
 	const nodata, nxdomain = "", "-"
@@ -279,7 +279,8 @@ func TestNamesOfAddresses(t *testing.T) {
 func TestWhatChangesIsAnsweredAtOnce(t *testing.T) {
 	zone := zoneOfTest(t)
 	web := func(address string) Service {
-		return listOf[Service](t, `[{"metadata": {"namespace": "shop", "name": "web"}, "spec": {"clusterIP": "`+address+`"}}]`)[0]
+		const head = `[{"metadata": {"namespace": "shop", "name": "web"}, "spec": {"clusterIP": "`
+		return listOf[Service](t, head+address+`"}}]`)[0]
 	}
 	const name = "web.shop.svc.cluster.local."
 	for _, step := range []struct{ address, before string }{
