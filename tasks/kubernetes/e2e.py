@@ -18,7 +18,7 @@ from configs.plan.derived import registry_name, registry_url
 from configs.plan.state import Binary
 from configs.schema.cluster import Cluster
 from tasks.kubernetes.e2e_results import Reported
-from tasks.kubernetes.ginkgo import SECONDS, Selection, passes
+from tasks.kubernetes.ginkgo import SECONDS, Facts, Selection, passes
 from tasks.node_agent.e2e import DIRECTORY
 from tasks.ssh.connection import Connection
 from tasks.ssh.program import program
@@ -98,10 +98,11 @@ def run(
     binaries = _binaries(cluster, content, certificate)
     paths = {name: binary.path for name, binary in binaries.items()}
     place = content.images[0].name.rpartition("/")[0]
+    facts = Facts(cluster.services.domain, len(cluster.worker_nodes) or 1)
     total = len(selection.names) * repeat
     order = {
         "programs": [asdict(binary) for binary in binaries.values()],
-        "passes": passes(paths, ginkgo, cluster.services.domain, selection, parallel, repeat),
+        "passes": passes(paths, ginkgo, facts, selection, parallel, repeat),
         "environment": {"KUBE_TEST_REPO_LIST": f"{DIRECTORY}/repositories.yaml"},
         "repositories": yaml.safe_dump(dict.fromkeys(REGISTRIES, f"{registry_name(cluster)}/{place}")),
         "stands_in_but_for": _own_networks(cluster) if cluster.lab else None,

@@ -29,6 +29,19 @@ class Selection:
     names: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What tests want to know of a cluster.
+
+    Attributes:
+        domain: Its domain.
+        nodes: How many nodes take their pods.
+    """
+
+    domain: str
+    nodes: int
+
+
 def options(focus: Iterable[str], skip: Iterable[str], *, prefix: str = "") -> tuple[str, ...]:
     """The options that choose tests.
 
@@ -42,7 +55,7 @@ def options(focus: Iterable[str], skip: Iterable[str], *, prefix: str = "") -> t
 
 
 def passes(
-    paths: Mapping[str, str], ginkgo: int, domain: str, selection: Selection, parallel: int, repeat: int
+    paths: Mapping[str, str], ginkgo: int, facts: Facts, selection: Selection, parallel: int, repeat: int
 ) -> list[list[str]]:
     """The words of each command, one after the other. Pure.
 
@@ -51,7 +64,7 @@ def passes(
     Args:
         paths: Of the programs, by name.
         ginkgo: The first number of the version of what runs them.
-        domain: The cluster's domain.
+        facts: What tests want to know of the cluster.
         selection: Which tests.
         parallel: How many at a time.
         repeat: How often.
@@ -64,7 +77,7 @@ def passes(
     if alone:
         found.append((1, exactly(alone), ()))
     return [
-        _words(paths, ginkgo, domain, at_once, focus, skip, number)
+        _words(paths, ginkgo, facts, at_once, focus, skip, number)
         for number, (at_once, focus, skip) in enumerate(found * repeat, 1)
     ]
 
@@ -77,7 +90,7 @@ def exactly(names: Sequence[str]) -> tuple[str, ...]:
 def _words(
     paths: Mapping[str, str],
     ginkgo: int,
-    domain: str,
+    facts: Facts,
     at_once: int,
     focus: Sequence[str],
     skip: Sequence[str],
@@ -95,6 +108,7 @@ def _words(
         "--kubeconfig=/etc/kubernetes/admin.conf",
         "--provider=skeleton",
         "--disable-log-dump",
-        f"--dns-domain={domain}",
+        f"--dns-domain={facts.domain}",
+        f"--num-nodes={facts.nodes}",
         f"--report-dir={DIRECTORY}/reports/{number}",
     ]

@@ -15,7 +15,7 @@ from configs.schema.loading import load_profile, shipped
 from flows.run.record import TestOfRun
 from kubev6.console.e2e import since, summary
 from tasks.kubernetes.e2e_results import Circumstances, Reported, TestResult, junit, known_failures, results
-from tasks.kubernetes.ginkgo import Selection, exactly, options, passes
+from tasks.kubernetes.ginkgo import Facts, Selection, exactly, options, passes
 from tasks.node_agent.junit import reasons_in, reported
 
 A, B, C = "[sig-network] A works", "[sig-network] B works [Serial]", "[sig-network] C works"
@@ -100,10 +100,11 @@ def test_junit_says_what_was_not_expected_and_holds_whatever_a_test_prints() -> 
 def test_tests_that_want_the_cluster_for_themselves_come_last_and_alone() -> None:
     paths = {"ginkgo": "/g/ginkgo", "e2e.test": "/e/e2e.test"}
     selection = Selection((r"\[sig-network\]",), (r"\[Slow\]",), (A, B, C))
-    beside, alone = passes(paths, 1, "cluster.local", selection, 4, 1)
+    beside, alone = passes(paths, 1, Facts("cluster.local", 2), selection, 4, 1)
     assert beside[:2] + beside[2:3] == ["/g/ginkgo", "--noColor", "--nodes=4"]
     assert r"--skip=\[Slow\]|\[Serial\]|\[Disruptive\]" in beside
     assert "--nodes=1" in alone
+    assert {"--num-nodes=2", "--dns-domain=cluster.local"} <= {*beside} & {*alone}
     (focus,) = (word.removeprefix("--focus=") for word in alone if word.startswith("--focus="))
     assert [bool(re.search(focus, name)) for name in (A, B, C)] == [False, True, False]
     assert not any(word.startswith("--skip") for word in alone)
@@ -112,7 +113,7 @@ def test_tests_that_want_the_cluster_for_themselves_come_last_and_alone() -> Non
 
 
 def test_without_such_tests_nothing_is_skipped_and_each_is_repeated() -> None:
-    found = passes({"ginkgo": "g", "e2e.test": "e"}, 2, "example", Selection((), (), (A,)), 2, 3)
+    found = passes({"ginkgo": "g", "e2e.test": "e"}, 2, Facts("example", 1), Selection((), (), (A,)), 2, 3)
     assert len(found) == 3
     assert found[0][:3] == ["g", "--no-color", "--procs=2"]
     assert not any(word.startswith(("--focus", "--skip")) for words in found for word in words)
