@@ -1,4 +1,4 @@
-"""A working tree of Kubernetes onto a cluster: `kubev6 dev`."""
+"""A working tree of Kubernetes onto a cluster: `kubev6 dev`, and each commit that `kubev6 bisect` tries."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from prefect.client.schemas.objects import State
 from configs.errors import KubeV6Error
 from configs.schema.loading import load_cluster
 from flows.deploy import brought_up
-from flows.parameters import ClusterName, IfBusy, MirrorPlace, NoName, ReleaseName, TreePlace
+from flows.parameters import ClusterName, CommitId, IfBusy, MirrorPlace, NoName, ReleaseName, TreePlace
 from flows.run import names
 from flows.run.lifecycle import failed
 from flows.run.runner import THREADS
@@ -26,8 +26,9 @@ def dev(
     release: ReleaseName | NoName = "",
     mirror: MirrorPlace = "",
     if_busy: IfBusy = "wait",
+    commit: CommitId = "",
 ) -> State[Any]:
-    """Compile a working tree as it stands, replace on a cluster what that changes, and prove it.
+    """Compile a working tree as it stands, or a commit of it, replace on a cluster what that changes, and prove it.
 
     Args:
         source: The whole path of the tree on the worker's machine.
@@ -35,15 +36,16 @@ def dev(
         release: The release that the tree is nearest to, for what comes from elsewhere; empty for the cluster's own.
         mirror: Where other projects' images are read from; empty for what ``KUBEV6_MIRROR`` names.
         if_busy: Wait for another run on this cluster to end, or refuse to begin.
+        commit: The full id of a commit of the tree's repository; empty for the tree as it stands.
     """
     try:
         topology = load_cluster(cluster)
-        decision = choose.working_tree(topology, source, release)
+        decision = choose.working_tree(topology, source, release, commit)
 
         def decided() -> Decision:
             lab.refuse_other_machines(topology, decision.release)
             return decision
 
-        return brought_up("dev", topology, decided, mirror, if_busy)
+        return brought_up("bisect" if commit else "dev", topology, decided, mirror, if_busy)
     except KubeV6Error as error:
         return failed(error)

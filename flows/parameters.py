@@ -53,6 +53,8 @@ SourcePlace = Annotated[str, Field(pattern=rf"^({_BY_URL}|{_BY_SSH}|/{_PLAIN}*)$
 """Where a git repository or a bundle is: a URL, which holds no password or token, or a whole path."""
 TreePlace = Annotated[str, Field(pattern=rf"^/{_PLAIN}*$", max_length=LONGEST)]
 """The whole path of a working tree."""
+CommitId = Annotated[str, Field(pattern=r"^([0-9a-f]{40})?$")]
+"""The full id of a commit; empty for none."""
 IfBusy = Literal["wait", "refuse"]
 """What a run does when another one works on the cluster."""
 Kept = Annotated[int, Field(ge=1, le=365)]

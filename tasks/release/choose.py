@@ -82,8 +82,8 @@ def decide(cluster: Cluster, prebuilt: bool, named: str, store: Store) -> Decisi
     return Decision(release, prebuilt, why)
 
 
-def working_tree(cluster: Cluster, directory: str, named: str) -> Decision:
-    """A release that is built from a working tree as it stands.
+def working_tree(cluster: Cluster, directory: str, named: str, commit: str = "") -> Decision:
+    """A release that is built from a working tree as it stands, or as a commit has it.
 
     What does not come from there, such as the images of other projects, is that of another release.
 
@@ -91,6 +91,7 @@ def working_tree(cluster: Cluster, directory: str, named: str) -> Decision:
         cluster: The topology.
         directory: The path of the tree.
         named: Name or file of the release that it is nearest to; empty for the cluster's own.
+        commit: The full id of the commit; empty for the tree as it stands.
 
     Raises:
         ConfigError: The topology asks of it what it cannot give.
@@ -102,10 +103,12 @@ def working_tree(cluster: Cluster, directory: str, named: str) -> Decision:
             "only those tell one state of a working tree from another",
             todo="name a release of 1.19 or newer; or build its commits as a series",
         )
-    build = Build(series=directory, toolchain=nearest.build.toolchain if nearest.build else None)
+    series = series_file.written(directory, commit)
+    build = Build(series=series, toolchain=nearest.build.toolchain if nearest.build else None)
     release = nearest.model_copy(update={"name": f"{nearest.name}-dev", "build": build})
     refuse_misfit(cluster, release)
-    return Decision(release, False, f"the working tree {directory}")
+    why = f"commit {commit[:10]} of {directory}" if commit else f"the working tree {directory}"
+    return Decision(release, False, why)
 
 
 def former(cluster: Cluster) -> Decision:

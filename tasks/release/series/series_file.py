@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +27,8 @@ MOST_PATCHES = 2000
 
 WORKING_TREE = "working-tree"
 """What the names of working trees begin with, which stand for series."""
+_AT = re.compile(r"(?s)(.+)@([0-9a-f]{40})")
+"""The directory of a working tree, and one of its commits."""
 
 
 def _address(value: str) -> str:
@@ -165,12 +168,17 @@ class GitSeries(_Series):
 
 
 class WorkingTree(_Series):
-    """The working tree of a git repository as it stands, uncommitted changes too, in the place of a series.
+    """The working tree of a git repository in the place of a series.
+
+    It is taken as it stands, uncommitted changes too, or as a commit has it, which need not be checked out there.
 
     Attributes:
         path: The directory.
+        commit: The commit's full id; empty for the tree as it stands.
         patches: None.
     """
+
+    commit: str = ""
 
     patches: tuple[PatchCommit, ...] = Field(default=(), max_length=0)
 
@@ -180,14 +188,20 @@ WrittenSeries = DebianSeries | GitSeries
 Series = WrittenSeries | WorkingTree
 
 
-def working_tree(directory: Path) -> WorkingTree:
+def working_tree(directory: Path, commit: str = "") -> WorkingTree:
     """What stands for a working tree where a series is wanted.
 
     Args:
         directory: The directory; each has its own name, under which what was compiled of it is kept.
+        commit: The full id of a commit; empty for the tree as it stands.
     """
     name = f"{WORKING_TREE}.{hashlib.sha256(os.fsencode(directory)).hexdigest()[:8]}"
-    return WorkingTree(name=name, path=directory)
+    return WorkingTree(name=name, path=directory, commit=commit)
+
+
+def written(directory: str, commit: str) -> str:
+    """What :func:`load` reads as a working tree; the arguments are those of :func:`working_tree`."""
+    return f"{directory}@{commit}" if commit else directory
 
 
 def is_working_tree(name: str) -> bool:
@@ -200,12 +214,14 @@ def load(where: str | Path) -> Series:
 
     Args:
         where: Name of a file in ``build/series`` without its suffix, or a path; that of a directory stands for the
-            working tree which is there.
+            working tree which is there, and with ``@`` and the full id of a commit for that commit.
 
     Raises:
         ConfigError: There is none, or it cannot be right; names file and field.
     """
     path = Path(where) if is_path(where) else SERIES / f"{where}.yaml"
+    if (found := _AT.fullmatch(str(path))) and not path.exists() and Path(found[1]).is_dir():
+        return working_tree(Path(found[1]).resolve(), found[2])
     if not os.path.exists(path):  # noqa: PTH110 - what no path can be does not exist either
         known = ", ".join(sorted(found.stem for found in SERIES.glob("*.yaml")))
         raise ConfigError(f"there is no series {shortened(str(path), 300)}", todo=f"name a file, or one of: {known}")

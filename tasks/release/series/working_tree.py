@@ -1,8 +1,8 @@
-"""A working tree as the source of a build: what stands there now, uncommitted changes and new files too.
+"""A working tree as the source of a build: what stands there now, uncommitted changes and new files too; or a commit.
 
-It is written as a commit into a repository of ours, which reads the objects of the tree's own where they are. Nothing
-is written into the tree or its repository. What counts is what its own git counts: files that it knows, and others that
-it does not ignore.
+What stands there is written as a commit into a repository of ours, which reads the objects of the tree's own where they
+are. Nothing is written into the tree or its repository. What counts is what its own git counts: files that it knows,
+and others that it does not ignore.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ from tasks.release.series.repository import (
     as_input,
     create_repository,
     first_words,
+    kind_of,
     listed,
     open_repository,
+    read_commit,
     stderr_of,
     write_commit,
 )
@@ -48,22 +50,18 @@ FEW = 3
 
 
 def obtain(tree: WorkingTree) -> Source:
-    """The tree as it stands.
+    """The tree as it stands, or as its commit has it.
 
     Args:
         tree: Where it is.
 
     Raises:
-        ConfigError: There is no working tree of git's.
+        ConfigError: There is no working tree of git's, or no such commit.
         KubeV6Error: A file of it cannot be read, or it does not stand still.
     """
     with step("working tree", "read") as shown:
         with _reading(tree) as repo:
-            written = _write_tree(repo, tree.path)
-            author = f"{COMMITTER} {NEVER} +0000"
-            commit = write_commit(
-                repo, tree=written, parents=(), author=author, committed=NEVER, message=f"{tree.path} as it stood\n"
-            )
+            commit = _commit(repo, tree)
             before = repo.git.for_each_ref("--format=%(objectname)", LAST)
             changed = _changed(repo, before, commit) if before else None
             repo.git.update_ref(LAST, commit)
@@ -75,17 +73,17 @@ def obtain(tree: WorkingTree) -> Source:
         repository=_repository(tree),
         base=commit,
         timestamp=NEVER,
-        borrowed=(_objects(tree),),
+        borrowed=(objects(tree.path),),
     )
 
 
 def identity(tree: WorkingTree) -> str:
-    """The id of the tree as it stands, as git knows trees.
+    """The id of the tree, as git knows trees.
 
     Arguments and errors are those of :func:`obtain`.
     """
     with _reading(tree) as repo:
-        return _write_tree(repo, tree.path)
+        return read_commit(repo, _commit(repo, tree)).tree
 
 
 def top(directory: Path) -> Path:
@@ -97,12 +95,37 @@ def top(directory: Path) -> Path:
     Raises:
         ConfigError: It is in none.
     """
-    answer = _ask(directory.expanduser().absolute(), "rev-parse", "--show-toplevel")
+    answer = ask_there(directory.expanduser().absolute(), "rev-parse", "--show-toplevel")
     if answer.returncode or not (found := answer.stdout.rstrip("\n")):
         raise ConfigError(f"{directory} is no working tree of git's", todo=TODO)
     if not (Path(found) / SIGN).is_dir():
         raise ConfigError(f"{found} is no tree of Kubernetes: it has no {SIGN}", todo=TODO)
     return Path(found)
+
+
+def objects(directory: Path) -> Path:
+    """Where the repository of a working tree keeps its objects.
+
+    Args:
+        directory: The top directory of the tree.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    if (found := objects_of(directory)) is None:
+        raise ConfigError(f"{directory} is not the top directory of a working tree of git's", todo=TODO)
+    return found
+
+
+def ask_there(place: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Ask git of somebody's repository, by the user's own settings, as for what is ignored; nothing of it is run.
+
+    Args:
+        place: A directory in its working tree.
+        words: The words behind ``git``.
+    """
+    settings = ("-c", "safe.directory=*", "-c", "core.fsmonitor=false", "-c", "core.quotePath=false")
+    return ask(["-C", str(place), *settings, *words], usual_environment() | {"GIT_OPTIONAL_LOCKS": "0"})
 
 
 def told(changed: list[str]) -> str:
@@ -124,7 +147,8 @@ def _reading(tree: WorkingTree) -> Iterator[git.Repo]:
     with exclusive(repository.with_name(f".{repository.name}.lock"), what=f"reading {tree.path}"):
         if not (repository / ".git" / "info" / "attributes").exists():
             create_repository(repository, committed=NEVER)
-        with open_repository(repository, work_tree=tree.path, committed=NEVER, borrowed=[_objects(tree)]) as repo:
+        borrowed = [objects(tree.path)]
+        with open_repository(repository, work_tree=tree.path, committed=NEVER, borrowed=borrowed) as repo:
             yield repo
 
 
@@ -132,11 +156,15 @@ def _repository(tree: WorkingTree) -> Path:
     return cache_dir() / "git" / tree.name
 
 
-def _objects(tree: WorkingTree) -> Path:
-    """Where a tree's own repository keeps its objects."""
-    if (found := objects_of(tree.path)) is None:
-        raise ConfigError(f"{tree.path} is not the top directory of a working tree of git's", todo=TODO)
-    return found
+def _commit(repo: git.Repo, tree: WorkingTree) -> str:
+    """The id of a commit that has the tree: its own, or one that is written of it as it stands."""
+    if tree.commit:
+        if kind_of(repo, tree.commit) != "commit":
+            raise ConfigError(f"{tree.path} has no commit {tree.commit}", todo="name one that `git log` shows there")
+        return tree.commit
+    written = _write_tree(repo, tree.path)
+    author, message = f"{COMMITTER} {NEVER} +0000", f"{tree.path} as it stood\n"
+    return write_commit(repo, tree=written, parents=(), author=author, committed=NEVER, message=message)
 
 
 def _changed(repo: git.Repo, before: str, after: str) -> list[str] | None:
@@ -177,8 +205,8 @@ def _counted(place: Path) -> set[str]:
     Raises:
         KubeV6Error: Git does not tell; or a part of the tree is elsewhere.
     """
-    answer = _ask(place, "ls-files", "-z", "-t", "-s", "--cached")
-    others = _ask(place, "ls-files", "-z", "--others", "--exclude-standard")
+    answer = ask_there(place, "ls-files", "-z", "-t", "-s", "--cached")
+    others = ask_there(place, "ls-files", "-z", "--others", "--exclude-standard")
     if seen := next((each.stderr for each in (answer, others) if each.returncode), ""):
         raise KubeV6Error(
             f"{place}: git does not say which files it has: {complaint(seen)}", todo="see `git status` there"
@@ -200,9 +228,3 @@ def _counted(place: Path) -> set[str]:
             todo="take a whole checkout, and let git ignore what is no part of it (.git/info/exclude)",
         )
     return found
-
-
-def _ask(place: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """Ask git of somebody's repository, by the user's own settings, as for what is ignored; nothing of it is run."""
-    settings = ("-c", "safe.directory=*", "-c", "core.fsmonitor=false", "-c", "core.quotePath=false")
-    return ask(["-C", str(place), *settings, *words], usual_environment() | {"GIT_OPTIONAL_LOCKS": "0"})
