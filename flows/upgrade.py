@@ -159,7 +159,7 @@ def put_back(upgrading: Upgrade, found: Found, error: Exception) -> KubeV6Error:
             detail=getattr(second, "detail", ""),
         )
         return CombinedError((*told, why))
-    told.append(KubeV6Error(f"cluster {cluster.name} was put back to {version}, and its proof holds"))
+    told.append(verbs.PutBackError(f"cluster {cluster.name} was put back to {version}, and its proof holds"))
     try:
         deployed.end_upgrade(cluster, former.manifest, former.release)
     except KubeV6Error as unwritten:

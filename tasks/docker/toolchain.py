@@ -40,6 +40,25 @@ PRINTED = 1 << 30
 log = logging.getLogger("kubev6.docker")
 
 
+class StatusError(KubeV6Error):
+    """A command in a container ended with a status other than 0.
+
+    Args:
+        name: What it is.
+        status: The status.
+        lines: Its last lines.
+    """
+
+    def __init__(self, name: str, status: int, lines: Sequence[str]) -> None:
+        last = next((line for line in reversed(lines) if line.strip()), "no output")
+        super().__init__(
+            f"{name}: ended with status {status}: {last.strip()}",
+            todo="its last lines are in the run log",
+            detail="\n".join(lines),
+        )
+        self.status = status
+
+
 class Containers:
     """The containers in which a run has commands under way."""
 
@@ -205,7 +224,8 @@ def run(
         on_line: Hears every line of its output and its errors.
 
     Raises:
-        KubeV6Error: It failed or took too long; its last lines are the detail.
+        StatusError: It failed; its last lines are the detail.
+        KubeV6Error: It took too long, or the engine failed.
     """
     ran("container", command, step=name)
     client = container_engine.client()
@@ -262,12 +282,7 @@ def run(
     if status and containers.stopped(str(container.id)):
         raise EndedError(name)
     if status:
-        last = next((line for line in reversed(tail) if line.strip()), "no output")
-        raise KubeV6Error(
-            f"{name}: ended with status {status}: {last.strip()}",
-            todo="its last lines are in the run log",
-            detail="\n".join(tail),
-        )
+        raise StatusError(name, status, tuple(tail))
 
 
 def _remove(container: Container) -> None:

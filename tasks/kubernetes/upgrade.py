@@ -55,6 +55,10 @@ CRI_LINE = re.compile(r"\S+ (?:stdout|stderr) [FP] (.*)")
 """A line of a container's log as container runtimes write it, and in it what the container wrote."""
 
 
+class PutBackError(KubeV6Error):
+    """What became of a cluster after an upgrade failed: it runs what it ran before, and its proof holds."""
+
+
 @dataclass(frozen=True, slots=True)
 class Way:
     """How a cluster gets from what it runs to a build.

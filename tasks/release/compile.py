@@ -18,7 +18,7 @@ from configs.errors import EndedError, KubeV6Error
 from tasks import steps
 from tasks.docker import build as docker_build
 from tasks.docker import toolchain
-from tasks.docker.toolchain import Toolchain
+from tasks.docker.toolchain import StatusError, Toolchain
 from tasks.exclusive import exclusive
 from tasks.paths import RECIPES, cache_dir, data_dir
 from tasks.release import go_cache, results
@@ -101,6 +101,14 @@ SPACE_COLD, SPACE_WARM = 5 * 10**9, 10**9
 _PACKAGE = re.compile(r"^[\w-]+\.[\w.-]+(/[\w.~-]+)+$")
 """Not those of Go's own library, whose paths begin with no host: some of them are there compiled."""
 _PACKAGES = re.compile(r"^packages: (\d+)$")
+KILLED = 137
+"""The status of what was killed, mostly for want of memory."""
+_MACHINES = re.compile(r"(?im)no space left on device|signal: killed|^killed$|cannot allocate memory|out of memory")
+"""What a failed compilation says where that is the machine's fault."""
+
+
+class CompileError(KubeV6Error):
+    """A tree does not compile."""
 
 
 def version_stamp(kubernetes: str, series: str, tree: str) -> str:
@@ -133,7 +141,7 @@ def pause_version(tree: Path) -> str:
     """The tag of pause that a tree's kubeadm and kubelet ask for, for example ``3.2``.
 
     Raises:
-        KubeV6Error: The tree does not say.
+        CompileError: The tree does not say.
     """
     for pattern, expression in (
         ("cmd/kubeadm/app/constants/*.go", r'^\s*PauseVersion = "(\S+)"$'),
@@ -143,14 +151,14 @@ def pause_version(tree: Path) -> str:
         for path in sorted(tree.glob(pattern)):
             if found := re.search(expression, path.read_text(), re.MULTILINE):
                 return found[1]
-    raise KubeV6Error(f"{tree}: says no version of pause", todo="this tree's layout is not known here")
+    raise CompileError(f"{tree}: says no version of pause", todo="this tree's layout is not known here")
 
 
 def pause_source(tree: Path) -> str:
     """Where the source of pause is in a tree; it has moved since there is one for Windows too.
 
     Raises:
-        KubeV6Error: The tree has none.
+        CompileError: The tree has none.
     """
     return first(tree, ("build/pause/linux/pause.c", "build/pause/pause.c"))
 
@@ -159,7 +167,7 @@ def targets(tree: Path) -> tuple[str, ...]:
     """Directories of :data:`TARGETS` in a tree: the scheduler's was ``plugin/cmd/kube-scheduler`` until 1.10.
 
     Raises:
-        KubeV6Error: The tree lacks one.
+        CompileError: The tree lacks one.
     """
     return tuple(first(tree, (f"cmd/{name}", f"plugin/cmd/{name}")) for name in TARGETS)
 
@@ -265,7 +273,7 @@ def compile_tree(
         force: Compile everything, also what was compiled before.
 
     Raises:
-        KubeV6Error: As :func:`compile_order`.
+        KubeV6Error: As :func:`compile_order`, and where the tree lacks what is compiled.
     """
     pause = pause_version(tree)
     etcd = "cmd/etcd" if traits.etcd else ""
@@ -303,8 +311,8 @@ def compile_order(
         force: Compile everything, also what was compiled before.
 
     Raises:
-        KubeV6Error: It does not compile, or there is too little disk. The whole output is in the data directory's
-            ``logs/compile-<name>.log``.
+        CompileError: It does not compile. The whole output is in the data directory's ``logs/compile-<name>.log``.
+        KubeV6Error: There is too little disk or memory, or the engine failed.
     """
     cold = force or not any(go_cache.go_cache(compiler.cache).iterdir())
     _need_space(SPACE_COLD if cold else SPACE_WARM)
@@ -358,7 +366,7 @@ def compile_order(
             except EndedError:
                 raise
             except KubeV6Error as error:
-                raise KubeV6Error(
+                raise (CompileError if is_the_trees(error) else KubeV6Error)(
                     f"compiling {reported.version} failed: {_cause(error.detail.splitlines()) or error.message}",
                     todo=f"the whole output is in {log_file}",
                     detail=error.detail,
@@ -407,7 +415,7 @@ def first(tree: Path, places: Sequence[str]) -> str:
     for place in places:
         if (tree / place).exists():
             return place
-    raise KubeV6Error(f"{tree}: has no {' and no '.join(places)}", todo="this tree's layout is not known here")
+    raise CompileError(f"{tree}: has no {' and no '.join(places)}", todo="this tree's layout is not known here")
 
 
 def _need_space(wanted: int) -> None:
@@ -417,6 +425,11 @@ def _need_space(wanted: int) -> None:
             f"{cache_dir()} has {free / 1e9:.1f} GB free and compiling needs {wanted / 1e9:.0f} GB",
             todo="make room, or set KUBEV6_CACHE to a directory on a larger disk",
         )
+
+
+def is_the_trees(error: KubeV6Error) -> bool:
+    """Whether a compilation failed because of what is compiled, and not of the machine or its engine. Pure."""
+    return isinstance(error, StatusError) and error.status != KILLED and not _MACHINES.search(error.detail)
 
 
 def _cause(lines: Sequence[str]) -> str:

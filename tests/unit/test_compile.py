@@ -10,10 +10,13 @@ import pytest
 
 from configs.errors import KubeV6Error
 from configs.plan.versions import cluster_dns_address, image_tag, parse_version
+from tasks.docker.toolchain import StatusError
 from tasks.release.compile import (
     TARGETS,
+    CompileError,
     Reported,
     _cause,
+    is_the_trees,
     pause_source,
     pause_version,
     targets,
@@ -79,7 +82,7 @@ def test_the_scheduler_is_where_the_tree_has_it(tmp_path: Path, place: str) -> N
 
 
 def test_a_tree_without_a_program_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(KubeV6Error, match=r"has no cmd/kubeadm and no plugin/cmd/kubeadm"):
+    with pytest.raises(CompileError, match=r"has no cmd/kubeadm and no plugin/cmd/kubeadm"):
         targets(tmp_path)
 
 
@@ -129,3 +132,20 @@ def test_the_source_of_pause_is_where_the_tree_has_it(tmp_path: Path, source: st
 )
 def test_the_line_that_says_why(output: list[str], cause: str) -> None:
     assert _cause(output) == cause
+
+
+@pytest.mark.parametrize(
+    ("error", "its"),
+    [
+        (StatusError("compile", 2, ["pkg/b/b.go:7:2: undefined: x", "make: *** [all] Error 1"]), True),
+        (StatusError("compile", 1, []), True),
+        (StatusError("compile", 2, ["write /tmp/x: no space left on device", "make: *** [all] Error 1"]), False),
+        (StatusError("compile", 2, ["go build k8s.io/x: /usr/lib/go/compile: signal: killed"]), False),
+        (StatusError("compile", 2, ["fork/exec /usr/lib/go/compile: cannot allocate memory"]), False),
+        (StatusError("compile", 137, ["pkg/b"]), False),
+        (KubeV6Error("compile: its container went away"), False),
+        (KubeV6Error("compile: was stopped after 7200 s", detail="pkg/b/b.go:7:2: undefined: x"), False),
+    ],
+)
+def test_what_a_machine_lacks_is_not_laid_to_what_is_compiled(error: KubeV6Error, its: bool) -> None:
+    assert is_the_trees(error) is its
