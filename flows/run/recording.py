@@ -57,6 +57,9 @@ class Recording:
         command: What is run.
         about: The cluster, or the name of the release or series.
         log_file: Where its log is; empty where it has none of its own.
+
+    Attributes:
+        path: The record's file.
     """
 
     def __init__(self, command: str, about: Cluster | str, log_file: Path | str) -> None:
@@ -73,7 +76,7 @@ class Recording:
         self._steps: list[StepOfRun] = []
         self._running: list[tuple[str, str, float]] = []
         self._changes: list[ChangeOfRun] = []
-        self._path = run_record.new_path(command, subject, self._first.started)
+        self.path = run_record.new_path(command, subject, self._first.started)
         self._written = 0.0
         self._lock = threading.RLock()
         self.write()
@@ -154,11 +157,11 @@ class Recording:
             record = self._so_far()
             self._written = time.time()
             try:
-                run_record.write(record, self._path)
+                run_record.write(record, self.path)
             except OSError as error:
-                log.warning("%s: the record of this run cannot be written: %s", self._path, error.strerror)
+                log.warning("%s: the record of this run cannot be written: %s", self.path, error.strerror)
                 if record.status != "running":
-                    run_record.write_ending(record, self._path)
+                    run_record.write_ending(record, self.path)
 
     def end(self, status: Status, errors: Iterable[BaseException] = ()) -> None:
         """Write down how it ended."""
@@ -169,7 +172,7 @@ class Recording:
     def if_ended(self, status: Status, errors: Iterable[BaseException] = ()) -> tuple[Path, RunRecord]:
         """The record's file, and what would stand there if the run ended now, and so."""
         with self._lock:
-            return self._path, self._so_far().model_copy(update=self._ending(status, errors))
+            return self.path, self._so_far().model_copy(update=self._ending(status, errors))
 
     def _so_far(self) -> RunRecord:
         now = self._now()

@@ -43,6 +43,7 @@ from kubev6.console.standard_output import tell
 if TYPE_CHECKING:
     from configs.schema.cluster import Cluster
     from flows.deploy import Deployed
+    from kubev6.cli.running import Running
     from kubev6.console.listener import Ended
 
 
@@ -174,20 +175,37 @@ def bring_up(command: str, args: argparse.Namespace, cluster: Cluster, *given: o
         KubeV6Error: It failed.
     """
     import time
-    from importlib import import_module
 
     from kubev6.cli.running import running
 
     began = time.monotonic()
     with running(command, args, about=cluster) as here:
-        here.prefect.start()
-        from flows.deploy import Deployed
-        from flows.run.runner import task_runner
-
-        flow = getattr(import_module(f"flows.{command}"), command)
-        done = here.prefect.outcome(flow.with_options(task_runner=task_runner(args.task_runner)), *given)
-    assert isinstance(done, Deployed)
+        done = outcome(command, here, args, *given)
     return CameTo(done, here.shown.ended, time.monotonic() - began, here.prefect.check_told)
+
+
+def outcome(flow: str, here: Running, args: argparse.Namespace, *given: object) -> Deployed:
+    """Run a flow that brings a cluster up as part of a command.
+
+    Args:
+        flow: Its name.
+        here: The command.
+        args: What was given at the command line, of which the task runner.
+        given: The parameters of the flow, in their order.
+
+    Raises:
+        KubeV6Error: It failed.
+    """
+    from importlib import import_module
+
+    here.prefect.start()
+    from flows.deploy import Deployed
+    from flows.run.runner import task_runner
+
+    called = getattr(import_module(f"flows.{flow}"), flow)
+    done = here.prefect.outcome(called.with_options(task_runner=task_runner(args.task_runner)), *given)
+    assert isinstance(done, Deployed)
+    return done
 
 
 def _plan(args: argparse.Namespace) -> int:

@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from kubev6.cli import (
+    bisect,
     build,
     bundle,
     cache,
@@ -33,7 +34,7 @@ from kubev6.cli import (
 from kubev6.cli.command import EXIT_STATUSES, Help
 
 GROUPS = (
-    ("Bring a cluster up, and take it down again", (deploy, dev, rollback, reset, lab)),
+    ("Bring a cluster up, and take it down again", (deploy, dev, bisect, rollback, reset, lab)),
     ("Look at a cluster, and use it", (verify, e2e, report, compare, render, kubectl, ssh, bundle)),
     ("Releases and their patches", (build, fetch, images, releases, series)),
     ("This machine, Prefect, your shell and your editor", (cache, server, completion, schema)),

@@ -1,0 +1,173 @@
+"""Find the commit of Kubernetes that broke a cluster, with git's own bisection.
+
+Each commit that git wants to be tried is brought onto the cluster as `kubev6 dev` brings a working tree: only what it
+changes is compiled and replaced. It is good when the proof holds. It is bad when a component does not come up or the
+proof does not hold; then the cluster goes back to what it ran. One that does not compile is skipped. BAD is tried
+first, and has to be bad; GOOD is taken for good.
+
+When something else fails, or Ctrl-C stops it, the same command goes on where it was. The checkout is read, and never
+written to: neither its files nor its refs change.
+
+Examples:
+  kubev6 bisect v1.36.0 HEAD --source ~/src/kubernetes --release v1.36.0
+  kubev6 bisect HEAD~16 HEAD --source ~/src/kubernetes --cluster rack.yaml
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from configs.errors import KubeV6Error
+from kubev6.cli import names
+from kubev6.cli.command import (
+    add_cluster,
+    add_if_busy,
+    add_mirror,
+    add_showing,
+    add_task_runner,
+    completed_by,
+    refuse_missing_runner,
+)
+from kubev6.console import standard_error
+from kubev6.console.standard_output import tell
+
+if TYPE_CHECKING:
+    from configs.schema.cluster import Cluster
+    from tasks.kubernetes.judge import Judge, Tried
+    from tasks.release.series.bisection import Bisection, Next
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add its arguments."""
+    parser.add_argument("good", metavar="GOOD", help="a commit with which the cluster works, in the history of BAD")
+    parser.add_argument("bad", metavar="BAD", help="a commit with which it does not")
+    parser.add_argument(
+        "--source", required=True, type=Path, metavar="DIR", help="a checkout of Kubernetes, or a directory in one"
+    )
+    parser.add_argument("--restart", action="store_true", help="begin anew, and forget what was judged before")
+    add_cluster(parser)
+    release = parser.add_argument(
+        "--release",
+        default="",
+        metavar="RELEASE",
+        help="the release that the commits are nearest to, whose version, compiler and images of other projects they "
+        "take (the cluster's own)",
+    )
+    completed_by(release, names.releases)
+    add_mirror(parser)
+    add_if_busy(parser, "wait")
+    add_task_runner(parser)
+    add_showing(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Find the first bad commit."""
+    from configs.schema.loading import load_cluster
+    from configs.words import counted
+    from flows import parameters
+    from tasks.kubernetes.judge import PROOF
+    from tasks.release import choose
+    from tasks.release.fetch import mirror
+    from tasks.release.series import bisection, working_tree
+
+    mirror.chosen(args.mirror)  # what is wrong with words and files is told before anything is started
+    refuse_missing_runner(args.task_runner)
+    cluster = load_cluster(args.cluster)
+    directory = working_tree.top(args.source)
+    choose.working_tree(cluster, str(directory), args.release)
+    searched = bisection.range_of(directory, args.good, args.bad)
+    _refuse_unproved(cluster)
+    where, release = parameters.named(args.cluster), parameters.named(args.release)
+    given = (str(directory), where, release, parameters.place(args.mirror), args.if_busy)
+    with bisection.bisection(searched, cluster.name, PROOF.name, anew=args.restart) as under_way:
+        if under_way.judged:
+            judged = counted(len(under_way.judged), "commit")
+            tell(f"Goes on where it was: {judged} of them judged before (--restart begins anew).")
+        while isinstance(now := under_way.now(), bisection.Next):
+            _try(args, cluster, given, under_way, now, PROOF)
+        return _tell_end(cluster, under_way, now.candidates, PROOF)
+
+
+def _refuse_unproved(cluster: Cluster) -> None:
+    """Refuse a cluster that a bad commit would leave broken: nothing else has held its proof there."""
+    from tasks import deployed
+
+    last = deployed.last(cluster)
+    if last is None or not last.proved:
+        raise KubeV6Error(
+            f"cluster {cluster.name} runs nothing that held its proof, which it could go back to from a bad commit",
+            todo="`kubev6 deploy` brings it up and proves it",
+        )
+
+
+def _try(
+    args: argparse.Namespace,
+    cluster: Cluster,
+    given: Sequence[str],
+    under_way: Bisection,
+    chosen: Next,
+    judge: Judge,
+) -> None:
+    """Bring a commit onto the cluster, and keep what is said of it.
+
+    Raises:
+        KubeV6Error: Nothing can be said of it; or the bad commit is not bad, so that there is nothing to search for.
+    """
+    from kubev6.console import bisection as console
+    from tasks.release.series.bisection import Judged
+
+    began, commit = time.monotonic(), under_way.commit(chosen.commit)
+    run, tried = _brought(args, cluster, (*given, commit.id))
+    said = judge.judge(tried)
+    tell(console.step(commit, said.verdict, time.monotonic() - began, chosen.left))
+    if said.verdict == "unknown":
+        raise KubeV6Error(
+            f"commit {console.named(commit)} could not be judged: {said.seen}",
+            todo="mend that, and the same command goes on where it was",
+        )
+    if commit.id == under_way.searched.bad and said.verdict != "bad":
+        why = f"holds {judge.name}" if said.verdict == "good" else f"cannot be judged: {said.seen}"
+        raise KubeV6Error(
+            f"BAD, which is {console.named(commit)}, {why}",
+            todo="name a commit that compiles and with which the cluster does not work",
+        )
+    under_way.mark(commit.id, Judged(said.verdict, said.seen, run))
+
+
+def _brought(args: argparse.Namespace, cluster: Cluster, given: Sequence[str]) -> tuple[str, Tried]:
+    """Bring a commit onto the cluster. The name of the run, and what came of it."""
+    from kubev6.cli.deploy import outcome
+    from kubev6.cli.running import running
+    from tasks.kubernetes.judge import Tried
+
+    run = ""
+    try:
+        with running("bisect", args, about=cluster) as here:
+            if here.context.recording:
+                run = here.context.recording.path.stem
+            return run, Tried(outcome("dev", here, args, *given).checks)
+    except KubeV6Error as error:  # of what has failed, in words with its log
+        standard_error.say(str(error))
+        cause = error.__cause__ or error
+        return run, Tried(errors=tuple(getattr(cause, "errors", (cause,))))
+
+
+def _tell_end(cluster: Cluster, under_way: Bisection, candidates: Sequence[str], judge: Judge) -> int:
+    """Tell the first bad commit, or which it may be, and what the cluster runs. The exit status."""
+    from kubev6.console import bisection as console
+    from tasks import deployed
+
+    commits, judged = [under_way.commit(each) for each in candidates], under_way.judged
+    tell(console.found(commits[0], judge.name, judged) if len(commits) == 1 else console.one_of(commits, judged))
+    if not any(each.verdict == "good" for each in judged.values()):
+        good = under_way.searched.good[: console.SHORT]
+        tell(f"GOOD ({good}) was not tried, and no other commit was good; `kubev6 bisect {good}~1 {good}` tries it.")
+    last = deployed.last(cluster)
+    commit = last.manifest.source.commit if last else ""
+    runs = f"{console.named(under_way.commit(commit))}, the last good one" if commit in judged else "what it ran before"
+    tell(f"Cluster {cluster.name} runs {runs}.")
+    return 0 if len(commits) == 1 else 1

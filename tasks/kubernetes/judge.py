@@ -1,0 +1,99 @@
+"""Whether a commit of Kubernetes is good, by what came of bringing it onto a cluster that was proved before. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from configs.errors import KubeV6Error, NodeError
+from configs.words import counted
+from tasks.kubernetes.checks import Check
+from tasks.kubernetes.upgrade import PutBackError
+from tasks.node_agent.record import STAGES
+from tasks.release.compile import CompileError
+
+Verdict = Literal["good", "bad", "skip", "unknown"]
+"""``skip`` of a commit that cannot be judged, ``unknown`` when something else failed: then it can be tried again."""
+NOT_PULLED = ("ErrImagePull", "ImagePullBackOff")
+"""Why a container waits whose image does not come (the kubelet's reasons): a registry that is gone, or a full disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What came of bringing a commit onto a cluster.
+
+    Attributes:
+        checks: The cluster's proof with it; none when that was not reached.
+        errors: Why it failed, and what became of the cluster then; none when it did not.
+    """
+
+    checks: tuple[Check, ...] = ()
+    errors: tuple[BaseException, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Judgment:
+    """What is said of a commit.
+
+    Attributes:
+        verdict: In one word.
+        seen: Why, in one line.
+    """
+
+    verdict: Verdict
+    seen: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Tells good commits from bad ones.
+
+    Attributes:
+        name: What it goes by, for example ``the proof``.
+        judge: The judgment of what came of one.
+    """
+
+    name: str
+    judge: Callable[[Tried], Judgment]
+
+
+def by_proof(tried: Tried) -> Judgment:
+    """A commit is good when the cluster holds its proof with it, and bad when a component does not come up or it fails.
+
+    An upgrade begins and ends with a proof: before it, and after it went back. Only between two that hold a failure is
+    the commit's, and not the machines'.
+
+    Args:
+        tried: What came of it.
+    """
+    if not tried.errors:
+        bad = [check for check in tried.checks if not check.ok]
+        if not bad:
+            return Judgment("good", f"{counted(len(tried.checks), 'check')}, all ok")
+        seen = f"{bad[0].name} from {bad[0].source} to {bad[0].target}: {bad[0].seen}"
+        return Judgment("unknown", f"nothing was replaced, and the proof does not hold: {seen}")
+    if does_not_compile := [error for error in tried.errors if isinstance(error, CompileError)]:
+        return Judgment("skip", does_not_compile[0].message)
+    causes = [error for error in tried.errors if not isinstance(error, PutBackError)]
+    others = [error for error in causes if not _is_the_commits(error)]
+    if others or len(causes) == len(tried.errors):
+        return Judgment("unknown", _message((others or causes)[0]))
+    return Judgment("bad", _message(causes[0]))
+
+
+PROOF = Judge("the proof", by_proof)
+
+
+def _is_the_commits(error: BaseException) -> bool:
+    """Whether it is what was replaced that failed, and not a machine, the way to it, or what is sent to it."""
+    return (
+        isinstance(error, NodeError)
+        and not error.transient
+        and error.step not in STAGES
+        and not any(reason in error.message for reason in NOT_PULLED)
+    )
+
+
+def _message(error: BaseException) -> str:
+    return error.message if isinstance(error, KubeV6Error) else str(error)

@@ -1,0 +1,257 @@
+"""Git's own bisection of the commits of somebody's repository.
+
+It is done in a repository of ours, which reads the objects of theirs where they are; nothing is written there. What was
+judged is kept beside it, and git is told all of it again whenever the bisection goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import git
+
+from configs.errors import ConfigError, KubeV6Error
+from configs.words import counted, shortened
+from tasks import bounded
+from tasks.exclusive import exclusive, holder
+from tasks.paths import cache_dir
+from tasks.release.series.git_command import complaint
+from tasks.release.series.repository import Commit, create_repository, open_repository, read_commit
+from tasks.release.series.working_tree import ask_there, objects
+from tasks.replace import remove, write_whole
+
+_NEXT = re.compile(r"(?m)^Bisecting: (.*)\n\[([0-9a-f]{40})\]")
+_FOUND = re.compile(r"(?m)^([0-9a-f]{40}) is the first bad commit$")
+_SKIPPED = re.compile(r"(?m)^([0-9a-f]{40})$")
+"""What `git bisect next` prints: what is to be tried, what it came to, or a line for each commit that it may be."""
+ONLY_SKIPPED = 2
+"""Its status then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """What is searched: the commits that one commit has in its history, and another one has not.
+
+    Attributes:
+        directory: The top directory of a working tree.
+        good: The full id of the commit that is taken for good.
+        bad: That of the one that is bad.
+    """
+
+    directory: Path
+    good: str
+    bad: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What was said of a commit.
+
+    Attributes:
+        verdict: As git calls it.
+        seen: Why.
+        run: The name of the run in which it was tried.
+    """
+
+    verdict: Literal["good", "bad", "skip"]
+    seen: str
+    run: str
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """The commit that is to be tried, and git's words of how many are left then."""
+
+    commit: str
+    left: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The commits of which one is the first bad one; more than one when others could not be judged."""
+
+    candidates: tuple[str, ...]
+
+
+class Bisection:
+    """A bisection under way.
+
+    Args:
+        repo: Our repository of it.
+        searched: What is searched.
+        known: What was judged before.
+
+    Attributes:
+        searched: What is searched.
+        judged: What was judged, by the commits' ids, in that order.
+    """
+
+    def __init__(self, repo: git.Repo, searched: Range, known: dict[str, Judged]) -> None:
+        self._repo = repo
+        self.searched = searched
+        self.judged = known
+        repo.git.config("core.logAllRefUpdates", "false")  # such a log wants dates of this century
+        repo.git.update_ref("HEAD", searched.bad)  # where git begins
+        self._bisect("start", "--no-checkout", searched.bad, searched.good)
+        for commit, said in known.items():
+            self._tell(commit, said)
+
+    def now(self) -> Next | Ended:
+        """What is to be done. The first commit to be tried is the bad one: nobody has to search where nothing fails.
+
+        Raises:
+            KubeV6Error: Git cannot go on.
+        """
+        if self.searched.bad not in self.judged:
+            count = int(self._repo.git.rev_list("--count", f"{self.searched.good}..{self.searched.bad}"))
+            return Next(self.searched.bad, f"the last of {counted(count, 'commit')}")
+        return read(*self._bisect("next"))
+
+    def mark(self, commit: str, said: Judged) -> None:
+        """Keep what was said of a commit, and go on from there.
+
+        Args:
+            commit: Its full id.
+            said: What was said.
+
+        Raises:
+            KubeV6Error: Git cannot go on.
+            OSError: It cannot be written.
+        """
+        self.judged[commit] = said
+        told = {each: asdict(judged) for each, judged in self.judged.items()}
+        write_whole(_file(Path(self._repo.working_dir)), json.dumps(told, indent=1))
+        self._tell(commit, said)
+
+    def commit(self, commit: str) -> Commit:
+        """A commit as it is stored, by its full id."""
+        return read_commit(self._repo, commit)
+
+    def _tell(self, commit: str, said: Judged) -> None:
+        if commit != self.searched.bad:
+            self._bisect(said.verdict, commit)
+
+    def _bisect(self, *words: str) -> tuple[int, str, str]:
+        """Have git bisect; its status, and what it wrote on both outputs."""
+        done = self._repo.git.bisect(*words, with_extended_output=True, with_exceptions=False)
+        return int(done[0]), str(done[1]), str(done[2])
+
+
+def read(status: int, output: str, said: str) -> Next | Ended:
+    """What `git bisect next` means. Pure.
+
+    Args:
+        status: Its status.
+        output: Its standard output.
+        said: Its standard error.
+
+    Raises:
+        KubeV6Error: It cannot go on.
+    """
+    if status == 0 and (found := _FOUND.search(output)):
+        return Ended((found[1],))
+    if status == 0 and (found := _NEXT.search(output)):
+        return Next(found[2], found[1])
+    if status == ONLY_SKIPPED and (left := _SKIPPED.findall(output)):
+        return Ended(tuple(left))
+    raise KubeV6Error(
+        f"git does not go on with the bisection: {complaint(said) or complaint(output)}",
+        todo="--restart begins anew",
+        detail=f"{output}\n{said}",
+    )
+
+
+def range_of(directory: Path, good: str, bad: str) -> Range:
+    """What is to be searched.
+
+    Args:
+        directory: The top directory of a working tree.
+        good: A commit, as its git names it.
+        bad: Another one.
+
+    Raises:
+        ConfigError: There is no such commit, or the first is not in the history of the second.
+    """
+    shallow = ask_there(directory, "rev-parse", "--is-shallow-repository").stdout.strip()
+    if shallow == "true":
+        raise ConfigError(
+            f"{directory} is a shallow clone, which does not know all of its history",
+            todo=f"`git -C {directory} fetch --unshallow` gets the rest",
+        )
+    if ask_there(directory, "config", "--get-regexp", r"^remote\..*\.promisor$").stdout:
+        raise ConfigError(
+            f"{directory} is a partial clone, which does not hold the files of all its commits",
+            todo="clone it without --filter",
+        )
+    found = Range(directory, _resolved(directory, good), _resolved(directory, bad))
+    named = f"{shortened(good, 80)} and {shortened(bad, 80)}"
+    if found.good == found.bad:
+        raise ConfigError(f"{named} are one commit, {found.good[:12]}", todo="name a good one, and then a bad one")
+    if ask_there(directory, "merge-base", "--is-ancestor", found.good, found.bad).returncode:
+        raise ConfigError(
+            f"{named}: the first is not in the history of the second",
+            todo=f"`git -C {directory} merge-base {shortened(good, 80)} {shortened(bad, 80)}` names one that is",
+        )
+    return found
+
+
+@contextmanager
+def bisection(searched: Range, cluster: str, judge: str, *, anew: bool = False) -> Iterator[Bisection]:
+    """The bisection of some commits on a cluster: where it was, when it was begun before.
+
+    Args:
+        searched: What is searched.
+        cluster: The name of the cluster that they are tried on.
+        judge: What judges them.
+        anew: Forget what was judged.
+
+    Raises:
+        KubeV6Error: Somebody else is at it; or git cannot begin it.
+    """
+    of = "\0".join([str(searched.directory), searched.good, searched.bad, cluster, judge])
+    place = cache_dir() / "git" / f"bisect.{hashlib.sha256(of.encode(errors='surrogateescape')).hexdigest()[:12]}"
+    lock = place.with_name(f".{place.name}.lock")
+
+    def busy() -> None:
+        raise KubeV6Error(f"these commits are searched already: {holder(lock)}", todo="wait for it, or end it")
+
+    with exclusive(lock, busy, what="kubev6 bisect"):
+        if anew:
+            remove(place)
+        if not _file(place).exists():
+            create_repository(place, committed=0)
+        with open_repository(place, borrowed=[objects(searched.directory)]) as repo:
+            yield Bisection(repo, searched, _known(place))
+
+
+def _file(place: Path) -> Path:
+    return place / "judged.json"
+
+
+def _known(place: Path) -> dict[str, Judged]:
+    """What was judged before."""
+    try:
+        return bounded.read(_file(place), dict[str, Judged])
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise KubeV6Error(
+            f"{_file(place)} cannot be understood: {bounded.reason(error)}", todo="--restart begins anew"
+        ) from None
+
+
+def _resolved(directory: Path, named: str) -> str:
+    """The full id of a commit."""
+    answer = ask_there(directory, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{named}^{{commit}}")
+    if answer.returncode or not (found := answer.stdout.strip()):
+        raise ConfigError(
+            f"{directory} has no commit {shortened(named, 80)}", todo="name a commit, a tag or a branch that is there"
+        )
+    return found
