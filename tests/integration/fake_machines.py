@@ -6,7 +6,9 @@ machine. Run as a program: the first word says how the machines behave, the rest
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import subprocess
 import sys
 import threading
 import time
@@ -40,6 +42,7 @@ from tasks.node.change import Change
 from tasks.node.reset import Reset
 from tasks.paths import data_dir
 from tasks.release import registry
+from tasks.release.compile import CompileError
 from tasks.release.registry import Pushed
 from tasks.release.series import series_file, working_tree
 from tasks.ssh.connection import Connection
@@ -55,6 +58,15 @@ UNFIT = {"unknown-system": Machine("void", ""), "other-processor": Machine(kerne
 """What a machine says that cannot become a node."""
 OURS = "https://[fd00::100]:6443"
 VERSION, FORMER = "v1.20.2+kubev6.0000000", "v1.20.2+kubev6.aaaaaaa"
+BUILT = Manifest(
+    name="debian-1.20",
+    version=VERSION,
+    key="0" * 64,
+    created="2024-01-01T00:00:00+00:00",
+    source=SourceEntry(kind="built", origin="nowhere"),
+    binaries=(BinaryEntry(name="kubelet", sha256="0" * 64, size=1),),
+    images=(),
+)
 OTHER_API = (("kube-apiserver", f"kube-support:5000/kube-apiserver:{FORMER.replace('+', '_')}"),)
 MISPLACED = {
     "another-cluster": {"kube-worker-2": Machine(membership=Membership(server="https://[fd00:9::1]:6443"))},
@@ -62,10 +74,13 @@ MISPLACED = {
     "one-machine": dict.fromkeys(("kube-control-plane", "kube-worker-1"), Machine(identity="boot network")),
 }
 """What machines say that cannot be brought in place to what the file says."""
-UPGRADED = ("upgrade", "upgrade-fails", "upgrade-ends-badly", "upgrade-stays-broken", "upgrade-of-a-broken-one")
+UPGRADED = (
+    *("upgrade", "upgrade-fails", "upgrade-ends-badly", "upgrade-stays-broken", "upgrade-of-a-broken-one"),
+    "commits",
+)
 """Of machines that run another build: all goes well; the API server's new image does not come up; the proof does not
 hold any more with the new kube-proxy; or with a new kubelet, which the disk is too full to replace again; or it did
-not hold before."""
+not hold before; or the new build is a commit that says itself what comes of it."""
 READY = ("ready", "ready-but-one", "ready-but-one-fails", "ready-but-silent", "ready-but-reset", *UPGRADED)
 """Of machines that are as they should be, all or all but one. Of kube-worker-2 the cluster hears nothing in one; in the
 last it has been reset, which the cluster has yet to notice."""
@@ -109,6 +124,10 @@ kubelets: dict[str, str] = {}
 """The versions of those that were replaced, by node."""
 running = dict(OTHER_API)
 """What the static pods of ``upgrade`` machines run."""
+versions = {"0" * 64: VERSION, "1" * 64: FORMER}
+"""Those of builds, by the digest of what they hold."""
+faulty: set[str] = set()
+"""The versions with which the proof does not hold."""
 proxies: list[str] = []
 """The versions that kube-proxy was brought to."""
 others_surveyed = threading.Semaphore(0)
@@ -156,7 +175,7 @@ def bring_to(
         if behaviour in UPGRADED and stage.name == "kubernetes":
             if behaviour == "upgrade-stays-broken" and VERSION in kubelets.values():
                 raise NodeError(*here, "the disk is full")
-            kubelets[connection.node] = VERSION if stage.binaries[0].sha256 == "0" * 64 else FORMER
+            kubelets[connection.node] = versions[stage.binaries[0].sha256]
             made(Change("binary", "/usr/bin/kubelet", "replace", node=connection.node, stage=stage.name))
         if behaviour == "no-support" and here == ("kube-support", "support"):
             raise NodeError(*here, "there is no tun device")
@@ -206,6 +225,38 @@ def reset(connection: FakeConnection, cluster: Cluster) -> Reset:  # noqa: ARG00
         return Reset(connection.node, ("route", "address"), ("address fd00::100/64 stays",))
 
 
+def know_former() -> None:
+    """What a cluster that is upgraded has run before."""
+    former = build_of(BUILT, "1" * 64)
+    deployed.remember(load_cluster("lab"), former, load_release("debian-1.20"), proved=True)
+
+
+def build_of(manifest: Manifest, digest: str) -> Manifest:
+    """A build that holds other bytes than every other one."""
+    version = versions[digest]
+    names = ("kube-apiserver", "kube-proxy")
+    images = (ImageEntry(name=n, tag=version.replace("+", "_"), digest=f"sha256:{digest}", size=1) for n in names)
+    binaries = (BinaryEntry(name="kubelet", sha256=digest, size=1),)
+    made = {"version": version, "key": digest, "binaries": binaries, "images": tuple(images)}
+    return manifest.model_copy(update=made)
+
+
+def of_commit(manifest: Manifest, series: series_file.WorkingTree) -> Manifest:
+    """What a commit compiles to; the files at the top of its tree say what comes of it."""
+    there = subprocess.run(
+        ["git", "-C", series.path, "ls-tree", "--name-only", series.commit], check=True, capture_output=True, text=True
+    ).stdout.split()
+    if "uncompilable" in there:
+        raise CompileError(f"compiling {series.commit} failed: proxy.go:7:2: undefined: x")
+    if "unreachable" in there:
+        raise NodeError("kube-worker-1", "connect", "no route to host")
+    digest = hashlib.sha256(series.commit.encode()).hexdigest()
+    versions[digest] = f"v1.20.2+kubev6.{series.commit[:7]}"
+    if "fault" in there:
+        faulty.add(versions[digest])
+    return build_of(manifest, digest)
+
+
 def know_endpoints() -> None:
     """The machines are known without a lab. That is asked for before Prefect is started, too."""
     substitute_for_good(
@@ -221,32 +272,7 @@ def install_fakes() -> None:
     from tasks.release.choose import Chosen, Decision
     from tasks.ssh import pool
 
-    manifest = Manifest(
-        name="debian-1.20",
-        version=VERSION,
-        key="0" * 64,
-        created="2024-01-01T00:00:00+00:00",
-        source=SourceEntry(kind="built", origin="nowhere"),
-        binaries=(BinaryEntry(name="kubelet", sha256="0" * 64, size=1),),
-        images=(),
-    )
-    if behaviour in (*UPGRADED, "another-build"):
-        manifest, former = (
-            manifest.model_copy(
-                update={
-                    "version": version,
-                    "key": digit * 64,
-                    "binaries": (BinaryEntry(name="kubelet", sha256=digit * 64, size=1),),
-                    "images": tuple(
-                        ImageEntry(name=name, tag=version.replace("+", "_"), digest=f"sha256:{digit * 64}", size=1)
-                        for name in ("kube-apiserver", "kube-proxy")
-                    ),
-                }
-            )
-            for version, digit in ((VERSION, "0"), (FORMER, "1"))
-        )
-        if behaviour in UPGRADED:
-            deployed.remember(load_cluster("lab"), former, load_release("debian-1.20"), proved=True)
+    manifest = build_of(BUILT, "0" * 64) if behaviour in (*UPGRADED, "another-build") else BUILT
 
     def announced(title: str, answer: object) -> Callable[..., object]:
         def work(*_: object) -> object:
@@ -277,8 +303,10 @@ def install_fakes() -> None:
     def provide(decision: Decision, *_: object, **__: object) -> Chosen:
         release, made = decision.release, manifest
         if release.build and isinstance(series := series_file.load(release.build.series), series_file.WorkingTree):
-            source = made.source.model_copy(update={"tree": working_tree.identity(series)})
+            source = made.source.model_copy(update={"tree": working_tree.identity(series), "commit": series.commit})
             made = made.model_copy(update={"name": release.name, "source": source})
+            if series.commit:
+                made = of_commit(made, series)
         chosen = Chosen(release, made, "built")
         emit(ReleaseChosen(manifest=chosen.manifest, why=chosen.why))
         return chosen
@@ -296,6 +324,7 @@ def install_fakes() -> None:
             "upgrade-of-a-broken-one": True,
             "upgrade-ends-badly": proxies[-1:] == [VERSION],
             "upgrade-stays-broken": VERSION in kubelets.values(),
+            "commits": proxies[-1:] and proxies[-1] in faulty,
         }
         with step("kube-control-plane", "proof"):
             return (Check("pod to pod", "pod on kube-worker-1", "x", not broken.get(behaviour), manifest.version),)
@@ -367,4 +396,6 @@ if __name__ == "__main__":
 
     substitute_for_good(Orchestration, "start", start_and_fake)
     know_endpoints()
+    if behaviour in UPGRADED:
+        know_former()
     sys.exit(main(sys.argv[2:]))

@@ -174,6 +174,43 @@ def test_a_working_tree_that_is_watched_is_brought_again_when_it_changes_until_c
         process.kill()
 
 
+def test_commits_are_brought_onto_a_cluster_until_the_one_that_broke_it_is_found(tmp_path: Path) -> None:
+    tree = checkout(tmp_path)
+    changes: tuple[dict[str, str | None], ...] = (
+        {"cmd/kubelet/main.go": "package main\n"},
+        {"proxy.go": "// 1\n"},
+        {"uncompilable": ""},
+        {"uncompilable": None},
+        {"fault": ""},
+        {"proxy.go": "// 5\n"},
+    )
+    made = [tree.commit(f"commit {number}", files) for number, files in enumerate(changes)]
+
+    status, out, lines = run("commits", "HEAD~5", "HEAD", "--source", str(tree.path), command="bisect")
+
+    assert status == 0, lines
+    told = [line.split(" (")[0].split() for line in out.splitlines() if " s; " in line]
+    assert [(verdict, words[-1]) for verdict, _, *words in told] == [
+        *(("bad", "5"), ("skip", "2"), ("good", "3"), ("bad", "4")),
+    ]
+    assert position(lines, r"kubev6: lab: proof after the upgrade: pod to pod from pod on kube-worker-1 to x")
+    assert position(lines, r"kubev6: cluster lab was put back to v1\.20\.2\+kubev6\.\S+, and its proof holds \(log: ")
+    end, cluster = out.splitlines()[-2:]
+    assert re.fullmatch(
+        rf'{made[4][:12]} "commit 4" by Ann Example <ann@example.org> is the first bad commit by the proof: lab: proof '
+        r"after the upgrade: pod to pod .*; the report is drawn by `kubev6 report (\S+)-bisect-lab(-\d+)?`, and of its "
+        r"parent `kubev6 report (\S+)-bisect-lab(-\d+)?`",
+        end,
+    )
+    assert cluster == f'Cluster lab runs {made[3][:12]} "commit 3", the last good one.'
+    shown = re.findall(r"kubev6 report (\S+)`", end)
+    recorded = {path.stem: record for path, record in runs()}
+    assert [recorded[name].status for name in shown] == ["failed", "succeeded"]
+    assert all(recorded[name].checks for name in shown)
+    assert (last := deployed.last(load_cluster("lab")))
+    assert (last.manifest.source.commit, last.proved) == (made[3], True)
+
+
 def test_a_node_that_its_cluster_does_not_hear_of_is_asked_itself_and_joins_no_second_time(own_data: Path) -> None:
     status, out, lines = run("ready-but-silent")
     assert status == 0
