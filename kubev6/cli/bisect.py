@@ -6,11 +6,13 @@ proof does not hold; then the cluster goes back to what it ran. One that does no
 first, and has to be bad; GOOD is taken for good.
 
 When something else fails, or Ctrl-C stops it, the same command goes on where it was. The checkout is read, and never
-written to: neither its files nor its refs change.
+written to: neither its files nor its refs change. With --series the commits are those that its patches come to, from
+its base on.
 
 Examples:
   kubev6 bisect v1.36.0 HEAD --source ~/src/kubernetes --release v1.36.0
   kubev6 bisect HEAD~16 HEAD --source ~/src/kubernetes --cluster rack.yaml
+  kubev6 bisect --series debian-1.20
 """
 
 from __future__ import annotations
@@ -38,16 +40,19 @@ from kubev6.console.standard_output import tell
 if TYPE_CHECKING:
     from configs.schema.cluster import Cluster
     from tasks.kubernetes.judge import Judge, Tried
-    from tasks.release.series.bisection import Bisection, Next
+    from tasks.release.series.bisection import Bisection, Next, Range
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Add its arguments."""
-    parser.add_argument("good", metavar="GOOD", help="a commit with which the cluster works, in the history of BAD")
-    parser.add_argument("bad", metavar="BAD", help="a commit with which it does not")
+    parser.set_defaults(misfit=_misfit)
     parser.add_argument(
-        "--source", required=True, type=Path, metavar="DIR", help="a checkout of Kubernetes, or a directory in one"
+        "good", nargs="?", metavar="GOOD", help="a commit with which the cluster works, in the history of BAD"
     )
+    parser.add_argument("bad", nargs="?", metavar="BAD", help="a commit with which it does not")
+    parser.add_argument("--source", type=Path, metavar="DIR", help="a checkout of Kubernetes, or a directory in one")
+    series = parser.add_argument("--series", metavar="SERIES", help="a series file or the name of a shipped one")
+    completed_by(series, names.series)
     parser.add_argument("--restart", action="store_true", help="begin anew, and forget what was judged before")
     add_cluster(parser)
     release = parser.add_argument(
@@ -64,32 +69,53 @@ def add(parser: argparse.ArgumentParser) -> None:
     add_showing(parser)
 
 
+def _misfit(args: argparse.Namespace) -> str:
+    if args.series:
+        return "--series goes without GOOD, BAD and --source" if args.good or args.source else ""
+    return "" if args.bad and args.source else "GOOD, BAD and --source are needed, or --series"
+
+
 def run(args: argparse.Namespace) -> int:
     """Find the first bad commit."""
     from configs.schema.loading import load_cluster
     from configs.words import counted
     from flows import parameters
     from tasks.kubernetes.judge import PROOF
-    from tasks.release import choose
     from tasks.release.fetch import mirror
-    from tasks.release.series import bisection, working_tree
+    from tasks.release.series import bisection
 
     mirror.chosen(args.mirror)  # what is wrong with words and files is told before anything is started
     refuse_missing_runner(args.task_runner)
     cluster = load_cluster(args.cluster)
-    directory = working_tree.top(args.source)
-    choose.working_tree(cluster, str(directory), args.release)
-    searched = bisection.range_of(directory, args.good, args.bad)
     _refuse_unproved(cluster)
+    searched = _searched(args, cluster)
     where, release = parameters.named(args.cluster), parameters.named(args.release)
-    given = (str(directory), where, release, parameters.place(args.mirror), args.if_busy)
     with bisection.bisection(searched, cluster.name, PROOF.name, anew=args.restart) as under_way:
         if under_way.judged:
             judged = counted(len(under_way.judged), "commit")
             tell(f"Goes on where it was: {judged} of them judged before (--restart begins anew).")
+        source = str(under_way.place) if args.series else searched.of
+        given = (source, where, release, parameters.place(args.mirror), args.if_busy)
         while isinstance(now := under_way.now(), bisection.Next):
             _try(args, cluster, given, under_way, now, PROOF)
         return _tell_end(cluster, under_way, now.candidates, PROOF)
+
+
+def _searched(args: argparse.Namespace, cluster: Cluster) -> Range:
+    """Which commits are searched."""
+    from kubev6.cli.running import running
+    from tasks.release import choose
+    from tasks.release.series import bisection, series, series_file, series_source, working_tree
+
+    if not args.series:
+        directory = working_tree.top(args.source)
+        choose.working_tree(cluster, str(directory), args.release)
+        return bisection.range_of(directory, args.good, args.bad)
+    choose.working_tree(cluster, args.series, args.release)
+    wanted = series_file.load(args.series)
+    with running("bisect", args, on=cluster):
+        source = series_source.obtain(wanted)
+        return bisection.range_of_series(series.pick(wanted, source), source)
 
 
 def _refuse_unproved(cluster: Cluster) -> None:
@@ -165,7 +191,8 @@ def _tell_end(cluster: Cluster, under_way: Bisection, candidates: Sequence[str],
     tell(console.found(commits[0], judge.name, judged) if len(commits) == 1 else console.one_of(commits, judged))
     if not any(each.verdict == "good" for each in judged.values()):
         good = under_way.searched.good[: console.SHORT]
-        tell(f"GOOD ({good}) was not tried, and no other commit was good; `kubev6 bisect {good}~1 {good}` tries it.")
+        how = f"; `kubev6 bisect {good}~1 {good}` tries it" if under_way.searched.is_whole else ""
+        tell(f"GOOD ({good}) was not tried, and no other commit was good{how}.")
     last = deployed.last(cluster)
     commit = last.manifest.source.commit if last else ""
     runs = f"{console.named(under_way.commit(commit))}, the last good one" if commit in judged else "what it ran before"

@@ -64,9 +64,9 @@ class Builds:
         if len(self.tried) == self.stopped_after:
             raise KeyboardInterrupt
         source, *_, commit = given
-        assert source == str(self.project.path)
-        self.tried.append(self.project.git("show", "--format=%s", "--no-patch", commit))
-        there = self.project.git("ls-tree", "--name-only", commit).split()
+        there_is = Project(Path(source)).git
+        self.tried.append(there_is("show", "--format=%s", "--no-patch", commit))
+        there = there_is("ls-tree", "--name-only", commit).split()
         run = f"run-of-{commit[:7]}"
         if "unreachable" in there:
             return run, UNREACHABLE
@@ -79,7 +79,11 @@ class Builds:
 
     def bisect(self, good: str, bad: str, *more: str) -> tuple[int, list[str], str]:
         """The command: its status, lines and errors."""
-        status = main(["bisect", good, bad, "--source", str(self.project.path), *more])
+        return self.run(good, bad, "--source", str(self.project.path), *more)
+
+    def run(self, *words: str) -> tuple[int, list[str], str]:
+        """The same with other words."""
+        status = main(["bisect", *words])
         told = self._capsys.readouterr()
         return status, told.out.splitlines(), " ".join(told.err.split())
 
@@ -229,6 +233,45 @@ def test_a_fault_that_was_merged_is_found_on_its_own_branch(project: Project, bu
     assert status == 0
     assert '"topic 2" by' in lines[-2]
     assert len(builds.tried) <= 5
+
+
+@pytest.mark.parametrize("is_shallow", [False, True])
+def test_the_patches_of_a_series_are_searched_from_its_base_on(
+    project: Project, builds: Builds, tmp_path: Path, is_shallow: bool
+) -> None:
+    """Where their repository is on this machine it is not copied, and there is no more of its history than it has."""
+    project.commit("the base", {"other.go": ""})
+    patches = commits(project, 6)
+    project.git("checkout", "--quiet", "-b", "now", "base")
+    project.commit("newer base", {"b.go": ""})
+    remote = tmp_path / "remote"
+    how = ["--depth=1", "--branch=now"] if is_shallow else ["--no-local"]
+    subprocess.run(["git", "clone", "--quiet", *how, project.path.as_uri(), remote], check=True, capture_output=True)
+    file = tmp_path / "mine.yaml"
+    named = "".join(f"  - {{remote: theirs, commit: {patch}}}\n" for patch in patches)
+    base = project.git("rev-parse", "now")
+    places = f"remotes: {{mine: {remote}, theirs: {project.path}}}\nbase: {{remote: mine, commit: {base}}}\n"
+    file.write_text(f"{places}patches:\n{named}")
+
+    status, lines, said = builds.run("--series", str(file), "--no-progress")
+
+    assert status == 0, said
+    assert re.search(r'\w{12} "commit 6" by Ben Ünal <ben@example.org> is the first bad commit by the proof', lines[-2])
+    assert lines[-1].endswith('"commit 5", the last good one.')
+    assert len(builds.tried) <= 5
+    done = len(builds.tried)
+    assert builds.run("--series", str(file), "--no-progress")[1][-2] == lines[-2]
+    assert len(builds.tried) == done
+    file.write_text(f"{places}patches: []\n")
+    assert "series mine has no patch to be searched" in builds.run("--series", str(file), "--no-progress")[2]
+
+
+@pytest.mark.parametrize(
+    "words", [(), ("a", "b"), ("a", "--source", "."), ("a", "b", "--source", ".", "--series", "s")]
+)
+def test_what_is_searched_has_to_be_said_in_one_way(words: tuple[str, ...]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["bisect", *words])
 
 
 @pytest.mark.parametrize(

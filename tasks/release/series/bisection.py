@@ -1,7 +1,7 @@
-"""Git's own bisection of the commits of somebody's repository.
+"""Git's own bisection, of the commits of somebody's repository or of those that a series comes to.
 
-It is done in a repository of ours, which reads the objects of theirs where they are; nothing is written there. What was
-judged is kept beside it, and git is told all of it again whenever the bisection goes on.
+It is done in a repository of its own, which reads the objects where they are; nothing is written there. What was judged
+is kept in it, and git is told all of it again whenever the bisection goes on.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-import git
-
 from configs.errors import ConfigError, KubeV6Error
 from configs.words import counted, shortened
 from tasks import bounded
@@ -24,13 +22,15 @@ from tasks.exclusive import exclusive, holder
 from tasks.paths import cache_dir
 from tasks.release.series.git_command import complaint
 from tasks.release.series.repository import Commit, create_repository, open_repository, read_commit
+from tasks.release.series.series import Picked
+from tasks.release.series.source import Source
 from tasks.release.series.working_tree import ask_there, objects
 from tasks.replace import remove, write_whole
 
 _NEXT = re.compile(r"(?m)^Bisecting: (.*)\n\[([0-9a-f]{40})\]")
-_FOUND = re.compile(r"(?m)^([0-9a-f]{40}) is the first bad commit$")
+_FOUND = re.compile(r"(?m)^([0-9a-f]{40}) is the first '?bad'? commit$")
 _SKIPPED = re.compile(r"(?m)^([0-9a-f]{40})$")
-"""What `git bisect next` prints: what is to be tried, what it came to, or a line for each commit that it may be."""
+"""What git prints when it was told of a commit: what is to be tried, what it came to, or each commit that it may be."""
 ONLY_SKIPPED = 2
 """Its status then."""
 
@@ -40,14 +40,18 @@ class Range:
     """What is searched: the commits that one commit has in its history, and another one has not.
 
     Attributes:
-        directory: The top directory of a working tree.
+        of: The top directory of a working tree, or the name of a series.
         good: The full id of the commit that is taken for good.
         bad: That of the one that is bad.
+        objects: The directories that hold the objects.
+        is_whole: Whether they hold the history of the good one.
     """
 
-    directory: Path
+    of: str
     good: str
     bad: str
+    objects: tuple[Path, ...]
+    is_whole: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,35 +88,34 @@ class Bisection:
     """A bisection under way.
 
     Args:
-        repo: Our repository of it.
+        place: Our repository of it.
         searched: What is searched.
         known: What was judged before.
 
     Attributes:
+        place: The directory of that repository, where all the commits can be had.
         searched: What is searched.
         judged: What was judged, by the commits' ids, in that order.
+
+    Raises:
+        KubeV6Error: Git cannot begin it.
     """
 
-    def __init__(self, repo: git.Repo, searched: Range, known: dict[str, Judged]) -> None:
-        self._repo = repo
-        self.searched = searched
-        self.judged = known
+    def __init__(self, place: Path, searched: Range, known: dict[str, Judged]) -> None:
+        self.place, self.searched, self.judged = place, searched, known
+        self._repo = repo = open_repository(place)
         repo.git.config("core.logAllRefUpdates", "false")  # such a log wants dates of this century
         repo.git.update_ref("HEAD", searched.bad)  # where git begins
-        self._bisect("start", "--no-checkout", searched.bad, searched.good)
+        self._at = self._bisect("start", "--no-checkout", searched.bad, searched.good)
         for commit, said in known.items():
             self._tell(commit, said)
 
     def now(self) -> Next | Ended:
-        """What is to be done. The first commit to be tried is the bad one: nobody has to search where nothing fails.
-
-        Raises:
-            KubeV6Error: Git cannot go on.
-        """
+        """What is to be done. The first commit to be tried is the bad one: nobody has to search where nothing fails."""
         if self.searched.bad not in self.judged:
             count = int(self._repo.git.rev_list("--count", f"{self.searched.good}..{self.searched.bad}"))
             return Next(self.searched.bad, f"the last of {counted(count, 'commit')}")
-        return read(*self._bisect("next"))
+        return self._at
 
     def mark(self, commit: str, said: Judged) -> None:
         """Keep what was said of a commit, and go on from there.
@@ -127,7 +130,7 @@ class Bisection:
         """
         self.judged[commit] = said
         told = {each: asdict(judged) for each, judged in self.judged.items()}
-        write_whole(_file(Path(self._repo.working_dir)), json.dumps(told, indent=1))
+        write_whole(_file(self.place), json.dumps(told, indent=1))
         self._tell(commit, said)
 
     def commit(self, commit: str) -> Commit:
@@ -136,16 +139,15 @@ class Bisection:
 
     def _tell(self, commit: str, said: Judged) -> None:
         if commit != self.searched.bad:
-            self._bisect(said.verdict, commit)
+            self._at = self._bisect(said.verdict, commit)
 
-    def _bisect(self, *words: str) -> tuple[int, str, str]:
-        """Have git bisect; its status, and what it wrote on both outputs."""
-        done = self._repo.git.bisect(*words, with_extended_output=True, with_exceptions=False)
-        return int(done[0]), str(done[1]), str(done[2])
+    def _bisect(self, *words: str) -> Next | Ended:
+        status, output, said = self._repo.git.bisect(*words, with_extended_output=True, with_exceptions=False)
+        return read(int(status), str(output), str(said))
 
 
 def read(status: int, output: str, said: str) -> Next | Ended:
-    """What `git bisect next` means. Pure.
+    """What git says of a bisection. Pure.
 
     Args:
         status: Its status.
@@ -190,7 +192,7 @@ def range_of(directory: Path, good: str, bad: str) -> Range:
             f"{directory} is a partial clone, which does not hold the files of all its commits",
             todo="clone it without --filter",
         )
-    found = Range(directory, _resolved(directory, good), _resolved(directory, bad))
+    found = Range(str(directory), _resolved(directory, good), _resolved(directory, bad), (objects(directory),))
     named = f"{shortened(good, 80)} and {shortened(bad, 80)}"
     if found.good == found.bad:
         raise ConfigError(f"{named} are one commit, {found.good[:12]}", todo="name a good one, and then a bad one")
@@ -200,6 +202,22 @@ def range_of(directory: Path, good: str, bad: str) -> Range:
             todo=f"`git -C {directory} merge-base {shortened(good, 80)} {shortened(bad, 80)}` names one that is",
         )
     return found
+
+
+def range_of_series(picked: Picked, source: Source) -> Range:
+    """The commits that a series comes to.
+
+    Args:
+        picked: The series on its base, which is taken for good.
+        source: What it was picked onto.
+
+    Raises:
+        ConfigError: It comes to none.
+    """
+    if picked.commit == picked.base:
+        raise ConfigError(f"series {picked.series} has no patch to be searched", todo="name one that has some")
+    places = (source.repository / ".git" / "objects", *source.borrowed)
+    return Range(picked.series, picked.base, picked.commit, places, is_whole=False)
 
 
 @contextmanager
@@ -215,7 +233,7 @@ def bisection(searched: Range, cluster: str, judge: str, *, anew: bool = False) 
     Raises:
         KubeV6Error: Somebody else is at it; or git cannot begin it.
     """
-    of = "\0".join([str(searched.directory), searched.good, searched.bad, cluster, judge])
+    of = "\0".join([searched.of, searched.good, searched.bad, cluster, judge])
     place = cache_dir() / "git" / f"bisect.{hashlib.sha256(of.encode(errors='surrogateescape')).hexdigest()[:12]}"
     lock = place.with_name(f".{place.name}.lock")
 
@@ -227,8 +245,10 @@ def bisection(searched: Range, cluster: str, judge: str, *, anew: bool = False) 
             remove(place)
         if not _file(place).exists():
             create_repository(place, committed=0)
-        with open_repository(place, borrowed=[objects(searched.directory)]) as repo:
-            yield Bisection(repo, searched, _known(place))
+        (place / ".git/objects/info/alternates").write_text("".join(f"{each}\n" for each in searched.objects))
+        if not searched.is_whole:
+            (place / ".git/shallow").write_text(f"{searched.good}\n")
+        yield Bisection(place, searched, _known(place))
 
 
 def _file(place: Path) -> Path:
