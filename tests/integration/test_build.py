@@ -429,8 +429,12 @@ def test_of_a_working_tree_only_what_an_edit_changes_comes_out_different(built: 
     tree.commit("and it is committed", {})
     assert changed() == []
     proxy.write_text("package main\n\nfunc main() { undefined() }\n")
-    with pytest.raises(KubeV6Error, match=r"compiling .*working-tree failed: .*cmd/kube-proxy/main.go:3:15: undefined"):
+    said = r"compiling .*working-tree failed: .*cmd/kube-proxy/main.go:3:15: undefined"
+    with pytest.raises(compile.CompileError, match=said):
         made()
+    committed = f"{tree.path}@{tree.git('rev-parse', 'HEAD')}"
+    release = release.model_copy(update={"build": build.model_copy(update={"series": committed})})
+    assert changed() == [], "a commit is compiled as it is, whatever stands in the tree by now"
 
 
 def test_where_everything_is_compiled_the_progress_says_out_of_how_much(built: Built, heard: list[Event]) -> None:
