@@ -92,8 +92,8 @@ def run(args: argparse.Namespace) -> int:
     where, release = parameters.named(args.cluster), parameters.named(args.release)
     with bisection.bisection(searched, cluster.name, PROOF.name, anew=args.restart) as under_way:
         if under_way.judged:
-            judged = counted(len(under_way.judged), "commit")
-            tell(f"Goes on where it was: {judged} of them judged before (--restart begins anew).")
+            known = counted(len(under_way.judged), "commit")
+            tell(f"Goes on where it was: {known} judged before (--restart begins anew).")
         source = str(under_way.place) if args.series else searched.of
         given = (source, where, release, parameters.place(args.mirror), args.if_busy)
         while isinstance(now := under_way.now(), bisection.Next):
@@ -175,7 +175,9 @@ def _brought(args: argparse.Namespace, cluster: Cluster, given: Sequence[str]) -
         with running("bisect", args, about=cluster) as here:
             if here.context.recording:
                 run = here.context.recording.path.stem
-            return run, Tried(outcome("dev", here, args, *given).checks)
+            done = outcome("dev", here, args, *given)
+        here.prefect.check_told()
+        return run, Tried(done.checks)
     except KubeV6Error as error:  # of what has failed, in words with its log
         standard_error.say(str(error))
         cause = error.__cause__ or error

@@ -169,7 +169,7 @@ def test_one_that_is_stopped_goes_on_where_it_was_and_another_pair_begins_anothe
     builds.stopped_after = 1000
     status, lines, _ = builds.bisect("base", "HEAD")
     assert status == 0
-    assert lines[0] == "Goes on where it was: 2 commits of them judged before (--restart begins anew)."
+    assert lines[0] == "Goes on where it was: 2 commits judged before (--restart begins anew)."
     assert short(made[10]) in lines[-2]
     assert len(builds.tried) == len(set(builds.tried)) <= 5
 

@@ -1,7 +1,8 @@
 """Git's own bisection, of the commits of somebody's repository or of those that a series comes to.
 
 It is done in a repository of its own, which reads the objects where they are; nothing is written there. What was judged
-is kept in it, and git is told all of it again whenever the bisection goes on.
+is kept beside that. Whenever a bisection goes on the repository is made anew, and git is told all of it again: so
+nothing that was cut off is in the way.
 """
 
 from __future__ import annotations
@@ -88,12 +89,12 @@ class Bisection:
     """A bisection under way.
 
     Args:
-        place: Our repository of it.
+        place: The directory of its repository, which is new.
         searched: What is searched.
         known: What was judged before.
 
     Attributes:
-        place: The directory of that repository, where all the commits can be had.
+        place: That directory, where all the commits can be had.
         searched: What is searched.
         judged: What was judged, by the commits' ids, in that order.
 
@@ -103,9 +104,7 @@ class Bisection:
 
     def __init__(self, place: Path, searched: Range, known: dict[str, Judged]) -> None:
         self.place, self.searched, self.judged = place, searched, known
-        self._repo = repo = open_repository(place)
-        repo.git.config("core.logAllRefUpdates", "false")  # such a log wants dates of this century
-        repo.git.update_ref("HEAD", searched.bad)  # where git begins
+        self._repo = open_repository(place)
         self._at = self._bisect("start", "--no-checkout", searched.bad, searched.good)
         for commit, said in known.items():
             self._tell(commit, said)
@@ -242,13 +241,16 @@ def bisection(searched: Range, cluster: str, judge: str, *, anew: bool = False) 
 
     with exclusive(lock, busy, what="kubev6 bisect"):
         if anew:
-            remove(place)
-        if not _file(place).exists():
-            create_repository(place, committed=0)
-        (place / ".git/objects/info/alternates").write_text("".join(f"{each}\n" for each in searched.objects))
+            _file(place).unlink(missing_ok=True)
+        known = _known(place)
+        ours = place / ".git"
+        remove(ours)
+        create_repository(place, committed=0)
+        (ours / "HEAD").write_text(f"{searched.bad}\n")  # git wants one to begin at
+        (ours / "objects" / "info" / "alternates").write_text("".join(f"{each}\n" for each in searched.objects))
         if not searched.is_whole:
-            (place / ".git/shallow").write_text(f"{searched.good}\n")
-        yield Bisection(place, searched, _known(place))
+            (ours / "shallow").write_text(f"{searched.good}\n")
+        yield Bisection(place, searched, known)
 
 
 def _file(place: Path) -> Path:
