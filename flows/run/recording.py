@@ -112,11 +112,6 @@ class Recording:
                 case TestsJudged():
                     self._more["tests"] = tuple(map(TestOfRun.of, event.tests))
 
-    @property
-    def path(self) -> Path:
-        """The file of the record."""
-        return self._path
-
     def keep(self, suffix: str, content: str | bytes) -> None:
         """Keep something beside the record.
 
@@ -128,7 +123,7 @@ class Recording:
             KubeV6Error: It cannot be written.
         """
         with writing_data():
-            write_whole(self._path.with_suffix(suffix), content, mode=0o600)
+            write_whole(self.path.with_suffix(suffix), content, mode=0o600)
 
     def _ended(self, event: StepEnded) -> None:
         # Of several of one name the one that began when this one says it did.
