@@ -1,9 +1,9 @@
 """Find the commit of Kubernetes that broke a cluster, with git's own bisection.
 
 Each commit that git wants to be tried is brought onto the cluster as `kubev6 dev` brings a working tree: only what it
-changes is compiled and replaced. It is good when the proof holds. It is bad when a component does not come up or the
-proof does not hold; then the cluster goes back to what it ran. One that does not compile is skipped. BAD is tried
-first, and has to be bad; GOOD is taken for good.
+changes is compiled and replaced. It is good when the proof holds, and those of upstream's tests pass that --check asks
+for. It is bad when a component does not come up, the proof does not hold or a test fails; then the cluster goes back to
+what it ran. One that does not compile is skipped. BAD is tried first, and has to be bad; GOOD is taken for good.
 
 When something else fails, or Ctrl-C stops it, the same command goes on where it was. The checkout is read, and never
 written to: neither its files nor its refs change. With --series the commits are those that its patches come to, from
@@ -11,7 +11,7 @@ its base on.
 
 Examples:
   kubev6 bisect v1.36.0 HEAD --source ~/src/kubernetes --release v1.36.0
-  kubev6 bisect HEAD~16 HEAD --source ~/src/kubernetes --cluster rack.yaml
+  kubev6 bisect HEAD~16 HEAD --source ~/src/kubernetes --check e2e:NodePort
   kubev6 bisect --series debian-1.20
 """
 
@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 from configs.errors import KubeV6Error
 from kubev6.cli import names
 from kubev6.cli.command import (
+    add_check,
     add_cluster,
     add_if_busy,
     add_mirror,
@@ -34,11 +35,13 @@ from kubev6.cli.command import (
     completed_by,
     refuse_missing_runner,
 )
+from kubev6.cli.e2e import run_tests
 from kubev6.console import standard_error
 from kubev6.console.standard_output import tell
 
 if TYPE_CHECKING:
     from configs.schema.cluster import Cluster
+    from tasks.kubernetes.e2e_results import TestResult
     from tasks.kubernetes.judge import Judge, Tried
     from tasks.release.series.bisection import Bisection, Next, Range
 
@@ -53,6 +56,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--source", type=Path, metavar="DIR", help="a checkout of Kubernetes, or a directory in one")
     series = parser.add_argument("--series", metavar="SERIES", help="a series file or the name of a shipped one")
     completed_by(series, names.series)
+    add_check(parser, "judge also by those of upstream's tests")
     parser.add_argument("--restart", action="store_true", help="begin anew, and forget what was judged before")
     add_cluster(parser)
     release = parser.add_argument(
@@ -77,28 +81,30 @@ def _misfit(args: argparse.Namespace) -> str:
 
 def run(args: argparse.Namespace) -> int:
     """Find the first bad commit."""
-    from configs.schema.loading import load_cluster
+    from configs.schema.loading import load_cluster, load_profile
     from configs.words import counted
     from flows import parameters
-    from tasks.kubernetes.judge import PROOF
+    from tasks.kubernetes.judge import judge_of
     from tasks.release.fetch import mirror
     from tasks.release.series import bisection
 
     mirror.chosen(args.mirror)  # what is wrong with words and files is told before anything is started
     refuse_missing_runner(args.task_runner)
-    cluster = load_cluster(args.cluster)
+    cluster, judge = load_cluster(args.cluster), judge_of([text for text, *_ in args.check])
+    for _, profile, _ in args.check:
+        load_profile(profile)
     _refuse_unproved(cluster)
     searched = _searched(args, cluster)
     where, release = parameters.named(args.cluster), parameters.named(args.release)
-    with bisection.bisection(searched, cluster.name, PROOF.name, anew=args.restart) as under_way:
+    with bisection.bisection(searched, cluster.name, judge.name, anew=args.restart) as under_way:
         if under_way.judged:
             known = counted(len(under_way.judged), "commit")
             tell(f"Goes on where it was: {known} judged before (--restart begins anew).")
         source = str(under_way.place) if args.series else searched.of
         given = (source, where, release, parameters.place(args.mirror), args.if_busy)
         while isinstance(now := under_way.now(), bisection.Next):
-            _try(args, cluster, given, under_way, now, PROOF)
-        return _tell_end(cluster, under_way, now.candidates, PROOF)
+            _try(args, cluster, given, under_way, now, judge)
+        return _tell_end(cluster, under_way, now.candidates, judge)
 
 
 def _searched(args: argparse.Namespace, cluster: Cluster) -> Range:
@@ -165,23 +171,45 @@ def _try(
 
 
 def _brought(args: argparse.Namespace, cluster: Cluster, given: Sequence[str]) -> tuple[str, Tried]:
-    """Bring a commit onto the cluster. The name of the run, and what came of it."""
+    """Bring a commit onto the cluster, and judge it there. The name of the last run, and what came of it."""
     from kubev6.cli.deploy import outcome
     from kubev6.cli.running import running
+    from tasks import deployed
     from tasks.kubernetes.judge import Tried
 
-    run = ""
+    run, before = "", deployed.last(cluster)
     try:
         with running("bisect", args, about=cluster) as here:
             if here.context.recording:
                 run = here.context.recording.path.stem
             done = outcome("dev", here, args, *given)
         here.prefect.check_told()
-        return run, Tried(done.checks)
+        tests: tuple[TestResult, ...] = ()
+        for _, profile, focus in args.check:
+            came_to = run_tests(args, cluster, profile, focus)
+            tests, run = (*tests, *came_to.done.tests), came_to.record.stem if came_to.record else run
+        if any(test.unexpected for test in tests) and deployed.last(cluster) != before:
+            _go_back(args, cluster)
+        return run, Tried(done.checks, tests=tests)
     except KubeV6Error as error:  # of what has failed, in words with its log
         standard_error.say(str(error))
         cause = error.__cause__ or error
         return run, Tried(errors=tuple(getattr(cause, "errors", (cause,))))
+
+
+def _go_back(args: argparse.Namespace, cluster: Cluster) -> None:
+    """Bring the cluster back to what it ran, as it goes back by itself from what fails its proof.
+
+    Raises:
+        KubeV6Error: It cannot be done.
+    """
+    from flows import parameters
+    from kubev6.cli.deploy import outcome
+    from kubev6.cli.running import running
+
+    with running("rollback", args, about=cluster) as here:
+        outcome("deploy", here, args, parameters.named(args.cluster), True, "", "", args.if_busy, "", False, True)
+    here.prefect.check_told()
 
 
 def _tell_end(cluster: Cluster, under_way: Bisection, candidates: Sequence[str], judge: Judge) -> int:

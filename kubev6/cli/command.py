@@ -110,6 +110,33 @@ def add_json(parser: argparse.ArgumentParser, text: str = "print the result as J
     parser.add_argument("--json", action="store_true", help=text)
 
 
+def add_check(parser: argparse.ArgumentParser, what: str) -> None:
+    """``--check``: some of upstream's tests; each comes as it was written, its profile and its expression.
+
+    Args:
+        parser: Of the command.
+        what: What it does with them, in words that end in ``tests``.
+    """
+    parser.add_argument(
+        "--check",
+        action="append",
+        default=[],
+        type=_check,
+        metavar="CHECK",
+        help=f"{what} in whose name an expression is found, such as e2e:NodePort, or of another profile than network, "
+        "e2e/conformance:DNS; may be repeated",
+    )
+
+
+def _check(text: str) -> tuple[str, str, str]:
+    from configs.schema.e2e import check_of
+
+    try:
+        return (text, *check_of(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def add_showing(parser: argparse.ArgumentParser) -> None:
     """How a command that runs steps shows them."""
     shown = parser.add_argument_group("while it runs")

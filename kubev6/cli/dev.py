@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, NoReturn
 from configs.errors import KubeV6Error
 from kubev6.cli import names
 from kubev6.cli.command import (
+    add_check,
     add_cluster,
     add_if_busy,
     add_mirror,
@@ -33,6 +34,7 @@ from kubev6.cli.command import (
     completed_by,
     refuse_missing_runner,
 )
+from kubev6.cli.e2e import run_tests
 from kubev6.console import standard_error
 from kubev6.console.standard_output import tell
 
@@ -46,15 +48,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--source", required=True, type=Path, metavar="DIR", help="a checkout of Kubernetes, or a directory in one"
     )
     parser.add_argument("--watch", action="store_true", help="again after each change of the tree, until Ctrl-C")
-    parser.add_argument(
-        "--check",
-        action="append",
-        default=[],
-        type=_check,
-        metavar="CHECK",
-        help="then run those of upstream's tests in whose name an expression is found, such as e2e:NodePort, or of "
-        "another profile than network, e2e/conformance:DNS; may be repeated",
-    )
+    add_check(parser, "then run those of upstream's tests")
     add_cluster(parser)
     release = parser.add_argument(
         "--release",
@@ -81,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     mirror.chosen(args.mirror)  # what is wrong with words and files is told before anything is started
     refuse_missing_runner(args.task_runner)
     cluster = load_cluster(args.cluster)
-    for profile, _ in args.check:
+    for _, profile, _ in args.check:
         load_profile(profile)
     directory = working_tree.top(args.source)
     choose.working_tree(cluster, str(directory), args.release)
@@ -108,14 +102,13 @@ def _once(args: argparse.Namespace, cluster: Cluster, given: Sequence[str]) -> t
         standard_error.say(f"the cluster is up, but {tables.failed_checks(done.checks)}")
     came_to.check_told()
     if holds:
-        passed = [_passes(args, cluster, *check) for check in args.check]  # all of them are run
+        passed = [_passes(args, cluster, *check) for _, *check in args.check]  # all of them are run
         holds = all(passed)
     return 0 if holds else 1, done.manifest.source.tree
 
 
 def _passes(args: argparse.Namespace, cluster: Cluster, profile: str, focus: str) -> bool:
     """Run some of upstream's tests, and tell what came of them."""
-    from kubev6.cli.e2e import run_tests
     from kubev6.console import e2e
     from kubev6.console.display import plain_console
 
@@ -124,15 +117,6 @@ def _passes(args: argparse.Namespace, cluster: Cluster, profile: str, focus: str
     tell(f"{'tests':<10} {e2e.summary(came_to.done.tests, came_to.seconds)}")
     came_to.check_told()
     return not any(test.unexpected for test in came_to.done.tests)
-
-
-def _check(text: str) -> tuple[str, str]:
-    from configs.schema.e2e import check_of
-
-    try:
-        return check_of(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _watch(args: argparse.Namespace, cluster: Cluster, directory: Path, given: Sequence[str]) -> NoReturn:

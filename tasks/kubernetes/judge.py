@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from configs.errors import KubeV6Error, NodeError
 from configs.words import counted
 from tasks.kubernetes.checks import Check
+from tasks.kubernetes.e2e_results import TestResult
 from tasks.kubernetes.upgrade import PutBackError
 from tasks.node_agent.record import STAGES
 from tasks.release.compile import CompileError
@@ -26,10 +27,12 @@ class Tried:
     Attributes:
         checks: The cluster's proof with it; none when that was not reached.
         errors: Why it failed, and what became of the cluster then; none when it did not.
+        tests: Those of upstream's tests that were asked for; none when that was not reached.
     """
 
     checks: tuple[Check, ...] = ()
     errors: tuple[BaseException, ...] = ()
+    tests: tuple[TestResult, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,29 @@ def by_proof(tried: Tried) -> Judgment:
     return Judgment("bad", _message(causes[0]))
 
 
+def by_tests(tried: Tried) -> Judgment:
+    """A commit is good when the proof holds, and all of upstream's tests that were asked for come to what is expected.
+
+    Args:
+        tried: What came of it.
+    """
+    said = by_proof(tried)
+    bad = [test for test in tried.tests if test.unexpected]
+    if said.verdict != "good" or not bad:
+        return said
+    return Judgment("bad", f"{bad[0].name}: {bad[0].words}")
+
+
 PROOF = Judge("the proof", by_proof)
+
+
+def judge_of(checks: Sequence[str]) -> Judge:
+    """What judges by the proof, and by upstream's tests where there are checks.
+
+    Args:
+        checks: As a person writes them, such as ``e2e:NodePort``.
+    """
+    return Judge(" and ".join(checks), by_tests) if checks else PROOF
 
 
 def _is_the_commits(error: BaseException) -> bool:

@@ -7,7 +7,8 @@ import pytest
 from configs.errors import ConfigError, EndedError, KubeV6Error, NodeError
 from kubev6.console.bisection import found, one_of, step
 from tasks.kubernetes.checks import Check
-from tasks.kubernetes.judge import PROOF, Tried
+from tasks.kubernetes.e2e_results import TestOutcome, TestResult
+from tasks.kubernetes.judge import PROOF, Tried, judge_of
 from tasks.kubernetes.upgrade import PutBackError
 from tasks.release.compile import CompileError
 from tasks.release.series.bisection import Ended, Judged, Next, read
@@ -58,6 +59,30 @@ def test_only_what_fails_between_two_proofs_that_hold_is_laid_to_a_commit(
     said = PROOF.judge(Tried(checks, errors))
     assert said.verdict == verdict
     assert said.seen.startswith(seen)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "verdict", "seen"),
+    [
+        (["passed", "skipped"], "good", "1 check, all ok"),
+        (["passed", "failed"], "bad", "test 2: failed"),
+        (["not run"], "bad", "test 1: not run"),
+    ],
+)
+def test_a_commit_that_holds_the_proof_is_bad_when_a_test_of_upstreams_fails(
+    outcomes: list[TestOutcome], verdict: str, seen: str
+) -> None:
+    judge = judge_of(["e2e:NodePort", "e2e:DNS"])
+    assert judge.name == "e2e:NodePort and e2e:DNS"
+    tests = tuple(TestResult(f"test {number}", outcome) for number, outcome in enumerate(outcomes, 1))
+    said = judge.judge(Tried((Check("DNS", "a", "b", True, "resolved"),), tests=tests))
+    assert (said.verdict, said.seen) == (verdict, seen)
+
+
+def test_without_such_tests_the_proof_judges_alone_and_what_fails_it_is_told_with_them_too() -> None:
+    assert judge_of([]) == PROOF
+    failed = Tried(errors=(KubeV6Error("no space"),), tests=())
+    assert judge_of(["e2e"]).judge(failed) == PROOF.judge(failed)
 
 
 A, B = "a" * 40, "b" * 40
