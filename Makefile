@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help lab down test test-unit test-fast down-fast test-networking releases faults check docs packages test-packages \
+.PHONY: help lab down e2e test test-unit test-fast down-fast test-networking releases faults check docs packages test-packages \
 	docker-group lock clean
 
 PYTHON ?= /usr/bin/python3
@@ -20,7 +20,7 @@ with_docker = if [ "$$(id -u)" = 0 ] || [ -n "$$DOCKER_HOST" ] || id -nG | grep 
 help: ## this list
 	@echo 'IPv6-only Kubernetes clusters. Start with: make lab'
 	@echo
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | \
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | \
 		while IFS='|' read -r target words; do printf '  make %-12s %s\n' "$$target" "$$words"; done
 	@echo
 	@echo 'Everything else is the command $(BIN)/kubev6: see $(BIN)/kubev6 --help'
@@ -49,6 +49,9 @@ test-networking: $(READY) docker-group test-packages ## a cluster on machines wi
 
 releases: $(READY) docker-group test-packages ## each release of which KUBEV6_TREES holds a tree, built and on a lab
 	@$(call with_docker,$(BIN)/python -m pytest tests/cluster/test_releases.py)
+
+e2e: $(READY) docker-group ## all of upstream's tests of the network against the cluster of `make lab`, which it brings up
+	@$(call with_docker,$(BIN)/kubev6 deploy && $(BIN)/kubev6 e2e)
 
 faults: $(READY) docker-group test-packages ## everything that can go wrong on a lab, one after the other; writes docs/faults.md
 	@export KUBEV6_TEST_FAULTS=all; $(call with_docker,$(BIN)/python -m pytest tests/faults/test_faults.py); \

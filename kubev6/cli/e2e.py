@@ -100,21 +100,20 @@ def run(args: argparse.Namespace) -> int:
     if args.list:
         return _list(args, cluster, suite.Wanted(release, manifest, profile))
     came_to = run_tests(args, cluster, args.profile, args.focus, args.parallel, args.repeat)
-    tests, console = came_to.done.tests, plain_console()
+    done, record = came_to.done, came_to.record
     if args.json:
-        print(e2e.as_json(tests))
+        print(e2e.as_json(done.tests, done.lacking, done.stand_ins, record.stem if record else ""))
     else:
-        e2e.show(console, tests, _before(cluster.name, came_to.record))
-    for name in came_to.done.lacking:
-        tell(f"Image {name} could not be had: tests that want it fail.")
-    for image in came_to.done.stand_ins:
-        tell(f"Image {image.name} is a stand-in for {image.stand_in_for}.")
-    tell(e2e.summary(tests, came_to.seconds))
-    if came_to.record:
-        kept = " and ".join(str(came_to.record.with_suffix(suffix)) for suffix in (JUNIT, E2E_LOG))
-        tell(f"Kept: {kept}")
+        e2e.show(plain_console(), done.tests, _before(cluster.name, record))
+        for name in done.lacking:
+            tell(f"Image {name} could not be had: tests that want it fail.")
+        for image in done.stand_ins:
+            tell(f"Image {image.name} is a stand-in for {image.stand_in_for}.")
+        tell(e2e.summary(done.tests, came_to.seconds))
+        if record:
+            tell(f"Kept: {' and '.join(str(record.with_suffix(suffix)) for suffix in (JUNIT, E2E_LOG))}")
     came_to.check_told()
-    return 1 if any(test.unexpected for test in tests) else 0
+    return 1 if any(test.unexpected for test in done.tests) else 0
 
 
 @dataclass(frozen=True, slots=True)

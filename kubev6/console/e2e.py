@@ -9,6 +9,7 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.text import Text
 
+from configs.manifest import ImageEntry
 from configs.words import counted, duration
 from flows.run.record import RunRecord, TestOfRun
 from kubev6.console.tables import new_table
@@ -76,11 +77,18 @@ def since(before: Iterable[TestOfRun], now: Iterable[TestResult]) -> list[str]:
     ]
 
 
-def as_json(tests: Iterable[TestResult]) -> str:
-    """Every test, for machines."""
-    return json.dumps(
-        [{**asdict(test), "words": test.words, "unexpected": test.unexpected} for test in tests], indent=2
-    )
+def as_json(tests: Iterable[TestResult], lacking: Iterable[str], stand_ins: Iterable[ImageEntry], record: str) -> str:
+    """The same for machines.
+
+    Args:
+        tests: What each came to.
+        lacking: Images that could not be had.
+        stand_ins: Images that stand in for others.
+        record: The name of the run.
+    """
+    told = [{**asdict(test), "words": test.words, "unexpected": test.unexpected} for test in tests]
+    images = {image.name: image.stand_in_for for image in stand_ins}
+    return json.dumps({"run": record, "lacking": [*lacking], "stand_ins": images, "tests": told}, indent=2)
 
 
 def _why(test: TestResult) -> list[str]:

@@ -7,6 +7,7 @@ which they stand, which is that in which a person would do these things, hardly 
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import re
 import shutil
@@ -360,6 +361,56 @@ def test_kubectl_works_from_this_machine_and_its_kubeconfig_is_private(cluster: 
     refused = kubev6("kubectl", "--cluster", str(cluster.file), "--", "get", "node", "nobody")
     assert refused.returncode == 1
     assert "NotFound" in refused.stderr
+
+
+def test_a_pod_is_reached_by_its_host_port(cluster: Cluster) -> None:
+    image = deployed.deployed(load_cluster(cluster.file)).image("probe")
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "host-port"},
+        "spec": {
+            "nodeSelector": {"kubernetes.io/hostname": WORKER},
+            "terminationGracePeriodSeconds": 0,
+            "containers": [
+                {
+                    "name": "probe",
+                    "image": f"kube-support:5000/probe:{image.tag}",
+                    "ports": [{"containerPort": 8080, "hostPort": 18080}],
+                }
+            ],
+        },
+    }
+    kubectl = "kubectl --kubeconfig /etc/kubernetes/admin.conf"
+    made = on("kube-control-plane", f"{kubectl} create -f - <<'EOF'\n{json.dumps(pod)}\nEOF")
+    try:
+        assert "created" in made
+        on("kube-control-plane", f"{kubectl} wait --for condition=Ready --timeout 60s pod/host-port")
+        for asking in ("kube-control-plane", WORKER):
+            assert on(asking, "curl -s --max-time 10 http://[fd00::101]:18080/").strip() == "host-port"
+    finally:
+        on("kube-control-plane", f"{kubectl} delete pod host-port")
+
+
+def test_upstreams_own_tests_of_the_network_pass(cluster: Cluster) -> None:
+    """Forty and some of them, the quick ones; `make e2e` runs all."""
+    slow = "affinity|Conntrack|Firewall|GCE|Granular|headless|proxy-name|resolv.conf|up and down"
+    chosen = ("--cluster", str(cluster.file), "--focus", f"^(?!.*({slow}))")
+    done = kubev6("e2e", *chosen, "--json", minutes=BUILD_MINUTES)
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = json.loads(done.stdout)
+    tests = told["tests"]
+    assert len(tests) >= 40
+    assert {test["outcome"] for test in tests} == {"passed"}
+    assert told["stand_ins"]["cluster-dns-stand-in"] == "CoreDNS"
+    for area in ("DNS", "Services", "EndpointSlice", "KubeProxy", "Networking", "Proxy"):
+        assert any(test["name"].startswith(f"[sig-network] {area} ") for test in tests), area
+    record = data_dir() / "runs" / f"{told['run']}.json"
+    assert record.with_suffix(".junit.xml").read_text().count("<testcase ") == len(tests)
+    assert b"hairpin" in gzip.decompress(record.with_suffix(".e2e.log.gz").read_bytes())
+    report = kubev6("report", told["run"])
+    assert f"{len(tests)} of {len(tests)} tests passed as expected" in Path(report.stdout.strip()).read_text()
+    assert on("kube-control-plane", "kubectl --kubeconfig /etc/kubernetes/admin.conf get ns -l e2e-run -o name") == ""
 
 
 def test_what_has_drifted_fails_the_proof_shows_in_a_plan_and_is_mended_by_a_deploy(cluster: Cluster) -> None:
