@@ -56,6 +56,41 @@ kubernetes#136016 (the end of v1beta3), kubeadm#2459 (of v1beta2) and kubeadm#12
 ARGS_AS_MAP = ("v1beta1", "v1beta2", "v1beta3")
 """The APIs whose ``extraArgs`` are a map; later ones have a list of ``name`` and ``value`` (kubernetes#125029)."""
 
+
+class CertificateRenewal(NamedTuple):
+    """How kubeadm renews the certificates that it has made for a control plane.
+
+    Attributes:
+        since: The first minor version of Kubernetes whose kubeadm does it so.
+        commands: Its words, one command after the other; ``--config`` follows each.
+        kubelet: The words by which it gives the kubelet of the control plane another certificate.
+        again: Whether the commands make only what is not there, so that it has to go before.
+    """
+
+    since: str
+    commands: tuple[str, ...]
+    kubelet: str
+    again: bool = False
+
+
+CERTIFICATE_RENEWALS = (
+    CertificateRenewal("1.20", ("certs renew all",), "init phase kubeconfig kubelet"),
+    CertificateRenewal("1.15", ("alpha certs renew all",), "init phase kubeconfig kubelet"),
+    CertificateRenewal(
+        "1.13",
+        ("init phase certs all", "init phase kubeconfig all"),
+        "init phase kubeconfig kubelet",
+        again=True,
+    ),
+    CertificateRenewal(
+        "0.0",
+        ("alpha phase certs all", "alpha phase kubeconfig all"),
+        "alpha phase kubeconfig kubelet",
+        again=True,
+    ),
+)
+"""How kubeadm renews certificates, newest first."""
+
 CONTAINERD = (("1.38", "2.0", ""), ("1.26", "1.6", ""), ("1.23", "1.5", ""), ("0.0", "1.5", "2.0"))
 """From a version of Kubernetes on, newest first: the first containerd that it works with, and the first that is not."""
 
@@ -145,6 +180,20 @@ def kubeadm_apis(version: str) -> tuple[str, ...]:
 def kubeadm_api(version: str) -> str:
     """The kubeadm configuration API to write for ``version``, for example ``v1beta2``: the newest that it reads."""
     return kubeadm_apis(version)[0]
+
+
+def certificate_renewal(version: str) -> CertificateRenewal:
+    """How kubeadm of a version renews the certificates of a control plane, without asking its API server.
+
+    ``kubeadm certs`` is there since 1.20 (kubernetes#94938), and was ``kubeadm alpha certs`` before, which is gone
+    since 1.21 (kubernetes#97706). Only since 1.15 it renews those inside kubeconfigs too (kubernetes#77180,
+    kubeadm#1361); before, what is gone is made again by the phases of init, which were below ``alpha`` before 1.13
+    (kubeadm#1163).
+
+    Args:
+        version: Of kubeadm.
+    """
+    return next(each for each in CERTIFICATE_RENEWALS if reaches(version, each.since))
 
 
 def extra_args_are_listed(api: str) -> bool:

@@ -208,6 +208,8 @@ def _connectivity(record: RunRecord) -> str:
         ]
         more = [f"- and {len(failed) - SHOWN} more"] * (len(failed) > SHOWN)
         parts.append("\n".join([*lines, *more]))
+    if warned := [check for check in record.checks if check.warns]:
+        parts.append("\n".join(f"- ! {plain(f'{check.target}: {check.name}: {check.seen}')}" for check in warned))
     for each in (
         matrix.pod_to_pod(record.topology, record.checks),
         matrix.services_and_outside(record.topology, record.checks),

@@ -106,7 +106,7 @@ def _some_pairs(answers: Mapping[tuple[str, str], CheckOfRun], note: str) -> Mat
 
 def services_and_outside(topology: Topology, checks: Sequence[CheckOfRun]) -> Matrix | None:
     """What every node and its pod reach besides other pods; None when nothing was asked."""
-    asked = [check for check in checks if check.source != "API" and not is_pod_to_pod(check)]
+    asked = [check for check in checks if check.source not in ("API", "files") and not is_pod_to_pod(check)]
     if not asked:
         return None
     from_pods = list(dict.fromkeys(check.name for check in asked if check.source.startswith(POD)))

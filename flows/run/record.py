@@ -223,6 +223,7 @@ class CheckOfRun(_Plain):
     ok: bool
     seen: str
     seconds: float = 0.0
+    warns: bool = False
 
 
 class TestOfRun(_Plain):

@@ -136,6 +136,8 @@ def deployed(args: argparse.Namespace, cluster: Cluster, *given: object) -> int:
         if image.stand_in_for:
             tell(f"Image {image.name} is a stand-in for {image.stand_in_for}, which could not be had.")
     tell(f"{counted(len(done.changes), 'change')}.")
+    for warning in tables.warnings(done.checks):
+        standard_error.say(warning, level="warning")
     holds = all(check.ok for check in done.checks)
     if holds:
         tell(tables.next_commands(cluster, args.cluster, _program()))

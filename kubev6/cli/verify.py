@@ -1,8 +1,9 @@
 """Prove that a cluster works over IPv6 only.
 
 Asks the API server, every node and a pod on every node, and prints one line for each check. Exits with 1
-when a check fails. From 20 nodes on a pod asks three others, so that every node asks and is asked and the
-questions are as many as the nodes; --full asks all pairs.
+when a check fails. Certificates that end within 30 days are warned of. From 20 nodes on a pod asks three
+others, so that every node asks and is asked and the questions are as many as the nodes; --full asks all
+pairs.
 
 Examples:
   kubev6 verify
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 
 from kubev6.cli.command import add_cluster, add_if_busy, add_json, add_showing
+from kubev6.console import standard_error
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -49,6 +51,8 @@ def run(args: argparse.Namespace) -> int:
         # A proof removes the pods of every other one, and finds no fault that is a run's doing.
         with locked(cluster.name, "kubev6 verify", args.if_busy):
             checks = prove(cluster, deployed(cluster), partial(connection, cluster), full=args.full)
+    for warning in tables.warnings(checks):
+        standard_error.say(warning, level="warning")
     if args.json:
         print(tables.checks_as_json(checks))
     else:

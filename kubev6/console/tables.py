@@ -37,15 +37,17 @@ def show_checks(console: Console, checks: Sequence[Check]) -> None:
     table = new_table("check", "from", "to", "ok", "seen", "seconds")
     table.columns[-1].justify = "right"
     for check in checks:
-        state = Text("ok", style="green") if check.ok else Text("FAILED", style="red")
-        # One line for each, but of what went wrong every word.
-        seen = Text(check.seen, no_wrap=check.ok, overflow="ellipsis" if check.ok else "fold")
+        well = Text("warning", style="yellow") if check.warns else Text("ok", style="green")
+        state = well if check.ok else Text("FAILED", style="red")
+        # One line for each, but of what went wrong, or will, every word.
+        short = check.ok and not check.warns
+        seen = Text(check.seen, no_wrap=short, overflow="ellipsis" if short else "fold")
         table.add_row(check.name, check.source, check.target, state, seen, f"{check.seconds:.2f}")
     console.print(table)
 
 
 def show_proof(console: Console, checks: Sequence[Check]) -> None:
-    """The proof in short: how many of each kind hold, and every one that does not."""
+    """The proof in short: how many of each kind hold, and every one that does not, or not for long."""
     table = new_table("proof", "ok", "of")
     for name in dict.fromkeys(check.name for check in checks):
         same = [check.ok for check in checks if check.name == name]
@@ -54,8 +56,8 @@ def show_proof(console: Console, checks: Sequence[Check]) -> None:
     console.print(table)
     if note := pairs_note(checks):
         console.print(f"{note}.", highlight=False)
-    if failed := [check for check in checks if not check.ok]:
-        show_checks(console, failed)
+    if told := [check for check in checks if not check.ok or check.warns]:
+        show_checks(console, told)
 
 
 def checks_as_json(checks: Iterable[Check]) -> str:
@@ -118,6 +120,11 @@ def failed_checks(checks: Sequence[Check]) -> str:
     if more := len(failed) - len(named):
         named.append(f"and {more} more")
     return f"{len(failed)} of {counted(len(checks), 'check')} of its proof failed: {'; '.join(named)}"
+
+
+def warnings(checks: Sequence[Check]) -> tuple[str, ...]:
+    """What holds now, and will not for long: a line for each check."""
+    return tuple(f"{check.target}: {check.name}: {check.seen}" for check in checks if check.warns)
 
 
 def next_commands(cluster: Cluster, where: str, program: str) -> str:

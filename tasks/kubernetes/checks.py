@@ -28,11 +28,12 @@ class Check:
 
     Attributes:
         name: What was checked, for example ``pod to pod``.
-        source: Where from: a node's name, ``pod on <node>``, or ``API``.
+        source: Where from: a node's name, ``pod on <node>``, ``API``, or ``files`` of the target.
         target: Where to.
         ok: Whether it is as it should be.
         seen: What was seen, in a few words.
         seconds: How long it took.
+        warns: Whether it will not be so for long, of which ``seen`` says what to do.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Check:
     ok: bool
     seen: str
     seconds: float = 0.0
+    warns: bool = False
 
 
 @dataclass(frozen=True, slots=True)

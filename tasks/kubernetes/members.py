@@ -18,6 +18,8 @@ GONE_SECONDS = 5
 """The same of a node whose kubelet no longer answers: they do not end, and go with the Node object."""
 ANSWER_SECONDS = 60
 """How long an API server may take to answer: that of a machine that has just started is not there at once."""
+EXPIRED = "x509: certificate has expired or is not yet valid"
+"""What kubectl says of an API server that no waiting brings back."""
 ETCD_MANIFEST = "/etc/kubernetes/manifests/etcd.yaml"
 ETCD_DATA = "/var/lib/etcd/member"
 EACH = r"""{range .items[*]}{.kind} {.metadata.name} {.status.conditions[?(@.type=='Ready')].status}{'\n'}{end}"""
@@ -89,7 +91,8 @@ def refuse_lost_state(control_plane: Connection) -> None:
         f"elif [ -e {ETCD_MANIFEST} ] && [ ! -d {ETCD_DATA} ]; then echo there is no {ETCD_DATA}; "
         f"else end=$(( $(date +%s) + {ANSWER_SECONDS} )); "
         f"until seen=$({known} 2>/dev/null); do "
-        f"if [ $(date +%s) -ge $end ]; then {known} >/dev/null; exit; fi; sleep 1; done; "
+        f"if [ $(date +%s) -ge $end ] || {known} 2>&1 >/dev/null | grep -q {quote([EXPIRED])}; "
+        f"then {known} >/dev/null; exit; fi; sleep 1; done; "
         f'[ -n "$seen" ] || echo its API server does not know {name}; fi'
     )
     if seen := control_plane.run(asked, step="proof", timeout=ANSWER_SECONDS + 20).stdout.strip():

@@ -13,7 +13,8 @@ from configs.errors import ConfigError, KubeV6Error
 from configs.schema.cluster import Cluster
 from tasks import deployed
 from tasks.events import ChangeMade, emit
-from tasks.kubernetes import members
+from tasks.kubernetes import certificates, members
+from tasks.kubernetes.certificates import CertificatesEndedError
 from tasks.kubernetes.members import Members
 from tasks.lab import lab
 from tasks.node import reset as task
@@ -75,10 +76,19 @@ def chosen(cluster: Cluster, names: Sequence[str]) -> Leaving:
 
 
 def members_of(cluster: Cluster) -> Members:
-    """The members of a cluster; none of one whose control plane is gone for the moment, as its own work will tell."""
+    """The members of a cluster; none of one whose control plane is gone for the moment, as its own work will tell.
+
+    Raises:
+        CertificatesEndedError: It does not answer, and its certificates have ended, by which all else would fail.
+    """
     try:
         with connection(cluster, cluster.control_plane.name) as ssh:
-            return members.members(ssh)
+            found = members.members(ssh)
+            if not found.names:
+                certificates.refuse_ended(ssh, cluster)
+            return found
+    except CertificatesEndedError:
+        raise
     except KubeV6Error as error:
         log.debug("the members of %s are not known: %s", cluster.name, error)
         return Members()

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from configs.errors import NodeError
 from configs.manifest import Manifest
 from configs.schema.cluster import Cluster
 from configs.words import counted
-from tasks.kubernetes import members, probe_pods
+from tasks.kubernetes import certificates, members, probe_pods
+from tasks.kubernetes.certificates import Found
 from tasks.kubernetes.checks import Check, Probe, check_objects, judge, pairs_note, probes
 from tasks.kubernetes.kubeadm import KUBECTL
 from tasks.scope import Threads
@@ -24,6 +26,19 @@ Question = dict[str, str]
 """As it goes over the wire."""
 Answer = tuple[int, str, float]
 """Status, output and seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What :mod:`tasks.node_agent.verify_probe` says of a node.
+
+    Attributes:
+        answers: By the questions' ids.
+        certificates: In PEM, by their names.
+    """
+
+    answers: dict[str, Answer]
+    certificates: Found
 
 
 def verify(
@@ -58,7 +73,7 @@ def verify(
             connections = dict(zip(names, opened, strict=True))
             control_plane = connections[cluster.control_plane.name]
             if not namespace:
-                members.refuse_lost_state(control_plane)
+                _refuse_lost_state(control_plane, cluster)
             try:
                 namespace = namespace or probe_pods.make(control_plane, cluster, manifest)
                 found = probe_pods.objects_when_ready(control_plane, manifest, namespace, current)
@@ -69,27 +84,38 @@ def verify(
                 asked = _by_source(questions)
                 from_pods = {name: asked[name, True] for name in names}
                 kubectl = [*KUBECTL.split(), "-n", namespace]
-                answers = dict(
-                    answer
-                    for answered in pool.map(
+                told = list(
+                    pool.map(
                         lambda name: _ask(
                             connections[name],
                             asked[name, False],
                             from_pods if name == cluster.control_plane.name else {},
                             kubectl,
+                            certificates.registry_files(cluster, name),
                         ),
                         names,
                     )
-                    for answer in answered.items()
                 )
             finally:
                 probe_pods.remove(control_plane, manifest)
+        for name, each in zip(names, told, strict=True):
+            checks.append(certificates.judge(name, certificates.dated(name, each.certificates)))
+        answers = {question: answer for each in told for question, answer in each.answers.items()}
         checks += [judge(question, *answers[str(index)]) for index, question in enumerate(questions)]
         failed = sum(not check.ok for check in checks)
         outcome = f"{len(checks)} checks, " + (f"{failed} FAILED" if failed else "all ok")
         note = pairs_note(checks)
         current.ended_as(f"{outcome}; {note}" if note else outcome)
         return tuple(checks)
+
+
+def _refuse_lost_state(control_plane: Connection, cluster: Cluster) -> None:
+    """The same as of :mod:`~tasks.kubernetes.members`; of one that does not answer its certificates tell why."""
+    try:
+        members.refuse_lost_state(control_plane)
+    except NodeError:
+        certificates.refuse_ended(control_plane, cluster)
+        raise
 
 
 def _by_source(questions: Iterable[Probe]) -> Mapping[tuple[str, bool], list[Question]]:
@@ -102,8 +128,12 @@ def _by_source(questions: Iterable[Probe]) -> Mapping[tuple[str, bool], list[Que
 
 
 def _ask(
-    connection: Connection, own: list[Question], from_pods: Mapping[str, list[Question]], kubectl: list[str]
-) -> dict[str, Answer]:
+    connection: Connection,
+    own: list[Question],
+    from_pods: Mapping[str, list[Question]],
+    kubectl: list[str],
+    registry: list[str],
+) -> Answered:
     """Ask all questions of one node in one round trip; the control plane also asks those of every pod.
 
     Args:
@@ -111,20 +141,27 @@ def _ask(
         own: Those of the node itself.
         from_pods: Those of pods that are asked from there, by the pod.
         kubectl: kubectl with its options, the namespace of the pods among them.
+        registry: Where the node may have the certificate of the registry.
     """
-    payload = {"node": own, "pods": from_pods, "kubectl": kubectl, "patience": PATIENCE_SECONDS}
-    answers: dict[str, Answer] = connection.run_python(
+    payload = {
+        "node": own,
+        "pods": from_pods,
+        "kubectl": kubectl,
+        "patience": PATIENCE_SECONDS,
+        "registry": registry,
+    }
+    answered: Answered = connection.run_python(
         program("verify_probe"),
         payload,
         step="proof",
         timeout=PATIENCE_SECONDS + 10 * (len(own) + len(from_pods)) + 60,
-        kind=dict[str, Answer],
+        kind=Answered,
     )
     asked = {question["id"] for each in (own, *from_pods.values()) for question in each}
-    if answers.keys() != asked:
+    if answered.answers.keys() != asked:
         raise NodeError(
             connection.node,
             "proof",
-            f"it answered {len(answers)} questions, other ones than the {len(asked)} that were asked",
+            f"it answered {len(answered.answers)} questions, other ones than the {len(asked)} that were asked",
         )
-    return answers
+    return answered

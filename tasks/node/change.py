@@ -13,11 +13,12 @@ class Change:
         kind: Of a machine: ``package``, ``module``, ``file``, ``swap``, ``selinux``, ``ipv4-name``, ``sysctl``,
             ``link``, ``address``, ``ipv4-address``, ``ipv4-default-route``, ``route``, ``binary``, ``command`` or
             ``service``. Of the cluster: ``machine``, ``registry``, ``cluster``, ``static pod``, ``component`` (in a
-            preview) or ``add-on``.
+            preview), ``certificate`` or ``add-on``.
         subject: Which one: a package's name, a path, a setting's key, a route in the words of ``ip route``, a command,
             a unit.
         action: What is done: ``install``, ``load``, ``create``, ``replace``, ``delete``, ``undo``, ``off``,
-            ``set``, ``set up``, ``add``, ``remove``, ``fetch``, ``run``, ``enable``, ``start`` or ``restart``.
+            ``set``, ``set up``, ``add``, ``remove``, ``fetch``, ``run``, ``enable``, ``start``, ``restart`` or
+            ``renew``.
         before: What is there now, in a few words; empty for nothing.
         after: What will be there, or why, in a few words.
         node: The machine; for what is done to no single one, the cluster or the registry.

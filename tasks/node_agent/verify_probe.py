@@ -15,6 +15,7 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Dict, List
 
+from tasks.node_agent.certificates import certificates
 from tasks.node_agent.commands import text
 from tasks.node_agent.files import text_of
 
@@ -82,8 +83,14 @@ def ask_from_pod(pod: str, questions: List[Question], kubectl: List[str], deadli
         return {question["id"]: [1, "kubectl exec: " + said, 0.0] for question in questions}
 
 
-def main(node: List[Question], pods: Dict[str, List[Question]], kubectl: List[str], patience: float) -> None:
-    """Ask the node's questions and meanwhile those of the pods; print the answers by the questions' ids, as JSON."""
+def main(
+    node: List[Question],
+    pods: Dict[str, List[Question]],
+    kubectl: List[str],
+    patience: float,
+    registry: List[str],
+) -> None:
+    """Ask the node's questions and meanwhile those of the pods; print the answers and its certificates as JSON."""
     answers: Dict[str, Answer] = {}
     deadline = time.monotonic() + patience
     with ThreadPoolExecutor(EXECS_AT_ONCE) as executor:
@@ -92,7 +99,7 @@ def main(node: List[Question], pods: Dict[str, List[Question]], kubectl: List[st
             answers[question["id"]] = ask(question, deadline)
         for asked in begun:
             answers.update(asked.result())
-    json.dump(answers, sys.stdout)
+    json.dump({"answers": answers, "certificates": certificates(registry)}, sys.stdout)
 
 
 if "PAYLOAD" in globals():

@@ -29,7 +29,7 @@ from kubev6.cli import main
 from kubev6.server.orchestration import Orchestration
 from tasks import deployed, inventory
 from tasks.events import ReleaseChosen, emit
-from tasks.kubernetes import addons, cluster_dns, kubeadm, members, probe_pods, upgrade
+from tasks.kubernetes import addons, certificates, cluster_dns, kubeadm, members, probe_pods, upgrade
 from tasks.kubernetes.addons import Mend
 from tasks.kubernetes.checks import Check
 from tasks.kubernetes.kubeadm import JoinCredentials
@@ -351,6 +351,7 @@ def install_fakes() -> None:
             name: Endpoint(name, "::1") for name in (*(node.name for node in cluster.nodes), ORPHAN)
         },
         (members, "members"): lambda _: known,
+        (certificates, "refuse_ended"): lambda *_: None,
         (members, "take_out"): take_out,
         (task_of_reset, "reset"): reset,
         (proof, "verify"): verify,

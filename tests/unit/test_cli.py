@@ -65,7 +65,9 @@ def test_help_fits_the_terminal_except_for_examples_that_can_be_copied(
     assert [line for line in text.splitlines() if len(line) > min(columns, 110) and line not in examples] == []
 
 
-@pytest.mark.parametrize("command", ["deploy", "reset", "lab", "verify", "build", "fetch", "series", "server", "cache"])
+@pytest.mark.parametrize(
+    "command", ["deploy", "reset", "lab", "verify", "certs", "build", "fetch", "series", "server", "cache"]
+)
 def test_whatever_runs_steps_takes_the_same_options_for_showing_them(command: str) -> None:
     taken = SUBPARSERS.choices[command].format_help()
     assert "while it runs:\n  -v, --verbose " in taken

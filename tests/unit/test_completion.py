@@ -46,6 +46,7 @@ def completed(line: str, where: Path) -> set[str]:
         ("kubev6 series apply deb", {"debian-1.20"}),
         ("kubev6 deploy --no", {"--no-progress"}),
         ("kubev6 lab ", {"up", "down", "status"}),
+        ("kubev6 certs r", {"renew"}),
         ("kubev6 completion ", set(SHELLS)),
     ],
 )

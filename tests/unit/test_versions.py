@@ -3,6 +3,7 @@ from ipaddress import IPv6Address, IPv6Network
 import pytest
 
 from configs.plan.versions import (
+    certificate_renewal,
     cluster_dns_address,
     cni_shows_ipv6,
     container_runtimes,
@@ -396,3 +397,28 @@ def test_since_when_ipvs_is_deprecated(version: str, goes: bool) -> None:
 )
 def test_which_kernel_runs_kube_proxys_mode_for_nftables(kernel: str, runs: bool) -> None:
     assert kernel_runs_nftables_proxy(kernel) is runs
+
+
+@pytest.mark.parametrize(
+    ("version", "commands", "kubelet", "again"),
+    [
+        ("v1.37.0", ["certs renew all"], "init phase kubeconfig kubelet", False),
+        ("v1.20.2+kubev6.debian-1.20.e4f6458", ["certs renew all"], "init phase kubeconfig kubelet", False),
+        ("v1.19.16", ["alpha certs renew all"], "init phase kubeconfig kubelet", False),
+        ("v1.15.0", ["alpha certs renew all"], "init phase kubeconfig kubelet", False),
+        ("v1.14.9", ["init phase certs all", "init phase kubeconfig all"], "init phase kubeconfig kubelet", True),
+        ("v1.13.0", ["init phase certs all", "init phase kubeconfig all"], "init phase kubeconfig kubelet", True),
+        ("v1.12.10", ["alpha phase certs all", "alpha phase kubeconfig all"], "alpha phase kubeconfig kubelet", True),
+        (
+            "v1.9.0-alpha.0.ipv6.0",
+            ["alpha phase certs all", "alpha phase kubeconfig all"],
+            "alpha phase kubeconfig kubelet",
+            True,
+        ),
+    ],
+)
+def test_kubeadm_renews_certificates_in_the_words_of_its_version(
+    version: str, commands: list[str], kubelet: str, again: bool
+) -> None:
+    way = certificate_renewal(version)
+    assert (list(way.commands), way.kubelet, way.again) == (commands, kubelet, again)
