@@ -24,6 +24,9 @@ from tasks.node_agent.record import FILE, HOME, read_json, refuse_other_cluster
 CONFIG = KUBERNETES + "/kubev6-kubeadm.yaml"
 """kubeadm's document, without which it would ask an API server that may not answer."""
 COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+AGAIN_SECONDS = 5
+"""After which a component is told again to end: an API server, which waits for a minute for what it is asked, does so
+at the second time (k8s.io/apiserver's signal handler)."""
 END_SECONDS = 60
 """How long a component may take to end by itself."""
 START_SECONDS = 240
@@ -113,6 +116,7 @@ def restart() -> None:
 def end_components() -> None:
     """End the components of the control plane."""
     began = time.monotonic()
+    told: Dict[int, float] = {}
     while True:
         alive = [process for process, _ in sorted(components().items())]
         if not alive:
@@ -121,11 +125,14 @@ def end_components() -> None:
         if waited > END_SECONDS + 10:
             raise Failed("processes of the control plane do not end: {}".format(" ".join(map(str, alive))))
         for process in alive:
+            if waited < told.get(process, 0.0):
+                continue
+            told[process] = waited + AGAIN_SECONDS
             try:
                 os.kill(process, signal.SIGTERM if waited < END_SECONDS else signal.SIGKILL)
             except ProcessLookupError:
                 continue
-        time.sleep(0.5)
+        time.sleep(0.2)
 
 
 def components() -> Dict[int, str]:

@@ -52,6 +52,14 @@ UIDS = (
     "-o custom-columns=:.metadata.uid,:.status.containerStatuses[0].restartCount"
 )
 """Asks for the pods that no build of the tests replaces: cluster DNS's."""
+ENDED = """
+cd /etc/kubernetes/pki
+openssl x509 -in apiserver.crt -x509toreq -signkey apiserver.key -copy_extensions copyall -out /run/request
+openssl x509 -req -in /run/request -CA ca.crt -CAkey ca.key -days -1 -copy_extensions copyall -out apiserver.crt
+pkill -KILL kube-apiserver
+timeout 50 sh -c 'until kubectl --kubeconfig ../admin.conf get nodes 2>&1 | grep "has expired"; do sleep 1; done'
+"""
+"""Signs what the API server shows again, so that it has ended: by the same key and for the same names."""
 BUILD_MINUTES = 60
 """A brand-new machine compiles Kubernetes first."""
 
@@ -434,6 +442,31 @@ def test_what_has_drifted_fails_the_proof_shows_in_a_plan_and_is_mended_by_a_dep
         mended = kubev6("deploy", "--cluster", str(cluster.file), "--prebuilt")
         assert mended.returncode == 0, mended.stdout + mended.stderr
         assert "\n1 change.\n" in mended.stdout
+
+
+def test_certificates_that_have_ended_are_named_and_renewed_although_nobody_can_speak_to_the_api_server(
+    cluster: Cluster,
+) -> None:
+    def serials() -> dict[str, str]:
+        done = kubev6("certs", "--cluster", str(cluster.file), "--json")
+        found = [each for each in json.loads(done.stdout) if each["node"] == "kube-control-plane"]
+        return {each["name"]: each["serial"] for each in found}
+
+    with cluster.changing():
+        assert "has expired" in on("kube-control-plane", ENDED)
+        before = serials()
+        proof = kubev6("verify", "--cluster", str(cluster.file))
+        assert proof.returncode == 1
+        assert "ended: apiserver on " in proof.stderr
+        assert "`kubev6 certs renew`" in proof.stderr
+
+        renewed = kubev6("certs", "renew", "--cluster", str(cluster.file), "--yes")
+        assert renewed.returncode == 0, renewed.stdout + renewed.stderr
+        assert "\n10 certificates renewed.\n" in renewed.stdout
+        after = serials()
+        kept = {"ca", "etcd/ca", "front-proxy-ca", "kubelet client", "kubelet server", "registry"}
+        assert {name for name, serial in before.items() if after[name] == serial} == kept
+        assert members(cluster) == machines_of(cluster)  # by the new kubeconfig
 
 
 def test_restarted_machines_come_back_as_they_were(cluster: Cluster) -> None:
