@@ -73,6 +73,9 @@ def _achieved(record: RunRecord) -> str:
             counted(len(record.changes), "thing was", "things were") if record.changes else "There was nothing to be"
         )
         return f"{taken} undone."
+    if record.command == "certs-renew":
+        renewed = counted(len(record.changes), "certificate was", "certificates were")
+        return f"{renewed} renewed, and all {counted(len(record.checks), 'check')} of the proof hold."
     if record.command == "deploy":
         proof = f", and all {counted(len(record.checks), 'check')} of its proof hold" if record.checks else ""
         done = counted(len(record.changes), "change was", "changes were") + " made" if record.changes else ""

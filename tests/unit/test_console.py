@@ -21,7 +21,7 @@ from kubev6.console.display import showing_steps
 from kubev6.console.json_lines import JsonLines
 from kubev6.console.listener import Ended, Listener
 from kubev6.console.step_screen import StepScreen
-from kubev6.console.tables import failed_checks, show_times
+from kubev6.console.tables import failed_checks, show_proof, show_times
 from tasks.events import ChangeMade, emit
 from tasks.kubernetes.checks import Check
 from tasks.node.change import Change
@@ -225,6 +225,17 @@ def test_times_are_from_the_first_beginning_to_the_last_end() -> None:
     assert isinstance(console.file, io.StringIO)
     rows = [line.split() for line in console.file.getvalue().splitlines() if line.strip()]
     assert rows[2:] == [["compile", "build", "4.5"], ["network", "2", "in", "parallel", "4.0"], ["all", "9.0"]]
+
+
+def test_a_proof_shows_what_holds_and_will_not_for_long_with_every_word() -> None:
+    console = Console(file=io.StringIO(), width=200)
+    warned = Check("certificates", "files", "kube-worker-1", True, f"ends soon: {'long ' * 12}end", warns=True)
+    show_proof(console, [Check("API", "kube-worker-1", "x", True, "v1.20.2"), warned])
+    assert isinstance(console.file, io.StringIO)
+    (line,) = (line for line in console.file.getvalue().splitlines() if "kube-worker-1" in line)
+    assert "warning" in line
+    assert "end" in line
+    assert "v1.20.2" not in console.file.getvalue()
 
 
 def test_a_line_names_the_first_checks_that_failed_and_the_number_of_the_others() -> None:

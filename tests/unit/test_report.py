@@ -332,6 +332,25 @@ def test_of_several_answers_to_one_question_the_worst_counts() -> None:
     assert cell.state == "failed"
 
 
+def test_what_holds_and_will_not_for_long_is_shown_at_once_and_not_as_something_that_a_node_reaches() -> None:
+    record = sample_run.finished()
+    seen = "ends soon: apiserver on 2026-12-11; `kubev6 certs renew` renews what kubeadm has made"
+    warned = CheckOfRun(
+        name="certificates", source="files", target="kube-control-plane", ok=True, seen=seen, warns=True
+    )
+    assert record.topology is not None
+    checks = (*record.checks, warned)
+    assert matrix.services_and_outside(record.topology, checks) == matrix.services_and_outside(
+        record.topology, record.checks
+    )
+    shown = page.page(record.model_copy(update={"checks": checks}))
+    assert "Checks that hold, and will not for long" in shown
+    assert '<span class="open">! warning</span> certificates' in shown
+    assert "Checks that hold, and will not for long" not in page.page(record)
+    told = " ".join(each.text for each in markdown.pages(Path("run"), record.model_copy(update={"checks": checks})))
+    assert "- ! kube-control-plane: certificates: ends soon: apiserver" in told
+
+
 def test_without_a_proof_there_is_no_matrix() -> None:
     drawn = sample_run.topology(4)
     assert matrix.pod_to_pod(drawn, ()) is None
@@ -356,8 +375,9 @@ def test_what_was_achieved_is_said_in_the_words_of_the_command() -> None:
     good = sample_run.finished()
     said = {
         command: run_outcome.run_outcome(good.model_copy(update={"command": command})).sentence
-        for command in ("deploy", "build", "reset", "series-apply")
+        for command in ("deploy", "build", "reset", "series-apply", "certs-renew")
     }
+    assert said["certs-renew"] == "113 certificates were renewed, and all 51 checks of the proof hold."
     assert said["deploy"] == "The cluster is up, and all 51 checks of its proof hold. 113 changes were made."
     assert said["build"] == f"Release debian-1.20, {sample_run.VERSION}, is in the store."
     assert said["reset"] == "113 things were undone."
