@@ -18,7 +18,7 @@ from flows.run.task import run_task
 from flows.steps.job import Job
 from tasks import deployed
 from tasks.events import ChangeMade, ImagesPushed, emit
-from tasks.kubernetes import addons, kubeadm, members, removal
+from tasks.kubernetes import addons, certificates, kubeadm, members, removal
 from tasks.kubernetes import cluster_dns as dns
 from tasks.kubernetes.members import Members
 from tasks.lab import lab
@@ -169,6 +169,7 @@ def join(job: Job, name: str) -> None:
         if kubeadm.is_member(ssh, job.cluster, node):
             shown.ended_as("already done")
             return
+        certificates.refuse_ended(ssh, job.cluster)  # a member it is, whose kubelet cannot say so
         if kubeadm.has_lost_kubeconfig(ssh):
             with connection(job.cluster, job.cluster.control_plane.name) as control_plane:
                 members.forget(control_plane, name)

@@ -14,7 +14,8 @@ from configs.schema.cluster import Cluster
 from configs.schema.loading import load_cluster
 from flows.run.context import RunContext
 from tasks import deployed, inventory
-from tasks.kubernetes import members, removal
+from tasks.kubernetes import certificates, members, removal
+from tasks.kubernetes.certificates import CertificatesEndedError
 from tasks.kubernetes.members import Members
 from tasks.node import reset as task
 from tasks.node.change import Change
@@ -113,6 +114,21 @@ def test_nobody_is_known_while_the_control_plane_cannot_be_reached(monkeypatch: 
 
     substitute(monkeypatch, removal, "connection", unreachable)
     assert removal.members_of(RACK) == Members()
+
+
+def test_a_control_plane_that_does_not_answer_because_its_certificates_have_ended_is_no_new_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    known = [Members((CONTROL_PLANE,)), Members()]
+
+    def refuse_ended(connection: Fake, cluster: Cluster) -> None:  # noqa: ARG001
+        raise CertificatesEndedError(connection.node, "certificates", "ended: apiserver on 2026-11-26")
+
+    substitute(monkeypatch, members, "members", lambda _: known.pop(0))
+    substitute(monkeypatch, certificates, "refuse_ended", refuse_ended)
+    assert removal.members_of(RACK).names == (CONTROL_PLANE,)
+    with pytest.raises(CertificatesEndedError, match=f"{CONTROL_PLANE}: certificates: ended: apiserver"):
+        removal.members_of(RACK)
 
 
 LEFT = Change("cluster", RACK.name, "leave", after="drained and deleted", node=GONE.node)
