@@ -43,6 +43,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 def _misfit(args: argparse.Namespace) -> str:
     if args.json and args.action:
         return "--json goes with the list; kubev6 verify --json gives the proof for machines"
+    if args.if_busy == "refuse" and not args.action:
+        return "--if-busy goes with certs renew; the list disturbs nobody"
     return "--yes goes with certs renew, which asks" if args.yes and not args.action else ""
 
 

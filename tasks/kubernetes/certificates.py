@@ -31,8 +31,19 @@ CHECK = "certificates"
 KUBELET_CLIENT, KUBELET_SERVER, REGISTRY = "kubelet client", "kubelet server", "registry"
 AUTHORITIES = ("ca", "etcd/ca", "front-proxy-ca")
 State = Literal["good", "ends soon", "ended", "not good yet", "no certificate"]
-Found = dict[str, str]
-"""What a node tells: each certificate in PEM by its name, empty where none is in its file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a node tells (:mod:`tasks.node_agent.certificates`).
+
+    Attributes:
+        now: When, in seconds since 1970 by its clock, by which its certificates end.
+        certificates: Each in PEM by its name; empty where none is in its file.
+    """
+
+    now: float
+    certificates: dict[str, str]
 
 
 class CertificatesEndedError(NodeError):
@@ -47,7 +58,7 @@ class Dated:
         node: The node.
         name: What it is, as kubeadm calls it.
         certificate: What it says; None when its file holds none.
-        now: When it was looked at.
+        now: When it was looked at, by the node's clock.
     """
 
     node: str
@@ -67,7 +78,7 @@ class Dated:
             return "no certificate"
         if self.certificate.ends <= self.now:
             return "ended"
-        if self.certificate.begins > self.now + timedelta(minutes=1):  # as far as clocks may be apart
+        if self.certificate.begins > self.now + timedelta(minutes=1):  # as far as clocks of nodes may be apart
             return "not good yet"
         left, whole = self.certificate.ends - self.now, self.certificate.ends - self.certificate.begins
         warned = min(WARNED, whole / PART_LEFT) if self.name == KUBELET_CLIENT else WARNED
@@ -116,20 +127,19 @@ def ask(connection: Connection, cluster: Cluster) -> tuple[Dated, ...]:
         NodeError: It cannot be asked.
     """
     asked = {"registry": registry_files(cluster, connection.node)}
-    found = connection.run_python(program("read_certificates"), asked, step="certificates", timeout=60, kind=Found)
-    return dated(connection.node, found)
+    told: Told = connection.run_python(program("read_certificates"), asked, step="certificates", timeout=60, kind=Told)
+    return dated(connection.node, told)
 
 
-def dated(node: str, found: Found, now: datetime | None = None) -> tuple[Dated, ...]:
+def dated(node: str, told: Told) -> tuple[Dated, ...]:
     """The certificates that a node tells of, those that end first before the others.
 
     Args:
         node: The node.
-        found: What it tells.
-        now: When it was asked; None for this moment.
+        told: What it tells.
     """
-    now = now or datetime.now(UTC)
-    all_of_them = [Dated(node, name, _read(pem), now) for name, pem in found.items()]
+    now = datetime.fromtimestamp(told.now, UTC)
+    all_of_them = [Dated(node, name, _read(pem), now) for name, pem in told.certificates.items()]
     return tuple(sorted(all_of_them, key=lambda each: (each.certificate.ends if each.certificate else now, each.name)))
 
 

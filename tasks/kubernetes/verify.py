@@ -13,7 +13,7 @@ from configs.manifest import Manifest
 from configs.schema.cluster import Cluster
 from configs.words import counted
 from tasks.kubernetes import certificates, members, probe_pods
-from tasks.kubernetes.certificates import Found
+from tasks.kubernetes.certificates import Told
 from tasks.kubernetes.checks import Check, Probe, check_objects, judge, pairs_note, probes
 from tasks.kubernetes.kubeadm import KUBECTL
 from tasks.scope import Threads
@@ -34,11 +34,11 @@ class Answered:
 
     Attributes:
         answers: By the questions' ids.
-        certificates: In PEM, by their names.
+        certificates: Those of the node.
     """
 
     answers: dict[str, Answer]
-    certificates: Found
+    certificates: Told
 
 
 def verify(

@@ -3,9 +3,11 @@
 import base64
 import os
 import re
+import time
 from typing import Dict, List
 
 from tasks.node_agent.files import text_of
+from tasks.node_agent.protocol import Json
 
 KUBERNETES = "/etc/kubernetes"
 PKI = KUBERNETES + "/pki"
@@ -18,6 +20,11 @@ KUBELET_CLIENT = KUBELET_PKI + "/kubelet-client-current.pem"
 KUBELET_SERVERS = (KUBELET_PKI + "/kubelet-server-current.pem", KUBELET_PKI + "/kubelet.crt")
 """What a kubelet shows to the API server which asks it: signed by the cluster's authority, or by itself."""
 CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----\n.*?-----END CERTIFICATE-----\n?", re.DOTALL)
+
+
+def told(registry: List[str]) -> Json:
+    """What :func:`certificates` says, and the time here: it is by this clock that they end."""
+    return {"now": time.time(), "certificates": certificates(registry)}
 
 
 def certificates(registry: List[str]) -> Dict[str, str]:

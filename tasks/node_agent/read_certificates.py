@@ -2,7 +2,7 @@
 
 import json
 
-from tasks.node_agent.certificates import certificates
+from tasks.node_agent.certificates import told
 
 if "PAYLOAD" in globals():
-    print(json.dumps(certificates(**PAYLOAD)))  # type: ignore[name-defined]
+    print(json.dumps(told(**PAYLOAD)))  # type: ignore[name-defined]

@@ -15,7 +15,7 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Dict, List
 
-from tasks.node_agent.certificates import certificates
+from tasks.node_agent.certificates import told
 from tasks.node_agent.commands import text
 from tasks.node_agent.files import text_of
 
@@ -99,7 +99,7 @@ def main(
             answers[question["id"]] = ask(question, deadline)
         for asked in begun:
             answers.update(asked.result())
-    json.dump({"answers": answers, "certificates": certificates(registry)}, sys.stdout)
+    json.dump({"answers": answers, "certificates": told(registry)}, sys.stdout)
 
 
 if "PAYLOAD" in globals():

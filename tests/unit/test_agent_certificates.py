@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,13 @@ class Node:
         answer: dict[str, Any] = json.loads(done.stdout)
         return answer
 
+    def certificates(self, *registry: str) -> dict[str, str]:
+        """What the node tells, by its own clock."""
+        told = self.run("read_certificates", registry=list(registry))
+        assert abs(told["now"] - time.time()) < 60
+        found: dict[str, str] = told["certificates"]
+        return found
+
     def files(self) -> dict[str, bytes]:
         """What all files of Kubernetes hold."""
         places = (self.pki.parent, self.kubelet)
@@ -155,7 +163,7 @@ def renewing(node: Node) -> None:
 def test_every_certificate_is_told_by_its_name_and_no_key_is(control_plane: Node) -> None:
     node, registry = control_plane, control_plane.root / "registry.pem"
     registry.write_text((node.pki / "ca.key").read_text() + (node.pki / "ca.crt").read_text())
-    found = node.run("read_certificates", registry=["/nowhere/ca.crt", str(registry)])
+    found = node.certificates("/nowhere/ca.crt", str(registry))
     crt = {name: (node.pki / f"{name}.crt").read_text() for name in (*LEAVES, "ca", "front-proxy-ca", "etcd/ca")}
     kubeconfigs = dict.fromkeys(("admin.conf", "controller-manager.conf", "scheduler.conf"), crt["apiserver"])
     others = {"kubelet client": crt["ca"], "registry": crt["ca"]}
@@ -171,19 +179,19 @@ def test_every_certificate_is_told_by_its_name_and_no_key_is(control_plane: Node
 def test_a_kubelet_that_rotates_nothing_shows_what_its_kubeconfig_holds_or_names(control_plane: Node) -> None:
     node = control_plane
     (node.kubelet / "kubelet-client-current.pem").unlink()
-    found = node.run("read_certificates", registry=[])
+    found = node.certificates()
     assert found["kubelet client"] == (node.pki / "apiserver.crt").read_text()
     (node.pki.parent / "kubelet.conf").write_text(f"    client-certificate: {node.pki / 'ca.crt'}\n")
-    assert node.run("read_certificates", registry=[])["kubelet client"] == (node.pki / "ca.crt").read_text()
+    assert node.certificates()["kubelet client"] == (node.pki / "ca.crt").read_text()
 
 
 @pytest.mark.parametrize("held", ["", "%%%", base64.b64encode(b"no certificate").decode(), "QUJ"])
 def test_a_file_without_a_certificate_is_told_and_a_node_of_nothing_has_none(tmp_path: Path, held: str) -> None:
     node = Node(tmp_path)
-    assert node.run("read_certificates", registry=["/nowhere"]) == {}
+    assert node.certificates("/nowhere") == {}
     (node.pki / "apiserver.crt").write_bytes(b"\xff\xfe half")
     (node.pki.parent / "admin.conf").write_text(f"    client-certificate-data: {held}\n")
-    assert node.run("read_certificates", registry=[]) == {"apiserver": "", "admin.conf": ""}
+    assert node.certificates() == {"apiserver": "", "admin.conf": ""}
 
 
 def test_a_renewal_leaves_other_certificates_and_other_processes_and_keeps_what_was_before(

@@ -13,7 +13,7 @@ from configs.schema.loading import load_cluster
 from kubev6.console import tables
 from tasks.kubernetes import certificates, renewal
 from tasks.kubernetes.certificate import Certificate, read
-from tasks.kubernetes.certificates import CertificatesEndedError, Dated
+from tasks.kubernetes.certificates import CertificatesEndedError, Dated, Told
 from tasks.ssh.connection import Connection
 from tests.fakes import substitute
 from tests.unit.test_certificate import ELLIPTIC, RSA_WITH_SERIAL_0
@@ -116,7 +116,8 @@ def test_a_node_has_one_check_which_names_what_ends(found: list[Dated], ok: bool
 
 
 def test_what_a_node_tells_is_in_the_order_of_the_ends_and_what_cannot_be_read_comes_first() -> None:
-    found = certificates.dated("n", {"ca": ELLIPTIC, "apiserver": "", "etcd/ca": "no PEM"}, NOW)
+    told = Told(NOW.timestamp(), {"ca": ELLIPTIC, "apiserver": "", "etcd/ca": "no PEM"})
+    found = certificates.dated("n", told)
     assert [(each.name, each.state) for each in found] == [
         ("apiserver", "no certificate"),
         ("etcd/ca", "no certificate"),
