@@ -89,11 +89,7 @@ class Dated:
         """What renews it, for a person."""
         if self.name in AUTHORITIES:
             return "no command renews an authority; see Manual Rotation of CA Certificates in the docs of Kubernetes"
-        return (
-            "`kubev6 deploy` makes another one"
-            if self.name == REGISTRY
-            else "`kubev6 certs renew` renews what kubeadm has made"
-        )
+        return "run `kubev6 deploy`, which makes another one" if self.name == REGISTRY else "run `kubev6 certs renew`"
 
     def as_json(self) -> dict[str, object]:
         """For machines."""

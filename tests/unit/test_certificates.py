@@ -59,7 +59,7 @@ def test_a_certificate_is_warned_of_from_thirty_days_on(
 
 
 AUTHORITY = dated("ca", 10 * YEAR, whole=10 * YEAR)
-RENEW = "`kubev6 certs renew` renews what kubeadm has made"
+RENEW = "run `kubev6 certs renew`"
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ RENEW = "`kubev6 certs renew` renews what kubeadm has made"
             [dated("registry", timedelta(days=1))],
             True,
             True,
-            "ends soon: registry on 2026-11-28; `kubev6 deploy` makes another one",
+            "ends soon: registry on 2026-11-28; run `kubev6 deploy`, which makes another one",
         ),
         (
             [dated("ca", timedelta(days=-1))],

@@ -334,7 +334,7 @@ def test_of_several_answers_to_one_question_the_worst_counts() -> None:
 
 def test_what_holds_and_will_not_for_long_is_shown_at_once_and_not_as_something_that_a_node_reaches() -> None:
     record = sample_run.finished()
-    seen = "ends soon: apiserver on 2026-12-11; `kubev6 certs renew` renews what kubeadm has made"
+    seen = "ends soon: apiserver on 2026-12-11; run `kubev6 certs renew`"
     warned = CheckOfRun(
         name="certificates", source="files", target="kube-control-plane", ok=True, seen=seen, warns=True
     )
