@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +12,11 @@ from prefect.states import Completed, Failed
 
 from configs.errors import KubeV6Error
 from configs.manifest import ImageEntry
+from configs.schema.cluster import Cluster
 from configs.schema.e2e import Profile
 from configs.schema.loading import load_cluster, load_profile
 from configs.words import counted
-from flows.parameters import AtOnce, ClusterName, Focus, IfBusy, MirrorPlace, ProfileName, Times
+from flows.parameters import AtOnce, ClusterName, Focus, IfBusy, MirrorPlace, ProfileName, SourcePlace, Times
 from flows.run import names
 from flows.run.lifecycle import called, failed, flow_run
 from flows.run.lock import locked
@@ -58,6 +60,7 @@ def e2e(
     repeat: Times = 1,
     mirror: MirrorPlace = "",
     if_busy: IfBusy = "wait",
+    sources: dict[str, SourcePlace] | None = None,
 ) -> State[Any]:
     """Run upstream's own tests of the release that a cluster runs against it.
 
@@ -70,19 +73,52 @@ def e2e(
         mirror: Where images of other projects are read from; empty for what ``KUBEV6_MIRROR`` names, else for their
             publishers.
         if_busy: Wait for another run on this cluster to end, or refuse to begin.
+        sources: Other places for the remotes of the release's series, by name.
     """
     try:
         topology, wanted = load_cluster(cluster), load_profile(profile)
-        job = Job(topology, *suite.under_test(topology))
-        who = called("e2e")
-        with flow_run("e2e", topology) as run, locked(topology.name, who, if_busy), in_use(who):
-            done, log = tested(job, wanted, focus, parallel, repeat, mirrors.chosen(mirror))
-            emit(TestsJudged(tests=done.tests))
-            if run.recording:
-                run.recording.keep(JUNIT, junit(done.tests, f"{wanted.name} on {topology.name}"))
-                run.recording.keep(E2E_LOG, log)
+        suite.under_test(topology)  # a cluster that runs nothing of ours is told at once
+        return judged_by(topology, wanted, focus, parallel, repeat, mirrors.chosen(mirror), if_busy, sources or {})
     except KubeV6Error as error:
         return failed(error)
+
+
+def judged_by(
+    cluster: Cluster,
+    profile: Profile,
+    focus: str,
+    parallel: int,
+    repeat: int,
+    mirror: Mirror | None,
+    if_busy: IfBusy,
+    sources: Mapping[str, str],
+) -> State[Any]:
+    """Run tests while nobody else works on the cluster.
+
+    Args:
+        cluster: The topology.
+        profile: Which tests.
+        focus: Only those in whose name this is found.
+        parallel: How many at a time.
+        repeat: How often.
+        mirror: Where images are read from.
+        if_busy: What to do when another run works on the cluster.
+        sources: Other places for the remotes of the release's series, by name.
+
+    Returns:
+        The state of the flow run, with a :class:`Tested`.
+
+    Raises:
+        KubeV6Error: They could not be made, chosen or run.
+    """
+    who = called("e2e")
+    with flow_run("e2e", cluster) as run, locked(cluster.name, who, if_busy), in_use(who):
+        job = Job(cluster, *suite.under_test(cluster))  # what it runs now, when whoever was waited for has ended
+        done, log = tested(job, profile, focus, parallel, repeat, mirror, sources)
+        emit(TestsJudged(tests=done.tests))
+        if run.recording:
+            run.recording.keep(JUNIT, junit(done.tests, f"{profile.name} on {cluster.name}"))
+            run.recording.keep(E2E_LOG, log)
     bad = [f"{test.name} ({test.words})" for test in done.tests if test.unexpected]
     if bad:
         return Failed(message=f"{counted(len(bad), 'test')} of {len(done.tests)}: " + ";\n".join(bad), data=done)
@@ -90,7 +126,13 @@ def e2e(
 
 
 def tested(
-    job: Job, profile: Profile, focus: str, parallel: int, repeat: int, mirror: Mirror | None
+    job: Job,
+    profile: Profile,
+    focus: str,
+    parallel: int,
+    repeat: int,
+    mirror: Mirror | None,
+    sources: Mapping[str, str],
 ) -> tuple[Tested, bytes]:
     """The order: the tests are made and chosen before anything is touched. Returns what they came to, and their log.
 
@@ -101,19 +143,20 @@ def tested(
         parallel: How many at a time.
         repeat: How often.
         mirror: Where images are read from.
+        sources: Other places for the remotes of the release's series, by name.
 
     Raises:
         KubeV6Error: They could not be made, chosen or run.
     """
-    source = release_steps.source.submit(job.release, {}, "")
+    source = release_steps.source.submit(job.release, sources, "")
     tree = result(source)
     picked = result(release_steps.cherry_pick.submit(job.release, tree, "", wait_for=[source]))
     tools = result(release_steps.toolchain.submit(job.release, tree, picked))
-    with building(job.release):
+    with building(job.release):  # what is compiled is read until the images are made
         programs = result(steps.compile_suite.submit(job, tree, picked, tools))
-    choosing = steps.choose.submit(programs, tools, profile, focus)
-    making = steps.images.submit(job, programs, tools, profile, mirror, wait_for=[choosing])
-    results([choosing, making])
+        choosing = steps.choose.submit(programs, tools, profile, focus)
+        making = steps.images.submit(job, programs, tools, profile, mirror, wait_for=[choosing])
+        results([choosing, making])
     selection, made = result(choosing), result(making)
     pushing = steps.push.submit(job, made.content)
     ran = result(steps.run.submit(job, made, selection, parallel, repeat, wait_for=[pushing]))
@@ -121,4 +164,4 @@ def tested(
     names_of = [image.name for image in stand_ins]
     here = Circumstances(job.manifest.version, job.cluster.lab is not None, made.lacking, names_of)
     known = known_failures(profile, selection.names, here)
-    return Tested(judged(selection.names, ran.tests, known), made.lacking, stand_ins), ran.log
+    return Tested(judged(selection.names, ran.tests, known, late=ran.late), made.lacking, stand_ins), ran.log

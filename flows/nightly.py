@@ -96,13 +96,14 @@ def nightly(
             before = [manifest.key for manifest in Store().list() if manifest.name == wanted.name]
             with in_use(called("nightly")):
                 current = wanted.model_copy(update={"build": result(followed.submit(build, sources or {}))})
+                pinned = release if current == wanted else str(moving_refs.write_release(current))
                 manifest = built(current, sources or {}, mirrors.chosen(mirror), refresh)
                 emit(ReleaseChosen(manifest=manifest, why="built from source"))
             done = ["nothing has changed" if manifest.key in before else f"built {manifest.version}"]
             if deploy:  # which brings up the cluster's own registry, where it is not up
-                done.append(deployed(cluster, release, mirror, if_busy))
+                done.append(deployed(cluster, pinned, mirror, if_busy))
             if e2e:
-                done.append(tested(cluster, e2e, mirror, if_busy))
+                done.append(tested(cluster, e2e, mirror, if_busy, sources or {}))
             if registry:
                 done.append(result(push_to.submit(manifest, registry.rstrip("/"), keep)))
             if topology and (push or deploy):
@@ -183,13 +184,14 @@ def deployed(cluster: str, release: str, mirror: str, if_busy: IfBusy) -> str:
     return f"deployed on {cluster}"
 
 
-def tested(cluster: str, profile: str, mirror: str, if_busy: IfBusy) -> str:
+def tested(cluster: str, profile: str, mirror: str, if_busy: IfBusy, sources: Mapping[str, str]) -> str:
     """Upstream's tests against what was deployed. Says what they came to.
 
     Raises:
         KubeV6Error: They could not be run, or one came to what is not expected; the first of those is named first.
     """
-    state = e2e_flow(cluster, profile=profile, mirror=mirror, if_busy=if_busy, return_state=True)
+    given = {"mirror": mirror, "if_busy": if_busy, "sources": dict(sources)}
+    state = e2e_flow(cluster, profile=profile, **given, return_state=True)
     if not state.is_completed():
         raise KubeV6Error(f"e2e on {cluster}: {state.message}")
     return f"e2e on {cluster}: {state.message}"

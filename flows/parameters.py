@@ -9,9 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from configs.errors import ConfigError
+from configs.schema.e2e import expression
 from configs.schema.loading import Kind, shipped
 from tasks.release.series.git_remote import path_of
 
@@ -37,7 +38,7 @@ ReleaseName = Annotated[str, Field(pattern=rf"^({_names('releases')}|{_FILE})$",
 """A shipped release, or the whole path of a release file."""
 ProfileName = Annotated[str, Field(pattern=rf"^({_names('e2e')}|{_FILE})$", max_length=LONGEST)]
 """A shipped profile of upstream's tests, or the whole path of one."""
-Focus = Annotated[str, Field(pattern=rf"^{_PLAIN}*$", max_length=1000)]
+Focus = Annotated[str, Field(pattern=rf"^{_PLAIN}*$", max_length=1000), AfterValidator(expression)]
 """A regular expression; empty for none."""
 AtOnce = Annotated[int, Field(ge=1, le=64)]
 """How many of something go on at a time."""

@@ -12,7 +12,8 @@ from configs.schema.field_types import Model
 _MINOR = r"^[0-9]{1,3}\.[0-9]{1,3}$"
 
 
-def _expression(value: str) -> str:
+def expression(value: str) -> str:
+    """A regular expression, checked. Raises ValueError when it is none."""
     try:
         re.compile(value)
     except re.error as error:
@@ -20,8 +21,11 @@ def _expression(value: str) -> str:
     return value
 
 
-Expression = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_expression)]
-"""A regular expression that is found anywhere in the name of a test. Square brackets of names want a backslash."""
+Expression = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(expression)]
+"""A regular expression that is found anywhere in the name of a test. Square brackets of names want a backslash.
+
+Those that choose are read by Go (RE2), the others by Python; what both know is good for both.
+"""
 
 
 class KnownFailure(Model):
@@ -31,7 +35,7 @@ class KnownFailure(Model):
     that passes although it is expected to fail is told like one that fails.
 
     Attributes:
-        test: Which.
+        test: Which: a regular expression of Python's.
         reason: Why.
         since: From which minor version of Kubernetes on.
         before: Before which.
@@ -65,7 +69,7 @@ def check_of(text: str) -> tuple[str, str]:
     kind, _, profile = where.partition("/")
     if kind != "e2e":
         raise ValueError(f"{text!r} is no check; such as e2e:NodePort or e2e/conformance:DNS is wanted")
-    return profile or "network", _expression(focus)
+    return profile or "network", expression(focus)
 
 
 class Profile(Model):
@@ -74,8 +78,9 @@ class Profile(Model):
     Attributes:
         name: Name of the file.
         description: For a person.
-        focus: One of these is found in the name of each test that is run; all tests where there is none.
-        skip: None of these is.
+        focus: One of these is found in the name of each test that is run; all tests where there is none. They are
+            regular expressions of Go's.
+        skip: None of these is; likewise.
         images: Names of images that the tests use, and that are fetched where they cannot be made here.
         known: Those that are known to fail.
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from configs.errors import ConfigError
+from configs.errors import KubeV6Error
 from configs.manifest import Manifest
 from configs.plan.derived import certificate_path, container_runtime, registry_name
 from configs.schema.e2e import Profile
@@ -10,7 +10,7 @@ from flows.run.task import run_task
 from flows.steps.job import Job
 from tasks.kubernetes import e2e
 from tasks.kubernetes.e2e import Ran
-from tasks.kubernetes.ginkgo import Selection, exactly
+from tasks.kubernetes.ginkgo import NoTestsError, Selection, exactly
 from tasks.release import registry, suite
 from tasks.release.build import Tools
 from tasks.release.fetch.mirror import Mirror
@@ -42,7 +42,7 @@ def choose(programs: Programs, tools: Tools, profile: Profile, focus: str) -> Se
             names = tuple(name for name in names if re.search(focus, name))
         if not names:
             asked = f"whose name matches {focus!r}" if focus else "for this release"
-            raise ConfigError(
+            raise NoTestsError(
                 f"profile {profile.name} has no test {asked}",
                 todo="`kubev6 e2e --list` names those that it has; --profile takes another one, or a file of your own",
             )
@@ -73,14 +73,18 @@ def run(job: Job, made: Suite, selection: Selection, parallel: int, repeat: int)
     cluster = job.cluster
     runtime = container_runtime(cluster, job.release, job.manifest.version)
     certificate = certificate_path(runtime, registry_name(cluster))
-    with connection(cluster, cluster.control_plane.name) as ssh:
-        return e2e.run(
-            ssh,
-            cluster,
-            made.content,
-            made.programs.ginkgo,
-            selection,
-            parallel=parallel,
-            repeat=repeat,
-            certificate=certificate,
-        )
+    try:
+        with connection(cluster, cluster.control_plane.name) as ssh:
+            return e2e.run(
+                ssh,
+                cluster,
+                made.content,
+                made.programs.ginkgo,
+                selection,
+                parallel=parallel,
+                repeat=repeat,
+                certificate=certificate,
+            )
+    except KubeV6Error as error:
+        error.transient = False  # tests of an hour do not begin anew by themselves
+        raise

@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import binascii
 import gzip
+import io
 import zlib
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-import yaml
 from pydantic import BaseModel
 
 from configs.errors import NodeError
@@ -18,30 +18,12 @@ from configs.plan.derived import registry_name, registry_url
 from configs.plan.state import Binary
 from configs.schema.cluster import Cluster
 from tasks.kubernetes.e2e_results import Reported
-from tasks.kubernetes.ginkgo import SECONDS, Facts, Selection, passes
-from tasks.node_agent.e2e import DIRECTORY
+from tasks.kubernetes.ginkgo import SECONDS, Facts, Selection, passes, registries
+from tasks.node_agent.e2e import CUT, DIRECTORY, LOG
+from tasks.secrets import hide
 from tasks.ssh.connection import Connection
 from tasks.ssh.program import program
 from tasks.steps import step
-
-REGISTRIES = (
-    "buildImageRegistry",
-    "cloudProviderGcpRegistry",
-    "dockerGluster",
-    "dockerLibraryRegistry",
-    "e2eRegistry",
-    "e2eVolumeRegistry",
-    "gcEtcdRegistry",
-    "gcRegistry",
-    "gcrReleaseRegistry",
-    "promoterE2eRegistry",
-    "sampleRegistry",
-    "sigStorageRegistry",
-)
-"""What upstream's list of registries calls those whose images the cluster's own holds (test/utils/image/manifest.go).
-
-Each version reads those that it knows.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +32,13 @@ class Ran:
 
     Attributes:
         tests: What each said.
-        log: All that they printed, gzipped.
+        log: What they printed, or the last 64 MiB of it, gzipped.
+        late: Whether their time was up before all had ended.
     """
 
     tests: tuple[Reported, ...]
     log: bytes
+    late: bool
 
 
 class _Test(BaseModel):
@@ -65,8 +49,15 @@ class _Test(BaseModel):
 
 
 class _Answer(BaseModel):
-    tests: list[_Test]
-    log: str
+    """What came of them; or what was ``seen`` that kept them from being run."""
+
+    tests: list[_Test] = []
+    log: str = ""
+    late: bool = False
+    seen: str = ""
+    todo: str = ""
+    detail: str = ""
+    transient: bool = False
 
 
 def run(
@@ -100,28 +91,50 @@ def run(
     place = content.images[0].name.rpartition("/")[0]
     facts = Facts(cluster.services.domain, len(cluster.worker_nodes) or 1)
     total = len(selection.names) * repeat
+    commands = passes(paths, ginkgo, facts, selection, parallel, repeat)
     order = {
         "programs": [asdict(binary) for binary in binaries.values()],
-        "passes": passes(paths, ginkgo, facts, selection, parallel, repeat),
+        "passes": commands,
         "environment": {"KUBE_TEST_REPO_LIST": f"{DIRECTORY}/repositories.yaml"},
-        "repositories": yaml.safe_dump(dict.fromkeys(REGISTRIES, f"{registry_name(cluster)}/{place}")),
-        "stands_in_but_for": _own_networks(cluster) if cluster.lab else None,
+        "repositories": registries(f"{registry_name(cluster)}/{place}"),
+        "own_networks": _own_networks(cluster),
+        "stands_in": cluster.lab is not None,
         "chosen": selection.names,
         "repeat": repeat,
         "seconds": SECONDS,
     }
     with step(control_plane.node, "e2e") as shown:
+        seconds = SECONDS * len(commands) + 600
         found: _Answer = control_plane.run_python(
-            program("e2e"), order, step="e2e", timeout=SECONDS + 600, kind=_Answer, progress=shown.progress
+            program("e2e"), order, step="e2e", timeout=seconds, kind=_Answer, progress=shown.progress
         )
+        if found.seen:
+            raise NodeError(
+                control_plane.node,
+                "e2e",
+                hide(found.seen),
+                todo=found.todo,
+                detail=hide(found.detail),
+                transient=found.transient,
+            )
         failed = sum(test.outcome == "failed" for test in found.tests)
-        shown.ended_as(f"{len(found.tests)} of {total} run, {failed} failed")
+        late = ", their time was up" if found.late else ""
+        shown.ended_as(f"{len(found.tests)} of {total} run, {failed} failed{late}")
+    tests = tuple(Reported(**test.model_dump()) for test in found.tests)
+    return Ran(tests, _log_of(control_plane.node, found), found.late)
+
+
+def _log_of(node: str, found: _Answer) -> bytes:
+    """The log, gzipped as it came, which is what it should be."""
     try:
         log = base64.b64decode(found.log, validate=True)
-        gzip.decompress(log)
+        with gzip.open(io.BytesIO(log)) as text:
+            whole = len(text.read(LOG + len(CUT) + 1)) <= LOG + len(CUT)
     except (binascii.Error, OSError, EOFError, zlib.error):
-        raise NodeError(control_plane.node, "e2e", "the log of the tests came damaged") from None
-    return Ran(tuple(Reported(**test.model_dump()) for test in found.tests), log)
+        whole = False
+    if not whole:
+        raise NodeError(node, "e2e", "the log of the tests came damaged", todo="run them again")
+    return log
 
 
 def _binaries(cluster: Cluster, content: Manifest, certificate: str) -> dict[str, Binary]:
@@ -135,6 +148,6 @@ def _binaries(cluster: Cluster, content: Manifest, certificate: str) -> dict[str
 
 
 def _own_networks(cluster: Cluster) -> list[str]:
-    """What is asked as it is while something stands in for the internet."""
+    """What is asked as it is, whatever proxy the machine has."""
     networks = (cluster.fabric.subnet, cluster.pods.prefix, cluster.services.subnet, cluster.nat64.prefix)
     return [*map(str, networks), f".{cluster.services.domain}", *(node.name for node in cluster.nodes)]

@@ -108,19 +108,23 @@ def known_failures(profile: Profile, names: Iterable[str], here: Circumstances) 
     return found
 
 
-def results(chosen: Sequence[str], reported: Iterable[Reported], known: Mapping[str, str]) -> tuple[TestResult, ...]:
+def results(
+    chosen: Sequence[str], reported: Iterable[Reported], known: Mapping[str, str], *, late: bool = False
+) -> tuple[TestResult, ...]:
     """What became of each test that was chosen, and of what else failed, such as the set-up of all of them.
 
     Args:
         chosen: Their names.
         reported: What they said.
         known: See :func:`known_failures`.
+        late: Whether their time was up before all had ended.
     """
+    why = "the time of all tests was up" if late else ""
     said: defaultdict[str, list[Reported]] = defaultdict(list)
     for each in reported:
         said[each.name].append(each)
     others = [name for name in said if name not in set(chosen)]
-    return tuple(_result(name, said[name], known.get(name, "")) for name in (*chosen, *others))
+    return tuple(_result(name, said[name], known.get(name, ""), why) for name in (*chosen, *others))
 
 
 def junit(tests: Sequence[TestResult], name: str) -> str:
@@ -160,7 +164,7 @@ def _holds(known: KnownFailure, here: Circumstances) -> bool:
     )
 
 
-def _result(name: str, said: Sequence[Reported], known: str) -> TestResult:
+def _result(name: str, said: Sequence[Reported], known: str, why_not: str) -> TestResult:
     failed = [each for each in said if each.outcome == "failed"]
     passed = [each for each in said if each.outcome == "passed"]
     skipped = [each for each in said if each.outcome == "skipped"]
@@ -169,7 +173,7 @@ def _result(name: str, said: Sequence[Reported], known: str) -> TestResult:
         name=name,
         outcome=outcome,
         seconds=max((each.seconds for each in said), default=0.0),
-        message=next((each.message for each in (*failed, *skipped) if each.message), ""),
+        message=next((each.message for each in (*failed, *skipped) if each.message), "" if said else why_not),
         known=known,
         passes=len(passed),
         failures=len(failed),

@@ -6,12 +6,37 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from configs.errors import KubeV6Error
 from tasks.node_agent.e2e import DIRECTORY
 
 SECONDS = 6 * 3600
-"""How long tests may take; conformance, one test after the other, is below two hours."""
+"""How long one command may take; conformance, one test after the other, is below two hours."""
+LONGEST = 100_000
+"""Characters of the expressions of one command: Linux takes 128 KiB in one argument (MAX_ARG_STRLEN of execve(2))."""
+REGISTRIES = (
+    "buildImageRegistry",
+    "cloudProviderGcpRegistry",
+    "dockerGluster",
+    "dockerLibraryRegistry",
+    "e2eRegistry",
+    "e2eVolumeRegistry",
+    "gcEtcdRegistry",
+    "gcRegistry",
+    "gcrReleaseRegistry",
+    "promoterE2eRegistry",
+    "sampleRegistry",
+    "sigStorageRegistry",
+)
+"""What upstream's list of registries calls those whose images can be had (test/utils/image/manifest.go).
+
+Each version reads those that it knows. Not among them are one that is none, and those that want a login.
+"""
 ALONE = (r"\[Serial\]", r"\[Disruptive\]")
 """Tests that want the cluster for themselves."""
+
+
+class NoTestsError(KubeV6Error):
+    """A choice of tests comes to none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +75,7 @@ def options(focus: Iterable[str], skip: Iterable[str], *, prefix: str = "") -> t
         skip: See there.
         prefix: What stands before their names: nothing for ginkgo, ``ginkgo.`` for the program of the tests.
     """
-    pairs = (("focus", "|".join(focus)), ("skip", "|".join(skip)))
+    pairs = (("focus", "|".join(map(_apart, focus))), ("skip", "|".join(map(_apart, skip))))
     return tuple(f"--{prefix}{name}={value}" for name, value in pairs if value)
 
 
@@ -73,13 +98,40 @@ def passes(
     beside = len(selection.names) - len(alone)
     found = list[tuple[int, tuple[str, ...], tuple[str, ...]]]()
     if beside:
-        found.append((parallel, selection.focus, (*selection.skip, *(ALONE if alone else ()))))
-    if alone:
-        found.append((1, exactly(alone), ()))
+        skip = (*selection.skip, *(ALONE if alone else ()))
+        found += [(parallel, focus, skip) for focus in _bounded(selection.focus)]
+    found += [(1, focus, ()) for focus in _bounded(exactly(alone)) if alone]
     return [
         _words(paths, ginkgo, facts, at_once, focus, skip, number)
         for number, (at_once, focus, skip) in enumerate(found * repeat, 1)
     ]
+
+
+def registries(place: str) -> str:
+    """Upstream's list of registries, as YAML, where all images are in one place.
+
+    Args:
+        place: A registry, and the first part of the names there.
+    """
+    return "".join(f"{name}: {place}\n" for name in REGISTRIES)
+
+
+def _apart(expression: str) -> str:
+    """An expression beside others: what it says of itself, such as ``(?i)``, says nothing of them."""
+    return f"(?:{expression})"
+
+
+def _bounded(expressions: Sequence[str]) -> list[tuple[str, ...]]:
+    """Expressions in as many groups as are needed for each to fit into a command; one when there are none."""
+    groups: list[list[str]] = [[]]
+    length = 0
+    for each in expressions:
+        if length + len(each) > LONGEST:
+            groups.append([])
+            length = 0
+        groups[-1].append(each)
+        length += len(each) + len("|(?:)")
+    return [tuple(group) for group in groups]
 
 
 def exactly(names: Sequence[str]) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ or their time is up, they are interrupted, and what they have made in the cluste
 """
 
 import base64
+import binascii
 import gzip
 import http.server
 import json
@@ -17,8 +18,10 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
-from typing import Any, Dict, Iterator, List, Sequence
+from typing import IO, Any, Dict, Iterator, List, Sequence, Tuple
 
+from tasks.node_agent.commands import prepare
+from tasks.node_agent.commands import run as run_command
 from tasks.node_agent.files import make_directories, partial_path, sha256_of, write_atomically
 from tasks.node_agent.junit import reasons_in, reported
 from tasks.node_agent.lock import hold
@@ -27,16 +30,26 @@ from tasks.node_agent.record import HOME
 from tasks.node_agent.resources.binary import download, need_space
 
 DIRECTORY = os.path.join(HOME, "e2e")
+RUNNING = "running"
+"""In it while tests run: what they left in the cluster is ours when it is still there."""
 KUBECTL = ("kubectl", "--kubeconfig=/etc/kubernetes/admin.conf")
-LOCK_SECONDS = 60
 END_SECONDS = 90
 """How long tests that are interrupted may clean up."""
+LOCK_SECONDS = 240
+"""Longer than all that is done in the end of tests whose controller has gone."""
+KUBECTL_SECONDS = 60
 SECONDS_BETWEEN_WORDS = 5.0
 """How often the controller is told something, which shows whether it is still there."""
 LONGEST_WORDS = 1 << 20
 """Bytes of what a test says of its end; each time it names all that have failed."""
+LONGEST_NAME = 300
+"""Characters of a test's name that are told."""
 LOG = 64 << 20
 """Bytes of the end of the log that go to the controller."""
+CUT = b"(what was before this is cut off)\n"
+BUSY = "other tests are under way on this machine"
+TODO_BUSY = "wait for them to end"
+TODO_BEGIN = "see what it says, and whether this version of Kubernetes has tests of this kind"
 
 
 class _GoneError(Exception):
@@ -61,7 +74,7 @@ class _Told:
         if word in ("PASSED", "FAILED"):
             self.ended += 1
             self.failed += word == "FAILED"
-            self.last = name
+            self.last = name[:LONGEST_NAME]
 
     def tell(self) -> None:
         """Say how far they are.
@@ -88,6 +101,7 @@ class _Server(http.server.HTTPServer):
     def __init__(self, told: _Told) -> None:
         super().__init__(("::1", 0), _Answer)
         self.told = told
+        self.path = "/" + binascii.hexlify(os.urandom(16)).decode()  # known to the tests alone
 
 
 class _Answer(http.server.BaseHTTPRequestHandler):
@@ -99,7 +113,7 @@ class _Answer(http.server.BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         server: Any = self.server
         length = self.headers.get("Content-Length", "")
-        if length.isdigit() and int(length) <= LONGEST_WORDS:
+        if self.path == server.path and length.isdigit() and int(length) <= LONGEST_WORDS:
             server.told.hear(self.rfile.read(int(length)))
         self._answer(b"")
 
@@ -114,18 +128,19 @@ class _Answer(http.server.BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(told: _Told) -> Iterator[str]:
+def serving(told: _Told) -> Iterator[Tuple[str, str]]:
     """Answer tests, as long as the block runs.
 
     Yields:
-        The address.
+        The address, and that at which they say how far they are.
     """
     server = _Server(told)
     thread = threading.Thread(target=server.serve_forever)
     thread.daemon = True
     thread.start()
     try:
-        yield "http://[::1]:{}".format(server.server_address[1])
+        address = "http://[::1]:{}".format(server.server_address[1])
+        yield address, address + server.path
     finally:
         server.shutdown()
         server.server_close()
@@ -159,33 +174,39 @@ def provide(programs: Sequence[Json]) -> None:
                 os.unlink(partial)
 
 
-def run(words: Sequence[str], environment: Dict[str, str], log: Any, told: _Told, until: float) -> int:
+def run(
+    words: Sequence[str], environment: Dict[str, str], log: IO[bytes], lock: IO[str], told: _Told, until: float
+) -> bool:
     """Run tests, and say how far they are as they go on.
 
+    They hold the lock too: whoever comes next waits for them also when nobody is left who looks after them.
+
     Returns:
-        Their exit status.
+        Whether they ended by themselves; else their time was up, and they were interrupted.
 
     Raises:
         _GoneError: The controller is gone; they were interrupted.
-        Failed: Their time was up; likewise.
     """
     process = subprocess.Popen(
         list(words),
-        env=dict(os.environ, **environment),
+        env=environment,
         cwd=DIRECTORY,
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=subprocess.STDOUT,
         start_new_session=True,
+        pass_fds=(lock.fileno(),),
     )
     try:
         while True:
             try:
-                return process.wait(SECONDS_BETWEEN_WORDS)
+                process.wait(timeout=SECONDS_BETWEEN_WORDS)
+                return True
             except subprocess.TimeoutExpired:
                 told.tell()
                 if time.monotonic() > until:
-                    raise Failed("the tests did not end in their time: {}".format(told.last)) from None
+                    _interrupt(process)
+                    return False
     except BaseException:
         _interrupt(process)
         raise
@@ -199,73 +220,145 @@ def _interrupt(process: "subprocess.Popen[bytes]") -> None:
         except ProcessLookupError:
             return
         try:
-            process.wait(seconds)
+            process.wait(timeout=seconds)
         except subprocess.TimeoutExpired:
             continue
 
 
+def kubectl(*words: str) -> str:
+    """What kubectl says.
+
+    Raises:
+        Failed: It fails, or does not end.
+    """
+    return run_command([*KUBECTL, *words], timeout=KUBECTL_SECONDS, todo="`kubev6 verify` says what is wrong")
+
+
+def refuse_others() -> None:
+    """Refuse a cluster in which somebody else's tests are under way, as both would fail each other's.
+
+    What an earlier run of ours has left, which was not let to end, is removed.
+    """
+    if os.path.exists(os.path.join(DIRECTORY, RUNNING)):
+        remove_namespaces()
+        return
+    names = kubectl("get", "namespaces", "-l", "e2e-run", "-o", "name").split()
+    if names:
+        seen = "the cluster has namespaces of other tests of upstream's: {}".format(", ".join(names[:3]))
+        raise Failed(seen, "let those end; or remove what they left: kubectl delete namespaces -l e2e-run")
+
+
 def remove_namespaces() -> None:
     """Remove from the cluster what tests have left there that were not let to end."""
-    words = ["delete", "namespaces", "-l", "e2e-run", "--ignore-not-found", "--wait=false"]
-    subprocess.call([*KUBECTL, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60)
+    kubectl("delete", "namespaces", "-l", "e2e-run", "--ignore-not-found", "--wait=false")
 
 
-def main(
+def last_line(path: str) -> str:
+    """The last line of a file with anything on it."""
+    last = ""
+    with open(path, encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            last = line.strip() or last
+    return last[:LONGEST_NAME]
+
+
+def log_end(path: str) -> bytes:
+    """The log, or its end where it is longer than :data:`LOG`."""
+    size = os.path.getsize(path)
+    with open(path, "rb") as written:
+        written.seek(max(0, size - LOG))
+        return (CUT if size > LOG else b"") + written.read()
+
+
+def judge(
     programs: List[Json],
     passes: List[List[str]],
     environment: Dict[str, str],
     repositories: str,
-    stands_in_but_for: Any,
+    own_networks: List[str],
+    stands_in: bool,
     chosen: List[str],
     repeat: int,
     seconds: int,
 ) -> Json:
-    """Run them.
+    """Run tests.
 
     Args:
         programs: What is run, and where it comes from: ``path``, ``url``, ``sha256``, ``size``, ``certificate``.
         passes: The words of each command, one after the other.
         environment: Variables for them.
         repositories: The content of their list of registries.
-        stands_in_but_for: What is asked as it is while something stands in for the internet; None where nothing does.
+        own_networks: Networks and names that are asked as they are, whatever proxy this machine has.
+        stands_in: Whether something here stands in for the internet.
         chosen: The names of the tests.
         repeat: How often each is run.
-        seconds: How long they may take.
+        seconds: How long each command may take.
 
     Returns:
-        ``tests``: see :func:`tasks.node_agent.junit.reported`; ``log``: all that they printed, gzipped, in Base64.
+        ``tests``: see :func:`tasks.node_agent.junit.reported`; ``log``: what they printed, gzipped, in Base64;
+        ``late``: whether their time was up before they had ended.
+
+    Raises:
+        Failed: They could not be begun.
     """
     make_directories(DIRECTORY, 0o700)
     with open(os.path.join(DIRECTORY, "lock"), "w") as lock:
-        hold(lock, LOCK_SECONDS, "waits for other tests to end", "other tests are under way on this machine")
+        try:
+            hold(lock, LOCK_SECONDS, "waits for other tests to end", BUSY)
+        except Failed as error:
+            raise Failed(error.seen, TODO_BUSY) from None
         provide(programs)
         reports = os.path.join(DIRECTORY, "reports")
         shutil.rmtree(reports, ignore_errors=True)
         os.mkdir(reports)
         write_atomically(os.path.join(DIRECTORY, "repositories.yaml"), repositories.encode(), 0o600)
-        remove_namespaces()
-        until, told = time.monotonic() + seconds, _Told(len(chosen) * repeat)
-        path = os.path.join(DIRECTORY, "log")
+        refuse_others()
+        running = os.path.join(DIRECTORY, RUNNING)
+        write_atomically(running, b"", 0o600)
+        told, path, late = _Told(len(chosen) * repeat), os.path.join(DIRECTORY, "log"), False
+        variables = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+        variables.update(environment, NO_PROXY=",".join(["::1", "127.0.0.1", "localhost"] + own_networks))
         try:
-            with open(path, "wb") as log, serving(told) as address:
-                if stands_in_but_for is not None:
-                    real = ",".join(["::1", "127.0.0.1", "localhost"] + list(stands_in_but_for))
-                    environment = dict(environment, HTTP_PROXY=address, NO_PROXY=real)
+            with open(path, "wb") as log, serving(told) as (address, progress_at):
+                if stands_in:
+                    variables["HTTP_PROXY"] = address
                 for number, words in enumerate(passes, 1):
-                    os.mkdir(os.path.join(reports, str(number)))
-                    run(words + ["--progress-report-url=" + address], environment, log, told, until)
-        except BaseException:
-            remove_namespaces()
-            raise
+                    place = os.path.join(reports, str(number))
+                    os.mkdir(place)
+                    until = time.monotonic() + seconds
+                    late = not run(words + ["--progress-report-url=" + progress_at], variables, log, lock, told, until)
+                    if late:
+                        break
+                    if not os.listdir(place):
+                        raise Failed("the tests could not be begun: {}".format(last_line(path)), TODO_BEGIN)
+        finally:
+            try:
+                remove_namespaces()
+                os.unlink(running)
+            except Failed:
+                pass  # the next run does it
         with open(path, encoding="utf-8", errors="replace") as lines:
             reasons = reasons_in(lines)
         tests: List[Json] = []
-        for number in range(1, len(passes) + 1):
-            tests += reported(os.path.join(reports, str(number)), chosen, reasons)
-        with open(path, "rb") as written:
-            written.seek(max(0, os.path.getsize(path) - LOG))
-            return {"tests": tests, "log": base64.b64encode(gzip.compress(written.read())).decode()}
+        for name in sorted(os.listdir(reports)):
+            tests += reported(os.path.join(reports, name), chosen, reasons)
+        return {"tests": tests, "log": base64.b64encode(gzip.compress(log_end(path))).decode(), "late": late}
+
+
+def main(**order: Any) -> None:
+    """Print what :func:`judge` returns as JSON, or what was ``seen`` that kept it from that."""
+    prepare()
+    signal.signal(signal.SIGTERM, _ended)  # of timeout(1)
+    try:
+        answer = judge(**order)
+    except Failed as error:
+        answer = {"seen": error.seen, "todo": error.todo, "detail": error.detail, "transient": error.transient}
+    print(json.dumps(answer))
+
+
+def _ended(*_: Any) -> None:
+    raise SystemExit(1)
 
 
 if "PAYLOAD" in globals():
-    print(json.dumps(main(**PAYLOAD)))  # type: ignore[name-defined]
+    main(**PAYLOAD)  # type: ignore[name-defined]

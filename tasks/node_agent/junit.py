@@ -3,16 +3,20 @@
 import os
 import re
 import xml.etree.ElementTree as ElementTree
-from typing import Collection, Dict, Iterable, List, Optional
+from typing import Dict, Iterable, List, Optional, Sequence
 
 from tasks.node_agent.protocol import Json
 
 LONGEST = 20000
 """Characters that are kept of what a test says why it failed."""
+_PART = re.compile(r" \[(It|BeforeEach|JustBeforeEach|AfterEach|Measurement)\]$")
+"""With what the text ends in which a test has skipped itself."""
 
 
-def reported(directory: str, chosen: Collection[str], reasons: Optional[Dict[str, str]] = None) -> List[Json]:
+def reported(directory: str, chosen: Sequence[str], reasons: Optional[Dict[str, str]] = None) -> List[Json]:
     """The tests that were run, of all reports in a directory: ``name``, ``seconds``, ``outcome`` and ``message``.
+
+    A report that is damaged counts as a test of its name that failed.
 
     Args:
         directory: Where the reports are.
@@ -25,8 +29,14 @@ def reported(directory: str, chosen: Collection[str], reasons: Optional[Dict[str
     for name in sorted(os.listdir(directory)):
         if not (name.startswith("junit") and name.endswith(".xml")):
             continue
-        for case in ElementTree.parse(os.path.join(directory, name)).getroot().iter("testcase"):
-            test = _test(case, wanted, reasons or {})
+        try:
+            cases = list(ElementTree.parse(os.path.join(directory, name)).getroot().iter("testcase"))
+        except ElementTree.ParseError as error:
+            message = "the report is damaged: {}".format(error)
+            found.append({"name": name, "seconds": 0.0, "outcome": "failed", "message": message})
+            continue
+        for case in cases:
+            test = _test(case, _name(case) in wanted, reasons or {})
             if test:
                 found.append(test)
     return found
@@ -55,21 +65,25 @@ def reasons_in(log: Iterable[str]) -> Dict[str, str]:
             in_texts = False
         elif in_texts:
             if not line.lstrip().startswith("/"):
-                texts.append(line.strip())
+                texts.append(_PART.sub("", line.strip()))
         else:
-            found[" ".join(re.sub(r" \[\w+\]$", "", " ".join(texts)).split())] = line.strip()
+            found[" ".join(" ".join(texts).split())] = line.strip()
             texts = None
     return found
 
 
-def _test(case: "ElementTree.Element", chosen: Collection[str], reasons: Dict[str, str]) -> Json:
+def _name(case: "ElementTree.Element") -> str:
     name = " ".join(case.get("name", "").split())
-    name = name[len("[It] ") :] if name.startswith("[It] ") else name
+    return name[len("[It] ") :] if name.startswith("[It] ") else name
+
+
+def _test(case: "ElementTree.Element", chosen: bool, reasons: Dict[str, str]) -> Json:
+    name = _name(case)
     skipped, failure = case.find("skipped"), None
     for kind in ("failure", "error"):
         failure = case.find(kind) if failure is None else failure
     if is_test(name):
-        if skipped is not None and name not in chosen:
+        if skipped is not None and not chosen:
             return {}
     elif failure is None:
         return {}

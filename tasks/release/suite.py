@@ -20,7 +20,7 @@ from configs.schema.release import Release
 from tasks import deployed
 from tasks.docker import toolchain
 from tasks.docker.toolchain import Toolchain
-from tasks.kubernetes.ginkgo import options
+from tasks.kubernetes.ginkgo import options, registries
 from tasks.node_agent.junit import is_test, reported
 from tasks.paths import RECIPES
 from tasks.release import build, compile, images, results
@@ -49,8 +49,8 @@ STANDS_IN = {
     "jessie-dnsutils": "that of Debian 8's tools for DNS",
 }
 """Images that Debian 12's tools take the place of."""
-OTHERS_REGISTRIES = ("invalid.com/", "gcr.io/authenticated-image-pulling/", "gcr.io/k8s-authenticated-test/")
-"""Registries that tests want as they are: one that is none, and those that want a login."""
+ELSEWHERE = "elsewhere.invalid/images"
+"""Where the tests are told that images are, to see which part of a reference is the registry."""
 COMPILE = f"""{BEGIN}# The release itself is compiled so, and the cache tells packages apart by it.
 apart=
 ! grep -qs installsuffix hack/lib/golang.sh || apart='-installsuffix=static '
@@ -62,6 +62,7 @@ done
 cp test/images/agnhost/porter/localhost.* /results/
 """
 LIST_SECONDS = 120
+_REFERENCE = re.compile(r"[a-z0-9.-]+(/[\w.-]+)+:[\w.-]+")
 _GINKGO = re.compile(r"^\s*((?:vendor/)?github\.com/onsi/ginkgo(?:/v2)?/ginkgo)\s*$", re.MULTILINE)
 
 
@@ -262,28 +263,32 @@ def make_images(
     made, lacking = list[ImageEntry](), dict[str, None]()
     same: ImageEntry | None = None
     of_release = {(image.name, image.tag): image for image in manifest.images}
-    for reference in listed_images(programs.compiled, tools):
-        name, tag = name_of(reference), reference.rpartition(":")[2]
-        if reference.startswith(OTHERS_REGISTRIES):
-            continue
+    for named, reference in listed_images(programs.compiled, tools):
+        name, _, tag = named.rpartition(":")
         if name == AGNHOST:
             files = {each: programs.compiled.programs[each] for each in (AGNHOST, *CERTIFICATE)}
-            made.append(images.build(AGNHOST, tag, tools, store, recipe=RECIPE, files=files))
+            entry = images.build(AGNHOST, tag, tools, store, recipe=RECIPE, files=files)
         elif there := of_release.get((name, tag)) or held_image(reference, store):
-            made.append(there)
+            entry = there
         elif name in STANDS_IN:
-            same = same or images.build(TOOLS, "debian", tools, store, recipe=RECIPE, target="tools")
-            made.append(same.model_copy(update={"name": name, "tag": tag, "stand_in_for": STANDS_IN[name]}))
-        elif name in wanted:
-            if fetched := _fetched(reference, store, mirror):
-                made.append(fetched)
-            else:
-                lacking[name] = None
+            entry = same = same or images.build(TOOLS, "debian", tools, store, recipe=RECIPE, target="tools")
+            entry = entry.model_copy(update={"stand_in_for": STANDS_IN[name]})
+        elif name not in wanted:
+            continue
+        elif fetched := _fetched(reference, store, mirror):
+            entry = fetched
+        else:
+            lacking[name] = None
+            continue
+        made.append(entry.model_copy(update={"name": name, "tag": tag}))
     return tuple(made), tuple(lacking)
 
 
-def listed_images(compiled: Compiled, tools: Toolchain) -> tuple[str, ...]:
-    """The references of all images that the tests may use, sorted.
+def listed_images(compiled: Compiled, tools: Toolchain) -> tuple[tuple[str, str], ...]:
+    """Of all images that tests may use and that can be had: name and tag below a registry, and whole reference; sorted.
+
+    Which part of a reference is the registry the tests alone know, so they are asked where they would look for each in
+    another one.
 
     Args:
         compiled: What was compiled.
@@ -292,10 +297,17 @@ def listed_images(compiled: Compiled, tools: Toolchain) -> tuple[str, ...]:
     Raises:
         KubeV6Error: The program does not run.
     """
-    lines = _run(compiled, tools, [f"/suite/{TESTS}", "--list-images"], "list the images of the tests")
-    return tuple(
-        sorted({line.strip() for line in lines if re.fullmatch(r"[a-z0-9.-]+(/[\w.-]+)+:[\w.-]+", line.strip())})
-    )
+    words, title = [f"/suite/{TESTS}", "--list-images"], "list the images of the tests"
+    with tempfile.TemporaryDirectory(prefix="kubev6-e2e-") as given:
+        (Path(given) / "registries.yaml").write_text(registries(ELSEWHERE))
+        moved = _run(compiled, tools, words, title, given=Path(given))
+    published = [line.strip() for line in _run(compiled, tools, words, title) if _REFERENCE.fullmatch(line.strip())]
+    found = {}
+    for line in (each.strip() for each in moved):
+        named = line.removeprefix(f"{ELSEWHERE}/")
+        if named != line and (reference := next((each for each in published if each.endswith(f"/{named}")), "")):
+            found[named] = reference
+    return tuple(sorted(found.items()))
 
 
 def content(manifest: Manifest, programs: Programs, made: tuple[ImageEntry, ...], store: Store) -> Manifest:
@@ -340,7 +352,12 @@ def _ginkgo_version(compiled: Compiled, tools: Toolchain) -> int:
 
 
 def _run(
-    compiled: Compiled, tools: Toolchain, words: Sequence[str], name: str, reports: Path | None = None
+    compiled: Compiled,
+    tools: Toolchain,
+    words: Sequence[str],
+    name: str,
+    reports: Path | None = None,
+    given: Path | None = None,
 ) -> list[str]:
     """Run a program of the tests in a container without a network. Returns what it prints."""
     lines: list[str] = []
@@ -350,7 +367,8 @@ def _run(
         name=name,
         deadline=LIST_SECONDS,
         mounts={reports: "/reports"} if reports else {},
-        read_only={compiled.programs[TESTS].parent: "/suite"},
+        read_only={compiled.programs[TESTS].parent: "/suite", **({given: "/given"} if given else {})},
+        environment={"KUBE_TEST_REPO_LIST": "/given/registries.yaml"} if given else {},
         as_caller=True,
         on_line=lines.append,
     )

@@ -22,15 +22,17 @@ from tests.fakes import substitute
 
 A, B = "[sig-network] A works", "[sig-network] B works"
 GINKGO = """#!/bin/sh
+[ -z "$BROKEN" ] || { echo "flag provided but not defined: -progress-report-url"; exit 2; }
 trap 'echo interrupted >> "$LEFT"; exit 1' INT
 for word; do case $word in --report-dir=*) reports=${word#*=};; --progress-report-url=*) url=${word#*=};; esac; done
-say() { curl -sg --noproxy '*' -X POST --data "$1" "$url"; }
+say() { curl -sg --noproxy '*' --max-time 5 -X POST --data "$1" "$url"; }
 say '{"msg":"Test Suite starting","total":2}'
 say 'no JSON'
 say '{"msg":"PASSED [sig-network] A works","total":2,"completed":1}'
-curl -sg http://google.com/ || :
+[ -z "$HTTP_PROXY" ] || curl -sg --proxy "$HTTP_PROXY" --max-time 5 http://google.com/
+echo "the machine's proxy: $https_proxy."
 echo "asks $HTTP_PROXY but for $NO_PROXY, images of $(cat "$KUBE_TEST_REPO_LIST")"
-[ -z "$HANGS" ] || { sleep 60 & wait; }
+case $reports in *"${HANGS:-nowhere}") sleep 60 & wait;; esac
 cat > "$reports/junit_01.xml" <<XML
 <testsuite><testcase name="[sig-network] A works" time="1.5"></testcase>
 <testcase name="[sig-network] B works" time="0.5"><failure type="Failure">refused</failure></testcase>
@@ -38,7 +40,7 @@ cat > "$reports/junit_01.xml" <<XML
 XML
 exit 1
 """
-KUBECTL = '#!/bin/sh\necho "kubectl $*" >> "$LEFT"\n'
+KUBECTL = '#!/bin/sh\necho "kubectl $*" >> "$LEFT"\n[ "$2" != get ] || echo "$NAMESPACES"\n'
 
 
 @pytest.fixture
@@ -70,48 +72,77 @@ def order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         "passes": [[str(ginkgo), f"--report-dir={home}/reports/1"]],
         "environment": {"KUBE_TEST_REPO_LIST": f"{home}/repositories.yaml"},
         "repositories": "gcRegistry: kube-support:5000\n",
-        "stands_in_but_for": ["fd00::/64", ".cluster.local"],
+        "own_networks": ["fd00::/64", ".cluster.local"],
+        "stands_in": True,
         "chosen": [A, B],
         "repeat": 1,
         "seconds": 60,
     }
 
 
+def log_of(answer: dict[str, Any]) -> str:
+    return gzip.decompress(base64.b64decode(answer["log"])).decode()
+
+
 def test_what_each_test_came_to_is_told_with_all_that_they_printed(
-    order: dict[str, Any], capsys: pytest.CaptureFixture[str]
+    order: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    answer = e2e.main(**order)
+    monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
+    answer = e2e.judge(**order)
     assert [(test["name"], test["outcome"], test["message"]) for test in answer["tests"]] == [
         (A, "passed", ""),
         (B, "failed", "refused"),
     ]
-    log = gzip.decompress(base64.b64decode(answer["log"])).decode()
+    log = log_of(answer)
     assert "but for ::1,127.0.0.1,localhost,fd00::/64,.cluster.local, images of gcRegistry: kube-support:5000" in log
-    assert "asks http://[::1]:" in log
+    assert "the internet, as far as there is one in a lab" in log
+    assert "the machine's proxy: ." in log
+    assert not answer["late"]
     assert not Path(e2e.DIRECTORY, "old").exists(), "what earlier tests were run with stays"
+    assert not Path(e2e.DIRECTORY, "running").exists()
+    assert "get namespaces -l e2e-run" in (tmp_path / "left").read_text().splitlines()[0]
     assert "1 of 2" not in capsys.readouterr().out, "what goes to the controller is one JSON document"
 
 
 def test_where_there_is_an_internet_nothing_stands_in_for_it(order: dict[str, Any]) -> None:
-    answer = e2e.main(**{**order, "stands_in_but_for": None})
-    assert "asks  but for " in gzip.decompress(base64.b64decode(answer["log"])).decode()
+    assert "asks  but for " in log_of(e2e.judge(**{**order, "stands_in": False}))
 
 
-def test_tests_that_do_not_end_are_interrupted_and_what_they_left_is_removed(
+def test_of_tests_whose_time_is_up_it_is_told_what_they_came_to_until_then(
     order: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("HANGS", "yes")
-    with pytest.raises(Failed, match=r"did not end in their time: \[sig-network\] A works"):
-        e2e.main(**{**order, "seconds": 1})
+    first, second = ([*order["passes"][0][:1], f"--report-dir={e2e.DIRECTORY}/reports/{number}"] for number in (1, 2))
+    monkeypatch.setenv("HANGS", "reports/2")
+    answer = e2e.judge(**{**order, "passes": [first, second, first], "seconds": 3})
+    assert answer["late"]
+    assert [test["name"] for test in answer["tests"]] == [A, B], "those of the first"
     left = (tmp_path / "left").read_text().splitlines()
     assert left[-2] == "interrupted"
     assert "delete namespaces -l e2e-run" in left[-1]
 
 
+def test_tests_that_cannot_be_begun_say_why(order: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BROKEN", "yes")
+    with pytest.raises(Failed, match=r"could not be begun: flag provided but not defined: -progress-report-url"):
+        e2e.judge(**order)
+
+
+def test_somebody_elses_tests_are_left_alone_and_what_a_run_of_ours_left_is_removed(
+    order: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("NAMESPACES", "namespace/dns-1234")
+    with pytest.raises(Failed, match=r"has namespaces of other tests of upstream's: namespace/dns-1234"):
+        e2e.judge(**order)
+    assert "delete" not in (tmp_path / "left").read_text()
+    Path(e2e.DIRECTORY, "running").touch()
+    assert len(e2e.judge(**order)["tests"]) == 2
+    assert "delete namespaces" in (tmp_path / "left").read_text().splitlines()[1]
+
+
 def test_tests_end_with_their_controller(
     order: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("HANGS", "yes")
+    monkeypatch.setenv("HANGS", "reports/1")
     directory = e2e.DIRECTORY
     script = program("e2e").replace(
         'if "PAYLOAD" in globals():', f"DIRECTORY = {directory!r}\nSECONDS_BETWEEN_WORDS = 0.1\nif True:"
@@ -136,5 +167,5 @@ def test_other_tests_under_way_on_the_machine_are_told(order: dict[str, Any], mo
         hold(lock, 0, "waits", "failed")
         began = time.monotonic()
         with pytest.raises(Failed, match="other tests are under way on this machine"):
-            e2e.main(**order)
+            e2e.judge(**order)
         assert time.monotonic() - began < 10

@@ -23,6 +23,8 @@ from tasks.node_agent.resources import (
 from tasks.node_agent.resources.kinds import KINDS
 from tasks.ssh.program import DIRECTORY, modules, source_of
 
+TYPING = {"Any", "Callable", "Dict", "IO", "Iterable", "Iterator", "List", "Optional", "Sequence", "Set", "Tuple"}
+"""What is taken of typing; Python 3.5 has these."""
 MODULES = sorted(".".join(path.relative_to(DIRECTORY).with_suffix("").parts) for path in DIRECTORY.rglob("*.py"))
 
 
@@ -35,6 +37,13 @@ def test_what_runs_on_a_node_is_read_by_python_3_5_and_needs_nothing_but_its_lib
     others = {name for name in imported if not name.startswith("tasks.node_agent.")}
     assert {name.partition(".")[0] for name in others} <= sys.stdlib_module_names
     assert not any(isinstance(node, ast.JoinedStr) for node in ast.walk(tree))
+    of_typing = {
+        name.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module == "typing"
+        for name in node.names
+    }
+    assert of_typing <= TYPING, "Collection, for one, came with 3.6"
     newer = (
         "capture_output",
         "text=True",

@@ -102,7 +102,7 @@ def test_tests_that_want_the_cluster_for_themselves_come_last_and_alone() -> Non
     selection = Selection((r"\[sig-network\]",), (r"\[Slow\]",), (A, B, C))
     beside, alone = passes(paths, 1, Facts("cluster.local", 2), selection, 4, 1)
     assert beside[:2] + beside[2:3] == ["/g/ginkgo", "--noColor", "--nodes=4"]
-    assert r"--skip=\[Slow\]|\[Serial\]|\[Disruptive\]" in beside
+    assert r"--skip=(?:\[Slow\])|(?:\[Serial\])|(?:\[Disruptive\])" in beside
     assert "--nodes=1" in alone
     assert {"--num-nodes=2", "--dns-domain=cluster.local"} <= {*beside} & {*alone}
     (focus,) = (word.removeprefix("--focus=") for word in alone if word.startswith("--focus="))
@@ -132,8 +132,25 @@ def test_exactly_one_test_is_chosen_by_its_name_however_much_white_space_it_has(
     assert not re.search(expression, f"Kubernetes e2e suite {other}")
 
 
+def test_more_names_than_fit_into_one_argument_come_to_several_commands() -> None:
+    names = tuple(f"[sig-network] test {number} {'of something ' * 20}" for number in range(1000))
+    found = passes({"ginkgo": "g", "e2e.test": "e"}, 1, Facts("x", 2), Selection(exactly(names), (), names), 4, 1)
+    focuses = [word.removeprefix("--focus=") for words in found for word in words if word.startswith("--focus=")]
+    assert len(found) == len(focuses) > 2
+    assert max(map(len, focuses)) < 128 * 1024
+    assert sum(focus.count("(?:") for focus in focuses) == len(names)
+
+
+def test_a_report_that_is_damaged_is_told_and_the_others_count(tmp_path: Path) -> None:
+    (tmp_path / "junit_01.xml").write_text(FIRST)
+    (tmp_path / "junit_02.xml").write_text(FIRST[:200])
+    *good, bad = reported(str(tmp_path), [A, B])
+    assert [test["name"] for test in good] == [A, B]
+    assert (bad["name"], bad["outcome"]) == ("junit_02.xml", "failed")
+
+
 def test_several_expressions_are_one_option() -> None:
-    assert options(["a", "b"], [], prefix="ginkgo.") == ("--ginkgo.focus=a|b",)
+    assert options(["a", "b"], [], prefix="ginkgo.") == ("--ginkgo.focus=(?:a)|(?:b)",)
 
 
 FIRST = """<?xml version="1.0" encoding="UTF-8"?>
@@ -165,7 +182,7 @@ SKIPPING = """
 S [SKIPPING] [0.542 seconds]
 [sig-network] C
 /go/src/k8s.io/kubernetes/test/e2e/network/framework.go:23
-  works [It]
+  works [BeforeEach]
   /go/src/k8s.io/kubernetes/test/e2e/network/dns.go:67
 
   Only supported for providers [gce]

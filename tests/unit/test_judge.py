@@ -8,6 +8,7 @@ from configs.errors import ConfigError, EndedError, KubeV6Error, NodeError
 from kubev6.console.bisection import found, one_of, step
 from tasks.kubernetes.checks import Check
 from tasks.kubernetes.e2e_results import TestOutcome, TestResult
+from tasks.kubernetes.ginkgo import NoTestsError
 from tasks.kubernetes.judge import PROOF, Tried, judge_of
 from tasks.kubernetes.upgrade import PutBackError
 from tasks.release.compile import CompileError
@@ -64,9 +65,10 @@ def test_only_what_fails_between_two_proofs_that_hold_is_laid_to_a_commit(
 @pytest.mark.parametrize(
     ("outcomes", "verdict", "seen"),
     [
-        (["passed", "skipped"], "good", "1 check, all ok"),
+        (["passed", "skipped"], "good", "1 check, all ok; 2 tests of upstream's, none failed"),
         (["passed", "failed"], "bad", "test 2: failed"),
-        (["not run"], "bad", "test 1: not run"),
+        (["failed", "not run"], "unknown", "test 2: not run"),
+        (["skipped", "skipped"], "skip", "no test passed or failed: they skip themselves, or are known to fail"),
     ],
 )
 def test_a_commit_that_holds_the_proof_is_bad_when_a_test_of_upstreams_fails(
@@ -81,6 +83,10 @@ def test_a_commit_that_holds_the_proof_is_bad_when_a_test_of_upstreams_fails(
 
 def test_without_such_tests_the_proof_judges_alone_and_what_fails_it_is_told_with_them_too() -> None:
     assert judge_of([]) == PROOF
+    absent = Tried(errors=(NoTestsError("profile network has no test whose name matches 'new'"),))
+    assert judge_of(["e2e:new"]).judge(absent).verdict == "skip", "the commit is older than the test"
+    known = Tried((Check("DNS", "a", "b", True, "resolved"),), tests=(TestResult("a", "passed", known="why"),))
+    assert judge_of(["e2e:a"]).judge(known).verdict == "skip"
     failed = Tried(errors=(KubeV6Error("no space"),), tests=())
     assert judge_of(["e2e"]).judge(failed) == PROOF.judge(failed)
 

@@ -9,6 +9,7 @@ from typing import TypeVar
 import yaml
 
 from configs.errors import KubeV6Error
+from configs.schema.release import Release
 from tasks.paths import cache_dir
 from tasks.release.series.git_remote import head, locate
 from tasks.release.series.series_file import GitSeries, PinnedCommit, Remote
@@ -62,6 +63,21 @@ def write(series: GitSeries) -> Path:
     """Write a series down as a file of the same name in the cache, and return that."""
     content = series.model_dump(mode="json", exclude={"name", "path"}, exclude_defaults=True)
     path = cache_dir() / "followed" / f"{series.name}.yaml"
+    write_whole(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+    return path
+
+
+def write_release(release: Release) -> Path:
+    """Write down a release whose series was pinned, so that what was deployed of it can be told from what comes later.
+
+    Args:
+        release: The release.
+
+    Returns:
+        A file of its name in the cache.
+    """
+    path = cache_dir() / "followed" / f"{release.name}.release.yaml"
+    content = release.model_dump(mode="json", exclude_defaults=True)
     write_whole(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
     return path
 
