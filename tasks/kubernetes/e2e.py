@@ -88,7 +88,7 @@ def run(
     """
     binaries = _binaries(cluster, content, certificate)
     paths = {name: binary.path for name, binary in binaries.items()}
-    place = content.images[0].name.rpartition("/")[0]
+    place = content.images[0].name.partition("/")[0]
     facts = Facts(cluster.services.domain, len(cluster.worker_nodes) or 1)
     total = len(selection.names) * repeat
     commands = passes(paths, ginkgo, facts, selection, parallel, repeat)
