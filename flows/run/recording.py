@@ -103,7 +103,8 @@ class Recording:
                     )
                 case ImagesPushed():
                     self._add_images(event)
-                case ChecksJudged():
+                case ChecksJudged() if all(check.ok for check in self._more.get("checks", ())):
+                    # Behind a proof that fails comes only that of having gone back, which is not what went wrong.
                     checks = (CheckOfRun.model_validate(asdict(check)) for check in event.checks)
                     self._more["checks"] = tuple(
                         check.model_copy(update={"seconds": round(check.seconds, 4)}) for check in checks

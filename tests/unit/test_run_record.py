@@ -82,6 +82,14 @@ def test_a_proof_that_failed_is_no_success() -> None:
     assert the_record().status == "proof failed"
 
 
+def test_an_upgrade_that_went_back_is_recorded_with_the_proof_that_failed_and_not_with_that_of_going_back() -> None:
+    good, bad = (Check("API", "kube-worker-1", "x", ok, "") for ok in (True, False))
+    with recorded(load_cluster("lab"), "deploy"):
+        for check in (good, bad, good):
+            emit(ChecksJudged(checks=(check,)))
+    assert [check.ok for check in the_record().checks] == [False]
+
+
 def test_every_error_of_a_failed_run_is_recorded_with_what_to_do() -> None:
     errors = (
         NodeError("kube-worker-1", "runtime", "the disk is full", todo="make room", detail="a secret output"),
