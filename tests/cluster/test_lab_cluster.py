@@ -418,7 +418,9 @@ def test_upstreams_own_tests_of_the_network_pass(cluster: Cluster) -> None:
     assert b"hairpin" in gzip.decompress(record.with_suffix(".e2e.log.gz").read_bytes())
     report = kubev6("report", told["run"])
     assert f"{len(tests)} of {len(tests)} tests passed as expected" in Path(report.stdout.strip()).read_text()
-    assert on("kube-control-plane", "kubectl --kubeconfig /etc/kubernetes/admin.conf get ns -l e2e-run -o name") == ""
+    left = "kubectl --kubeconfig /etc/kubernetes/admin.conf {} ns -l e2e-run"
+    on("kube-control-plane", left.format("wait --for=delete --timeout=120s"))  # of the last tests
+    assert on("kube-control-plane", f"{left.format('get')} -o name") == ""
 
 
 def test_what_has_drifted_fails_the_proof_shows_in_a_plan_and_is_mended_by_a_deploy(cluster: Cluster) -> None:
