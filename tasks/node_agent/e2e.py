@@ -349,6 +349,7 @@ def main(**order: Any) -> None:
     """Print what :func:`judge` returns as JSON, or what was ``seen`` that kept it from that."""
     prepare()
     signal.signal(signal.SIGTERM, _ended)  # of timeout(1)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # else what is started ignores it where this does
     try:
         answer = judge(**order)
     except Failed as error:

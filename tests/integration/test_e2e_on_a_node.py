@@ -6,6 +6,7 @@ import base64
 import gzip
 import hashlib
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -46,6 +47,7 @@ KUBECTL = '#!/bin/sh\necho "kubectl $*" >> "$LEFT"\n[ "$2" != get ] || echo "$NA
 @pytest.fixture
 def order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What is run, in a directory of the test's own; the programs are there already."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a job in the background ignores
     home, bin_directory = tmp_path / "e2e", tmp_path / "bin"
     bin_directory.mkdir()
     (bin_directory / "kubectl").write_text(KUBECTL)
