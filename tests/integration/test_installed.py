@@ -156,6 +156,7 @@ def test_deployments_that_the_version_before_saved_go_on_working(installed: Inst
         "build-and-deploy": "flows.deploy.deploy",
         "deploy-prebuilt": "flows.deploy.deploy",
         "nightly-rebuild": "flows.nightly.nightly",
+        "nightly-e2e": "flows.nightly.nightly",
         "mine": "flows/deploy.py:deploy",
     }
     for name, cluster in (("deploy-prebuilt", "/home/me/rack.yaml"), ("mine", "/home/me/mine.yaml")):
