@@ -34,6 +34,7 @@ from tasks.release import suite
 from tasks.release.build import building
 from tasks.release.fetch import mirror as mirrors
 from tasks.release.fetch.mirror import Mirror
+from tasks.secrets import hide
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,7 @@ def judged_by(
         done, log = tested(job, profile, focus, parallel, repeat, mirror, sources)
         emit(TestsJudged(tests=done.tests))
         if run.recording:
-            run.recording.keep(JUNIT, junit(done.tests, f"{profile.name} on {cluster.name}"))
+            run.recording.keep(JUNIT, hide(junit(done.tests, f"{profile.name} on {cluster.name}")))
             run.recording.keep(E2E_LOG, log)
     bad = [f"{test.name} ({test.words})" for test in done.tests if test.unexpected]
     if bad:

@@ -151,6 +151,8 @@ class ChecksJudged(Event):
 class TestsJudged(Event):
     """Upstream's tests have been run."""
 
+    __test__ = False  # to pytest
+
     tests: tuple[TestResult, ...]
 
 

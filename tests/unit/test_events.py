@@ -24,9 +24,11 @@ from tasks.events import (
     StepEnded,
     StepEvent,
     StepProgressed,
+    TestsJudged,
     emit,
 )
 from tasks.kubernetes.checks import Check
+from tasks.kubernetes.e2e_results import TestResult
 from tasks.node.change import Change
 from tasks.secrets import HIDDEN, Secrets
 from tasks.steps import step
@@ -43,6 +45,7 @@ EVENTS = (
     SeriesPicked(name=HUNTER, base=HUNTER, commit=HUNTER, tree=HUNTER, patches=()),
     ImagesPushed(registry=f"http://{HUNTER}/", images=(), tag=HUNTER),
     ReleaseChosen(manifest=sample.manifest(), why=HUNTER),
+    TestsJudged(tests=(TestResult(HUNTER, "failed", message=f"it said {HUNTER}", known=HUNTER),)),
     ChecksJudged(checks=(Check(HUNTER, "kube-worker-1", f"http://{HUNTER}/", False, f"it said {HUNTER}"),)),
 )
 
@@ -51,8 +54,9 @@ def texts(value: Any) -> list[str]:
     found = []
     for each in fields(value):
         inner = getattr(value, each.name)
-        for part in inner if each.name == "checks" else [inner]:
-            found += [part] if isinstance(part, str) else texts(part) if isinstance(part, Change | Check) else []
+        for part in inner if each.name in ("checks", "tests") else [inner]:
+            told = isinstance(part, Change | Check | TestResult)
+            found += [part] if isinstance(part, str) else texts(part) if told else []
     return found
 
 

@@ -219,10 +219,10 @@ def test_a_store_whose_change_was_cut_off_becomes_a_layout_the_next_time(
 ) -> None:
     root, manifest = before
 
-    def cut_off(path: Path, text: str) -> None:
+    def cut_off(path: Path, content: str | bytes) -> None:
         if path.name == "oci-layout":
             raise KeyboardInterrupt
-        write_whole(path, text)
+        write_whole(path, content)
 
     with monkeypatch.context() as patched:
         substitute(patched, store_module, "write_whole", cut_off)

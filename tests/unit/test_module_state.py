@@ -35,6 +35,7 @@ ALLOWED: dict[str, str] = {
     "configs.plan.systems.System.lacking": DEFAULT,
     "configs.plan.systems.System.repositories": DEFAULT,
     "configs.plan.systems.systems()": PURE,
+    "tasks.kubernetes.e2e._Answer.tests": DEFAULT,
     "configs.schema.reading._keys_of()": "a cache of a pure value: what keys a class has",
     "configs.plan.versions.parse_version()": "a cache of a pure value: what a short text says",
     "flows.run.notify._of_the_run": "the secrets of the caller's run, for the hooks that Prefect calls after its end",
