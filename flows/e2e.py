@@ -12,7 +12,6 @@ from prefect.states import Completed, Failed
 
 from configs.errors import KubeV6Error
 from configs.manifest import ImageEntry
-from configs.schema.cluster import Cluster
 from configs.schema.e2e import Profile
 from configs.schema.loading import load_cluster, load_profile
 from configs.words import counted
@@ -79,47 +78,16 @@ def e2e(
     try:
         topology, wanted = load_cluster(cluster), load_profile(profile)
         suite.under_test(topology)  # a cluster that runs nothing of ours is told at once
-        return judged_by(topology, wanted, focus, parallel, repeat, mirrors.chosen(mirror), if_busy, sources or {})
+        who = called("e2e")
+        with flow_run("e2e", topology) as run, locked(topology.name, who, if_busy), in_use(who):
+            job = Job(topology, *suite.under_test(topology))  # what it runs now, when who was waited for has ended
+            done, log = tested(job, wanted, focus, parallel, repeat, mirrors.chosen(mirror), sources or {})
+            emit(TestsJudged(tests=done.tests))
+            if run.recording:
+                run.recording.keep(JUNIT, hide(junit(done.tests, f"{wanted.name} on {topology.name}")))
+                run.recording.keep(E2E_LOG, log)
     except KubeV6Error as error:
         return failed(error)
-
-
-def judged_by(
-    cluster: Cluster,
-    profile: Profile,
-    focus: str,
-    parallel: int,
-    repeat: int,
-    mirror: Mirror | None,
-    if_busy: IfBusy,
-    sources: Mapping[str, str],
-) -> State[Any]:
-    """Run tests while nobody else works on the cluster.
-
-    Args:
-        cluster: The topology.
-        profile: Which tests.
-        focus: Only those in whose name this is found.
-        parallel: How many at a time.
-        repeat: How often.
-        mirror: Where images are read from.
-        if_busy: What to do when another run works on the cluster.
-        sources: Other places for the remotes of the release's series, by name.
-
-    Returns:
-        The state of the flow run, with a :class:`Tested`.
-
-    Raises:
-        KubeV6Error: They could not be made, chosen or run.
-    """
-    who = called("e2e")
-    with flow_run("e2e", cluster) as run, locked(cluster.name, who, if_busy), in_use(who):
-        job = Job(cluster, *suite.under_test(cluster))  # what it runs now, when whoever was waited for has ended
-        done, log = tested(job, profile, focus, parallel, repeat, mirror, sources)
-        emit(TestsJudged(tests=done.tests))
-        if run.recording:
-            run.recording.keep(JUNIT, hide(junit(done.tests, f"{profile.name} on {cluster.name}")))
-            run.recording.keep(E2E_LOG, log)
     bad = [f"{test.name} ({test.words})" for test in done.tests if test.unexpected]
     if bad:
         return Failed(message=f"{counted(len(bad), 'test')} of {len(done.tests)}: " + ";\n".join(bad), data=done)

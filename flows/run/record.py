@@ -31,7 +31,7 @@ KEPT = 50
 
 Status = Literal["running", "succeeded", "proof failed", "tests failed", "failed", "stopped"]
 JUNIT, E2E_LOG = ".junit.xml", ".e2e.log.gz"
-"""What a run of tests has beside its record: what they came to, and all that they printed."""
+"""What a run of tests has beside its record: what they came to, and what they printed."""
 BESIDE = (".html", JUNIT, E2E_LOG)
 """What any run may have there; the first is its report."""
 LONGEST_MESSAGE = 2000

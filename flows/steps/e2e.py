@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from configs.errors import KubeV6Error
 from configs.manifest import Manifest
 from configs.plan.derived import certificate_path, container_runtime, registry_name
@@ -34,8 +36,6 @@ def compile_suite(job: Job, source: Source, picked: Picked, tools: Tools) -> Pro
 @run_task("choose tests of {profile.name}")
 def choose(programs: Programs, tools: Tools, profile: Profile, focus: str) -> Selection:
     """Which tests are run. Nothing is touched for a choice that comes to none."""
-    import re
-
     with step("e2e", "choose") as shown:
         names = suite.chosen(programs, tools.toolchain, profile.focus, profile.skip)
         if focus:

@@ -175,7 +175,7 @@ def _brought(args: argparse.Namespace, cluster: Cluster, given: Sequence[str]) -
     from kubev6.cli.deploy import outcome
     from kubev6.cli.running import running
     from tasks import deployed
-    from tasks.kubernetes.judge import Tried
+    from tasks.kubernetes.judge import Tried, by_tests
 
     run, before = "", deployed.last(cluster)
     try:
@@ -188,9 +188,10 @@ def _brought(args: argparse.Namespace, cluster: Cluster, given: Sequence[str]) -
         for _, profile, focus in args.check:
             came_to = run_tests(args, cluster, profile, focus)
             tests, run = (*tests, *came_to.done.tests), came_to.record.stem if came_to.record else run
-        if any(test.outcome == "failed" for test in tests) and deployed.last(cluster) != before:
+        tried = Tried(done.checks, tests=tests)
+        if by_tests(tried).verdict == "bad" and deployed.last(cluster) != before:
             _go_back(args, cluster)
-        return run, Tried(done.checks, tests=tests)
+        return run, tried
     except KubeV6Error as error:  # of what has failed, in words with its log
         standard_error.say(str(error))
         cause = error.__cause__ or error

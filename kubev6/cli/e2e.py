@@ -38,10 +38,12 @@ from kubev6.cli.command import (
 from kubev6.console.standard_output import tell
 
 if TYPE_CHECKING:
+    from configs.manifest import Manifest
     from configs.schema.cluster import Cluster
+    from configs.schema.e2e import Profile
+    from configs.schema.release import Release
     from flows.e2e import Tested
     from flows.run.record import RunRecord
-    from tasks.release.suite import Wanted
 
 
 PARALLEL = 4
@@ -96,9 +98,9 @@ def run(args: argparse.Namespace) -> int:
     mirror.chosen(args.mirror)  # what is wrong with words and files is told before anything is started
     refuse_missing_runner(args.task_runner)
     cluster, profile = load_cluster(args.cluster), load_profile(args.profile)
-    release, manifest = suite.under_test(cluster)
+    under_test = suite.under_test(cluster)
     if args.list:
-        return _list(args, cluster, suite.Wanted(release, manifest, profile))
+        return _list(args, cluster, *under_test, profile)
     came_to = run_tests(args, cluster, args.profile, args.focus, args.parallel, args.repeat)
     done, record = came_to.done, came_to.record
     if args.json:
@@ -176,13 +178,13 @@ def _before(cluster: str, this: Path | None) -> RunRecord | None:
     )
 
 
-def _list(args: argparse.Namespace, cluster: Cluster, wanted: Wanted) -> int:
+def _list(args: argparse.Namespace, cluster: Cluster, release: Release, manifest: Manifest, profile: Profile) -> int:
     """Print the names of the tests that would be run."""
     from kubev6.cli.running import running
     from tasks.release import suite
 
     with running("e2e-list", args, on=cluster):
-        found = suite.names(wanted)
+        found = suite.names(release, manifest, profile)
     for name in found:
         if not args.focus or re.search(args.focus, name):
             tell(name)

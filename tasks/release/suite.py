@@ -96,21 +96,6 @@ class Suite:
     stand_ins: tuple[ImageEntry, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which tests are asked about.
-
-    Attributes:
-        release: How the release wants to be configured.
-        manifest: What it holds.
-        profile: Which of its tests.
-    """
-
-    release: Release
-    manifest: Manifest
-    profile: Profile
-
-
 def under_test(cluster: Cluster) -> tuple[Release, Manifest]:
     """The release that a cluster runs, whose tests can be made.
 
@@ -129,16 +114,17 @@ def under_test(cluster: Cluster) -> tuple[Release, Manifest]:
     return release, manifest
 
 
-def names(wanted: Wanted) -> tuple[str, ...]:
+def names(release: Release, manifest: Manifest, profile: Profile) -> tuple[str, ...]:
     """The names of tests, which are compiled for that where they are not here. No cluster is asked.
 
     Args:
-        wanted: Which.
+        release: How the release wants to be configured.
+        manifest: What it holds.
+        profile: Which of its tests.
 
     Raises:
         KubeV6Error: They cannot be made.
     """
-    release, manifest, profile = wanted.release, wanted.manifest, wanted.profile
     source = build.obtain_source(release, {}, "")
     picked = build.pick_series(release, source, "")
     refuse_other_tree(manifest, picked)

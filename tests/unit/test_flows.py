@@ -9,6 +9,7 @@ from prefect import Flow
 
 from flows.build import build
 from flows.deploy import deploy
+from flows.e2e import e2e
 from flows.fetch import fetch
 from flows.nightly import nightly
 from flows.reset import reset
@@ -19,6 +20,7 @@ from flows.reset import reset
     [
         (deploy, "cluster"),
         (deploy, "release"),
+        (e2e, "cluster"),
         (reset, "cluster"),
         (build, "release"),
         (fetch, "release"),
