@@ -22,6 +22,7 @@ from functools import wraps
 from pathlib import Path
 from statistics import median
 from typing import Any, cast
+from uuid import UUID
 
 from tests.waiting import eventually
 
@@ -35,10 +36,10 @@ def main() -> None:
     parser.add_argument("--nodes", type=int, nargs="*", default=SIZES, help="how many machines (4 20 100)")
     parser.add_argument("--times", type=int, default=5, help="counted rounds of each (%(default)s)")
     args = parser.parse_args()
-    from kubev6.server import kept_server
+    from kubev6.server import kept_server, login
 
-    if kept := kept_server.running():  # whose record is in the data directory of the user
-        os.environ["PREFECT_API_URL"] = kept.url
+    if kept := kept_server.running():  # whose record and login are in the data directory of the user
+        os.environ |= {login.API: kept.url, login.LOGIN: login.of(kept.url)}
     with tempfile.TemporaryDirectory() as data:
         os.environ["KUBEV6_DATA"] = data  # the records of fake runs are nobody's
         measure(args.nodes, args.times)
@@ -63,12 +64,13 @@ def measure(sizes: list[int], times: int) -> None:
 
 def compare(sizes: list[int], times: int) -> None:
     """Run both shapes in turn for every size, and print a line for each."""
+    of_before = unfinished()  # a kept server knows of runs that were killed
     for size in sizes:
         shapes: dict[str, Callable[[int], None]] = {"nodes": as_one_task_a_node, "graph": as_graph}
         taken: dict[str, list[tuple[float, float]]] = {name: [] for name in shapes}
         for round_number in range(times + 1):
             for name, shape in shapes.items():
-                eventually(server_is_idle, 60)
+                eventually(lambda: unfinished() <= of_before, 60)
                 began, cpu = time.perf_counter(), time.process_time()
                 shape(size)
                 if round_number:
@@ -79,15 +81,15 @@ def compare(sizes: list[int], times: int) -> None:
             print(f"{size:>5}  {name}  {wall:>15.2f}  {cpu:>14.2f}  {wall / base:>6.2f}x", flush=True)
 
 
-def server_is_idle() -> bool:
-    """Whether Prefect's server has written down how all task runs of the rounds before ended."""
+def unfinished() -> set[UUID]:
+    """Those task runs of which Prefect's server has not written down yet how they ended."""
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import TaskRunFilter
     from prefect.client.schemas.objects import TERMINAL_STATES, StateType
 
-    unfinished = TaskRunFilter.model_validate({"state": {"type": {"any_": sorted(set(StateType) - TERMINAL_STATES)}}})
+    which = TaskRunFilter.model_validate({"state": {"type": {"any_": sorted(set(StateType) - TERMINAL_STATES)}}})
     with get_client(sync_client=True) as client:
-        return not client.read_task_runs(task_run_filter=unfinished, limit=1)
+        return {run.id for run in client.read_task_runs(task_run_filter=which)}
 
 
 def slow_down() -> None:

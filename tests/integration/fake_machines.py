@@ -141,14 +141,14 @@ def surveyed(connection: FakeConnection, runtime: str = "") -> Machine:  # noqa:
     others_surveyed.release()
     if behaviour == "unreachable" and connection.node == "kube-worker-2":
         raise NodeError(connection.node, "connect", "no route to host", todo="switch it on", transient=True)
-    node, joined = load_cluster("lab").node(connection.node), Membership()
-    if behaviour in READY and node.in_kubernetes and (behaviour, node.name) != ("ready-but-reset", "kube-worker-2"):
-        is_control_plane = "control-plane" in node.roles
+    name, joined = connection.node, Membership()
+    if behaviour in READY and name != "kube-support" and (behaviour, name) != ("ready-but-reset", "kube-worker-2"):
+        is_control_plane = name == "kube-control-plane"
         joined = Membership(server=OURS, is_node=True, is_control_plane=is_control_plane, version=VERSION)
         if behaviour in UPGRADED:
-            runs = kubelets.get(node.name, FORMER)
+            runs = kubelets.get(name, FORMER)
             joined = replace(joined, version=runs, static_pods=tuple(running.items()) if is_control_plane else ())
-    return MISPLACED.get(behaviour, {}).get(connection.node, Machine(resolvers=("2001:db8::53",), membership=joined))
+    return MISPLACED.get(behaviour, {}).get(name, Machine(resolvers=("2001:db8::53",), membership=joined))
 
 
 def bring_to(
