@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help lab down e2e test test-unit test-fast down-fast test-networking releases faults check docs packages test-packages \
+.PHONY: help lab down e2e test test-unit test-fast down-fast test-networking releases faults bench check docs packages test-packages \
 	docker-group lock clean
 
 PYTHON ?= /usr/bin/python3
@@ -31,8 +31,10 @@ lab: $(READY) docker-group ## bring up a real IPv6-only cluster on this machine 
 down: $(READY) docker-group ## remove that cluster and its machines
 	@$(call with_docker,$(BIN)/kubev6 lab down)
 
+# Side by side goes what shares nothing but the processors; a whole cluster wants them for itself.
 test: $(READY) docker-group test-packages check ## style, types, unit, integration, and whole clusters; not test-networking, releases and all faults
-	@$(call with_docker,$(BIN)/python -m pytest)
+	@$(call with_docker,$(BIN)/python -m pytest tests/unit tests/integration -n auto --maxprocesses 4 --dist loadfile; \
+		ended=$$?; $(BIN)/python -m pytest tests/cluster tests/faults && exit $$ended)
 
 test-unit: $(READY) ## the tests that need nothing but Python, in under a minute
 	@$(BIN)/python -m pytest tests/unit
@@ -55,6 +57,11 @@ e2e: $(READY) docker-group ## all of upstream's tests of the network against the
 
 faults: $(READY) docker-group test-packages ## everything that can go wrong on a lab, one after the other; writes docs/faults.md
 	@export KUBEV6_TEST_FAULTS=all; $(call with_docker,$(BIN)/python -m pytest tests/faults/test_faults.py); \
+	ended=$$?; $(BIN)/python -m docs.generator; exit $$ended
+
+bench: $(READY) docker-group ## how fast it is, beside other tools, on the cluster of `make lab`; writes docs/benchmarks.md
+	@$(call with_docker,$(BIN)/kubev6 server up && $(BIN)/kubev6 deploy && \
+		for each in start no_op series; do $(BIN)/python -m tests.bench.$$each || exit; done); \
 	ended=$$?; $(BIN)/python -m docs.generator; exit $$ended
 
 check: $(READY) ## style and types only

@@ -1,4 +1,4 @@
-"""How long a series takes to be picked, beside `git cherry-pick` of the same commits by hand: no more than 1.5 times.
+"""How long a series takes to be picked, beside `git cherry-pick` of the same commits by hand.
 
 python -m tests.bench.series
 """
@@ -13,40 +13,46 @@ import time
 from pathlib import Path
 
 from tasks.release.series import series, series_file, series_source
+from tests.bench.measuring import OURS, Figure, measure
 from tests.integration.git_project import QUIET
 from tests.integration.large_project import large_project
 
+FIGURE = Figure(
+    "cherry-pick",
+    "seven patches picked onto a tree of 20,000 files, nothing kept from before",
+    goals={"git by hand": 1 / 1.2},
+)
+FILES, PATCHES = 20_000, 7
+
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, print and keep it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--files", type=int, default=20_000, help="how many files the tree has (%(default)s)")
-    parser.add_argument("--patches", type=int, default=7, help="how many patches there are (%(default)s)")
-    parser.add_argument("--times", type=int, default=3, help="how often each is run; the best counts (%(default)s)")
+    parser.add_argument("--turns", type=int, default=5, help="turns of each that count (%(default)s)")
     args = parser.parse_args()
-    by_hand, ours = [], []
-    for _ in range(args.times):
-        with tempfile.TemporaryDirectory() as place:
-            took = once(Path(place), args.files, args.patches)
-        by_hand.append(took[0])
-        ours.append(took[1])
-    print(f"{args.patches} patches on {args.files} files: by hand {min(by_hand):.2f} s, ours {min(ours):.2f} s")
-    print(f"{min(ours) / min(by_hand):.2f} times as long")
+    measure(FIGURE, {OURS: ours, "git by hand": by_hand}, args.turns)
 
 
-def once(place: Path, files: int, patches: int) -> tuple[float, float]:
-    """Seconds by hand, and ours, with nothing kept from before."""
-    made = large_project(place / "large", files, patches)
-    made.project.git("checkout", "--quiet", "--detach", made.base)
-    os.environ.update(KUBEV6_DATA=str(place / "data"), KUBEV6_CACHE=str(place / "cache"))
-    began = time.monotonic()
-    words = ["git", "-c", "user.name=x", "-c", "user.email=x@x", "cherry-pick", *made.patches]
-    subprocess.run(words, cwd=made.project.path, env={**os.environ, **QUIET}, stdout=subprocess.DEVNULL, check=True)
-    by_hand = time.monotonic() - began
-    began = time.monotonic()
-    wanted = series_file.load(made.series)
-    series.pick(wanted, series_source.obtain(wanted))
-    return by_hand, time.monotonic() - began
+def ours(files: int = FILES) -> float:
+    """Seconds of a series, on a tree of so many files."""
+    with tempfile.TemporaryDirectory() as place:
+        made = large_project(Path(place) / "large", files, PATCHES)
+        os.environ |= {"KUBEV6_DATA": f"{place}/data", "KUBEV6_CACHE": f"{place}/cache"}
+        began = time.perf_counter()
+        wanted = series_file.load(made.series)
+        series.pick(wanted, series_source.obtain(wanted))
+        return time.perf_counter() - began
+
+
+def by_hand(files: int = FILES) -> float:
+    """Seconds of git alone, on the same."""
+    with tempfile.TemporaryDirectory() as place:
+        made = large_project(Path(place) / "large", files, PATCHES)
+        made.project.git("checkout", "--quiet", "--detach", made.base)
+        words = ["git", "-c", "user.name=x", "-c", "user.email=x@x", "cherry-pick", *made.patches]
+        began = time.perf_counter()
+        subprocess.run(words, cwd=made.project.path, env={**os.environ, **QUIET}, stdout=subprocess.DEVNULL, check=True)
+        return time.perf_counter() - began
 
 
 if __name__ == "__main__":
