@@ -9,6 +9,7 @@ import secrets as random
 import stat
 import subprocess
 import tarfile
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,7 @@ BASE64 = base64.b64encode(PEM.encode()).decode()
         ('    password: "hunter2 x"\n', "hunter2"),
         ("wpa psk=hunter22", "hunter22"),
     ],
+    ids=map(str, count()),  # the keys are other ones in each process
 )
 def test_what_looks_like_a_secret_is_taken_out(text: str, secret: str) -> None:
     assert secret in text
