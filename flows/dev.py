@@ -14,6 +14,7 @@ from flows.parameters import ClusterName, CommitId, IfBusy, MirrorPlace, NoName,
 from flows.run import names
 from flows.run.lifecycle import failed
 from flows.run.runner import THREADS
+from tasks.cache import kept
 from tasks.lab import lab
 from tasks.release import choose
 from tasks.release.choose import Decision
@@ -46,6 +47,8 @@ def dev(
             lab.refuse_other_machines(topology, decision.release)
             return decision
 
-        return brought_up("bisect" if commit else "dev", topology, decided, mirror, if_busy)
+        state = brought_up("bisect" if commit else "dev", topology, decided, mirror, if_busy)
+        kept.bound(decision.release.name)
+        return state
     except KubeV6Error as error:
         return failed(error)

@@ -6,6 +6,7 @@ Deployments `kubev6/nightly-rebuild` and `kubev6/nightly-e2e`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
@@ -100,15 +101,17 @@ def nightly(
                 manifest = built(current, sources or {}, mirrors.chosen(mirror), refresh)
                 emit(ReleaseChosen(manifest=manifest, why="built from source"))
             done = ["nothing has changed" if manifest.key in before else f"built {manifest.version}"]
-            if deploy:  # which brings up the cluster's own registry, where it is not up
-                done.append(deployed(cluster, pinned, mirror, if_busy))
-            if e2e:
-                done.append(tested(cluster, e2e, mirror, if_busy, sources or {}))
-            if registry:
-                done.append(result(push_to.submit(manifest, registry.rstrip("/"), keep)))
-            if topology and (push or deploy):
-                with locked(topology.name, called("nightly"), if_busy):
-                    done.append(result(push_to_own.submit(topology, manifest, keep)))
+            touched = topology if push or deploy else None
+            # Nobody brings another build onto the cluster before this one is tested and pushed.
+            with locked(touched.name, called("nightly"), if_busy) if touched else nullcontext():
+                if deploy:  # which brings up the cluster's own registry, where it is not up
+                    done.append(deployed(cluster, pinned, mirror, if_busy))
+                if e2e:
+                    done.append(tested(cluster, e2e, mirror, if_busy, sources or {}))
+                if registry:
+                    done.append(result(push_to.submit(manifest, registry.rstrip("/"), keep)))
+                if touched:
+                    done.append(result(push_to_own.submit(touched, manifest, keep)))
     except KubeV6Error as error:
         return failed(error)
     return Completed(message="; ".join(done), data=manifest)

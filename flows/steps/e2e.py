@@ -57,7 +57,9 @@ def images(job: Job, programs: Programs, tools: Tools, profile: Profile, mirror:
     made, lacking = suite.make_images(job.manifest, programs, tools.toolchain, profile.images, store, mirror)
     came_to(", ".join(f"{image.name}:{image.tag}" for image in made))
     stand_ins = tuple(image for image in made if image.stand_in_for)
-    return Suite(programs, suite.content(job.manifest, programs, made, store), lacking, stand_ins)
+    content = suite.content(job.manifest, programs, made, store)
+    store.keep_tests(job.manifest, content)
+    return Suite(programs, content, lacking, stand_ins)
 
 
 @run_task("push e2e")

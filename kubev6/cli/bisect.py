@@ -149,11 +149,13 @@ def _try(
     Raises:
         KubeV6Error: Nothing can be said of it; or the bad commit is not bad, so that there is nothing to search for.
     """
+    from kubev6.cli.running import alone
     from kubev6.console import bisection as console
     from tasks.release.series.bisection import Judged
 
     began, commit = time.monotonic(), under_way.commit(chosen.commit)
-    run, tried = _brought(args, cluster, (*given, commit.id))
+    with alone("bisect", cluster, args):
+        run, tried = _brought(args, cluster, (*given, commit.id))
     said = judge.judge(tried)
     tell(console.step(commit, said.verdict, time.monotonic() - began, chosen.left))
     if said.verdict == "unknown":

@@ -89,21 +89,23 @@ def run(args: argparse.Namespace) -> int:
 def _once(args: argparse.Namespace, cluster: Cluster, given: Sequence[str]) -> tuple[int, str]:
     """Bring the tree as it stands onto the cluster, and tell what came of it. The exit status, and the tree's id."""
     from kubev6.cli.deploy import bring_up
+    from kubev6.cli.running import alone
     from kubev6.console import edit, tables
     from tasks import deployed
 
-    former = deployed.last(cluster)
-    came_to = bring_up("dev", args, cluster, *given)
-    done = came_to.done
-    before = former.manifest if former else None
-    tell(edit.summary(before, done.manifest, done.changes, done.checks, came_to.ended, came_to.seconds))
-    holds = all(check.ok for check in done.checks)
-    if not holds:
-        standard_error.say(f"the cluster is up, but {tables.failed_checks(done.checks)}")
-    came_to.check_told()
-    if holds:
-        passed = [_passes(args, cluster, *check) for _, *check in args.check]  # all of them are run
-        holds = all(passed)
+    with alone("dev", cluster, args):
+        former = deployed.last(cluster)
+        came_to = bring_up("dev", args, cluster, *given)
+        done = came_to.done
+        before = former.manifest if former else None
+        tell(edit.summary(before, done.manifest, done.changes, done.checks, came_to.ended, came_to.seconds))
+        holds = all(check.ok for check in done.checks)
+        if not holds:
+            standard_error.say(f"the cluster is up, but {tables.failed_checks(done.checks)}")
+        came_to.check_told()
+        if holds:
+            passed = [_passes(args, cluster, *check) for _, *check in args.check]  # all of them are run
+            holds = all(passed)
     return 0 if holds else 1, done.manifest.source.tree
 
 

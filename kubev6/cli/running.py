@@ -11,12 +11,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from configs.errors import KubeV6Error, defect
 from configs.schema.cluster import Cluster
 from flows.run import secret_blocks
 from flows.run.context import RunContext, run_context
+from flows.run.lock import locked
 from flows.run.log import run_log
 from flows.run.recording import recorded
 from kubev6.console import standard_error
@@ -80,6 +82,23 @@ def running(
         except Exception as error:
             log.exception("a defect")
             raise KubeV6Error(f"{defect(error)} (log: {path})") from error
+
+
+@contextmanager
+def alone(command: str, cluster: Cluster, args: argparse.Namespace) -> Iterator[None]:
+    """Have a cluster for oneself over all that a command runs on it: nobody changes it between a run and its tests.
+
+    Args:
+        command: The command.
+        cluster: The topology.
+        args: Of what was given at the command line, whether another run is waited for.
+
+    Raises:
+        KubeV6Error: Another run works on it, and this one is not to wait.
+    """
+    say = partial(standard_error.say, level="warning")
+    with locked(cluster.name, f"kubev6 {command}", args.if_busy, say):
+        yield
 
 
 def provide_secrets(here: Running) -> None:

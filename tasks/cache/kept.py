@@ -7,15 +7,18 @@ import time
 from collections.abc import Sequence
 from functools import partial
 
+from configs.errors import KubeV6Error
 from tasks.cache import prune as removing
-from tasks.cache.look import look
-from tasks.cache.plan import Fate, amount, line, plan
+from tasks.cache.look import look, look_at_builds
+from tasks.cache.plan import Fate, amount, line, plan, surplus
 from tasks.cache.prune import Pruned
 from tasks.deployed import deployed_on
 from tasks.in_use import unused
 from tasks.release.store import Store
 from tasks.steps import step
 
+NEWEST = 5
+"""So many builds of a working tree are kept, besides those that clusters run and those that they may go back to."""
 log = logging.getLogger("kubev6.cache")
 
 
@@ -52,3 +55,36 @@ def prune(agreed: Sequence[Fate], older_than: int, *, everything: bool) -> Prune
                     Store().update_index()
         shown.ended_as(f"{len(pruned.gone)} removed, {amount(pruned.gone)}")
     return pruned
+
+
+def bound(release: str) -> None:
+    """Keep the builds of a working tree from becoming ever more: one comes of each change that is saved.
+
+    They stay until the next time when a run uses any of what is kept. No run fails for what cannot be removed.
+
+    Args:
+        release: The name of the release which they are of.
+    """
+    store = Store()
+    try:
+        with unused(f"older builds of {release}", on_wait=_leave):
+            fates = surplus(look_at_builds(store, store.builds(), deployed_on()), release, NEWEST)
+            if not fates:
+                return
+            pruned = removing.prune(fates, lambda fate: log.debug("%s", line(fate)))
+            store.update_index()
+    except _InUseError as error:
+        log.debug("older builds of %s stay: %s", release, error.message)
+    except KubeV6Error as error:
+        log.warning("older builds of %s stay: %s", release, error)
+    else:
+        for refused in pruned.failed:
+            log.warning("%s", refused)
+
+
+class _InUseError(KubeV6Error):
+    """Somebody uses what is kept."""
+
+
+def _leave(who: str) -> None:
+    raise _InUseError(f"in use by {who}")

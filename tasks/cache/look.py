@@ -18,6 +18,7 @@ from tasks.docker import container_engine, go_image, toolchain
 from tasks.paths import cache_dir, data_dir
 from tasks.release.fetch import checksums
 from tasks.release.go_cache import NAME
+from tasks.release.results import tests_of
 from tasks.release.series import series_file
 from tasks.release.series.git_source import directory_of
 from tasks.release.store import ABANDONED, Store, StoredBuild
@@ -58,8 +59,7 @@ def look(deployed: Mapping[str, Manifest]) -> tuple[Kept, ...]:
     builds = store.builds()
     releases = [build.manifest for build in builds if build.current and build.manifest]
     return (
-        *_builds(builds, deployed),
-        *_blobs(store, builds, deployed),
+        *look_at_builds(store, builds, deployed),
         *_compiled(releases),
         *_trees(releases),
         *_sources(releases),
@@ -74,6 +74,17 @@ def look(deployed: Mapping[str, Manifest]) -> tuple[Kept, ...]:
     )
 
 
+def look_at_builds(store: Store, builds: Sequence[StoredBuild], deployed: Mapping[str, Manifest]) -> tuple[Kept, ...]:
+    """The builds of all releases, and the blobs.
+
+    Args:
+        store: Where they are.
+        builds: All of its builds.
+        deployed: See :func:`look`.
+    """
+    return (*_builds(builds, deployed), *_blobs(store, builds, deployed))
+
+
 def _builds(builds: Sequence[StoredBuild], deployed: Mapping[str, Manifest]) -> Iterator[Kept]:
     for build in builds:
         on = [name for name, manifest in deployed.items() if _build_of(manifest) == build.name]
@@ -85,10 +96,11 @@ def _builds(builds: Sequence[StoredBuild], deployed: Mapping[str, Manifest]) -> 
 def _blobs(store: Store, builds: Sequence[StoredBuild], deployed: Mapping[str, Manifest]) -> Iterator[Kept]:
     """The blobs by the builds that refer to them."""
     referring: dict[str, list[str]] = {}
-    manifests = [(build.name, build.manifest) for build in builds if build.manifest]
+    manifests = [(build.name, held) for build in builds for held in (build.manifest, build.tests) if held]
     for name, manifest in manifests:
         for digest in _digests(store, manifest):
-            referring.setdefault(digest, []).append(name)
+            if name not in referring.setdefault(digest, []):  # what is of both the build and its tests
+                referring[digest].append(name)
     for name, manifest in deployed.items():
         build = _build_of(manifest)
         for digest in _digests(store, manifest):
@@ -126,6 +138,7 @@ def _build_of(manifest: Manifest) -> str:
 
 def _compiled(releases: Sequence[Manifest]) -> Iterator[Kept]:
     wanted = {release.source.series: release.name for release in releases}
+    wanted |= {tests_of(release.source.series): release.name for release in releases}
     wanted |= {image.name: release.name for release in releases for image in release.images}
     results = cache_dir() / "results"
     for path in _children(results):

@@ -85,6 +85,22 @@ def plan(kept: Sequence[Kept], *, now: float, older_than: float, everything: boo
     return tuple(sorted(fates, key=lambda fate: order[id(fate.kept)]))
 
 
+def surplus(kept: Sequence[Kept], release: str, newest: int) -> tuple[Fate, ...]:
+    """Builds of a release that are too many, and what only they refer to.
+
+    Args:
+        kept: The builds of all releases, and the blobs.
+        release: The name of the release.
+        newest: So many of its builds stay, and all that something needs.
+    """
+    builds = [each for each in kept if not each.of and each.kind == "release" and each.name.split()[0] == release]
+    builds.sort(key=lambda build: build.used, reverse=True)
+    gone = {build.name: build for build in builds[newest:] if not build.needed}
+    why = f"older than the newest {newest}"
+    blobs = (each for each in kept if each.of and gone.keys() >= set(each.of))
+    return tuple(Fate(each, True, why) for each in (*gone.values(), *blobs))
+
+
 def _alone(each: Kept, now: float, older_than: float, everything: bool) -> tuple[bool, str]:
     """What becomes of a thing that does not hang on others: whether it goes, and why."""
     if each.rule == "yours":

@@ -46,6 +46,11 @@ def key_of(*inputs: object) -> str:
     return hashlib.sha256(json.dumps(inputs, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
+def tests_of(series: str) -> str:
+    """The name under which upstream's tests of a series are kept."""
+    return f"{series}.e2e"
+
+
 def find(name: str, key: str) -> Compiled | None:
     """What was compiled last under a name, if that was from these inputs and every byte of it is still there.
 

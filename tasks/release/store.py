@@ -1,6 +1,7 @@
 """The release store: manifests by release, and the blobs they refer to by sha256, which are an OCI image layout.
 
     releases/<name>/<first 12 of the key>/manifest.json     every build of a release
+    releases/<name>/<first 12 of the key>/e2e.json          what was made of upstream's tests of it
     releases/<name>/current                                 link to the one to use
     blobs/sha256/<hex>                                      binaries, image layers, configs and manifests
     oci-layout, index.json                                  the images of all builds as NAME:TAG, for other tools
@@ -38,6 +39,7 @@ from tasks.replace import to_disk, write_whole
 
 ABANDONED = 24 * 3600
 """Seconds after which an unfinished file belongs to nobody any more."""
+TESTS = "e2e.json"
 log = logging.getLogger("kubev6.store")
 
 
@@ -65,12 +67,14 @@ class StoredBuild:
         place: The directory of its manifest.
         manifest: What it holds; None when that cannot be read.
         current: Whether it is the build that is used.
+        tests: What was made of upstream's tests of it; None when nothing was.
     """
 
     name: str
     place: Path
     manifest: Manifest | None
     current: bool
+    tests: Manifest | None = None
 
 
 class ChecksumError(KubeV6Error):
@@ -124,13 +128,10 @@ class Store:
         for place in sorted((self.root / "releases").glob("*/*")):
             if place.is_symlink() or not place.is_dir():
                 continue
-            try:
-                manifest = self._parse(place / "manifest.json")
-            except KubeV6Error:
-                manifest = None
+            manifest, tests = (self._parsed(place / file) for file in ("manifest.json", TESTS))
             current = place.with_name("current")
             is_current = current.is_symlink() and str(current.readlink()) == place.name
-            found.append(StoredBuild(f"{place.parent.name} {place.name}", place, manifest, is_current))
+            found.append(StoredBuild(f"{place.parent.name} {place.name}", place, manifest, is_current, tests))
         return tuple(found)
 
     def current(self, name: str) -> Manifest | None:
@@ -144,7 +145,7 @@ class Store:
 
     def find(self, name: str, key: str) -> Manifest | None:
         """The build of ``name`` with exactly this key, current or older; None when there is none that can be read."""
-        path = self.root / "releases" / name / key[:12] / "manifest.json"
+        path = self._place_of(name, key) / "manifest.json"
         if not path.exists():
             return None
         try:
@@ -163,7 +164,7 @@ class Store:
         damaged = self.check(manifest)
         if damaged:
             raise KubeV6Error(f"release {manifest.name}: {damaged[0].of}: {damaged[0].digest}: {damaged[0].seen}")
-        place = self.root / "releases" / manifest.name / manifest.key[:12]
+        place = self._place_of(manifest.name, manifest.key)
         blobs = {self.blob(digest) for _, digest, _ in self.blobs(manifest)}
         with self._writing():  # what a manifest names is there, also when the power fails in this moment
             for path in (*blobs, *{blob.parent for blob in blobs}):
@@ -182,6 +183,21 @@ class Store:
             with suppress(FileNotFoundError):  # another run has just finished it
                 if left_behind.stat().st_mtime < time.time() - ABANDONED:
                     left_behind.unlink()
+
+    def keep_tests(self, manifest: Manifest, tests: Manifest) -> None:
+        """Keep what was made of upstream's tests of a build, whose blobs are in the store, for as long as the build.
+
+        Args:
+            manifest: The build.
+            tests: What was made of them, in the place of what was before.
+
+        Raises:
+            KubeV6Error: The store cannot be written.
+        """
+        place = self._place_of(manifest.name, manifest.key)
+        if (place / "manifest.json").exists():
+            with self._unfinished(place / TESTS) as file:
+                file.write(tests.model_dump_json(indent=1).encode() + b"\n")
 
     def update_index(self) -> None:
         """Name the images of all builds to other tools, in ``index.json``.
@@ -347,6 +363,16 @@ class Store:
         try:
             return image_layout.oci_manifest(bounded.content(self.blob(digest)))
         except (OSError, ValueError):
+            return None
+
+    def _place_of(self, name: str, key: str) -> Path:
+        return self.root / "releases" / name / key[:12]
+
+    def _parsed(self, path: Path) -> Manifest | None:
+        """What is written down there; None when that is nothing, or cannot be read."""
+        try:
+            return self._parse(path)
+        except KubeV6Error:
             return None
 
     def _parse(self, path: Path) -> Manifest:

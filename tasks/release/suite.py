@@ -183,7 +183,7 @@ def compile_suite(manifest: Manifest, source: Source, picked: Picked, tools: Too
     """
     reported_version = Reported(manifest.version, manifest.source.commit, source.timestamp)
     go = [tools.compiler.identity or tools.toolchain.identity, tools.compiler.go, tools.compiler.environment]
-    name = f"{picked.series}.e2e"
+    name = results.tests_of(picked.series)
     key = results.key_of(picked.tree, kubernetes, manifest.version, source.timestamp, go, COMPILE, ENVIRONMENT)
     kept = results.find(name, key)
     if kept is None:

@@ -22,6 +22,7 @@ from configs.manifest import Manifest
 from configs.plan.go import PACKAGES
 from flows.steps import release as steps
 from kubev6.cli import main
+from tasks.cache import kept
 from tasks.cache import prune as pruning
 from tasks.docker import container_engine, go_image, toolchain
 from tasks.docker.toolchain import Toolchain
@@ -117,6 +118,48 @@ def test_older_builds_go_with_what_only_they_have_and_those_that_are_deployed_st
     assert "Nothing is to go." in capsys.readouterr().out
 
 
+def test_what_was_made_of_upstreams_tests_stays_as_long_as_the_build_that_they_are_of(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    store, (older, current) = Store(), builds(b"one", b"two")
+    tests = release(store, older.key, b"e2e.test of one").model_copy(update={"name": "test.e2e"})
+    store.keep_tests(older, tests)
+    deployed(older)
+    assert "blobs of no release" not in listed(capsys)
+    assert main(["cache", "prune", "--yes"]) == 0
+    assert store.check(tests) == ()
+    assert [manifest.name for manifest in store.list()] == ["test"]
+
+    deployed(current)
+    assert main(["cache", "prune", "--yes"]) == 0
+    assert store.check(tests)
+    assert store.check(current) == ()
+    store.keep_tests(older, tests)  # of a build that is gone nothing is begun anew
+    assert [build.name for build in store.builds()] == ["test 111111111111"]
+
+
+def test_builds_of_a_working_tree_do_not_become_ever_more(capsys: pytest.CaptureFixture[str]) -> None:
+    store, made = Store(), builds(*(f"{number}".encode() for number in range(kept.NEWEST + 3)))
+    for age, each in enumerate(reversed(made)):
+        place = store.root / "releases" / "test" / each.key[:12]
+        for path in (place / "manifest.json", place):
+            os.utime(path, (time.time() - age, time.time() - age))
+    deployed(made[0])
+    nobodys = written(store.blob("f" * 64))
+    with used_by_another_process():
+        kept.bound("test")
+        assert len(store.builds()) == len(made), "it may be what that one is about to use"
+    kept.bound("test")
+    assert [manifest.key for manifest in made if store.find("test", manifest.key)] == [
+        made[0].key,
+        *(each.key for each in made[-kept.NEWEST :]),
+    ]
+    assert not any(store.check(each) for each in (made[0], *made[-kept.NEWEST :]))
+    assert all(store.check(each) for each in made[1:3])
+    assert nobodys.exists(), "that is for a person to decide"
+    assert capsys.readouterr().err == ""
+
+
 def test_what_was_fetched_stays_until_it_is_old(capsys: pytest.CaptureFixture[str]) -> None:
     store = Store()
     sha256, size = store.add_stream([b"an archive of plugins"])
@@ -163,6 +206,7 @@ def test_of_the_cache_what_is_old_or_was_left_behind_goes(capsys: pytest.Capture
     store.write(current.model_copy(update={"source": source, "key": "9" * 64}))
     stays = [
         written(cache / "results" / "mine" / "kubelet", old=True),
+        written(cache / "results" / "mine.e2e" / "e2e.test", old=True),
         written(cache / "results" / "pause" / "pause", old=True),
         written(cache / "results" / "fresh" / "kubelet"),
         written(cache / "stamps" / "mine" / "stamp", old=True),

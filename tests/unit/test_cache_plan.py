@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tasks.cache.plan import DAY, Kept, Rule, freed, plan
+from tasks.cache.plan import DAY, Kept, Rule, freed, plan, surplus
 
 NOW = 1_800_000_000.0
 
@@ -61,3 +61,24 @@ def test_blobs_go_with_the_last_build_that_refers_to_them() -> None:
     assert fates[0].why == "of new"
     assert fates[3].why == "of what is deployed on lab"
     assert freed(fates) == 40
+
+
+def build(number: int, **more: Any) -> Kept:
+    return Kept("release", f"mine-dev {number}", "unneeded", 10, 1, NOW + number, **more)
+
+
+def test_of_the_builds_of_a_working_tree_the_newest_stay_and_those_that_are_needed() -> None:
+    builds = [build(number, needed="deployed on lab before" if number == 2 else "") for number in (4, 1, 2, 5, 3)]
+    other = Kept("release", "mine 0", "unneeded", 10, 1, NOW)
+    blobs = [
+        kept("mine-dev 1", of=("mine-dev 1",)),
+        kept("mine-dev 1, mine-dev 3", of=("mine-dev 1", "mine-dev 3")),
+        kept("mine-dev 3, mine-dev 4", of=("mine-dev 3", "mine-dev 4")),
+        kept("mine-dev 2", of=("mine-dev 2",)),
+        kept("mine 0", of=("mine 0",)),
+        kept("of no release"),
+    ]
+    fates = surplus([*builds, other, *blobs], "mine-dev", 2)
+    assert all(fate.goes and fate.why == "older than the newest 2" for fate in fates)
+    assert [fate.kept for fate in fates] == [build(3), build(1), *blobs[:2]]
+    assert surplus([*builds, other, *blobs], "mine-dev", 5) == ()

@@ -8,6 +8,8 @@ import logging
 import os
 import signal
 import threading
+from collections.abc import Callable
+from contextvars import Context
 from functools import partial
 
 import pytest
@@ -82,6 +84,46 @@ def test_a_run_that_is_stopped_keeps_the_cluster_as_long_as_anything_of_it_is_at
         with pytest.raises(KubeV6Error, match="is busy"), locked("lab", "kubev6 deploy", "refuse"):
             pytest.fail("threads of the other run may still be at work")
         go_on.set()
+        at_work.result()
+    del at_work
+    gc.collect()
+    with locked("lab", "kubev6 deploy", "refuse"):
+        pass
+
+
+def test_who_has_a_cluster_says_so_again_of_a_part_and_keeps_it_until_the_whole_has_ended() -> None:
+    def refused() -> bool:
+        try:
+            with locked("lab", "another", "refuse"):
+                return False
+        except KubeV6Error:
+            return True
+
+    with locked("lab", "kubev6 dev", "refuse"):
+        for _ in range(2):
+            with locked("lab", "kubev6 e2e", "refuse"), locked("other", "kubev6 e2e", "refuse"):
+                assert json.loads(cluster_lock("lab").read_text())["what"] == "kubev6 dev"
+            assert in_a_context_of_its_own(refused)
+    assert not in_a_context_of_its_own(refused)
+
+
+def in_a_context_of_its_own(ask: Callable[[], bool]) -> bool:
+    """What somebody else sees, of another run or process."""
+    return Context().run(ask)
+
+
+def test_a_part_that_is_stopped_keeps_the_cluster_as_long_as_anything_of_it_is_at_work() -> None:
+    go_on = threading.Event()
+    with Threads(1) as pool:
+        try:
+            with pytest.raises(KeyboardInterrupt), locked("lab", "kubev6 dev", "refuse"), run_context():  # noqa: PT012
+                at_work = pool.submit(go_on.wait)
+                with locked("lab", "kubev6 dev", "refuse"):
+                    raise KeyboardInterrupt
+            with pytest.raises(KubeV6Error, match="is busy"), locked("lab", "kubev6 deploy", "refuse"):
+                pytest.fail("threads of the other run may still be at work")
+        finally:
+            go_on.set()
         at_work.result()
     del at_work
     gc.collect()
