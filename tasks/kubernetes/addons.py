@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from configs.manifest import Manifest
@@ -21,7 +22,8 @@ from tasks.steps import step
 
 KUBE_SYSTEM = (*KUBECTL.split(), "--namespace", "kube-system")
 log = logging.getLogger("kubev6.kubernetes")
-ADD_ONS = ("daemonset/kube-proxy", "deployment/coredns", "deployment/kube-dns")
+KUBE_PROXY = "daemonset/kube-proxy"
+ADD_ONS = (KUBE_PROXY, "deployment/coredns", "deployment/kube-dns")
 """What kubeadm deploys."""
 CONFIGURATION = "configmap/kube-proxy"
 """kube-proxy's file, as kubeadm has written it."""
@@ -29,6 +31,9 @@ MODE = re.compile(r"^mode:(?: (.*))?$", re.MULTILINE)
 """In that file."""
 MODE_SET = "kubev6/kube-proxy-mode"
 """The annotation of that file when its mode was changed here, and of the pods that have read it."""
+AT_ONCE: Mapping[str, Any] = MappingProxyType({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "100%"}})
+"""How kube-proxy is replaced in a lab, where people wait for it: what it has set up works on while it is away, and one
+that does not start does not harm anybody."""
 CONNTRACK = "--conntrack-max-per-core=0"
 """Keeps kube-proxy from setting the size of the connection table, which only the host's own network may do."""
 IN_PLACE_OF_A_FILE = ("--kubeconfig=/var/lib/kube-proxy/kubeconfig.conf", "--bind-address=::")
@@ -142,6 +147,9 @@ def wanting(objects: Sequence[Any], cluster: Cluster, manifest: Manifest, images
             ):
                 said.append(CONNTRACK)
                 patch.append({"op": "replace", "path": f"{path}/command", "value": wanted_command})
+        if cluster.lab and subject == KUBE_PROXY and _goes_node_by_node(workload):
+            said.append("replaced on all nodes at once")
+            patch.append({"op": "add", "path": "/spec/updateStrategy", "value": dict(AT_ONCE)})
         if patch:
             yield Mend(subject, ", ".join(said), ("patch", subject, "--type=json", "-p", json.dumps(patch)))
 
@@ -156,7 +164,7 @@ def other_kube_proxy_mode(objects: Sequence[Any], mode: KubeProxyMode) -> Iterat
         mode: The mode that it should have.
     """
     named = {f"{each['kind'].lower()}/{each['metadata']['name']}": each for each in objects}
-    configuration, daemonset = named.get(CONFIGURATION), named.get("daemonset/kube-proxy")
+    configuration, daemonset = named.get(CONFIGURATION), named.get(KUBE_PROXY)
     text = configuration["data"].get("config.conf", "") if configuration else ""
     if configuration is None or daemonset is None or (seen := MODE.search(text)) is None:
         return
@@ -171,8 +179,14 @@ def other_kube_proxy_mode(objects: Sequence[Any], mode: KubeProxyMode) -> Iterat
     template = daemonset["spec"]["template"]
     if said and said != template.get("metadata", {}).get("annotations", {}).get(MODE_SET):
         patch = {"spec": {"template": {"metadata": {"annotations": {MODE_SET: said}}}}}
-        subject = "daemonset/kube-proxy"
-        yield Mend(subject, "started again", ("patch", subject, "-p", json.dumps(patch)))
+        yield Mend(KUBE_PROXY, "started again", ("patch", KUBE_PROXY, "-p", json.dumps(patch)))
+
+
+def _goes_node_by_node(daemonset: Any) -> bool:
+    """Whether the pods of a DaemonSet are replaced some at a time, by the cluster itself."""
+    strategy = daemonset["spec"].get("updateStrategy", {})
+    some = strategy.get("rollingUpdate", {}).get("maxUnavailable")
+    return bool(strategy.get("type") == AT_ONCE["type"] and some != AT_ONCE["rollingUpdate"]["maxUnavailable"])
 
 
 def _with_conntrack(command: Sequence[str]) -> list[str]:

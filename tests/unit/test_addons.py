@@ -118,6 +118,20 @@ def test_all_that_is_changed_of_one_add_on_is_one_patch() -> None:
     assert mend.what.endswith(f", {CONNTRACK}")
 
 
+def test_in_a_lab_kube_proxy_is_replaced_on_all_nodes_at_once_and_elsewhere_as_kubeadm_has_it() -> None:
+    seen = kube_proxy(CONNTRACK)
+    seen["spec"]["updateStrategy"] = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1, "maxSurge": 0}}
+    ((*words, patch),) = mends(LAB, seen)
+    assert words == ["patch", "daemonset/kube-proxy", "--type=json", "-p"]
+    at_once = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "100%"}}
+    assert json.loads(patch) == [{"op": "add", "path": "/spec/updateStrategy", "value": at_once}]
+    assert mends(HOW_TO, seen) == []
+    seen["spec"]["updateStrategy"] = at_once
+    assert mends(LAB, seen) == []
+    seen["spec"]["updateStrategy"] = {"type": "OnDelete"}
+    assert mends(LAB, seen) == []
+
+
 def test_kube_proxy_on_machines_of_their_own_or_with_a_configuration_is_as_kubeadm_made_it() -> None:
     assert mends(HOW_TO, kube_proxy()) == []
     assert mends(LAB, kube_proxy("--config=/var/lib/kube-proxy/config.conf"), version="v1.20.2") == []

@@ -9,7 +9,7 @@ from typing import Literal
 
 import pytest
 
-from configs.errors import ConfigError
+from configs.errors import ConfigError, KubeV6Error
 from configs.schema.e2e import KnownFailure, Profile
 from configs.schema.loading import load_profile, shipped
 from flows.run.record import TestOfRun
@@ -17,6 +17,7 @@ from kubev6.console.e2e import since, summary
 from tasks.kubernetes.e2e_results import Circumstances, Reported, TestResult, junit, known_failures, results
 from tasks.kubernetes.ginkgo import Facts, Selection, exactly, options, passes
 from tasks.node_agent.junit import reasons_in, reported
+from tasks.release.suite import targets
 
 A, B, C = "[sig-network] A works", "[sig-network] B works [Serial]", "[sig-network] C works"
 LAB = Circumstances("v1.20.2+kubev6.debian-1.20.e4f6458", lab=True, lacking=("nginx",), stand_ins=("coredns",))
@@ -147,6 +148,24 @@ def test_a_report_that_is_damaged_is_told_and_the_others_count(tmp_path: Path) -
     *good, bad = reported(str(tmp_path), [A, B])
     assert [test["name"] for test in good] == [A, B]
     assert (bad["name"], bad["outcome"]) == ("junit_02.xml", "failed")
+
+
+@pytest.mark.parametrize(
+    ("names", "target"),
+    [
+        ("  cmd/kubectl\n  vendor/github.com/onsi/ginkgo/ginkgo\n", "vendor/github.com/onsi/ginkgo/ginkgo"),  # 1.20
+        ("    github.com/onsi/ginkgo/v2/ginkgo\n", "github.com/onsi/ginkgo/v2/ginkgo"),
+        ('    ginkgo\n    [ "${target}" = "github.com/onsi/ginkgo/ginkgo" ]\n', "ginkgo"),  # 1.34
+    ],
+)
+def test_what_runs_the_tests_is_called_as_the_tree_calls_it(tmp_path: Path, names: str, target: str) -> None:
+    for file in ("test/e2e/e2e_test.go", "test/images/agnhost/agnhost.go", "hack/lib/golang.sh"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text(names if file.endswith(".sh") else "package main\n")
+    assert targets(tmp_path) == ("test/e2e/e2e.test", target, "test/images/agnhost")
+    (tmp_path / "hack/lib/golang.sh").write_text("cmd/kubectl\n")
+    with pytest.raises(KubeV6Error, match=r"hack/lib/golang\.sh names no ginkgo"):
+        targets(tmp_path)
 
 
 def test_several_expressions_are_one_option() -> None:
