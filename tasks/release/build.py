@@ -306,6 +306,11 @@ def version_of(release: Release, picked: Picked) -> str:
     return compile.version_stamp(release.kubernetes, picked.series, picked.tree)
 
 
+def commit_of(picked: Picked) -> str:
+    """The commit of which what is compiled says that it is; none of a working tree, with which it would change."""
+    return "" if series_file.is_working_tree(picked.series) else picked.commit
+
+
 def compile_programs(release: Release, source: Source, picked: Picked, tools: Tools, refresh: Refresh) -> Compiled:
     """Everything that is compiled of a series; from the cache where it was compiled of the same before.
 
@@ -320,8 +325,7 @@ def compile_programs(release: Release, source: Source, picked: Picked, tools: To
         KubeV6Error: It does not compile, or there is too little disk.
     """
     force = again(refresh, "compile")
-    commit = "" if series_file.is_working_tree(picked.series) else picked.commit
-    reported = Reported(version_of(release, picked), commit, source.timestamp)
+    reported = Reported(version_of(release, picked), commit_of(picked), source.timestamp)
     cgo = kubelet_wants_cgo(file_in(source, picked.tree, KUBELET_CADVISOR))
     traits = Traits(etcd=bool(etcd_of_tree(source, picked)), cgo=cgo)
     key = compile.compile_key(picked.tree, reported, tools.toolchain, tools.compiler, traits)

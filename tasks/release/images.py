@@ -24,9 +24,10 @@ from tasks.paths import RECIPES, cache_dir
 from tasks.release import compile, results
 from tasks.release.fetch.fetch_image import NotPulledError, fetch_in_step, held_image
 from tasks.release.fetch.mirror import LackingError, Mirror
+from tasks.release.image_program import with_program
 from tasks.release.store import Store
 from tasks.replace import write_whole
-from tasks.steps import step
+from tasks.steps import Step, step
 
 IMAGES = RECIPES / "images"
 COREDNS = "coredns/coredns"
@@ -46,6 +47,8 @@ def build(
     force: bool = False,
 ) -> ImageEntry:
     """Build one image and keep it in the store; one that was built of the same before, and is there, is taken.
+
+    Of one that was built of the same but for its only program, all but that is taken.
 
     Args:
         name: Name of the image.
@@ -70,28 +73,49 @@ def build(
         if key in known and not force:
             shown.ended_as(f"{name}:{tag} is in the store", cached=True)
             return known[key]
-        client = container_engine.client()
-        # The engine's copy is only on its way to the store.
-        reference = f"kubev6/{name}:{tag}.{os.getpid()}"
-        try:
-            with docker_build.context_of(content) as context:
-                docker_build.build(
-                    client,
-                    reference,
-                    context,
-                    inputs=hashlib.sha256(recipe.read_bytes()).hexdigest(),
-                    arguments={"TOOLCHAIN": tools.image, "STAGE": reference},
-                    shown=shown,
-                    target=target,
-                    cached=False,
-                )
-            shown.progress("storing")
-            entry = keep_image(reference, name, tag, store, shown, stand_in_for=stand_in_for)
-        finally:
-            docker_build.remove(client, reference)
-        built = {each: image.model_dump() for each, image in {**known, key: entry}.items()}
+        like = _key(name, "", {"Dockerfile": recipe}, tools, stand_in_for, target)
+        programs = [*(files or {}).values()]
+        last = known.get(like) if len(programs) == 1 and not force else None
+        if last and (entry := with_program(last, tag, programs[0], store)):
+            shown.ended_as(f"{name}:{tag}, {entry.size / 1e6:.1f} MB")
+        else:
+            entry = _made(name, tag, tools, store, recipe, target, content, stand_in_for, shown)
+        built = {each: image.model_dump() for each, image in {**known, key: entry, like: entry}.items()}
         write_whole(record, json.dumps(built, indent=1))
         return entry
+
+
+def _made(
+    name: str,
+    tag: str,
+    tools: Toolchain,
+    store: Store,
+    recipe: Path,
+    target: str,
+    content: Mapping[str, Path],
+    stand_in_for: str,
+    shown: Step,
+) -> ImageEntry:
+    """An image as the engine makes it."""
+    client = container_engine.client()
+    # The engine's copy is only on its way to the store.
+    reference = f"kubev6/{name}:{tag}.{os.getpid()}"
+    try:
+        with docker_build.context_of(content) as context:
+            docker_build.build(
+                client,
+                reference,
+                context,
+                inputs=hashlib.sha256(recipe.read_bytes()).hexdigest(),
+                arguments={"TOOLCHAIN": tools.image, "STAGE": reference},
+                shown=shown,
+                target=target,
+                cached=False,
+            )
+        shown.progress("storing")
+        return keep_image(reference, name, tag, store, shown, stand_in_for=stand_in_for)
+    finally:
+        docker_build.remove(client, reference)
 
 
 def cluster_dns(

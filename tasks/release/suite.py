@@ -182,7 +182,7 @@ def compile_suite(manifest: Manifest, source: Source, picked: Picked, tools: Too
     Raises:
         KubeV6Error: They do not compile, or there is too little disk.
     """
-    reported_version = Reported(manifest.version, manifest.source.commit, source.timestamp)
+    reported_version = Reported(manifest.version, build.commit_of(picked), source.timestamp)
     go = [tools.compiler.identity or tools.toolchain.identity, tools.compiler.go, tools.compiler.environment]
     name = results.tests_of(picked.series)
     key = results.key_of(picked.tree, kubernetes, manifest.version, source.timestamp, go, COMPILE, ENVIRONMENT)
