@@ -55,8 +55,8 @@ releases: $(READY) docker-group test-packages ## each release of which KUBEV6_TR
 e2e: $(READY) docker-group ## all of upstream's tests of the network against the cluster of `make lab`, which it brings up
 	@$(call with_docker,$(BIN)/kubev6 deploy && $(BIN)/kubev6 e2e)
 
-faults: $(READY) docker-group test-packages ## everything that can go wrong on a lab, one after the other; writes docs/faults.md
-	@export KUBEV6_TEST_FAULTS=all; $(call with_docker,$(BIN)/python -m pytest tests/faults/test_faults.py); \
+faults: $(READY) docker-group test-packages ## everything that can go wrong, on two labs at once; writes docs/faults.md
+	@$(call with_docker,$(BIN)/python -m tests.faults); \
 	ended=$$?; $(BIN)/python -m docs.generator; exit $$ended
 
 bench: $(READY) docker-group ## how fast it is, beside other tools, on the cluster of `make lab`; writes docs/benchmarks.md

@@ -20,12 +20,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
-from configs.manifest import ImageEntry
 from configs.schema.loading import CONFIGS, load_cluster
 from kubev6.server import login
 from kubev6.server.api import ask
@@ -37,6 +35,7 @@ from tasks.lab import record as lab_record
 from tasks.paths import cluster_dir, cluster_lock, data_dir
 from tasks.release.store import Store
 from tasks.ssh.connection import connect
+from tests.another_build import another_build
 from tests.checkout import REPO
 from tests.conftest import KEPT_LAB
 from tests.waiting import eventually
@@ -484,27 +483,17 @@ def test_restarted_machines_come_back_as_they_were(cluster: Cluster) -> None:
 
 
 @contextmanager
-def another_build(tmp_path: Path, name: str, **images: str) -> Iterator[str]:
-    """The file of a release in the store, whose images are those of the lab's under other tags.
+def stored_build(tmp_path: Path, name: str, scheduler: str) -> Iterator[str]:
+    """The file of a release in the store, which is the lab's but for the scheduler.
 
     Args:
         tmp_path: Where the file is written.
         name: Of the release.
-        images: Components, and the image that each gets.
+        scheduler: Whose image that gets, under another tag.
     """
     store = Store()
     runs = deployed.deployed(load_cluster("lab").model_copy(update={"name": NAME}))
-
-    def other(image: ImageEntry) -> ImageEntry:
-        content = images.get(image.name.replace("-", "_"))
-        new = {"tag": f"{image.tag}-{name}", "digest": runs.image(content).digest} if content else {}
-        return image.model_copy(update=new)
-
-    key = sha256(f"{runs.key} {name}".encode()).hexdigest()
-    manifest = runs.model_copy(update={"name": name, "key": key, "images": tuple(map(other, runs.images))})
-    shipped = (CONFIGS / "releases" / "debian-1.20.yaml").read_text()
-    (file := tmp_path / f"{name}.yaml").write_text(shipped.replace("name: debian-1.20\n", f"name: {name}\n"))
-    store.write(manifest)
+    file = another_build(store, runs, tmp_path, name, images={"kube-scheduler": scheduler})
     try:
         yield str(file)
     finally:
@@ -524,8 +513,8 @@ def test_another_build_rolls_on_a_bad_one_goes_back_and_a_rollback_ends_where_it
     """Of one component, which takes a minute each time; all of them are the same by other steps."""
     running = {name: running_since(name) for name in machines_of(cluster)}
     others, before = on("kube-control-plane", UIDS), image_of("kube-scheduler")
-    good = another_build(tmp_path, "kubev6-test-good", kube_scheduler="kube-scheduler")
-    bad = another_build(tmp_path, "kubev6-test-bad", kube_scheduler="pause")
+    good = stored_build(tmp_path, "kubev6-test-good", "kube-scheduler")
+    bad = stored_build(tmp_path, "kubev6-test-bad", "pause")
     where = ("--cluster", str(cluster.file))
     with cluster.changing(), good as release, bad as broken:
         planned = kubev6("deploy", *where, "--prebuilt", release, "--plan")

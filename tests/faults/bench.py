@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,10 +21,13 @@ from tasks.docker import container_engine
 from tasks.lab import lab
 from tasks.lab import record as lab_record
 from tasks.lab.machine import container_name
+from tasks.paths import data_dir
 from tasks.release.registry import STORAGE
+from tasks.release.store import Store
+from tests.another_build import SHIPPED, another_build
 from tests.checkout import REPO
 from tests.faults.faults import on
-from tests.faults.scenarios import CONTROL_PLANE, SUPPORT, WORKER, Before, Moment
+from tests.faults.scenario import CONTROL_PLANE, SUPPORT, WORKER, Before, Build, Command, Moment
 from tests.waiting import eventually
 
 RUN_MINUTES = 10
@@ -39,6 +44,16 @@ echo MB $(du -smx /etc /root /tmp /usr/bin /var/lib 2>/dev/null | awk '{sum += $
 """Run on a machine: how much of everything there is."""
 MORE = {"processes": 5, "handles": 100, "MB": 200}
 """How much more there may be of what also changes by itself: connections, and etcd's files of 64 MB."""
+BAD_KUBELET = b"""#!/bin/sh
+[ -x /run/kubev6-fault ] || {
+    whole=$(mktemp -p /run)
+    tail -c +513 "$0" >$whole
+    chmod 755 $whole
+    mv $whole /run/kubev6-fault
+}
+exec /run/kubev6-fault "$@" --cluster-dns=fd00::dead
+""".ljust(512, b"\n")
+"""Before a kubelet: it tells pods of a resolver that is none."""
 _PROOFS = "kubectl --kubeconfig /etc/kubernetes/admin.conf get namespaces -o name | grep kubev6-proof || true"
 
 
@@ -92,20 +107,35 @@ class Bench:
         directory: Where its data, its temporary files and its cluster file are.
         server: What a process needs that uses Prefect's server which all runs share, but for those that are killed:
             each of these has one of its own, as a run has when none is kept.
-        proved: Whether the cluster is known to be in order.
+        is_at: Where the lab is known to be, of where a scenario may begin: ``cluster`` when that is in order.
+        build: Which build the cluster runs, or is to run when it comes up.
+        former: Which one it ran before.
     """
 
     name: str
     directory: Path
     server: Mapping[str, str]
-    proved: bool = False
+    is_at: Before | None = None
+    build: Build = ""
+    former: Build = ""
     environment: dict[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Make directories and file."""
+        """Make directories and file. What the user has in the store is not copied, and is not written to."""
         self.temporary.mkdir()
+        shutil.copytree(data_dir() / "releases" / SHIPPED, self.directory / "releases" / SHIPPED, symlinks=True)
+        (self.directory / "blobs" / "sha256").mkdir(parents=True)
+        for blob in (data_dir() / "blobs" / "sha256").resolve().iterdir():
+            (self.directory / "blobs" / "sha256" / blob.name).symlink_to(blob)
         self.environment = {**os.environ, "KUBEV6_DATA": str(self.directory), "TMPDIR": str(self.temporary)}
         self.write_file(workers=1)
+
+    def beside(self, name: str) -> Bench:
+        """Another lab of the same user's, whose machines are not there yet."""
+        other = copy(self)
+        other.name, other.is_at = name, "nothing"
+        other.write_file(workers=1)
+        return other
 
     def write_file(self, *, workers: int) -> None:
         """Write the cluster file: that of the lab, with as many workers."""
@@ -115,7 +145,7 @@ class Bench:
     @property
     def file(self) -> Path:
         """The cluster file."""
-        return self.directory / "lab.yaml"
+        return self.directory / f"{self.name}.yaml"
 
     @property
     def temporary(self) -> Path:
@@ -141,7 +171,7 @@ class Bench:
             AssertionError: It hangs.
         """
         words = (*words, "--log-json", "--cluster", str(self.file))
-        began, told, struck = time.monotonic(), list[dict[str, object]](), False
+        began, told, seen, struck = time.monotonic(), list[dict[str, object]](), 0, False
         with tempfile.TemporaryFile("w+") as printed:
             run = subprocess.Popen(
                 [sys.executable, "-m", "kubev6", *words],
@@ -156,7 +186,8 @@ class Bench:
             assert run.stderr is not None
             for line in run.stderr:
                 told.append(_event(line))
-                if at and strike and not struck and at.is_it(told[-1]):
+                seen += bool(at and at.is_it(told[-1]))
+                if at and strike and not struck and seen == at.number:
                     struck = True
                     time.sleep(at.seconds)  # a time by itself is what is asked for here
                     strike(run)
@@ -166,18 +197,77 @@ class Bench:
             printed.seek(0)
             return Ran(status, told, printed.read(), time.monotonic() - began, struck)
 
+    def words(self, command: Command, to: Build = "") -> tuple[str, ...]:
+        """What a person types.
+
+        Args:
+            command: The command.
+            to: For a deploy, which build it is to bring, or away from which; empty for the one that runs.
+        """
+        match command:
+            case "deploy":
+                return ("deploy", "--prebuilt", *self._release(self._other(to) if to else self.build))
+            case "reset":
+                return ("reset", "--yes")
+            case "reset of the worker":
+                return ("reset", "--yes", WORKER)
+            case "certs renew":
+                return ("certs", "renew", "--yes")
+            case "rollback":
+                return ("rollback",)
+
+    def take(self, build: Build) -> None:
+        """Have the next deploy bring another build: this one, or where that runs the shipped one."""
+        self.former, self.build = self.build, self._other(build)
+
+    def go_back(self) -> None:
+        """The cluster runs what it ran before."""
+        self.build, self.former = self.former, ""
+
+    def _other(self, build: Build) -> Build:
+        return build if self.build != build else ""
+
+    def _release(self, build: Build) -> tuple[str, ...]:
+        """The file of a build, which is made when it is not there."""
+        if not build:
+            return ()
+        name = f"kubev6-test-{build.replace(' ', '-')}"
+        file, store = self.directory / f"{name}.yaml", Store(self.directory)
+        if not file.exists():
+            shipped = store.current(SHIPPED)
+            assert shipped is not None
+            kubelet = store.blob(shipped.binary("kubelet").sha256).read_bytes()
+            binaries = {"kubelet": kubelet + b"\n", "bad kubelet": BAD_KUBELET + kubelet}
+            another_build(
+                store,
+                shipped,
+                self.directory,
+                name,
+                images={"kube-scheduler": "kube-scheduler"} if build == "scheduler" else {},
+                binaries={"kubelet": binaries[build]} if build in binaries else {},
+            )
+        return (str(file),)
+
     def prepare(self, before: Before) -> None:
         """Bring the lab to where a scenario begins."""
-        if before == "nothing":
+        is_at, self.is_at = self.is_at, None
+        if before == is_at:
+            return
+        if before == "upgraded":
+            if is_at != "cluster":
+                self.prove()
+            self.take("kubelet")
+            self.prove()
+        elif before == "nothing":
             lab.down(self.name)
         elif before == "machines":
             there = self.name in lab_record.names()
-            done = self.run(*(["reset", "--yes"] if there else ["lab", "up"]))
+            done = self.run(*(self.words("reset") if there else ["lab", "up"]))
             assert done.status == 0, done.errors
         else:
             if before == "two workers":
                 self.write_file(workers=2)
-            if not self.proved or before == "two workers":
+            if is_at != "cluster" or before == "two workers":
                 self.prove()
             self.write_file(workers=1)
             reset = {"worker": WORKER, "support": SUPPORT, "empty registry": SUPPORT}
@@ -186,10 +276,13 @@ class Bench:
                 assert done.status == 0, done.errors
             if before == "empty registry":
                 on(self.name, SUPPORT, f"rm -rf {STORAGE}/docker")
-        self.proved = before == "cluster"
+        self.is_at = None
 
-    def prove(self) -> float:
-        """Deploy as a person would after something went wrong.
+    def prove(self, command: Command = "deploy") -> float:
+        """Do what a person does after something went wrong.
+
+        Args:
+            command: What is run.
 
         Returns:
             Seconds to a proved cluster.
@@ -197,9 +290,9 @@ class Bench:
         Raises:
             AssertionError: It does not come to one.
         """
-        done = self.run("deploy", "--prebuilt")
+        done = self.run(*self.words(command))
         assert done.proved, done.errors
-        self.proved = True
+        self.is_at = "cluster"
         return done.seconds
 
     def assert_no_leak(self) -> None:

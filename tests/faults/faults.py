@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import threading
 from contextlib import suppress
@@ -13,8 +14,52 @@ import docker.errors
 
 from configs.schema.loading import load_cluster
 from tasks.docker import container_engine
+from tasks.lab import lab as machines
 from tasks.lab.machine import container_name
+from tasks.lab.record import LAB_LABEL, NODE_LABEL
 from tasks.release.store import Store
+from tasks.ssh.connection import connect
+from tests.waiting import eventually
+
+AGENTS = "pkill -KILL -f '[p]ython3 -IS' || true"
+"""Kills all that runs are doing on a machine."""
+ARMED = """
+for _ in $(seq 600); do [ -e /var/lib/kubev6/rollback/waiting ] && exit; sleep 0.05; done
+echo the switch is not armed; exit 1
+"""
+"""Waits until a machine will put its network back."""
+SESSIONS = f"""
+( {ARMED} )
+for each in $(pgrep -f '[p]ython3 -IS'); do grep -q rollback/program.py /proc/$each/cmdline || kill -KILL $each; done
+pkill -KILL -f '^sshd: root'
+"""
+APPLIED = """
+for _ in $(seq 600); do
+    python3 -c 'import json, os
+seen = json.load(open("/var/lib/kubev6/rollback/state.json"))["by"]
+try: there = open("/proc/%d/stat" % seen[0]).read().rpartition(")")[2].split()
+except OSError: there = ["Z"]
+raise SystemExit(there[0] != "Z" and int(there[19]) == seen[1])' && exit
+    sleep 0.1
+done
+echo the changes take too long; exit 1
+"""
+"""Waits until what changes a machine's network has ended."""
+PUT_BACK = "grep -q put_back /var/lib/kubev6/rollback/state.json && ! ls /etc/systemd/network/*kubev6* 2>/dev/null"
+BACK_SECONDS = 60 + 30
+"""The minute after which a machine puts its network back, and the time that this takes."""
+CUT = """python3 -c '
+import fcntl, os, struct
+fcntl.ioctl(os.open("/etc", os.O_RDONLY), 0x8004587D, struct.pack("I", 2))'
+"""
+"""What the kernel has not written to the disk by then never gets there, nor does any later write: ext4's shutdown
+without its log (EXT4_IOC_SHUTDOWN, EXT4_GOING_FLAGS_NOLOGFLUSH)."""
+READABLE = """
+for _ in $(seq 100); do grep -q ' /var/lib ext4 ' /proc/mounts && break; sleep 0.1; done
+grep -q ' /var/lib ext4 ' /proc/mounts
+[ ! -e /var/lib/kubev6/record.json ] || python3 -m json.tool /var/lib/kubev6/record.json >/dev/null
+"""
+"""Waits for the disk, and reads the record."""
 
 
 class Fault(Protocol):
@@ -43,6 +88,87 @@ class Killed:
 
     def mend(self, lab: str) -> None:
         """Nothing: to run it again has to be enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class KilledWithAgents(Killed):
+    """The run is gone at once, and with it all that it runs on the machines."""
+
+    def strike(self, lab: str, run: subprocess.Popen[str] | None) -> None:
+        """Kill the run, and then what it is doing."""
+        Killed.strike(self, lab, run)
+        found = container_engine.client().containers.list(filters={"label": f"{LAB_LABEL}={lab}"})
+        for machine in [each.labels[NODE_LABEL] for each in found if NODE_LABEL in each.labels]:
+            on(lab, machine, AGENTS)
+
+
+@dataclass(frozen=True, slots=True)
+class KilledUnconfirmed(Killed):
+    """The run is gone when it has changed a machine's network, and has not told it yet that it is reached.
+
+    Attributes:
+        machine: Its node's name.
+    """
+
+    machine: str
+
+    def strike(self, lab: str, run: subprocess.Popen[str] | None) -> None:
+        """Hold the run when the machine's switch is armed, and kill it when the changes are made."""
+        assert run is not None
+        on(lab, self.machine, ARMED)
+        run.send_signal(signal.SIGSTOP)
+        on(lab, self.machine, APPLIED)
+        Killed.strike(self, lab, run)
+
+    def mend(self, lab: str) -> None:
+        """Nothing: the machine does it by itself, and is reached then."""
+
+        def is_back() -> bool:
+            with connect(machines.endpoints(lab)[self.machine]) as ssh:
+                return ssh.run(PUT_BACK, step="test", check=False).status == 0
+
+        eventually(is_back, BACK_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class AgentKilled:
+    """What runs on a machine by SSH is gone while its network is changed, and every connection to it.
+
+    Attributes:
+        machine: Its node's name.
+    """
+
+    machine: str
+
+    def strike(self, lab: str, run: subprocess.Popen[str] | None) -> None:  # noqa: ARG002
+        """Kill them when the machine's switch is armed, but for that."""
+        on(lab, self.machine, SESSIONS)
+
+    def mend(self, lab: str) -> None:
+        """Nothing: to run it again has to be enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class PowerCut:
+    """A machine on a disk (:mod:`tests.faults.disk`) without power: what was not on the disk then is lost.
+
+    Attributes:
+        machine: Its node's name.
+    """
+
+    machine: str
+
+    def strike(self, lab: str, run: subprocess.Popen[str] | None) -> None:  # noqa: ARG002
+        """Let nothing more get to the disk, and end the machine."""
+        container = container_engine.client().containers.get(container_name(lab, self.machine))
+        on(lab, self.machine, CUT)
+        container.kill()
+        container.wait()
+
+    def mend(self, lab: str) -> None:
+        """Switch it on; what it knows of itself can be read."""
+        container_engine.client().containers.get(container_name(lab, self.machine)).start()
+        on(lab, self.machine, READABLE)
 
 
 @dataclass(frozen=True, slots=True)

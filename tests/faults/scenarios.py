@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import os
 import random
-from dataclasses import dataclass
-from typing import Literal
 
-from tests.faults.faults import Altered, Fault, Killed, Paused, Power, Script
+from tests.faults.faults import (
+    AgentKilled,
+    Altered,
+    Killed,
+    KilledUnconfirmed,
+    KilledWithAgents,
+    Paused,
+    Power,
+    PowerCut,
+    Script,
+)
+from tests.faults.scenario import CONTROL_PLANE, SECOND, SUPPORT, WORKER, Before, Build, Command, Moment, Scenario
 
-SUPPORT, CONTROL_PLANE, WORKER = "kube-support", "kube-control-plane", "kube-worker-1"
-SECOND = "kube-worker-2"
 RANDOM_SECONDS = 60.0
 """How long after the first survey a kill at random comes at the latest: about when the proof ends."""
 RANDOM_KILLS = 3
@@ -20,76 +27,29 @@ SEED = int(os.environ.get("KUBEV6_TEST_FAULTS_SEED") or random.randrange(10_000)
 PROOFS, ROUNDS = 50, 3
 """How many of each come in a row."""
 PROOFS_IN_A_ROW, DEPLOYS_IN_A_ROW = f"{PROOFS} proofs in a row", f"{ROUNDS} resets and deploys in a row"
-
-Before = Literal["nothing", "cluster", "worker", "support", "empty registry", "machines", "two workers"]
-Command = Literal["deploy", "reset"]
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """When: an event of the run, and some seconds after it.
-
-    Attributes:
-        title: Of which step, such as ``network``.
-        subject: On what, such as a node's name; empty for whichever is the first.
-        event: ``started`` or ``ended``.
-        seconds: How long after that.
-    """
-
-    title: str
-    subject: str = ""
-    event: Literal["started", "ended"] = "started"
-    seconds: float = 0.0
-
-    def is_it(self, told: dict[str, object]) -> bool:
-        """Whether this is the event, as ``--log-json`` tells it."""
-        return (
-            told.get("event") == self.event
-            and told.get("title") == self.title
-            and self.subject in ("", told.get("subject"))
-        )
+TWO_LABS = "two labs deployed, proved and reset side by side"
+WHOLE_STATE = "what is left of machines by a reset after the first of these"
+CUTS, CUT_SECONDS = 3, 15.0
+"""How many power cuts come at random, and within how many seconds of the beginning of a worker's first change: about
+when it has joined."""
+WHOLE_STATE_AFTER_CUTS = "what is left of a worker by a reset after these"
 
 
-@dataclass(frozen=True, slots=True)
-class Scenario:
-    """One thing that goes wrong.
-
-    Attributes:
-        name: A sentence without its full stop, for the table of results.
-        fault: What goes wrong.
-        at: When; None for before the run begins.
-        before: What the run finds: the cluster in order (``cluster``), one with its worker or its support node
-            reset, the latter also without what its registry had (``empty registry``), machines that are all reset
-            (``machines``), no machine at all (``nothing``), or one worker more than the cluster file names
-            (``two workers``).
-        command: What is run.
-        fails: Whether the run that meets it has to fail. One that is killed says nothing.
-        says: What the line about it has to say: of each, one of the words between bars.
-        shows: What is shown of it meanwhile.
-        lasts: Whether it is still so when the run has come through, for the next one to see to.
-        quick: Whether ``make test`` has it too.
-    """
-
-    name: str
-    fault: Fault
-    at: Moment | None
-    before: Before = "cluster"
-    command: Command = "deploy"
-    fails: bool = True
-    says: tuple[str, ...] = ()
-    shows: str = ""
-    lasts: bool = False
-    quick: bool = False
-
-
-def killed(what: str, title: str, subject: str = "", before: Before = "worker", *, quick: bool = False) -> Scenario:
+def killed(what: str, title: str, subject: str = "", before: Before = "worker") -> Scenario:
     """A deploy that is killed when a step begins."""
-    return Scenario(f"deploy killed: {what}", Killed(), Moment(title, subject), before, quick=quick)
+    return Scenario(f"deploy killed: {what}", Killed(), Moment(title, subject), before)
 
 
 KILLS = (
+    Scenario(
+        "deploy killed together with what it runs on all machines: runtime",
+        KilledWithAgents(),
+        Moment("runtime", WORKER),
+        "machines",
+        quick=True,
+    ),
     killed("a machine is made", "machine", WORKER, "nothing"),
-    killed("all machines' network", "network", "", "machines", quick=True),
+    killed("all machines' network", "network", "", "machines"),
     killed("survey", "survey", WORKER),
     killed("compare", "compare", WORKER),
     killed("network of a worker", "network", WORKER),
@@ -388,6 +348,122 @@ BYTES = (
 )
 
 
+def upgrade_killed(what: str, at: Moment, to: Build = "kubelet", again: Command = "deploy") -> Scenario:
+    """An upgrade that is killed; it is run again, or the cluster goes back."""
+    ending = ", and back by `kubev6 rollback`" if again == "rollback" else ""
+    return Scenario(f"upgrade killed: {what}{ending}", Killed(), at, to=to, again=again)
+
+
+def rollback_killed(what: str, at: Moment) -> Scenario:
+    """The way back that is killed, and run again."""
+    return Scenario(f"rollback killed: {what}", Killed(), at, "upgraded", "rollback", again="rollback")
+
+
+UPGRADES = (
+    upgrade_killed("push", Moment("push", "registry")),
+    upgrade_killed("proof before it", Moment("proof")),
+    upgrade_killed("kubelet of the control plane", Moment("kubelet", CONTROL_PLANE)),
+    upgrade_killed("proof after that", Moment("proof", number=2)),
+    upgrade_killed("kubelet of a worker", Moment("kubelet", WORKER), again="rollback"),
+    upgrade_killed("kubeadm's configuration and add-ons", Moment("kubelet", WORKER, "ended")),
+    upgrade_killed("last proof", Moment("proof", number=3)),
+    upgrade_killed("scheduler", Moment("kube-scheduler", CONTROL_PLANE, seconds=1), to="scheduler"),
+    rollback_killed("kubelet of the control plane", Moment("kubelet", CONTROL_PLANE, seconds=0.5)),
+    rollback_killed("last proof", Moment("kubelet", WORKER, "ended")),
+    Scenario(
+        "upgrade to a kubelet that gives pods a resolver that is none",
+        Script(CONTROL_PLANE, ":", "rm -f /run/kubev6-fault"),
+        None,
+        to="bad kubelet",
+        says=("proof after kubelet of kube-control-plane", "was put back to v[^ ]*.*, and its proof holds"),
+    ),
+)
+
+
+def renewal_killed(what: str, fault: Killed, at: Moment) -> Scenario:
+    """A renewal of certificates that is killed, and run again."""
+    return Scenario(f"certs renew killed{what}", fault, at, command="certs renew", again="certs renew")
+
+
+RENEWALS = (
+    renewal_killed(
+        ": while kubeadm writes",
+        Killed(),
+        Moment("renew certificates", CONTROL_PLANE, "progress", "kubeadm"),
+    ),
+    renewal_killed(
+        " together with what it runs on the control plane: while kubeadm writes",
+        KilledWithAgents(),
+        Moment("renew certificates", CONTROL_PLANE, "progress", "kubeadm"),
+    ),
+    renewal_killed(
+        " together with what it runs on the control plane: while that starts again",
+        KilledWithAgents(),
+        Moment("renew certificates", CONTROL_PLANE, "progress", "starts the control plane again", seconds=1),
+    ),
+)
+
+RESTARTS = (
+    Scenario(
+        "support node restarts while a worker joins",
+        Power(SUPPORT, "restart"),
+        Moment("kubeadm join", WORKER),
+        "worker",
+        fails=None,
+    ),
+    *(
+        Scenario(f"{machine} restarts during the proof", Power(machine, "restart"), Moment("proof"), fails=None)
+        for machine in (SUPPORT, WORKER, CONTROL_PLANE)
+    ),
+)
+
+SWITCH = (
+    Scenario(
+        "a worker's connections and what runs by them are killed while its network is changed",
+        AgentKilled(WORKER),
+        Moment("network", WORKER),
+        "worker",
+        fails=None,
+    ),
+    Scenario(
+        "deploy killed: when a worker's network is changed, and before it is confirmed that it is reached",
+        KilledUnconfirmed(WORKER),
+        Moment("network", WORKER),
+        "worker",
+    ),
+)
+
+
+def power_cuts(seed: int) -> tuple[Scenario, ...]:
+    """A worker without power, at some time or other.
+
+    Args:
+        seed: Decides when.
+    """
+    chosen = random.Random(seed)
+    moments = [Moment("network", WORKER, seconds=chosen.uniform(0, CUT_SECONDS)) for _ in range(CUTS)]
+    return (
+        *(
+            Scenario(
+                f"power of a worker cut at random ({number} of {CUTS})",
+                PowerCut(WORKER),
+                at,
+                "worker",
+                fails=None,
+                lasts=True,
+            )
+            for number, at in enumerate(moments, 1)
+        ),
+        Scenario(
+            "power of a worker cut while it is reset",
+            PowerCut(WORKER),
+            Moment("reset", WORKER, seconds=chosen.uniform(0, 4)),
+            command="reset of the worker",
+            fails=None,
+        ),
+    )
+
+
 def randomly_killed(seed: int) -> tuple[Scenario, ...]:
     """Deploys onto reset machines that are killed at some time or other.
 
@@ -412,9 +488,11 @@ def every(seed: int) -> tuple[Scenario, ...]:
     Args:
         seed: Decides when what happens at random happens.
     """
-    return (*KILLS, *MACHINES, *SERVICES, *NETWORKS, *BYTES, *randomly_killed(seed))
+    one_by_one = (*KILLS, *MACHINES, *RESTARTS, *SWITCH, *SERVICES, *NETWORKS, *BYTES, *RENEWALS, *UPGRADES)
+    return (*one_by_one, *randomly_killed(seed))
 
 
 def names(seed: int) -> tuple[str, ...]:
-    """What the page about faults has a line for, in its order: the table, and what is done many times in a row."""
-    return (*(each.name for each in every(seed)), PROOFS_IN_A_ROW, DEPLOYS_IN_A_ROW)
+    """What the page about faults has a line for, in its order."""
+    table, cuts = ([each.name for each in scenarios] for scenarios in (every(seed), power_cuts(seed)))
+    return (*table, WHOLE_STATE, *cuts, WHOLE_STATE_AFTER_CUTS, PROOFS_IN_A_ROW, DEPLOYS_IN_A_ROW, TWO_LABS)

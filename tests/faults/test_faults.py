@@ -1,151 +1,64 @@
 """Whatever goes wrong, one line says what it was, and a deploy after it brings a proved cluster and leaves nothing.
 
-All of it by ``make faults``, which also writes what came of each into ``docs/faults.json``; a few scenarios every time.
+All of it by ``make faults``, which writes what came of each into ``docs/faults.json``. What takes long comes first.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from docs.generator.faults import FACTS, Fact
-from kubev6.server.environment import prepare
-from kubev6.server.temporary_server import TemporaryServer
-from tasks.lab import lab
-from tasks.paths import data_dir
+from tasks.docker import container_engine
+from tasks.lab.record import LAB_LABEL
 from tests.checkout import REPO
-from tests.faults.bench import Bench, Ran, grown
-from tests.faults.faults import Killed
-from tests.faults.scenarios import (
-    DEPLOYS_IN_A_ROW,
-    PROOFS,
-    PROOFS_IN_A_ROW,
-    ROUNDS,
-    SEED,
-    Scenario,
-    every,
-    names,
-)
+from tests.faults.bench import Bench, grown
+from tests.faults.facts import ALL, written_down
+from tests.faults.faults import on
+from tests.faults.going_wrong import goes_wrong
+from tests.faults.scenario import CONTROL_PLANE, WORKER, Scenario
+from tests.faults.scenarios import DEPLOYS_IN_A_ROW, PROOFS, PROOFS_IN_A_ROW, ROUNDS, SEED, TWO_LABS, every
 
-NAME = "kubev6-faults-test"
-ALL = bool(os.environ.get("KUBEV6_TEST_FAULTS"))
-SCENARIOS = [each for each in every(SEED) if ALL or each.quick]
+pytestmark = pytest.mark.skipif(not ALL, reason="takes some minutes: `make faults` has it")
+CLUSTER = 'python3 -c \'import json; print(json.load(open("/var/lib/kubev6/record.json"))["cluster"]["name"])\''
+"""Asks a machine which cluster it belongs to."""
+DOWN = ("lab", "down")
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, str]]:
-    """Prefect's server, which most runs share."""
-    before = dict(os.environ)
+def test_two_labs_side_by_side_do_not_meet(bench: Bench) -> None:
+    """Of one user, with one data directory, one server of Prefect's, and the addresses of one cluster file."""
+    bench.prepare("machines")
+    beside = bench.beside(f"{bench.name}-beside")
     try:
-        os.environ["PREFECT_HOME"] = str(tmp_path_factory.mktemp("prefect"))
-        prepare()
-        shared = TemporaryServer()
+        with written_down(TWO_LABS) as fact, ThreadPoolExecutor() as pool:
+            both = (bench, beside)
+            fact["seconds"] = round(max(pool.map(lambda each: each.prove(), both)), 1)
+            proofs = list(pool.map(lambda each: each.run("verify"), both))
+            assert all(each.proved for each in proofs), [each.errors for each in proofs]
+            assert len({on(each.name, CONTROL_PLANE, "cat /etc/kubernetes/pki/ca.crt") for each in both}) == 2
+            for each in both:
+                assert {on(each.name, machine, CLUSTER).strip() for machine in (CONTROL_PLANE, WORKER)} == {each.name}
+                each.assert_no_leak()
+            gone, proof = pool.map(
+                lambda each: each[0].run(*each[1]), ((beside, beside.words("reset")), (bench, ("verify",)))
+            )
+            assert gone.status == 0, gone.errors
+            assert proof.proved, proof.errors
+            down, gone = pool.map(lambda each: each[0].run(*each[1]), ((beside, DOWN), (bench, bench.words("reset"))))
+            assert (down.status, gone.status) == (0, 0), (down.errors, gone.errors)
+            client = container_engine.client()
+            mine: dict[str, str | list[str] | bool] = {"label": f"{LAB_LABEL}={beside.name}"}
+            left = (client.containers.list(all=True, filters=mine), client.networks.list(filters=mine))
+            assert left == ([], [])
+            bench.is_at = "machines"
     finally:
-        os.environ.clear()
-        os.environ.update(before)
-    shared.wait()
-    yield shared.environment
-    shared.stop()
+        beside.run(*DOWN)
 
 
-@pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory, server: Mapping[str, str]) -> Iterator[Bench]:
-    """The lab that all scenarios have, one after the other."""
-    own = tmp_path_factory.mktemp("faults")
-    (own / "releases").symlink_to((data_dir() / "releases").resolve())
-    (own / "blobs" / "sha256").mkdir(parents=True)
-    for blob in (data_dir() / "blobs" / "sha256").resolve().iterdir():
-        (own / "blobs" / "sha256" / blob.name).symlink_to(blob)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("KUBEV6_DATA", str(own))
-        lab.down(NAME)
-        yield Bench(NAME, own, server)
-        lab.down(NAME)
-
-
-def write_down(name: str, fact: Fact) -> None:
-    """What came of a scenario, beside what is known of the others, when all are asked for."""
-    if not ALL:
-        return
-    known: dict[str, Fact] = json.loads(FACTS.read_text()) if FACTS.exists() else {}
-    known[name] = fact
-    FACTS.write_text(json.dumps({name: known[name] for name in names(SEED) if name in known}, indent=1) + "\n")
-
-
-@contextmanager
-def written_down(name: str) -> Iterator[Fact]:
-    """What comes of a scenario, also when that is that it fails."""
-    fact: Fact = {"said": "", "seconds": None, "ok": False}
-    try:
-        yield fact
-        fact["ok"] = True
-    finally:
-        write_down(name, fact)
-
-
-def said(scenario: Scenario, ran: Ran, directory: Path) -> str:
-    """What a person reads of it, in one line."""
-    if isinstance(scenario.fault, Killed):
-        return ""
-    return (ran.errors[-1] if ran.errors else ran.proof).replace(str(directory), "~")
-
-
-def assert_told(scenario: Scenario, ran: Ran) -> None:
-    """The run ended as it has to, and said so to a person."""
-    assert ran.struck == bool(scenario.at), f"the moment did not come: {ran.told[-5:]}"
-    told = "\n".join((*ran.errors, ran.printed))
-    assert "Traceback" not in told
-    if isinstance(scenario.fault, Killed):
-        assert ran.status == -9
-        return
-    assert (ran.status != 0) == scenario.fails, told
-    missing = [word for word in scenario.says if not re.search(word, told)]
-    assert not missing, told
-    assert re.search(scenario.shows, ran.progress), ran.progress
-
-
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda each: each.name)
-def test_one_line_says_what_was_wrong_and_a_deploy_brings_a_proved_cluster_again(
-    scenario: Scenario, bench: Bench
-) -> None:
-    bench.prepare(scenario.before)
-    bench.proved = False
-    with written_down(scenario.name) as fact:
-        ran = met(scenario, bench)
-        fact["said"] = said(scenario, ran, bench.directory)
-        if ran.proved and not scenario.lasts:
-            bench.proved = True
-            fact["seconds"] = round(ran.seconds, 1)
-        else:
-            fact["seconds"] = round(bench.prove(), 1)
-        bench.assert_no_leak()
-        assert_told(scenario, ran)
-
-
-def met(scenario: Scenario, bench: Bench) -> Ran:
-    """A run that meets a fault, which is put right after it."""
-    try:
-        if not scenario.at:
-            scenario.fault.strike(NAME, None)
-        words = ["reset", "--yes"] if scenario.command == "reset" else ["deploy", "--prebuilt"]
-        own_server = isinstance(scenario.fault, Killed)
-        return bench.run(
-            *words, at=scenario.at, strike=lambda run: scenario.fault.strike(NAME, run), own_server=own_server
-        )
-    finally:
-        scenario.fault.mend(NAME)
-
-
-@pytest.mark.skipif(not ALL, reason="takes some minutes: `make faults` has it")
 def test_many_proofs_in_a_row_leave_nothing_behind(bench: Bench) -> None:
     bench.prepare("cluster")
     with written_down(PROOFS_IN_A_ROW) as fact:
@@ -163,9 +76,9 @@ def test_many_proofs_in_a_row_leave_nothing_behind(bench: Bench) -> None:
         assert last["MB"] <= first["MB"] + 20
         bench.assert_no_leak()
         assert grown(before, bench.counts()) == []
+        bench.is_at = "cluster"
 
 
-@pytest.mark.skipif(not ALL, reason="takes some minutes: `make faults` has it")
 def test_resets_and_deploys_in_a_row_leave_nothing_behind(bench: Bench) -> None:
     bench.prepare("cluster")
     with written_down(DEPLOYS_IN_A_ROW) as fact:
@@ -179,3 +92,10 @@ def test_resets_and_deploys_in_a_row_leave_nothing_behind(bench: Bench) -> None:
         changed = [f"{what} {before[what]} and {number}" for what, number in after.items() if number != before[what]]
         fact["said"] = f"before and after, of {len(after)} counts: {', '.join(changed)}"
         assert grown(before, after) == []
+
+
+@pytest.mark.parametrize("scenario", [each for each in every(SEED) if not each.quick], ids=lambda each: each.name)
+def test_one_line_says_what_was_wrong_and_a_deploy_brings_a_proved_cluster_again(
+    scenario: Scenario, bench: Bench
+) -> None:
+    goes_wrong(scenario, bench)
