@@ -23,12 +23,12 @@ def pytest_report_header() -> str:
     return f"what goes wrong at random is that of KUBEV6_TEST_FAULTS_SEED={SEED}"
 
 
-@pytest.fixture(autouse=True)
-def claim(request: pytest.FixtureRequest) -> None:
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Function) -> None:
     """Leave out what another process has begun. Tests that go by one another are claimed by the first of them."""
     if CLAIMS:
-        together = getattr(request.module, "TOGETHER", False)
-        claimed = Path(CLAIMS) / (request.path.stem if together else request.node.name.replace("/", "-")[:200])
+        together = getattr(item.module, "TOGETHER", False)
+        claimed = Path(CLAIMS) / (item.path.stem if together else item.name.replace("/", "-")[:200])
         try:
             claimed.symlink_to(NAME)
         except FileExistsError:

@@ -12,6 +12,7 @@ from typing import Protocol, cast
 
 import docker.errors
 
+from configs.errors import NodeError
 from configs.schema.loading import load_cluster
 from tasks.docker import container_engine
 from tasks.lab import lab as machines
@@ -124,8 +125,9 @@ class KilledUnconfirmed(Killed):
         """Nothing: the machine does it by itself, and is reached then."""
 
         def is_back() -> bool:
-            with connect(machines.endpoints(lab)[self.machine]) as ssh:
+            with suppress(NodeError), connect(machines.endpoints(lab)[self.machine]) as ssh:
                 return ssh.run(PUT_BACK, step="test", check=False).status == 0
+            return False
 
         eventually(is_back, BACK_SECONDS)
 

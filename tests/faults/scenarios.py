@@ -367,9 +367,9 @@ UPGRADES = (
     upgrade_killed("kubelet of a worker", Moment("kubelet", WORKER), again="rollback"),
     upgrade_killed("kubeadm's configuration and add-ons", Moment("kubelet", WORKER, "ended")),
     upgrade_killed("last proof", Moment("proof", number=3)),
-    upgrade_killed("scheduler", Moment("kube-scheduler", CONTROL_PLANE, seconds=1), to="scheduler"),
     rollback_killed("kubelet of the control plane", Moment("kubelet", CONTROL_PLANE, seconds=0.5)),
-    rollback_killed("last proof", Moment("kubelet", WORKER, "ended")),
+    rollback_killed("last proof", Moment("proof", number=3)),
+    upgrade_killed("scheduler", Moment("kube-scheduler", CONTROL_PLANE, seconds=1), to="scheduler"),
     Scenario(
         "upgrade to a kubelet that gives pods a resolver that is none",
         Script(CONTROL_PLANE, ":", "rm -f /run/kubev6-fault"),
