@@ -16,7 +16,8 @@ Verdict = Literal["accept", "drop", ""]
 Matches = bool | None
 """Whether a packet is what a rule asks for; None when that is not known."""
 
-
+UFW_WITHOUT_IPV6 = "ufw with IPV6=no"
+"""How ufw is called where it lets no IPv6 pass, whatever its rules say."""
 INSIDE = ("docker", "br-", "virbr", "lo")
 """How the interfaces are called by which nothing leaves a machine: those of container engines and libvirt."""
 

@@ -15,7 +15,7 @@ from configs.plan import sysctls, translation, versions
 from configs.plan.derived import container_runtime, etcd_problem, own_cni_version, takes_cgroup_v1
 from configs.plan.jool import mismatch
 from configs.plan.networking import tools
-from configs.plan.packet_filter import Packet
+from configs.plan.packet_filter import UFW_WITHOUT_IPV6, Packet
 from configs.plan.stages.network import IPVS
 from configs.plan.systems import Machine, runtime_version, system_of
 from configs.plan.versions import (
@@ -183,6 +183,8 @@ def packet_filter(it: Candidate) -> Iterator[str]:
         if each.name.startswith("ufw"):
             pairs = f"`ufw route allow in on {fabric.interface}`, `ufw route allow in on {_behind(it)}`"
             allow = f"`ufw allow in on {fabric.interface}`, `ufw allow in on {_behind(it)}`, {pairs}"
+        if each.name == UFW_WITHOUT_IPV6:
+            allow = f"write IPV6=yes into /etc/default/ufw, then {allow}"
         yield f"its packet filter, {each.name}, drops {', '.join(dropped)}: {allow}, or let these pass"
 
 

@@ -118,7 +118,7 @@ for file in /etc/sysctl.d/*.conf /run/sysctl.d/*.conf /usr/local/lib/sysctl.d/*.
     [ -e "$file" ] && echo "$file" && grep -nE '^[[:space:]]*-?[[:space:]]*net[./](ipv4|ipv6|bridge)[./]' "$file"
 done
 section ufw
-grep -hsE '^(ENABLED|DEFAULT_[A-Z]+_POLICY)=' /etc/ufw/ufw.conf /etc/default/ufw
+grep -hsE '^(ENABLED|IPV6|DEFAULT_[A-Z]+_POLICY)=' /etc/ufw/ufw.conf /etc/default/ufw
 grep -hs '^-A' /etc/ufw/user6.rules /lib/ufw/user6.rules
 section ip6tables
 ip6tables-save -t filter 2>/dev/null
