@@ -51,7 +51,7 @@ section netplan
 command -v netplan
 # Some values are passwords.
 SHOWN='s/((password|psk|key|private|shared|pin|input|output)["'\'']?[[:space:]]*:[[:space:]]+)("[^"]*"|'\''[^'\'']*'\''|[^],}{["'\''#[:space:]][^],}]*)/\1x/g; s/^/ /p'
-show /etc/netplan/*.yaml /run/netplan/*.yaml /usr/lib/netplan/*.yaml
+show /run/netplan/*.yaml /etc/netplan/*.yaml /usr/lib/netplan/*.yaml
 SHOWN='s/^/ /p'
 section networkd
 for directory in /etc /run /usr/local/lib /usr/lib; do

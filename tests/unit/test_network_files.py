@@ -73,6 +73,7 @@ def profile(text: str, type_: str = "ethernet") -> dict[str, str]:
     return {f"{PROFILES}/site.nmconnection": f"[connection]\nid=site\ntype={type_}\n{text}\n"}
 
 
+BILLIONS = "lan: {match: {name: *l30}, dhcp4: *l30}"
 CLAIMS: dict[str, tuple[str, dict[str, str], str]] = {
     "none": ("networkd", {}, ""),
     "its name": ("networkd", networkd("Name=eth1"), "configures eth1 already: take eth1 out of it"),
@@ -185,6 +186,38 @@ CLAIMS: dict[str, tuple[str, dict[str, str], str]] = {
         "netplan",
         {**planned("eth0: {}"), "/usr/lib/netplan/50-site.yaml": "network: {ethernets: {eth1: {}}}\n"},
         "",
+    ),
+    "netplan, a file of one name that is in force until the next start": (
+        "netplan",
+        {**planned("eth1: {}"), "/run/netplan/50-site.yaml": "network: {ethernets: {eth0: {}}}\n"},
+        "",
+    ),
+    "netplan, a file that one in force until the next start does without": (
+        "netplan",
+        {**planned("eth0: {}"), "/run/netplan/50-site.yaml": "network: {ethernets: {eth1: {}}}\n"},
+        "/run/netplan/50-site.yaml configures eth1",
+    ),
+    "netplan, ports of a bridge": (
+        "netplan",
+        planned("eth0: {}\n  bridges: {br0: {interfaces: [eth0, eth1]}}"),
+        "by br0: interfaces: eth1",
+    ),
+    "netplan, what is in a VRF": (
+        "netplan",
+        planned("eth0: {}\n  vrfs: {of: {interfaces: [eth1]}}"),
+        "by of: interfaces",
+    ),
+    "netplan, aliases that come to billions": (
+        "netplan",
+        planned(
+            "l0: &l0 [eth0]\n    " + "".join(f"l{n + 1}: &l{n + 1} [*l{n}, *l{n}]\n    " for n in range(30)) + BILLIONS
+        ),
+        "by lan: match: name:",
+    ),
+    "ifupdown, further addresses": (
+        "ifupdown",
+        {"/etc/network/interfaces": "iface eth1:0 inet6 static\n address fd00::9/64\n"},
+        "configures eth1 already",
     ),
     "ifupdown, its name": (
         "ifupdown",
@@ -333,6 +366,12 @@ CLAIMS: dict[str, tuple[str, dict[str, str], str]] = {
         profile("autoconnect-priority=500\n[match]\ninterface-name=eth*;!eth0;"),
         "by Name=eth* !eth0",
     ),
+    "NetworkManager, all but this one": (
+        "networkmanager",
+        profile("autoconnect-priority=500\n[match]\ninterface-name=!eth1;"),
+        "",
+    ),
+    "NetworkManager, a priority that is none": ("networkmanager", profile("autoconnect-priority=²"), ""),
     "NetworkManager, its name with blanks": (
         "networkmanager",
         profile(" interface-name = eth1 "),

@@ -25,7 +25,7 @@ def claims(text: str, links: tuple[Link, ...]) -> Iterator[Claim]:
                 yield Claim(path, link.name, by=f"`{' '.join(words)}` of {stanza}")
             elif MASTER.fullmatch(words[0]) and stanza in link.names:
                 yield Claim(path, link.name, by=f"`{' '.join(words)}`")
-            elif words[0] == "iface" and words[1] in link.names:
+            elif words[0] == "iface" and words[1].partition(":")[0] in link.names:  # further addresses have a colon
                 family = words[2] if len(words) > 2 and words[2] in ("inet", "inet6") else ""
                 yield Claim(path, link.name, family, only_makes=words[-1] == "manual")
             elif words[0] == "mapping":

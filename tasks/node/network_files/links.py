@@ -178,3 +178,8 @@ def settings(lines: Iterable[str]) -> Iterator[tuple[str, str, str]]:
         elif "=" in line and line[0] not in "#;":
             key, _, value = line.partition("=")
             yield section, key.strip(), value.strip()
+
+
+def number(text: str) -> int:
+    """A number that a file holds; 0 where it holds none."""
+    return int(text) if re.fullmatch(r"-?[0-9]{1,9}", text) else 0

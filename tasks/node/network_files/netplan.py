@@ -43,8 +43,10 @@ def claims(text: str, links: tuple[Link, ...]) -> Iterator[Claim]:
                     if said["set-name"] == link.name:
                         yield Claim(path, link.name, by=f"{name}: set-name: {link.name}")
                 elif match is not None and type_ == "ethernets" and may_match(conditions, link):
-                    shown = ", ".join(f"{key}: {match[key]}" for key in MATCHES if key in match) or "{}"
-                    yield Claim(path, link.name, by=f"{name}: match: {shown}")
+                    shown = ", ".join(f"{key}: {' '.join(_words(match[key]))}" for key in MATCHES if key in match)
+                    yield Claim(path, link.name, by=f"{name}: match: {shown or '{}'}")
+                elif link.name in _words(said.get("interfaces")):  # its ports, or what is in a VRF
+                    yield Claim(path, link.name, by=f"{name}: interfaces: {link.name}")
 
 
 def definitions(text: str) -> tuple[Definition, ...]:
@@ -54,13 +56,13 @@ def definitions(text: str) -> tuple[Definition, ...]:
         for type_, name, said in _definitions(document) if "kubev6" not in basename(path) else ():
             found[name] = (found.get(name, (type_,))[0], {**found.get(name, ("", {}))[1], **said})
     return tuple(
-        Definition(name, type_, *(str(said.get(key, "")).lower() in TRUE for key in ("dhcp4", "dhcp6")))
+        Definition(name, type_, *(_is_one_of(TRUE, said.get(key)) for key in ("dhcp4", "dhcp6")))
         for name, (type_, said) in found.items()
     )
 
 
 def _files(text: str) -> list[tuple[str, Any]]:
-    """Path and content of each; one in /etc stands for those of its name elsewhere, and the machine tells it first."""
+    """Path and content of each; of one name the first that is told stands for all (netplan-generate(8))."""
     if not text.partition("\n")[0].endswith("/netplan"):
         return []
     found: dict[str, tuple[str, Any]] = {}
@@ -103,8 +105,13 @@ def _are_mappings(*values: Any) -> bool:
 
 
 def _is_off(key: str, value: Any) -> bool:
-    return key in ("dhcp4", "dhcp6") and str(value).lower() in FALSE
+    return key in ("dhcp4", "dhcp6") and _is_one_of(FALSE, value)
+
+
+def _is_one_of(words: tuple[str, ...], value: Any) -> bool:
+    return any(word.lower() in words for word in _words(value))
 
 
 def _words(value: Any) -> list[str]:
-    return list(map(str, value)) if isinstance(value, list) else [str(value)]
+    """The text that stands there, or that of a list; what is deeper, which aliases make endless, is none."""
+    return [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, str)]

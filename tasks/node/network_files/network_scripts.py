@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from posixpath import basename
 
 from configs.plan.interfaces import Claim
-from tasks.node.network_files.links import Link, blocks, may_match, settings
+from tasks.node.network_files.links import Link, blocks, may_match, number, settings
 
 KEPT = (
     *(
@@ -53,7 +53,7 @@ def claims(text: str, links: tuple[Link, ...], *, any_without: bool) -> Iterator
                 known = bool(address) and "$" not in address and "`" not in address
                 if may_match({"PermanentMACAddress": [address]} if known else {}, link):
                     by = f"HWADDR={address}" if address else "no DEVICE"
-                    yield Claim(path, link.name, by=by, priority=_number(said.get("AUTOCONNECT_PRIORITY", "")))
+                    yield Claim(path, link.name, by=by, priority=number(said.get("AUTOCONNECT_PRIORITY", "")))
 
 
 def kept(text: str, links: tuple[Link, ...], interface: str) -> tuple[str, ...]:  # noqa: ARG001 - one shape for all
@@ -75,7 +75,3 @@ def _word(value: str) -> str:
     except ValueError:
         return value
     return words[0].partition(";")[0] if words else ""
-
-
-def _number(text: str) -> int:
-    return int(text) if text.lstrip("-").isdigit() else 0

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from configs.plan.interfaces import Claim
-from tasks.node.network_files.links import Link, blocks, may_match, settings
+from tasks.node.network_files.links import Link, blocks, may_match, number, settings
 
 CARDS = ("ethernet", "802-3-ethernet")
 """The types of profiles that may be brought up on any card."""
@@ -16,7 +17,7 @@ def claims(text: str, links: tuple[Link, ...]) -> Iterator[Claim]:
     for path, lines in blocks(text):
         said = {(section, key): value for section, key, value in settings(lines)}
         named = said.get(("connection", "interface-name"), "")
-        priority = said.get(("connection", "autoconnect-priority"), "0")
+        priority = said.get(("connection", "autoconnect-priority"), "")
         conditions: dict[str, list[str]] = {}
         for section in CARDS:
             if address := said.get((section, "mac-address")):
@@ -29,7 +30,7 @@ def claims(text: str, links: tuple[Link, ...]) -> Iterator[Claim]:
         for key in ("path", "kernel-command-line"):
             if patterns := said.get(("match", key)):
                 conditions[key] = [patterns]
-        for link in links:
+        for link in (replace(each, names=(each.name,)) for each in links):  # its other names are nothing to it
             if named:
                 if named in link.names:
                     yield Claim(path, link.name)
@@ -39,7 +40,7 @@ def claims(text: str, links: tuple[Link, ...]) -> Iterator[Claim]:
                 and may_match(conditions, link)
             ):
                 by = "; ".join(f"{key}={' '.join(words)}" for key, words in conditions.items()) or "no interface-name"
-                yield Claim(path, link.name, by=by, priority=int(priority) if priority.lstrip("-").isdigit() else 0)
+                yield Claim(path, link.name, by=by, priority=number(priority))
 
 
 def _hexadecimal(address: str) -> str:
