@@ -123,6 +123,8 @@ def _servers(cluster: Cluster) -> Iterator[str]:
         for node in cluster.kubernetes_nodes:
             if server.address == node.address:
                 yield f"{field}.address: {server.address} is {node.name}'s, which is a node of Kubernetes"
+        if server.address and (why := _no_machine(cluster, server.address)):
+            yield f"{field}.address: {server.address} {why}"
     hop, subnet = cluster.nat64.address, cluster.fabric.subnet
     if hop is not None and hop not in subnet:
         yield f"nat64.address: {hop} is outside fabric.subnet {subnet}, where the next hop to the prefix must be"
@@ -140,11 +142,26 @@ def _forwarders(cluster: Cluster) -> Iterator[str]:
             yield f"dns64.forwarders[{index}]: {forwarder} is DNS64 itself, which would ask itself; name another"
         elif ":" in forwarder and ip_address(forwarder).is_link_local and "%" not in forwarder:
             yield f"dns64.forwarders[{index}]: {forwarder} is link-local; say by which interface: {forwarder}%INTERFACE"
+        elif ":" in forwarder and (why := _no_machine(cluster, IPv6Address(forwarder))):
+            yield f"dns64.forwarders[{index}]: {forwarder} {why}"
+
+
+def _no_machine(cluster: Cluster, address: IPv6Address) -> str:
+    """Why an address is that of no machine that the support node reaches; empty when it may be one."""
+    inside = {"services.subnet": cluster.services.subnet} | {
+        f"pod_subnet of {node.name}": node.pod_subnet for node in cluster.nodes if node.pod_subnet
+    }
+    for name, subnet in inside.items():
+        if address in subnet:
+            return f"is in {name} {subnet}; a machine's own address is wanted"
+    if address == cluster.fabric.subnet.network_address:
+        return "is the subnet's own (router anycast) address"
+    return ""
 
 
 def asks_itself(cluster: Cluster, resolver: str) -> bool:
     """Whether a resolver is the DNS64 on the support node, which listens on its loopback too."""
-    own = [node.address for node in cluster.nodes if "support" in node.roles]
+    own = [each for node in cluster.nodes if "support" in node.roles for each in (node.address, node.uplink_address)]
     return ip_address(resolver) in (ip_address("127.0.0.1"), ip_address("::1"), *own)
 
 

@@ -123,9 +123,18 @@ def _not_one_word(value: str) -> bool:
 
 def _ssh_host(value: str) -> str:
     # What ssh refuses too (its valid_hostname): it comes into command lines, such as that of a ProxyCommand.
-    if _not_one_word(value) or re.search(r"""['"`$\\;&<>|(){}\[\]]""", value):
+    named = re.search(r"""['"`$\\;&<>|(){}\[\]@/]""", value) is None
+    if _not_one_word(value) or not named or (":" in value and not _is_address(value)):
         raise ValueError("is no host; a name, an address without brackets or a Host of ~/.ssh/config is wanted")
     return value
+
+
+def _is_address(value: str) -> bool:
+    try:
+        ip_address(value)
+    except ValueError:
+        return False
+    return True
 
 
 def _ssh_user(value: str) -> str:
@@ -167,13 +176,16 @@ def _resolver(value: str) -> str:
     except ValueError:
         raise ValueError("is no address; a resolver's IPv4 or IPv6 address is wanted") from None
     if isinstance(found, IPv4Address):
-        if found.is_multicast or found.is_unspecified or found.is_reserved:
-            raise ValueError("is no address of a resolver")
+        if not (found.is_link_local or found.is_loopback) and (why := unusable_ipv4(found)):
+            raise ValueError(f"{why}; a resolver's address is wanted")
         return str(found)
     if found.scope_id is not None and not (found.is_link_local and re.fullmatch(_INTERFACE, found.scope_id)):
         raise ValueError("has a scope that is no interface, or needs none")
-    if found.is_multicast or found.is_unspecified or (found.is_link_local and found.scope_id is None):
+    if found.is_link_local and found.scope_id is None:
         raise ValueError("is no address of a resolver; a link-local one needs its interface, such as fe80::1%eth0")
+    translated = any(found in known for known in TRANSLATION)  # what an existing translator leads to
+    if not (found.is_link_local or found.is_loopback or translated) and (why := unusable(found)):
+        raise ValueError(f"{why}; a resolver's address is wanted")
     return str(found)
 
 
