@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 from configs.errors import ConfigError
 from configs.schema.e2e import expression
 from configs.schema.loading import Kind, shipped
+from tasks.paths import expanded
 from tasks.release.series.git_remote import path_of
 
 LONGEST = 4096
@@ -78,7 +79,7 @@ def place(given: str) -> str:
     Args:
         given: A path or an address; empty for none.
     """
-    return given if not given or "://" in given else str(Path(given).expanduser().absolute())
+    return given if not given or "://" in given else str(Path(expanded(given)).absolute())
 
 
 def source(given: str) -> str:

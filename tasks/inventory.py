@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 from configs.errors import KubeV6Error
 from configs.schema.cluster import Cluster, Node
 from tasks.lab import lab
+from tasks.paths import expanded
 from tasks.ssh import resolve, ssh_config
 from tasks.ssh.endpoint import Endpoint
 from tasks.ssh.ssh_config import SshConfig
@@ -51,4 +51,4 @@ def _endpoint(cluster: Cluster, node: Node, config: SshConfig) -> Endpoint:
 
 
 def _expanded(path: str | None) -> str | None:
-    return str(Path(path).expanduser()) if path else None
+    return expanded(path) if path else None

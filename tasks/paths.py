@@ -12,6 +12,11 @@ RECIPES = CHECKOUT / "build" if CHECKOUT else _IN_THE_WHEEL
 """How a release is made: ``build/`` of the checkout, or where pyproject.toml puts it in the wheel."""
 
 
+def expanded(path: str) -> str:
+    """A path whose ``~`` is a home directory; as it is where there is no such user."""
+    return os.path.expanduser(path)  # noqa: PTH111 - Path's raises then
+
+
 def data_dir() -> Path:
     """Releases, labs, run logs, kubeconfigs: ``$KUBEV6_DATA``, else ``$XDG_DATA_HOME/kubev6``."""
     home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from configs.errors import ConfigError
 from tasks import bounded, scope
+from tasks.paths import expanded
 
 SSH_PASSWORD = "KUBEV6_SSH_PASSWORD"
 KEY_PASSPHRASE = "KUBEV6_SSH_KEY_PASSPHRASE"
@@ -60,7 +61,7 @@ def secret(variable: str) -> str | None:
     if value := os.environ.get(variable):
         return _taken(value, variable)
     if path := os.environ.get(f"{variable}_FILE"):
-        return _taken(_read(Path(path).expanduser(), f"{variable}_FILE"), f"{path} ({variable}_FILE)")
+        return _taken(_read(Path(expanded(path)), f"{variable}_FILE"), f"{path} ({variable}_FILE)")
     if (value := _held().get(variable)) is not None:
         return value
     if name := block_of(variable):

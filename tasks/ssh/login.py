@@ -13,6 +13,7 @@ import paramiko
 from paramiko.pkey import UnknownKeyType
 
 from configs.errors import NodeError
+from tasks.paths import expanded
 from tasks.secrets import KEY_PASSPHRASE, SSH_PASSWORD, open_to_others, secret
 from tasks.ssh.endpoint import Endpoint
 
@@ -104,7 +105,7 @@ def _requests(
 
 def _keys(endpoint: Endpoint, tried: list[str]) -> Iterator[tuple[str, paramiko.PKey]]:
     if endpoint.key_file:
-        path = Path(endpoint.key_file).expanduser()
+        path = Path(expanded(endpoint.key_file))
         try:
             key = _read(path)
         except _UnusableKeyError as error:

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from configs.errors import ConfigError
+from tasks.paths import expanded
 from tasks.ssh.endpoint import ClientSettings, Endpoint
-from tasks.ssh.ssh_config import DEEPEST, JUMP, SEPARATOR, SshConfig, expanded
+from tasks.ssh.ssh_config import DEEPEST, JUMP, SEPARATOR, SshConfig
 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _NO_FILES = ("none", "/dev/null")

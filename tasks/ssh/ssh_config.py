@@ -25,6 +25,7 @@ from typing import Any
 import paramiko
 
 from configs.errors import ConfigError
+from tasks.paths import expanded
 from tasks.ssh.patterns import among
 
 log = logging.getLogger("kubev6.ssh")
@@ -106,11 +107,6 @@ def read() -> SshConfig:
     own = Path.home() / ".ssh" / "config"
     lines = [*_Files(own.parent, private=True).lines(own), *_Files(SYSTEM.parent, private=False).lines(SYSTEM)]
     return SshConfig("\n".join(lines) if any(not line.startswith("match ") for line in lines) else "")
-
-
-def expanded(path: str) -> str:
-    """A path whose ``~`` is a home directory; as it is where there is no such user."""
-    return os.path.expanduser(path)  # noqa: PTH111 - Path's raises then
 
 
 @cache

@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from configs.errors import ConfigError
+from configs.errors import ConfigError, KubeV6Error
 from configs.schema.cluster import Cluster, Ssh
 from configs.schema.loading import load_cluster
 from tasks import inventory
 from tasks.bounded import formed
 from tasks.lab import lab
+from tasks.release.fetch import mirror
+from tasks.release.series import git_remote, working_tree
 from tasks.ssh import resolve, ssh_config
 from tasks.ssh.endpoint import ClientSettings, Endpoint
 from tasks.ssh.openssh import ssh_command
@@ -437,3 +439,18 @@ def test_a_host_that_could_be_taken_for_something_else_is_refused(host: str) -> 
 def test_a_login_that_could_be_taken_for_something_else_is_refused(user: str) -> None:
     with pytest.raises(ValueError, match="is no login name"):
         Ssh(user=user)
+
+
+def test_a_home_of_nobody_is_a_directory_of_that_name_wherever_a_path_is_named() -> None:
+    own = "~nobody-is-called-so/x"
+    data = load_cluster("bare-metal").model_dump(mode="json", exclude_none=True)
+    cluster = Cluster.model_validate({**data, "ssh": {"key_file": own, "known_hosts": own}})
+    for endpoint in inventory.endpoints(cluster).values():
+        assert (endpoint.key_file, endpoint.known_hosts) == (own, own)
+    for remote in (own, "x" * 5000, "a\0b"):
+        with pytest.raises(KubeV6Error, match="remote up: there is no /"):
+            git_remote.locate("up", remote, base=Path("/"))
+    with pytest.raises(ConfigError, match="no such directory"):
+        mirror.chosen(own)
+    with pytest.raises(ConfigError, match="is no working tree"):
+        working_tree.top(Path(own))

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from configs.errors import ConfigError, KubeV6Error
 from configs.words import shortened
+from tasks.paths import expanded
 
 VARIABLE = "KUBEV6_MIRROR"
 
@@ -95,7 +96,7 @@ def chosen(given: str = "") -> Mirror | None:
     if not root:
         return None
     if "://" not in root:
-        directory = Path(root).expanduser().absolute()
+        directory = Path(expanded(root)).absolute()
         if not os.path.isdir(directory):  # noqa: PTH112 - what no path can be is no directory either
             raise ConfigError(
                 f"{said} {shortened(root, 200)}: there is no such directory", todo="name a directory or an http address"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ from urllib.parse import unquote, urlsplit
 
 from configs.errors import ConfigError, KubeV6Error
 from configs.logins import holds_secret, without_login
+from configs.words import shortened, visible
+from tasks.paths import expanded
 from tasks.release.series.git_command import ask, complaint, objects_of, server_environment
 
 WANTS_NO_LOGIN = "git asks its credential helper for one; or name the place by ssh"
@@ -55,9 +58,10 @@ def locate(remote: str, address: str, *, base: Path, refs: tuple[str, ...] = ())
     path = path_of(address, base=base)
     if path is None:
         return Place(remote, address, "server", refs=refs)
-    if not path.exists():
+    if not os.path.exists(path):  # noqa: PTH110 - see path_of
         raise KubeV6Error(
-            f"remote {remote}: there is no {path}", todo="give a URL, a repository's directory or a bundle"
+            f"remote {remote}: there is no {shortened(visible(str(path)), 300)}",
+            todo="give a URL, a repository's directory or a bundle",
         )
     if path.is_file():
         if ask(["bundle", "list-heads", str(path)]).returncode == 0:
@@ -80,10 +84,12 @@ def path_of(address: str, *, base: Path) -> Path | None:
     """
     if address.startswith("file://"):
         return Path(unquote(urlsplit(address).path))
-    path = (base / Path(address).expanduser()).resolve()
-    if not path.exists() and re.match(r"[A-Za-z][A-Za-z0-9+.-]*://|[^/]+:", address):
+    path = base / expanded(address)
+    if os.path.exists(path):  # noqa: PTH110 - what no path can be does not exist either
+        return path.resolve()
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://|[^/]+:", address):
         return None
-    return path
+    return Path(os.path.normpath(path.absolute()))
 
 
 def head(place: Place, ref: str) -> str | None:

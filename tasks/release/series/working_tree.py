@@ -17,7 +17,7 @@ import git
 from configs.errors import ConfigError, KubeV6Error
 from configs.words import counted
 from tasks.exclusive import exclusive
-from tasks.paths import cache_dir
+from tasks.paths import cache_dir, expanded
 from tasks.release.series.git_command import ask, complaint, objects_of, usual_environment
 from tasks.release.series.repository import (
     COMMITTER,
@@ -95,7 +95,7 @@ def top(directory: Path) -> Path:
     Raises:
         ConfigError: It is in none.
     """
-    answer = ask_there(directory.expanduser().absolute(), "rev-parse", "--show-toplevel")
+    answer = ask_there(Path(expanded(str(directory))).absolute(), "rev-parse", "--show-toplevel")
     if answer.returncode or not (found := answer.stdout.rstrip("\n")):
         raise ConfigError(f"{directory} is no working tree of git's", todo=TODO)
     if not (Path(found) / SIGN).is_dir():
