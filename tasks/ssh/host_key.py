@@ -10,6 +10,7 @@ from pathlib import Path
 import paramiko
 from paramiko.hostkeys import HostKeyEntry
 
+from configs.errors import NodeError
 from tasks import bounded
 from tasks.shell import quote
 from tasks.ssh.endpoint import Endpoint
@@ -28,15 +29,15 @@ def shake_hands(endpoint: Endpoint, transport: paramiko.Transport, timeout: floa
         timeout: Seconds for the key exchange.
 
     Raises:
-        NodeError: No SSH session came about, or the host key is unknown, changed or revoked, or its line of a
-            known_hosts file is damaged.
+        NodeError: No SSH session came about, or the host key is unknown, changed or revoked, or its only line of the
+            known_hosts files is damaged.
     """
     name = _name(endpoint)
     files = _known_hosts_files(endpoint)
     known: dict[str, list[paramiko.PKey]] = {}
-    revoked, authorities = [*_revoked(endpoint)], []
+    revoked, authorities, damaged = [*_revoked(endpoint)], [], list[NodeError]()
     for path in files:
-        for marker, known_key in _keys_in(path, endpoint, name):
+        for marker, known_key in _keys_in(path, endpoint, name, damaged):
             if marker == "@revoked":
                 revoked.append(known_key)
             elif marker == "@cert-authority":
@@ -84,6 +85,8 @@ def shake_hands(endpoint: Endpoint, transport: paramiko.Transport, timeout: floa
             f"`{quote(['ssh-keygen', '-R', name, '-f', where])}` and learn the new one; else somebody answers "
             "in its place",
         )
+    if damaged:
+        raise damaged[0]
     seen = f"{key.get_name()} {key.fingerprint} was seen"
     if authorities:
         seen += f", and of the authority in {authorities[0]} no use is made, as no certificate is asked for"
@@ -151,8 +154,20 @@ def _key(fields: list[str], number: int, endpoint: Endpoint, damaged: str) -> pa
     return entry.key if entry else None
 
 
-def _keys_in(path: Path, endpoint: Endpoint, name: str) -> Iterator[tuple[str, paramiko.PKey]]:
-    """The keys that a known_hosts file has for a name, each with its line's marker, if there is one (sshd(8))."""
+def _keys_in(
+    path: Path, endpoint: Endpoint, name: str, damaged: list[NodeError]
+) -> Iterator[tuple[str, paramiko.PKey]]:
+    """The keys that a known_hosts file has for a name, each with its line's marker, if there is one (sshd(8)).
+
+    Args:
+        path: The file.
+        endpoint: The node.
+        name: The name.
+        damaged: What is wrong with lines that are passed over is put here, for when no other line has the key.
+
+    Raises:
+        NodeError: The file cannot be read, or a key that is revoked.
+    """
     try:
         lines = bounded.content(path).decode(errors="replace").split("\n")
     except (FileNotFoundError, NotADirectoryError):
@@ -164,8 +179,15 @@ def _keys_in(path: Path, endpoint: Endpoint, name: str) -> Iterator[tuple[str, p
         marker = fields.pop(0) if fields and fields[0].startswith("@") else ""
         if len(fields) < 3 or line.lstrip().startswith("#") or not _is_among(name, fields[0]):
             continue
-        damaged = f"{path}, line {number}: no host key of {name} can be read there"
-        if key := _key(fields[:3], number, endpoint, damaged):
+        seen = f"{path}, line {number}: no host key of {name} can be read there"
+        try:
+            key = _key(fields[:3], number, endpoint, seen)
+        except NodeError as error:
+            if marker == "@revoked":
+                raise
+            damaged.append(error)
+            continue
+        if key:
             yield marker, key
 
 

@@ -273,13 +273,19 @@ DAMAGE = ["ssh-ed25519 AAAA=C3!", "ssh-rsa AAAAB3NzaC1yc2EAAAADAQAB", "ecdsa-sha
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_a_damaged_line_of_known_hosts_is_named(sshd: Sshd, damage: str) -> None:
+def test_a_damaged_line_of_known_hosts_is_passed_over_as_ssh_does_and_named_where_none_has_the_key(
+    sshd: Sshd, damage: str
+) -> None:
     path, known = sshd.directory / "damaged", (sshd.directory / "known_hosts").read_text()
-    path.write_text(f"# old\n{known}{known.split()[0]} {damage}\n")
-    with pytest.raises(NodeError, match=rf"connect: {path}, line 4: no host key of \[127.*\]:\d+ can be") as caught:
-        connect(sshd.endpoint(known="damaged"))
-    assert not caught.value.transient
-    assert caught.value.todo == "correct that line, or remove it"
+    line = f"{known.split()[0]} {damage}\n"
+    path.write_text(line + known)
+    connect(sshd.endpoint(known="damaged")).close()
+    for text, number in ((f"# old\n{line}", 2), (f"{known}@revoked {line}", 3)):
+        path.write_text(text)
+        with pytest.raises(NodeError, match=rf"connect: {path}, line {number}: no host key of \[127.*\]:\d+") as caught:
+            connect(sshd.endpoint(known="damaged"))
+        assert not caught.value.transient
+        assert caught.value.todo == "correct that line, or remove it"
 
 
 def test_a_known_hosts_file_without_an_end_is_none(sshd: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
