@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hmac
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from tasks.ssh.endpoint import Endpoint
 from tasks.ssh.patterns import among
 from tasks.ssh.proxy_command import Piped
 
+_SEPARATORS = re.compile(r"[ \t]+")
+"""What stands between the words of a line; other white space is part of one, as with ssh."""
 GLOBAL_FILES = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
 
 
@@ -175,7 +178,7 @@ def _keys_in(
     except (OSError, bounded.TooMuchError) as error:
         raise endpoint.unreached(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
     for number, line in enumerate(lines, 1):
-        fields = line.split()
+        fields = _SEPARATORS.split(line.strip(" \t\r"))
         marker = fields.pop(0) if fields and fields[0].startswith("@") else ""
         if len(fields) < 3 or line.lstrip().startswith("#") or not _is_among(name, fields[0]):
             continue

@@ -106,11 +106,30 @@ Origin: upstream
         ("Subject: a\0b\nDate: Mon, 1 Jan 1800 00:00:00 +0000\n", "ab", "kubev6 <kubev6@localhost>", None, ""),
         ("From: <>\nSubject: x\nDate: Mon, 1 Jan 2020 00:00 +99999999\n", "x", "unknown <unknown@localhost>", None, ""),
         ("Last-Update: 2020-13-99\nDescription: z\n", "z", "kubev6 <kubev6@localhost>", None, ""),
+        (
+            "commit 0123456789012345678901234567890123456789\nAuthor: Ann Example <ann@example.org>\n"
+            "Date:   Tue Jul 6 14:04:46 2021 +0200\n\n    proxy: hide strings\n\n    They break:\n\n      tables\n\n"
+            "diff --git a/x b/x\n",
+            "proxy: hide strings",
+            "Ann Example <ann@example.org>",
+            "2021-07-06T14:04:46+02:00",
+            "They break:\n\n  tables",
+        ),
+        (
+            MAIL.replace("\n", "\r\n"),
+            "Hide long strings when printing",
+            "André Example <andre@example.org>",
+            "2021-07-06T14:04:46+02:00",
+            "They break tables.",
+        ),
+        ("\ufeffSubject: x\nFrom: Ann <ann@example.org>\n\n---\n", "x", "Ann <ann@example.org>", None, ""),
+        ("Description: x\n" + "\nOrigin: upstream\n" * 5000 + "---\n", "x", "kubev6 <kubev6@localhost>", None, ""),
     ],
     ids=[
         *("DEP-3", "git format-patch", "mail with DEP-3 below", "no head at all", "only a remark", "plain text"),
         *("another author in the message", "an encoded comma", "DEP-3 in two paragraphs"),
         *("unknown charset", "bad base64", "a NUL, and a year that git cannot keep", "no address, no date", "month 13"),
+        *("git show", "lines that end as in DOS", "a byte order mark", "very many paragraphs"),
     ],
 )
 def test_head(text: str, title: str, author: str, date: str | None, in_body: str) -> None:
@@ -121,6 +140,7 @@ def test_head(text: str, title: str, author: str, date: str | None, in_body: str
     assert header.author == author
     assert (header.date.isoformat() if header.date else None) == date
     assert in_body in header.body
+    assert "---" not in header.body
 
 
 AUTHORS = ("Pätch Authör", "Dr. Ann, Example", "張三", 'A "B" C')

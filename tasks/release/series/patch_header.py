@@ -1,7 +1,7 @@
 """What the head of a patch file says: title, author, date and message.
 
-Three forms are read: mails as git format-patch writes them, by the rules of git-mailinfo(1); the fields of Debian
-Enhancement Proposal 3; and plain text, whose first line is the title as in a commit's message.
+Four forms are read: mails as git format-patch writes them, by the rules of git-mailinfo(1); what git show prints; the
+fields of Debian Enhancement Proposal 3; and plain text, whose first line is the title as in a commit's message.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import email.errors
 import email.header
 import email.utils
 import re
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ from tasks.release.series.repository import COMMITTER
 _PATCH = re.compile(r"^(?:---(?: |[ \t]*$)|diff -|Index: )", re.MULTILINE)
 """Where git-mailinfo(1) has the patch begin."""
 _FROM_LINE = re.compile(r">?From \S+ .*\d\d:\d\d:\d\d .*\d{4}")
+_COMMIT_LINE = re.compile(r"commit [0-9a-f]{7,64}( .*)?")
 _FIELD = re.compile(r"([A-Za-z][A-Za-z0-9-]*):(?:[ \t]+(.*)|$)")
 _MAIL = ("from", "date", "subject")
 _DEP3 = (
@@ -61,12 +63,14 @@ def read_header(text: str, *, name: str) -> Header:
     Raises:
         KubeV6Error: It is a mail whose patch is encoded, so that git would not apply what is meant.
     """
-    head = _PATCH.split(text, maxsplit=1)[0].replace("\0", "").replace("\r\n", "\n")
+    head = _PATCH.split(text.replace("\r\n", "\n"), maxsplit=1)[0].replace("\0", "").removeprefix("\ufeff")
     lines = head.strip("\n").split("\n")
     is_mail = bool(_FROM_LINE.fullmatch(lines[0]))
     lines = lines[is_mail:]
     first = _field(lines[0]) if lines else ""
-    if is_mail or first in _MAIL:
+    if _COMMIT_LINE.fullmatch(lines[0] if lines else ""):
+        fields, rest = _shown(lines[1:])
+    elif is_mail or first in _MAIL:
         fields, rest = _mail(lines)
     elif first in _DEP3 or first.startswith("bug-"):
         fields, rest = _dep3(lines)
@@ -106,13 +110,25 @@ def _mail(lines: Sequence[str]) -> tuple[dict[str, list[str]], Sequence[str]]:
     return fields, rest
 
 
+def _shown(lines: Sequence[str]) -> tuple[dict[str, list[str]], Sequence[str]]:
+    """The fields and the message, which is indented."""
+    fields, rest = _stanza(lines)
+    message = textwrap.dedent("\n".join(rest)).strip("\n").split("\n")
+    return {**fields, "subject": message[:1]}, message[1:]
+
+
 def _dep3(lines: Sequence[str]) -> tuple[dict[str, list[str]], Sequence[str]]:
     """The fields, which may stand in more than one paragraph."""
     fields, rest = _stanza(lines)
-    following = [number for number, line in enumerate(rest) if line.strip()][:1]
-    if following and (_field(rest[following[0]]) in (*_DEP3, *_MAIL)):
-        more, rest = _dep3(rest[following[0] :])
-        fields = more | fields
+    at = 0
+    while at < len(rest):
+        if rest[at].strip():
+            if _field(rest[at]) not in (*_DEP3, *_MAIL):
+                break
+            more, rest = _stanza(rest[at:])
+            fields, at = more | fields, 0
+        else:
+            at += 1
     return fields, rest
 
 
