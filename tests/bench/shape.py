@@ -18,11 +18,11 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
 from statistics import median
 from typing import Any, cast
-from uuid import UUID
 
 from tests.waiting import eventually
 
@@ -64,13 +64,13 @@ def measure(sizes: list[int], times: int) -> None:
 
 def compare(sizes: list[int], times: int) -> None:
     """Run both shapes in turn for every size, and print a line for each."""
-    of_before = unfinished()  # a kept server knows of runs that were killed
+    since = datetime.now(UTC)  # a kept server knows of runs that were killed
     for size in sizes:
         shapes: dict[str, Callable[[int], None]] = {"nodes": as_one_task_a_node, "graph": as_graph}
         taken: dict[str, list[tuple[float, float]]] = {name: [] for name in shapes}
         for round_number in range(times + 1):
             for name, shape in shapes.items():
-                eventually(lambda: unfinished() <= of_before, 60)
+                eventually(lambda: all_written(since), 60)
                 began, cpu = time.perf_counter(), time.process_time()
                 shape(size)
                 if round_number:
@@ -81,15 +81,16 @@ def compare(sizes: list[int], times: int) -> None:
             print(f"{size:>5}  {name}  {wall:>15.2f}  {cpu:>14.2f}  {wall / base:>6.2f}x", flush=True)
 
 
-def unfinished() -> set[UUID]:
-    """Those task runs of which Prefect's server has not written down yet how they ended."""
+def all_written(since: datetime) -> bool:
+    """Whether Prefect's server has written down how all task runs since then have ended."""
     from prefect.client.orchestration import get_client
-    from prefect.client.schemas.filters import TaskRunFilter
+    from prefect.client.schemas.filters import FlowRunFilter, TaskRunFilter
     from prefect.client.schemas.objects import TERMINAL_STATES, StateType
 
-    which = TaskRunFilter.model_validate({"state": {"type": {"any_": sorted(set(StateType) - TERMINAL_STATES)}}})
+    unfinished = TaskRunFilter.model_validate({"state": {"type": {"any_": sorted(set(StateType) - TERMINAL_STATES)}}})
+    ours = FlowRunFilter.model_validate({"start_time": {"after_": since}})
     with get_client(sync_client=True) as client:
-        return {run.id for run in client.read_task_runs(task_run_filter=which)}
+        return not client.read_task_runs(flow_run_filter=ours, task_run_filter=unfinished, limit=1)
 
 
 def slow_down() -> None:
