@@ -14,7 +14,7 @@ from tasks.release.fetch.import_image import import_image
 from tasks.release.fetch.mirror import chosen
 from tasks.release.store import Store
 from tests.unit.test_release_key import TOOLS
-from tests.unit.test_store import layer, saved
+from tests.unit.test_store import layer, saved, tar_of
 
 COREDNS = "coredns/coredns:1.7.0"
 
@@ -53,6 +53,7 @@ def test_an_image_is_found_under_what_it_is_said_to_be_and_nothing_else(tmp_path
     [
         ((), "it does not say what its image is called; say it by --as"),
         (("coredns",), "what it calls its image, 'coredns', is no image with its tag"),
+        (("a" * 5000,), r"what it calls its image, 'a{90,98}…, is no image with its tag"),
         (("a:1", "\x1b[2J:1"), r"what it calls its image, '\\x1b\[2J:1', is no image with its tag"),
     ],
 )
@@ -84,6 +85,15 @@ def test_an_image_for_other_machines_is_refused_and_the_right_one_taken_after_it
         import_image(path, store)
     import_image(archive(tmp_path, COREDNS), store)
     assert held_image(COREDNS, store) is not None
+
+
+def test_a_config_of_another_form_is_one_line(tmp_path: Path, store: Store) -> None:
+    path = tmp_path / "odd.tar"
+    config = b'{"rootfs": {"diff_ids": []}, "architecture": ["amd64"]}'
+    path.write_bytes(tar_of(("manifest.json", b'[{"Config": "c", "Layers": []}]'), ("c", config)))
+    with pytest.raises(ConfigError, match=r"odd.tar: its image's config: architecture: input should be a valid string"):
+        import_image(path, store, [COREDNS])
+    assert held_image(COREDNS, store) is None
 
 
 def test_another_image_than_was_there_under_that_name_is_refused(tmp_path: Path, store: Store) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import IO
@@ -33,7 +34,8 @@ def keep_plugins(archive: Path, store: Store, *, name: str, checked: str) -> tup
     """
     found: dict[str, BinaryEntry] = {}
     for plugin, content in _plugins(archive, name):
-        sha256, size = store.add_stream(iter(partial(content.read, CHUNK), b""))
+        with _read(name):
+            sha256, size = store.add_stream(iter(partial(content.read, CHUNK), b""))
         found[plugin] = BinaryEntry(name=plugin, sha256=sha256, size=size, checked=checked)
     return tuple(found[plugin] for plugin in CNI_PLUGINS)
 
@@ -49,7 +51,9 @@ def refuse_other(archive: Path, *, name: str) -> None:
         KubeV6Error: It is something else.
     """
     for plugin, content in _plugins(archive, name):
-        if seen := instead_of_a_program(content.read(HEAD)):
+        with _read(name):
+            head = content.read(HEAD)
+        if seen := instead_of_a_program(head):
             raise KubeV6Error(
                 f"{name}: {plugin} in it is {seen}, and no program for x86-64", todo="correct its address"
             )
@@ -62,20 +66,28 @@ def _plugins(archive: Path, name: str) -> Iterator[tuple[str, IO[bytes]]]:
         KubeV6Error: As :func:`keep_plugins`, after the last one.
     """
     found = set()
-    try:
-        with open_tar(archive, "r:gz") as tar:
-            unpacked = Bound(LARGEST_UNPACKED, "what is in it, unpacked,")
-            for member in tar:
-                unpacked.count(member.size)
-                plugin = member.name.removeprefix("./")
-                if plugin in CNI_PLUGINS and member.isreg() and member.size and (content := tar.extractfile(member)):
-                    yield plugin, content
-                    found.add(plugin)
-    except UNREADABLE as error:
-        raise KubeV6Error(
-            f"{name}: is no archive of CNI plugins: {seen_in(error)}", todo="correct its address"
-        ) from None
+    with _read(name), open_tar(archive, "r:gz") as tar:
+        unpacked = Bound(LARGEST_UNPACKED, "what is in it, unpacked,")
+        for member in tar:
+            unpacked.count(member.size)
+            plugin = member.name.removeprefix("./")
+            if plugin in CNI_PLUGINS and member.isreg() and member.size and (content := tar.extractfile(member)):
+                yield plugin, content
+                found.add(plugin)
+        while rest := tar.fileobj.read(CHUNK) if tar.fileobj else b"":  # behind its end stands gzip's checksum
+            unpacked.count(len(rest))
     if missing := [plugin for plugin in CNI_PLUGINS if plugin not in found]:
         raise KubeV6Error(
             f"{name}: the archive has no program {', '.join(missing)} at its top", todo="correct its address or version"
         )
+
+
+@contextmanager
+def _read(name: str) -> Iterator[None]:
+    """Have what is wrong with the archive be one line, wherever it shows while that is read."""
+    try:
+        yield
+    except UNREADABLE as error:
+        raise KubeV6Error(
+            f"{name}: is no archive of CNI plugins: {seen_in(error)}", todo="correct its address"
+        ) from None

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from configs.errors import ConfigError
 from configs.schema.field_types import image_reference
+from configs.words import shortened
 from tasks import bounded
 from tasks.release import docker_archive
 from tasks.release.docker_archive import CHUNK, ArchiveError
@@ -52,7 +53,10 @@ def import_image(path: Path, store: Store, references: Sequence[str] = ()) -> tu
         raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from None
     ((config, _), *_layers) = store.image_blobs(digest)
     sha256 = config.removeprefix("sha256:")
-    told = bounded.read(store.blob(config), _Platform)
+    try:
+        told = bounded.read(store.blob(config), _Platform)
+    except ValueError as error:
+        raise ConfigError(f"{path}: its image's config: {error}", todo="write it by `docker save`") from None
     if (told.os, told.architecture) != ("linux", "amd64"):
         raise ConfigError(
             f"{path}: its image is for {told.os}/{told.architecture}, and nodes are linux/amd64",
@@ -75,5 +79,7 @@ def _named(path: Path, file: IO[bytes]) -> tuple[str, ...]:
         try:
             image_reference(name)
         except ValueError as error:
-            raise ConfigError(f"{path}: what it calls its image, {name!r}, {error}", todo="say it by --as") from None
+            raise ConfigError(
+                f"{path}: what it calls its image, {shortened(repr(name), 100)}, {error}", todo="say it by --as"
+            ) from None
     return names
