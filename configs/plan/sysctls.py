@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
@@ -11,6 +12,8 @@ from configs.schema.cluster import Cluster, Node
 
 FILE = "/etc/sysctl.d/zz-kubev6.conf"
 """Files are read in the order of their names, and the last one that sets a key counts (sysctl.d(5))."""
+NOT_ZERO = re.compile(r"[-+]?(0x)?[0-9a-f]*[1-9a-f][0-9a-f]*", re.IGNORECASE)
+"""A number that the kernel takes for "yes"."""
 KERNEL_LISTENS = ("ifupdown", "network-scripts")
 """What leaves it to the kernel to listen to router advertisements; the others listen themselves."""
 
@@ -82,7 +85,7 @@ def without_ipv6(cluster: Cluster, machine: Machine) -> Iterator[tuple[str, str]
         disabled |= {name: line for name in names if everything or _sets(line, _disable(name))}
     for name in names:
         last = disabled.get(name)
-        place = f"{last.path}:{last.number}" if last and last.value == "1" else ""
+        place = f"{last.path}:{last.number}" if last and NOT_ZERO.fullmatch(last.value) else ""
         if place or name in machine.kernel.without_ipv6:
             yield _disable(name), place
             if name == "all":

@@ -146,8 +146,9 @@ sed -n 's/^MemTotal: */MEMORY=/p' /proc/meminfo
 section without-ipv6
 grep -ls 1 /proc/sys/net/ipv6/conf/*/disable_ipv6
 section ipv6-off
-grep -oE 'ipv6\.disable(_ipv6)?=1' /proc/cmdline | sed "s|$| on the kernel's command line|"
-grep -oHnsE '^[^#]*ipv6\.disable(_ipv6)?=1' /etc/default/grub /etc/default/grub.d/*.cfg /etc/kernel/cmdline
+off='(ipv6\.disable(_ipv6)?|sysctl[./]net[./]ipv6[./]conf[./](all|default)[./]disable_ipv6)=1'
+grep -oE "$off" /proc/cmdline | sed "s|$| on the kernel's command line|"
+grep -oHnsE "^[^#]*$off" /etc/default/grub /etc/default/grub.d/*.cfg /etc/kernel/cmdline
 # Options and the like are of a module, and of no use where it is built in.
 grep -qs '/ipv6\.ko' "/lib/modules/$(uname -r)/modules.builtin" ||
     grep -HnsE '^[[:space:]]*(options[[:space:]]+ipv6[[:space:]].*disable(_ipv6)?=1|install[[:space:]]+ipv6[[:space:]])' \

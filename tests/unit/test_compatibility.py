@@ -71,6 +71,18 @@ CASES: dict[str, tuple[str, Release, Machine, tuple[str, ...]]] = {
         lines(("50-a", "net.ipv6.conf.all.disable_ipv6", "0"), ("60-b", "net.ipv6.conf.eth*.disable_ipv6", "1")),
         ("eth1.disable_ipv6 is 1, and the cluster needs IPv6 there: set it to 0 in /etc/sysctl.d/60-b.conf:1",),
     ),
+    "the same by other numbers": (
+        WORKER,
+        RELEASE,
+        lines(("60-b", "net.ipv6.conf.eth1.disable_ipv6", "0x1"), ("70-b", "net.ipv6.conf.default.disable_ipv6", "02")),
+        ("set it to 0 in /etc/sysctl.d/70-b.conf:1", "set it to 0 in /etc/sysctl.d/60-b.conf:1"),
+    ),
+    "no number, which the kernel takes for none": (
+        WORKER,
+        RELEASE,
+        lines(("60-b", "net.ipv6.conf.eth1.disable_ipv6", "yes"), ("70-b", "net.ipv6.conf.default.disable_ipv6", "00")),
+        (),
+    ),
     "the same, and a later file that makes it good": (
         WORKER,
         RELEASE,

@@ -776,3 +776,23 @@ def test_an_interface_is_told_with_all_that_files_may_match() -> None:
         ("bond0", "bond"),
         ("eth2", None),
     ]
+
+
+@pytest.mark.parametrize(
+    ("line", "off"),
+    [
+        ('GRUB_CMDLINE_LINUX="quiet ipv6.disable=1"', "ipv6.disable=1"),
+        ('GRUB_CMDLINE_LINUX="sysctl.net.ipv6.conf.all.disable_ipv6=1"', "sysctl.net.ipv6.conf.all.disable_ipv6=1"),
+        (
+            "GRUB_CMDLINE_LINUX=sysctl.net/ipv6/conf/default/disable_ipv6=1",
+            "sysctl.net/ipv6/conf/default/disable_ipv6=1",
+        ),
+        ("#GRUB_CMDLINE_LINUX=ipv6.disable=1", ""),
+        ("GRUB_CMDLINE_LINUX=sysctl.net.ipv6.conf.eth9.disable_ipv6=1", ""),
+    ],
+)
+def test_a_start_without_ipv6_is_known_by_the_boot_loaders_file(tmp_path: Path, line: str, off: str) -> None:
+    machine = asked(tmp_path, "networkd", {"/etc/default/grub": f"GRUB_TIMEOUT=1\n{line}\n"})
+    told = [each for each in machine.kernel.ipv6_off if each.startswith("/etc/default/grub:2:")]
+    assert len(told) == bool(off)
+    assert off in "".join(told)
