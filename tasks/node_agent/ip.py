@@ -74,7 +74,10 @@ def words_of_routes(text: str) -> List[str]:
         kept = [
             word
             for word, previous in zip(words, before)  # noqa: B905 - strict is newer than 3.5
-            if word not in STATES and word not in NUMBERS and previous not in NUMBERS
+            if word not in STATES
+            and word not in NUMBERS
+            and previous not in NUMBERS
+            and (previous, word) != ("rto_min", "lock")  # said always, and not taken
         ]
         if kept:
             found.append(" ".join(kept))

@@ -12,6 +12,7 @@ import pytest
 from tasks.node_agent import blocks, files, ip, ssh_connection
 from tasks.node_agent.resources import (
     binary,
+    ipv4_default_route,
     ipv4_name,
     package,
     route,
@@ -142,10 +143,26 @@ def test_routes_are_told_without_the_kernels_own() -> None:
         ),
         ("default via inet6 fe80::1 dev eth0 table 7", "default via inet6 fe80::1 dev eth0 table 7"),
         ("unreachable default metric 4278198272 error -113", "unreachable default metric 4278198272"),
+        ("default via 10.0.2.2 dev eth0 rto_min lock 20ms", "default via 10.0.2.2 dev eth0 rto_min 20ms"),
     ],
 )
 def test_a_route_is_told_whole_as_it_is_given(text: str, words: str) -> None:
     assert ip.words_of_routes(text) == [words]
+
+
+@pytest.mark.parametrize(
+    ("words", "place"),
+    [
+        ("default via 10.0.2.2 dev eth0", "default"),
+        ("default tos 0x10 via 10.0.2.2 dev eth0 proto bgp src 10.0.2.15 metric 20", "default tos 0x10 metric 20"),
+        ("unreachable default metric 4278198272", "unreachable default metric 4278198272"),
+        ("default metric 5 nexthop via 10.0.2.2 dev eth0 weight 1", "default metric 5"),
+    ],
+)
+def test_a_default_route_goes_by_its_place_as_next_hops_that_are_objects_are_none_to_the_kernel(
+    words: str, place: str
+) -> None:
+    assert " ".join(ipv4_default_route.place_of(words.split())) == place
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ class Ipv4DefaultRoutes(Kind):
     def make(self, change: Json, record: Record) -> None:
         arguments = change["subject"].split()
         keep_own_path(arguments, record)
-        run(["ip", "-4", "route", "del"] + arguments)
+        run(["ip", "-4", "route", "del"] + place_of(arguments))
 
 
 def keep_own_path(default: List[str], record: Record) -> None:
@@ -79,6 +79,14 @@ def way_of(default: List[str]) -> List[str]:
         at = words.index("proto")
         del words[at : at + 2]
     return words
+
+
+def place_of(default: List[str]) -> List[str]:
+    """What the kernel tells a default route by. Of its next hop it takes none for one that is an object (nexthop)."""
+    found = default[: default.index("default") + 1]
+    for word, value in zip(default, default[1:]):  # noqa: B905, RUF007 - newer than 3.5
+        found += [word, value] if word in ("tos", "metric") else []
+    return found
 
 
 def metric_of(arguments: str) -> str:
