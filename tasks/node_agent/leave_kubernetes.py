@@ -20,6 +20,7 @@ CNI_CONFIGURATIONS = "/etc/cni/net.d"
 ETCD = "/var/lib/etcd"
 KUBEADM_CONFIG = "/etc/kubernetes/kubev6-kubeadm.yaml"
 """Ours, on a control plane only."""
+NETWORK = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
 RESET_SECONDS = 60
 LEFT = (
     "/etc/kubernetes/manifests",
@@ -138,12 +139,15 @@ def bridges() -> Dict[str, str]:
     for name in names_in(CNI_CONFIGURATIONS):
         try:
             network = json.loads(text_of(os.path.join(CNI_CONFIGURATIONS, name)))
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
-        plugins = network.get("plugins", [network]) if isinstance(network, dict) else []
-        for plugin in plugins:
-            if plugin.get("type") == "bridge" and network.get("name"):
-                found[str(network["name"])] = str(plugin.get("bridge", "cni0"))
+        network = network if isinstance(network, dict) else {}
+        plugins = network.get("plugins", [network])
+        for plugin in plugins if isinstance(plugins, list) else []:
+            named = str(network.get("name", ""))
+            # Of any other name there is no network (the CNI's specification), and it would lead to other directories.
+            if isinstance(plugin, dict) and plugin.get("type") == "bridge" and NETWORK.match(named):
+                found[named] = str(plugin.get("bridge", "cni0"))
     return found
 
 

@@ -29,7 +29,7 @@ FORMS = {
         "cluster": {"*": str},
         "pending_restarts": [str],
         "unbegun": [[str]],
-        "stages": {"*": {"*": {}}},
+        "stages": {"*": {"*": {}, "files": {"*": {}}, "deleted_files": {"*": {}}, "services": {"*": {}}}},
     }
 }  # type: Json
 """What the files hold that everything else relies on; ``*`` is every other key."""

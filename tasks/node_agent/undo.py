@@ -41,6 +41,8 @@ def attempting(done: List[str], stays: List[str], left: List[str]) -> Attempt:
             left.append("; ".join(part for part in (error.seen, error.todo) if part))
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             left.append(str(error))
+        except Exception as error:  # a note of another form than we write: the others are undone all the same
+            left.append("{}: {}".format(type(error).__name__, error))
 
     return attempt
 

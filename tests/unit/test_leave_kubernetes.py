@@ -124,6 +124,10 @@ def test_kubeadm_is_told_what_its_version_understands(known: str, expected: list
         ({"name": "pods", "plugins": [{"type": "bridge"}, {"type": "portmap"}]}, {"mynet": "cbr0", "pods": "cni0"}),
         ({"name": "other", "type": "macvlan"}, {"mynet": "cbr0"}),
         (["nonsense"], {"mynet": "cbr0"}),
+        ({"name": "pods", "plugins": ["bridge", 7, None]}, {"mynet": "cbr0"}),
+        ({"name": "pods", "plugins": None}, {"mynet": "cbr0"}),
+        ({"name": "../../../../etc", "type": "bridge"}, {"mynet": "cbr0"}),
+        ({"name": ".", "type": "bridge"}, {"mynet": "cbr0"}),
     ],
 )
 def test_bridges_are_those_of_the_cni_configurations(
@@ -132,6 +136,7 @@ def test_bridges_are_those_of_the_cni_configurations(
     substitute(monkeypatch, leave_kubernetes, "CNI_CONFIGURATIONS", str(tmp_path))
     (tmp_path / "10.conf").write_text(json.dumps(configuration))
     (tmp_path / "20.conf").write_text("no json")
+    (tmp_path / "30.conf").write_text("[" * 100_000)
     assert leave_kubernetes.bridges() == expected
 
 

@@ -210,6 +210,9 @@ def test_a_route_of_words_is_the_route_that_reads_so(words: str, value: Route) -
         '{"stages": []}',
         '{"stages": {"network": 3}}',
         '{"stages": {"network": {"files": "/etc/hosts"}}}',
+        '{"stages": {"network": {"files": {"/etc/hosts": "backup"}}}}',
+        '{"stages": {"network": {"deleted_files": {"/etc/hosts": null}}}}',
+        '{"stages": {"runtime": {"services": {"docker.service": "active"}}}}',
         '{"pending_restarts": {"kubelet": 1}}',
         '{"pending_restarts": [7]}',
         '{"unbegun": ["network"]}',
@@ -228,3 +231,14 @@ def test_a_damaged_record_is_one_line_that_names_it(text: str, ran: list[str], t
 def test_a_cluster_that_is_named_in_part_is_another_one() -> None:
     with pytest.raises(Failed, match=r"belongs to the cluster rack at unknown, not lab at \[fd00::1\]:6443"):
         record.refuse_other_cluster({"cluster": {"name": "rack"}}, {"name": "lab", "server": "[fd00::1]:6443"})
+
+
+def test_a_note_of_another_form_than_ours_is_told_and_the_others_are_undone(ran: list[str]) -> None:
+    node = Record("network", {})
+    ours = {"fd00:101::/64 via fd00::101 dev eth1 metric 1024": None}
+    node.stage["routes"] = {"fd00:101::/64 via fd00::101 dev eth1 metric 1024 lost": 7, **ours}
+    done, left = list[str](), list[str]()
+    undo.undo_all(NETWORK, node, undo.attempting(done, [], left))
+    assert ran == ["ip -6 route del fd00:101::/64 via fd00::101 dev eth1 metric 1024"]
+    assert (len(done), len(left)) == (1, 1)
+    assert "\n" not in left[0]
