@@ -25,12 +25,13 @@ FILE = "record.json"
 STAGES = ("network", "support", "runtime", "kubernetes")
 """In the order in which they are applied."""
 FORMS = {
+    "digests.json": {"*": {"sha256": str, "identity": [int]}},
     FILE: {
         "cluster": {"*": str},
         "pending_restarts": [str],
         "unbegun": [[str]],
         "stages": {"*": {"*": {}, "files": {"*": {}}, "deleted_files": {"*": {}}, "services": {"*": {}}}},
-    }
+    },
 }  # type: Json
 """What the files hold that everything else relies on; ``*`` is every other key."""
 

@@ -15,7 +15,7 @@ from tasks.node.resources import kinds
 from tasks.node_agent import read_facts, record, undo
 from tasks.node_agent.protocol import Failed
 from tasks.node_agent.record import Record, read_record
-from tasks.node_agent.resources import address, ipv4_address, ipv4_default_route, link, route
+from tasks.node_agent.resources import address, binary, ipv4_address, ipv4_default_route, link, route
 from tasks.node_agent.resources.kinds import BEFORE_THE_NETWORK, KINDS, LEFT, NETWORK
 from tests.fakes import substitute
 
@@ -226,6 +226,17 @@ def test_a_damaged_record_is_one_line_that_names_it(text: str, ran: list[str], t
     assert str(caught.value).startswith(f"{tmp_path}/record.json is damaged: ")
     assert len(str(caught.value)) < len(str(tmp_path)) + 200
     assert caught.value.todo.startswith("move it away")
+
+
+@pytest.mark.parametrize(
+    "text", ['{"/usr/bin/kubelet": 7}', '{"/usr/bin/kubelet": {"sha256": 7}}', '{"x": {"identity": 7}}']
+)
+def test_damaged_digests_are_one_line_that_names_them(text: str, ran: list[str], tmp_path: Path) -> None:
+    assert ran == []
+    (tmp_path / "digests.json").write_text(text)
+    with pytest.raises(Failed, match=r"digests.json is damaged: it holds something else than was written there"):
+        record.read_json("digests.json")
+    assert binary.installed_digest("/", {"/": {"identity": [1]}}) == ""
 
 
 def test_a_cluster_that_is_named_in_part_is_another_one() -> None:

@@ -255,4 +255,6 @@ def digest_of(path: str, known: Json) -> Optional[str]:
 def installed_digest(path: str, known: Json) -> str:
     """sha256 of an executable that is as we installed it, from what is known of those; empty for any other."""
     entry = known.get(path)
-    return str(entry["sha256"]) if entry and os.path.exists(path) and entry["identity"] == identity_of(path) else ""
+    if not entry or "sha256" not in entry or not os.path.exists(path):
+        return ""
+    return str(entry["sha256"]) if entry.get("identity") == identity_of(path) else ""
