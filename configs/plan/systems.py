@@ -154,6 +154,7 @@ class Machine:
         resolved: Whether systemd-resolved answers its own questions.
         networkmanager: Whether NetworkManager runs, whatever configures the interfaces that are ours.
         firewalld: Whether firewalld runs.
+        zones: Files of firewalld's zones, but for ours, and the interfaces in them; a file is named for each.
         filters: Its packet filters, but for firewalld.
         jool: What it has of Jool.
         registry_certificate: What its registry shows, as PEM, where it is a support node.
@@ -189,6 +190,7 @@ class Machine:
     resolved: bool = False
     networkmanager: bool = False
     firewalld: bool = False
+    zones: tuple[tuple[str, str], ...] = ()
     filters: tuple[PacketFilter, ...] = ()
     jool: Jool = field(default_factory=Jool)
     registry_certificate: str = ""

@@ -188,6 +188,17 @@ def packet_filter(it: Candidate) -> Iterator[str]:
         yield f"its packet filter, {each.name}, drops {', '.join(dropped)}: {allow}, or let these pass"
 
 
+def firewalld_zones(it: Candidate) -> Iterator[str]:
+    """firewalld goes back to what its packages say, and drops all else, where two zones have one interface."""
+    for path, interface in it.machine.zones if it.machine.firewalld else ():
+        if interface in (it.cluster.fabric.interface, _behind(it)):
+            zone = path.rpartition("/")[2].removesuffix(".xml")
+            yield (
+                f"{path} has {interface} in it, which is to be in a zone of kubev6's that lets everything pass: take "
+                f"it out by `firewall-cmd --permanent --zone={zone} --remove-interface={interface}`"
+            )
+
+
 def _behind(it: Candidate) -> str:
     """The interface behind the fabric: the CNI bridge, or tayga's device."""
     return "cbr0" if it.node.in_kubernetes else "nat64"
@@ -406,6 +417,7 @@ PROBLEMS: tuple[Rule, ...] = (
     sysctl_files,
     advertised_ssh,
     packet_filter,
+    firewalld_zones,
     processor,
     cgroup_version,
     kernel_modules,

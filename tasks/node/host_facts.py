@@ -86,6 +86,7 @@ def parse(text: str, asked: float = 0.0) -> Machine:
         resolved="active" in units.get("systemd-resolved", ()),
         networkmanager=_rules(units, "NetworkManager"),
         firewalld=_rules(units, "firewalld"),
+        zones=tuple(re.findall(r"""(?m)^([^:\n]+):.*\bname\s*=\s*["']([^"'\n]+)""", said.get("firewalld-zones", ""))),
         filters=packet_filters(said, firewalld=_rules(units, "firewalld")),
         jool=jool_of(assignments(said.get("jool", ""))),
         registry_certificate="".join(f"{line}\n" for line in said.get("registry-certificate", "").splitlines()),

@@ -117,6 +117,8 @@ for file in /etc/sysctl.d/*.conf /run/sysctl.d/*.conf /usr/local/lib/sysctl.d/*.
     /lib/sysctl.d/*.conf /etc/sysctl.conf; do
     [ -e "$file" ] && echo "$file" && grep -nE '^[[:space:]]*-?[[:space:]]*net[./](ipv4|ipv6|bridge)[./]' "$file"
 done
+section firewalld-zones
+grep -HosE '<interface[[:space:]][^>]*>' /etc/firewalld/zones/*.xml | grep -v '/kubev6\.xml:'
 section ufw
 grep -hsE '^(ENABLED|IPV6|DEFAULT_[A-Z]+_POLICY)=' /etc/ufw/ufw.conf /etc/default/ufw
 grep -hs '^-A' /etc/ufw/user6.rules /lib/ufw/user6.rules

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from configs.plan.systems import Machine
 from configs.schema.loading import load_cluster, load_release
 from tasks.node.compatibility import Candidate, problems
 from tasks.node.packet_filters import packet_filters
+from tests.unit.test_network_files import asked
 
 CLUSTER = load_cluster("bare-metal").model_copy(update={"uplink": None})
 SUPPORT, CONTROL_PLANE, WORKER = (node.name for node in CLUSTER.nodes[:3])
@@ -203,4 +205,32 @@ def test_of_two_tables_both_have_to_let_a_packet_through() -> None:
 )
 def test_ufw_is_known_by_its_files_before_it_has_started(ufw: str, seen: str) -> None:
     found = dropped(WORKER, ufw=ufw)
+    assert (seen in found) if seen else found == ""
+
+
+@pytest.mark.parametrize(
+    ("firewalld", "file", "seen"),
+    [
+        (True, {}, ""),
+        (True, {"trusted": '<zone>\n  <interface name="eth1"/>\n</zone>'}, "zones/trusted.xml has eth1 in it"),
+        (
+            True,
+            {"trusted": "<zone><interface name='cbr0'></interface></zone>"},
+            "--zone=trusted --remove-interface=cbr0",
+        ),
+        (True, {"public": '<zone><interface name="eth0"/><interface\tname="eth1" /></zone>'}, "public.xml has eth1"),
+        (True, {"public": '<zone><interface name="eth10"/></zone>'}, ""),
+        (True, {"kubev6": '<zone><interface name="eth1"/></zone>'}, ""),
+        (False, {"trusted": '<zone><interface name="eth1"/></zone>'}, ""),
+    ],
+)
+def test_a_zone_of_firewallds_that_has_the_fabric_already_is_refused(
+    tmp_path: Path, firewalld: bool, file: dict[str, str], seen: str
+) -> None:
+    files = {f"/etc/firewalld/zones/{name}.xml": text for name, text in file.items()}
+    machine = asked(tmp_path, "networkd", files, units="firewalld active enabled" if firewalld else "")
+    candidate = Candidate(
+        CLUSTER, RELEASE, CLUSTER.node(WORKER), replace(MACHINE, firewalld=machine.firewalld, zones=machine.zones)
+    )
+    found = "; ".join(problems(candidate))
     assert (seen in found) if seen else found == ""
