@@ -6,7 +6,7 @@ import base64
 import re
 import time
 from collections.abc import Mapping
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
@@ -112,7 +112,8 @@ def resolvers(text: str, names: Mapping[str, str] = MappingProxyType({})) -> tup
     """The addresses of the ``nameserver`` lines of a resolv.conf (resolv.conf(5)), in order.
 
     A link-local address is none without its interface (RFC 4007, 11), which is told by its name: systemd-resolved
-    writes a number, and that is another one after the next start. What names no interface is left out.
+    writes a number, and that is another one after the next start. What names no interface is left out, and so is
+    what is no machine's address; one of IPv4 that is written as one of IPv6 is told as what it is.
 
     Args:
         text: The file's content.
@@ -127,6 +128,9 @@ def resolvers(text: str, names: Mapping[str, str] = MappingProxyType({})) -> tup
         try:
             parsed = ip_address(address)
         except ValueError:
+            continue
+        parsed = (isinstance(parsed, IPv6Address) and parsed.ipv4_mapped) or parsed
+        if parsed.is_unspecified or parsed.is_multicast:
             continue
         scope = names.get(scope, "" if scope.isdigit() else scope)
         if not parsed.is_link_local or parsed.version == 4:
@@ -202,8 +206,8 @@ def _advertised(text: str) -> tuple[str, ...]:
     """The interfaces on which the kernel has to go on listening to router advertisements."""
     found = dict.fromkeys(re.findall(r"(?m)^/proc/sys/net/ipv6/conf/(.+)/accept_ra:", text), False)
     for line in text.splitlines():
-        route, ours = re.search(r"\bdev (\S+)", line), re.match(r"net\.ipv6\.conf\.(\S+)\.accept_ra", line)
-        names = (route and route[1], ours and ours[1].replace("/", "."), *(each[0] for each in ip.addresses_of(line)))
+        routes, ours = re.findall(r"\bdev (\S+)", line), re.match(r"net\.ipv6\.conf\.(\S+)\.accept_ra", line)
+        names = (*routes, ours and ours[1].replace("/", "."), *(each[0] for each in ip.addresses_of(line)))
         found |= {name: True for name in names if name in found}
     return tuple(name for name, listens in found.items() if listens)
 

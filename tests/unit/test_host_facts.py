@@ -131,10 +131,11 @@ def test_what_ifupdowns_file_reads_too_is_told() -> None:
 def test_a_link_local_resolver_keeps_its_interface_and_by_its_name() -> None:
     machine = answer(
         resolvers="nameserver fe80::1%3\nnameserver fe80::2%eth0\nnameserver fe80::3%9\nnameserver fe80::4\n"
+        "nameserver ::ffff:192.0.2.53\nnameserver ::\nnameserver ff02::fb\nnameserver 0.0.0.0\n"
         "nameserver 2001:db8::53\nnameserver 169.254.169.254\n",
         interfaces="2: eth0: <UP> mtu 1\n3: eth1@if9: <UP> mtu 1",
     )
-    assert machine.resolvers == ("fe80::1%eth1", "fe80::2%eth0", "2001:db8::53", "169.254.169.254")
+    assert machine.resolvers == ("fe80::1%eth1", "fe80::2%eth0", "192.0.2.53", "2001:db8::53", "169.254.169.254")
 
 
 @pytest.mark.parametrize(
