@@ -2,9 +2,10 @@
 
 import os
 import shutil
+from contextlib import suppress
 from typing import List
 
-from tasks.node_agent.files import text_of
+from tasks.node_agent.files import sync_directory, text_of
 from tasks.node_agent.lock import alone
 from tasks.node_agent.protocol import Failed, Json
 from tasks.node_agent.record import HOME, kept_in, read_json
@@ -14,8 +15,11 @@ DIRECTORY = os.path.join(HOME, "rollback")
 STATE = "state.json"
 WAITING = os.path.join(DIRECTORY, "waiting")
 """Is there when the program waits."""
-UNITS = "kubev6-rollback-*"
+UNITS = "kubev6-rollback*"
 """The units of systemd's that it runs as."""
+NEXT_START = "/etc/systemd/system/kubev6-rollback.service"
+WANTED = "/etc/systemd/system/multi-user.target.wants/kubev6-rollback.service"
+"""The one that runs it again when the node is started before all is well, and what has that started."""
 
 
 def confirm() -> Json:
@@ -34,11 +38,26 @@ def confirm() -> Json:
         with alone(0):
             state = read_state()
             if "armed" in state:
-                shutil.rmtree(DIRECTORY)
-                forget_killed()
+                disarm()
             return {"put_back": state["put_back"]} if "put_back" in state else {}
     except Failed:
         return {"busy": True}
+
+
+def disarm() -> None:
+    """Let nothing more be put back, neither now nor after the next start. Called by the one who holds the lock."""
+    forget_next_start()
+    shutil.rmtree(DIRECTORY, ignore_errors=True)
+    sync_directory(HOME)
+    forget_killed()
+
+
+def forget_next_start() -> None:
+    """Have nothing put back after the next start, also when that is because the power fails now."""
+    for path in (WANTED, NEXT_START):
+        with suppress(FileNotFoundError):
+            os.unlink(path)
+            sync_directory(os.path.dirname(path))
 
 
 def forget_killed() -> None:

@@ -10,7 +10,7 @@ import shutil
 from typing import List
 
 from tasks.node_agent.commands import prepare
-from tasks.node_agent.confirmation import DIRECTORY, forget_killed
+from tasks.node_agent.confirmation import disarm, forget_killed
 from tasks.node_agent.leave_kubernetes import leave, remove_empty_directories, remove_whole, server
 from tasks.node_agent.lock import alone
 from tasks.node_agent.protocol import Failed, Json
@@ -61,7 +61,7 @@ def reset(cluster: Json) -> Json:
     if not recorded and not member_of and not os.path.isdir(HOME):
         return {"done": done, "stays": stays, "left": left}
     with alone():
-        shutil.rmtree(DIRECTORY, ignore_errors=True)  # nobody has to put back what is undone now
+        disarm()  # nobody has to put back what is undone now
         try:
             record = read_record("reset")
         except Failed as error:

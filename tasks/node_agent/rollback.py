@@ -5,7 +5,6 @@ before, and a program that waits (:mod:`tasks.node_agent.await_confirmation`), w
 """
 
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -14,8 +13,20 @@ from functools import partial
 from typing import List, Set
 
 from tasks.node_agent.commands import run
-from tasks.node_agent.confirmation import DIRECTORY, STATE, UNITS, WAITING, forget_killed, process, read_state
-from tasks.node_agent.files import make_directories, write_atomically
+from tasks.node_agent.confirmation import (
+    DIRECTORY,
+    NEXT_START,
+    STATE,
+    UNITS,
+    WAITING,
+    WANTED,
+    disarm,
+    forget_killed,
+    forget_next_start,
+    process,
+    read_state,
+)
+from tasks.node_agent.files import make_directories, sync_directory, write_atomically
 from tasks.node_agent.network_state import network_state, restore
 from tasks.node_agent.protocol import Failed, Json
 from tasks.node_agent.record import FILE, HOME, Record, back_up, backup_path, kept_in, read_record, write_json
@@ -23,6 +34,14 @@ from tasks.node_agent.resources.kinds import BEFORE_THE_NETWORK, KINDS
 from tasks.node_agent.resources.service import RUNNING, SERVICE_SECONDS
 from tasks.node_agent.undo import attempting, undo
 
+UNIT = """# Written by kubev6, and gone when the node was reached after its changes or has put them back.
+[Unit]
+Description=Put changes back unless a new connection confirms that this machine is reached
+ConditionPathExists={path}
+
+[Service]
+ExecStart={python} -IS {path}
+"""
 START_SECONDS = 20
 SETTLE_SECONDS = 5
 """How long is looked after what networking tools do that read their old files again."""
@@ -41,7 +60,7 @@ def arm(stage: str, changes: List[Json], known: Json, program: str, seconds: int
     Raises:
         Failed: The program does not run, so nothing would put the changes back.
     """
-    shutil.rmtree(DIRECTORY, ignore_errors=True)
+    disarm()
     make_directories(DIRECTORY, 0o700)
     armed = str(time.monotonic())
     with kept_in(DIRECTORY):
@@ -71,7 +90,23 @@ def arm(stage: str, changes: List[Json], known: Json, program: str, seconds: int
     write_atomically(path, source.encode(), 0o600)
     with kept_in(DIRECTORY):
         write_json(STATE, state)
+    arm_next_start(path)
     start([sys.executable, "-IS", path], armed)
+
+
+def arm_next_start(program: str) -> None:
+    """Have the program run after the next start too: who is cut off may be started again before it has put all back."""
+    if not has_systemd():
+        return
+    write_atomically(NEXT_START, UNIT.format(python=sys.executable, path=program).encode(), 0o644)
+    make_directories(os.path.dirname(WANTED))
+    os.symlink(NEXT_START, WANTED)
+    sync_directory(os.path.dirname(WANTED))
+
+
+def has_systemd() -> bool:
+    """Whether systemd runs here."""
+    return os.path.isdir("/run/systemd/system")
 
 
 def note_whole(path: str, before: Record) -> None:
@@ -85,9 +120,9 @@ def note_whole(path: str, before: Record) -> None:
 
 def start(words: List[str], armed: str) -> None:
     """Start the program that waits, as a unit of systemd's own where there is systemd, and see that it runs."""
-    unit = UNITS.replace("*", armed.replace(".", "-"))
+    unit = UNITS.replace("*", "-" + armed.replace(".", "-"))
     try:
-        if not os.path.isdir("/run/systemd/system"):
+        if not has_systemd():
             raise Failed("no systemd")
         forget_killed()
         run(["systemd-run", "--unit=" + unit] + words)
@@ -98,7 +133,7 @@ def start(words: List[str], armed: str) -> None:
     deadline = time.monotonic() + START_SECONDS
     while not os.path.exists(WAITING):
         if time.monotonic() > deadline:
-            shutil.rmtree(DIRECTORY)
+            disarm()
             raise Failed("nothing would put the changes back if they cut the connection: {} does not run".format(unit))
         time.sleep(0.02)
 
@@ -137,6 +172,7 @@ def put_back() -> None:
         os.unlink(os.path.join(HOME, FILE))
     with kept_in(DIRECTORY):
         write_json(STATE, {"put_back": {"left": left + network}})
+    forget_next_start()
 
 
 def run_again(words: List[str]) -> List[str]:
