@@ -30,7 +30,8 @@ def sysctls(cluster: Cluster, node: Node, machine: Machine) -> tuple[Sysctl, ...
     listening = [each for each in machine.advertised if each not in static_interfaces(cluster)]
     if cluster.uplink and not cluster.uplink.subnet and networking_of(machine) in KERNEL_LISTENS:
         listening.append(cluster.uplink.interface)
-    found = [Sysctl(f"net.ipv6.conf.{key(interface)}.accept_ra", "2") for interface in dict.fromkeys(listening)]
+    found = [Sysctl(_disable(each), "0") for each in _interfaces(cluster) if _switches_ipv6(machine)]
+    found += [Sysctl(f"net.ipv6.conf.{key(interface)}.accept_ra", "2") for interface in dict.fromkeys(listening)]
     found += [
         Sysctl("net.ipv6.conf.all.forwarding", "1"),
         Sysctl("net.ipv4.ip_forward", "1"),
@@ -86,10 +87,20 @@ def without_ipv6(cluster: Cluster, machine: Machine) -> Iterator[tuple[str, str]
     for name in names:
         last = disabled.get(name)
         place = f"{last.path}:{last.number}" if last and NOT_ZERO.fullmatch(last.value) else ""
-        if place or name in machine.kernel.without_ipv6:
+        switched = _switches_ipv6(machine) and name in _interfaces(cluster)
+        if place or (name in machine.kernel.without_ipv6 and not switched):
             yield _disable(name), place
             if name == "all":
                 return
+
+
+def _switches_ipv6(machine: Machine) -> bool:
+    """Whether IPv6 is on or off on an interface as the profile says that is up there, which will be ours.
+
+    NetworkManager switches it off where a profile's ``method`` is ``disabled`` (nm-settings(5), ``ipv6.method``).
+    """
+    tool = networking_of(machine)
+    return tool == "networkmanager" or (tool == "netplan" and machine.networkmanager)
 
 
 def _interfaces(cluster: Cluster) -> tuple[str, ...]:

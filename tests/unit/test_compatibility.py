@@ -65,6 +65,19 @@ CASES: dict[str, tuple[str, Release, Machine, tuple[str, ...]]] = {
         machine(without_ipv6=("default", "eth0")),
         ("default.disable_ipv6=0",),
     ),
+    "the fabric without IPv6 now": (WORKER, RELEASE, machine(without_ipv6=("eth1",)), ("eth1.disable_ipv6 is 1",)),
+    "the same by a profile of NetworkManager's, in whose place comes ours": (
+        WORKER,
+        RELEASE,
+        replace(machine(without_ipv6=("eth1",)), networking="networkmanager", networkmanager=True),
+        (),
+    ),
+    "the same by one that netplan has written": (
+        WORKER,
+        RELEASE,
+        replace(machine(without_ipv6=("eth1",)), networking="netplan", networkmanager=True),
+        (),
+    ),
     "the fabric without IPv6 from the next start on": (
         WORKER,
         RELEASE,
