@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -127,6 +129,16 @@ def waits(machine: MachineInNamespaces) -> bool:
     return "rollback/program.py" in machine.said("cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' '")
 
 
+def end_what_waits(machine: MachineInNamespaces) -> None:
+    """End the program that waits there: of the processes that are all seen, that of the machine's own namespace."""
+    own = Path(f"/proc/{machine.holder}/ns/mnt").readlink()
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            words = (process / "cmdline").read_bytes().split(b"\0")
+            if (process / "ns/mnt").readlink() == own and words[-2:-1] == [b"/var/lib/kubev6/rollback/program.py"]:
+                os.kill(int(process.name), signal.SIGKILL)
+
+
 def test_what_does_not_cut_the_way_is_confirmed_over_a_new_connection_and_stays(
     machine: MachineInNamespaces, reached: Connection, endpoint: Endpoint
 ) -> None:
@@ -192,6 +204,26 @@ def test_another_run_that_comes_before_the_machine_puts_itself_back_confirms(
         assert plan_changes(again, (STAGE,)) == {"network": ()}
     eventually(lambda: not waits(machine), 5)
     assert looks(machine) == done
+
+
+def test_who_is_started_again_before_all_is_put_back_does_so_after_that_start(
+    machine: MachineInNamespaces, reached: Connection
+) -> None:
+    before = looks(machine)
+    machine.said("mkdir -p /run/systemd/system")  # as far as can be seen there is systemd
+    units = "find /etc/systemd/system -name kubev6-rollback.service"
+    with soon():
+        applied(reached, STAGE)
+    assert waits(machine)
+    end_what_waits(machine)
+    eventually(lambda: not waits(machine), 5)
+    unit, wanted = machine.said(units).splitlines()
+    assert machine.said(f"readlink -f {wanted}") == unit
+    program = machine.said(f"sed -n s/^ExecStart=//p {unit}")
+    assert looks(machine) != before
+    machine.said(program)
+    assert machine.said(units) == ""
+    assert looks(machine) == before
 
 
 def test_what_an_earlier_run_did_stays_when_a_later_one_is_put_back(
