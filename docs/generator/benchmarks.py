@@ -45,7 +45,7 @@ def facts() -> dict[str, Fact]:
 
 def page() -> str:
     """The page."""
-    rows = [row for name, fact in facts().items() for row in _rows(name, fact)]
+    lines = [row for name, fact in facts().items() for row in rows(name, fact)]
     return text.page(
         "<!-- Made from docs/bench.json by `make docs`; not edited by hand. `make bench` writes that. -->",
         "# Benchmarks",
@@ -57,11 +57,12 @@ def page() -> str:
             " written as somebody would who knows them (`tests/bench/peers/`)."
         ),
         "![medians, on a logarithmic scale](benchmarks.svg)",
-        "\n".join(("| work | by | seconds | beside ours | goal | |", "|---|---|---|---|---|---|", *rows)),
+        "\n".join(("| work | by | seconds | beside ours | goal | |", "|---|---|---|---|---|---|", *lines)),
     )
 
 
-def _rows(name: str, fact: Fact) -> Iterator[str]:
+def rows(name: str, fact: Fact) -> Iterator[str]:
+    """The lines of the table about a figure, one for each way."""
     ours = median(fact["seconds"][OURS])
     for way, seconds in fact["seconds"].items():
         middle, ratio = median(seconds), median(seconds) / ours

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from docs.generator import DIRECTORY, commands, faults, files, pages
+from docs.generator import DIRECTORY, benchmarks, commands, faults, files, pages
 from kubev6.cli import build_parser
 from kubev6.cli.schema import KINDS, schema
 from tests.faults.facts import write_down
@@ -42,6 +42,40 @@ def test_the_page_about_faults_is_that_of_what_was_seen_and_names_what_has_not_b
 )
 def test_a_line_of_that_page_says_what_came_of_it(fact: faults.Fact, row: str) -> None:
     assert faults.row("name", fact) == row
+
+
+def test_the_page_about_speed_is_that_of_what_was_measured() -> None:
+    assert benchmarks.PAGE.read_text() == benchmarks.page(), "run `make docs`"
+    assert benchmarks.PLOT.read_text() == benchmarks.plot(), "run `make docs`"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "at_most", "rows"),
+    [
+        (
+            {"kubev6": [1.0, 1.2, 1.1], "other": [3.3, 2.9, 4.0]},
+            1.0,
+            [
+                "| name: work | kubev6 | 1.10 (1.00 to 1.20) |  | at most 1 s | missed |",
+                "|  | other | 3.30 (2.90 to 4.00) | 3.00 | at least 2 | met |",
+            ],
+        ),
+        (
+            {"kubev6": [0.5], "other": [0.9], "by hand": [0.1]},
+            None,
+            [
+                "| name: work | kubev6 | 0.50 (0.50 to 0.50) |  |  |  |",
+                "|  | other | 0.90 (0.90 to 0.90) | 1.80 | at least 2 | missed |",
+                "|  | by hand | 0.10 (0.10 to 0.10) | 0.20 |  |  |",
+            ],
+        ),
+    ],
+)
+def test_lines_of_that_page_say_whether_a_goal_is_met(
+    seconds: dict[str, list[float]], at_most: float | None, rows: list[str]
+) -> None:
+    fact = benchmarks.Fact(work="work", turns=3, seconds=seconds, goals={"other": 2.0}, at_most=at_most)
+    assert list(benchmarks.rows("name", fact)) == rows
 
 
 def test_making_them_does_not_depend_on_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
