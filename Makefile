@@ -2,8 +2,8 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help lab down e2e test test-unit test-fast down-fast test-networking releases faults bench check docs packages test-packages \
-	docker-group lock clean
+.PHONY: help lab down e2e test test-unit test-fast down-fast test-networking test-racks releases faults bench \
+	check docs packages test-packages rack-packages docker-group lock clean
 
 PYTHON ?= /usr/bin/python3
 VENV ?= .venv
@@ -48,6 +48,15 @@ down-fast: $(READY) docker-group ## remove the lab that test-fast keeps
 test-networking: $(READY) docker-group test-packages ## a cluster on machines with each networking tool that Debian has
 	@export KUBEV6_TEST_NETWORKING='ifupdown netplan networkmanager'; \
 	$(call with_docker,$(BIN)/python -m pytest tests/cluster/test_networking_tools.py)
+
+# Two machines at a time, each in a network of its own, which is root's to make.
+test-racks: $(READY) rack-packages ## each networking tool on virtual machines: bonds, VLANs, DHCP, power cuts; writes docs/racks.md
+	@export KUBEV6_TEST_RACKS='networkd ifupdown netplan networkmanager'; log=$$(mktemp); \
+	sudo=''; [ "$$(id -u)" = 0 ] || sudo='sudo -E'; \
+	run() { $$sudo $(BIN)/python -m pytest tests/racks -p no:cacheprovider -k "$$1"; }; \
+	run 'networkd or ifupdown' >"$$log" 2>&1 & \
+	run 'netplan or networkmanager'; ended=$$?; wait $$! || ended=$$?; cat "$$log"; rm "$$log"; \
+	$(BIN)/python -m docs.generator; exit $$ended
 
 releases: $(READY) docker-group test-packages ## each release of which KUBEV6_TREES holds a tree, built and on a lab
 	@$(call with_docker,$(BIN)/python -m pytest tests/cluster/test_releases.py)
@@ -108,6 +117,19 @@ test-packages: | packages
 	sudo=''; [ "$$(id -u)" = 0 ] || sudo='sudo'; \
 	echo "Installing for the tests:$$missing; no service of theirs is started"; \
 	[ -x /usr/sbin/sshd ] || $$sudo ln -sf /dev/null /etc/systemd/system/ssh.service; \
+	install="$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends$$missing"; \
+	$$install || { $$sudo apt-get update -q && $$install; }
+
+# dnsmasq answers in networks of the tests' own; its service is not installed.
+rack-packages: | packages
+	@missing=''; \
+	command -v qemu-system-x86_64 >/dev/null || missing="$$missing qemu-system-x86"; \
+	command -v qemu-img >/dev/null || missing="$$missing qemu-utils"; \
+	[ -x /usr/sbin/dnsmasq ] || missing="$$missing dnsmasq-base"; \
+	command -v ip >/dev/null || missing="$$missing iproute2"; \
+	[ -n "$$missing" ] || exit 0; \
+	sudo=''; [ "$$(id -u)" = 0 ] || sudo='sudo'; \
+	echo "Installing for the tests:$$missing"; \
 	install="$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends$$missing"; \
 	$$install || { $$sudo apt-get update -q && $$install; }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from docs.generator import DIRECTORY, benchmarks, faults, pages
+from docs.generator import DIRECTORY, benchmarks, faults, pages, racks
 
 DIRECTORY.mkdir(exist_ok=True)
 for name, text in pages().items():
@@ -10,3 +10,4 @@ for name, text in pages().items():
 faults.PAGE.write_text(faults.page(), encoding="utf-8")
 benchmarks.PAGE.write_text(benchmarks.page(), encoding="utf-8")
 benchmarks.PLOT.write_text(benchmarks.plot(), encoding="utf-8")
+racks.PAGE.write_text(racks.page(), encoding="utf-8")

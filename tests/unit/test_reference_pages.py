@@ -7,11 +7,12 @@ import os
 
 import pytest
 
-from docs.generator import DIRECTORY, benchmarks, commands, faults, files, pages
+from docs.generator import DIRECTORY, benchmarks, commands, faults, files, pages, racks
 from kubev6.cli import build_parser
 from kubev6.cli.schema import KINDS, schema
 from tests.faults.facts import write_down
 from tests.faults.scenarios import SEED, names
+from tests.racks.sites import CASES
 
 MADE = pages()
 
@@ -76,6 +77,14 @@ def test_lines_of_that_page_say_whether_a_goal_is_met(
 ) -> None:
     fact = benchmarks.Fact(work="work", turns=3, seconds=seconds, goals={"other": 2.0}, at_most=at_most)
     assert list(benchmarks.rows("name", fact)) == rows
+
+
+def test_the_page_about_networking_tools_is_that_of_what_was_seen_of_cases_that_are_there() -> None:
+    assert racks.PAGE.read_text() == racks.page(), "run `make docs`"
+    titles = {each.title for each in CASES}
+    facts = json.loads(racks.FACTS.read_text())
+    assert facts["cases"].keys() <= titles
+    assert {name.rpartition(", ")[0] for name in facts["breaks"]} <= titles
 
 
 def test_making_them_does_not_depend_on_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
