@@ -25,6 +25,7 @@ from configs.plan.node import plan_node
 from configs.schema.loading import load_cluster
 from tasks import inventory
 from tasks.node.survey import survey
+from tasks.release import registry
 from tasks.release.choose import for_plan
 from tasks.release.store import Store
 from tasks.ssh.endpoint import Endpoint
@@ -62,10 +63,12 @@ def states(name: str) -> dict[str, Wanted]:
     cluster = load_cluster(name)
     release, manifest = for_plan(cluster, False, "", Store())
     found = {}
+    with connection(cluster, cluster.support.name) as ssh:
+        certificate = registry.certificate(ssh)
     for node in cluster.kubernetes_nodes:
         with connection(cluster, node.name) as ssh:
             machine = survey(ssh, cluster, release, node.name)
-        found[node.name] = Wanted.of(plan_node(cluster, release, manifest, node.name, machine))
+        found[node.name] = Wanted.of(plan_node(cluster, release, manifest, node.name, machine, certificate))
     return found
 
 

@@ -1,8 +1,9 @@
 """The state of a machine, written for other tools as somebody would write it who knows them well.
 
-Each gets what our own plan says of the machine: packages, modules, files, blocks in files, kernel settings, addresses,
-routes, executables by their checksums, services. What these tools have no operation for (addresses and routes as the
-kernel has them, a checksum that has to be) is one command or question in each.
+Each gets what our own plan says of the machine: packages, files, blocks in files, kernel settings, addresses, routes,
+executables by their checksums, services; not kernel modules, of which a lab's machines have none of their own. What
+these tools have no operation for (addresses and routes as the kernel has them, a checksum that has to be) is one
+command or question in each.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ class Wanted:
     """All stages of a machine as one."""
 
     packages: tuple[str, ...]
-    modules: tuple[str, ...]
     files: tuple[File, ...]
     sysctls: tuple[Sysctl, ...]
     addresses: tuple[Address, ...]
@@ -33,7 +33,6 @@ class Wanted:
         files = {(file.path, file.block): file for stage in stages for file in stage.files}
         return cls(
             packages=tuple(sorted({name for stage in stages for name in stage.packages})),
-            modules=tuple(sorted({name for stage in stages for name in stage.modules})),
             files=tuple(files.values()),
             sysctls=tuple(each for stage in stages for each in stage.sysctls),
             addresses=tuple(each for stage in stages for each in stage.addresses),
@@ -89,7 +88,6 @@ def shell_script(wanted: Wanted, contents: dict[str, str]) -> str:
         f"sha256sum --quiet -c - <<'EOF'\n{listed(sums)}\nEOF",
         *(f"[ $(stat -c %a {quote([file.path])}) = {file.mode:o} ]" for file in wanted.whole_files),
         *(f"grep -qF {quote([file.content.splitlines()[0]])} {quote([file.path])}" for file in wanted.blocks),
-        *(f"[ -d /sys/module/{name.replace('-', '_')} ] || modprobe -n {name}" for name in wanted.modules),
         network_check(wanted),
     ]
     if wanted.packages:
@@ -110,7 +108,6 @@ def plain(wanted: Wanted) -> dict[str, object]:
     """
     return {
         "packages": list(wanted.packages),
-        "modules": list(wanted.modules),
         "files": [
             {"path": file.path, "content": file.content, "mode": f"{file.mode:04o}"} for file in wanted.whole_files
         ],

@@ -9,8 +9,6 @@ from pyinfra.operations import apt, files, server, systemd
 
 if host.data.packages:
     apt.packages(name="Packages", packages=host.data.packages)
-for module in host.data.modules:
-    server.modprobe(name=f"Module {module}", module=module)
 for each in host.data.files:
     files.put(name=each["path"], src=StringIO(each["content"]), dest=each["path"], mode=each["mode"])
 for each in host.data.blocks:
