@@ -65,7 +65,8 @@ class Membership:
 
 def api_server(cluster: Cluster) -> str:
     """The URL of a cluster's API server."""
-    return f"https://[{cluster.control_plane.address}]:6443"
+    address, port = cluster.api
+    return f"https://[{address}]:{port}"
 
 
 def identity(cluster: Cluster) -> Identity:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from prefect import Task, flow
+from prefect import Task, allow_failure, flow
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
 from prefect.states import Completed, Failed
@@ -176,7 +176,7 @@ def bring_up(
 ) -> tuple[Chosen, tuple[Check, ...]]:
     """The order. Returns the release that was taken, and the proof."""
     made_before = len(this_run().changes)
-    names_of_nodes = [each.name for each in (cluster.support, cluster.control_plane, *cluster.worker_nodes)]
+    names_of_nodes = [each.name for each in (cluster.support, *cluster.control_planes, *cluster.worker_nodes)]
     machines = nodes.machines.submit(cluster, decision.release)
     surveys = {
         name: nodes.survey.submit(cluster, decision.release, name, wait_for=[machines]) for name in names_of_nodes
@@ -189,6 +189,9 @@ def bring_up(
         membership.refuse_one_machine(found)
         clocks.refuse_apart(cluster, found)
         membership.refuse_other_life(cluster, found)
+        membership.refuse_unknown_control_planes(cluster, found)
+        if cluster.endpoint:
+            result(nodes.check_endpoint.submit(cluster, found))
 
     try:
         chosen = provide(decision, mirror, refresh, before_compiling=refuse)
@@ -216,7 +219,11 @@ def bring_up(
         result(members)
         refuse_unfit(compared)
         orphaned = removal.orphaned(cluster, known.names, prune=prune)
-        removed = [nodes.remove.submit(cluster, name, wait_for=[members]) for name in orphaned]
+        removed: list[PrefectFuture[None]] = []
+        for name in orphaned:
+            # One after the other where they may be control planes, so that etcd has a majority all the time.
+            last = removed[-1:] if cluster.endpoint else []
+            removed.append(nodes.remove.submit(cluster, name, wait_for=[members, *last]))
         in_cluster = {name for name in known.ready if membership.has_joined(cluster, found.get(name))}
         begun = bring_nodes(upgrading, found, compared, removed, in_cluster)
         in_place: list[PrefectFuture[Any]] = [*surveys.values(), *removed, *begun]
@@ -277,12 +284,12 @@ def bring_nodes(
     """Every machine through its stages; of those that lack nothing no stage is begun. Returns what has to end well."""
     job, begun = upgrading.job, list[PrefectFuture[Any]](compared.values())
     cluster = job.cluster
-    support, control_plane = cluster.support.name, cluster.control_plane.name
+    support, control_plane = cluster.support.name, membership.first_control_plane(cluster, found).name
     lacking = [name for name, each in compared.items() if not each.state.is_completed() or result(each)]
     absent = [name for name in compared if name in lacking or name not in in_cluster]
     at: dict[str, PrefectFuture[Any]] = dict(compared)  # how far each machine is
 
-    def begin(task: Task[..., Any], *given: object, after: Iterable[PrefectFuture[Any]]) -> PrefectFuture[Any]:
+    def begin(task: Task[..., Any], *given: object, after: Iterable[Any]) -> PrefectFuture[Any]:
         begun.append(task.submit(*given, wait_for=list(after)))
         return begun[-1]
 
@@ -303,16 +310,25 @@ def bring_nodes(
         if name not in upgrading.kubelets:
             stage("kubernetes", name, pushed)
     machine = found.get(control_plane)
-    if control_plane in absent and not (upgrading.is_one and machine and machine.membership.static_pods):
-        at[control_plane] = begin(nodes.init, job, after=[at[control_plane], pushed])
+    upgraded = upgrading.is_one and machine and machine.membership.static_pods
+    if control_plane in absent and not (upgraded or membership.is_formed(cluster, found)):
+        at[control_plane] = begin(nodes.init, job, control_plane, after=[at[control_plane], pushed])
     ready = upgrade.replaced(upgrading, found, [pushed, *removed, *at.values()]) if upgrading.is_one else [pushed]
     add_ons = begin(nodes.add_ons, job, upgrading.is_one, after=[at[control_plane], *ready])
     # Both at once, unless one takes away what the other may change.
     first = [add_ons] if cluster_dns.replaces_kubeadms(job.manifest) else []
     dns = begin(nodes.cluster_dns, job, after=[at[control_plane], *ready, *first])
-    for node in cluster.worker_nodes:
-        if node.name in absent:
-            begin(nodes.join, job, node.name, after=[at[node.name], at[control_plane], *ready])
+    joined = [
+        begin(nodes.join, job, node.name, after=[at[node.name], at[control_plane], *ready])
+        for node in cluster.worker_nodes
+        if node.name in absent
+    ]
+    # One after the other, and while nothing else is asked of the API: each is a change of etcd's members.
+    last = [allow_failure(each) for each in (add_ons, dns, *joined)]
+    for node in cluster.control_planes:
+        if node.name in absent and node.name != control_plane:
+            after = [at[node.name], at[control_plane], *ready, *last]
+            last = [allow_failure(begin(nodes.join_control_plane, job, node.name, after=after))]
     if upgrading.is_one:
         begun += [*upgrading.before, *upgrading.begun]
         upgrading.begun.extend([add_ons, dns])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 
 from configs.errors import CombinedError, KubeV6Error
 from configs.manifest import Manifest
@@ -20,7 +21,7 @@ from tasks import inventory
 from tasks.kubernetes import addons, kubeadm, removal
 from tasks.kubernetes.upgrade import way
 from tasks.lab import lab
-from tasks.node import clocks, engine, membership
+from tasks.node import clocks, endpoint, engine, membership
 from tasks.node.change import Change
 from tasks.node.resources.certificate import lasting_certificate
 from tasks.node.survey import survey
@@ -68,14 +69,20 @@ def preview(cluster: Cluster, release: Release, manifest: Manifest | None, *, pr
     membership.refuse_one_machine(found)
     clocks.refuse_apart(cluster, found)
     membership.refuse_other_life(cluster, found)
+    endpoint.refuse_taken(cluster, found, lambda name: connect(machines[name]))
     if errors := tuple(error for node in cluster.nodes if (error := asked[node.name].exception())):
         raise errors[0] if len(errors) == 1 else CombinedError(errors)
+    membership.refuse_unknown_control_planes(cluster, found)
     steps = way(cluster, release, manifest, found).steps if manifest else ()
+    changes = {node.name: asked[node.name].result() for node in cluster.nodes}
+    first = membership.first_control_plane(cluster, found).name
+    if (joins := changes[first].get("kubeadm")) and not membership.is_formed(cluster, found):
+        changes[first]["kubeadm"] = tuple(replace(each, action="init") for each in joins)
     orphaned = removal.orphaned(cluster, removal.members_of(cluster).names, prune=prune)
     leaving: Preview = {name: {"kubeadm": (_removal(cluster, name),)} for name in orphaned}
     return {
         **leaving,
-        **{node.name: _with_upgrade(asked[node.name].result(), node.name, steps) for node in cluster.nodes},
+        **{node.name: _with_upgrade(changes[node.name], node.name, steps) for node in cluster.nodes},
     }
 
 
@@ -144,8 +151,7 @@ def _changes(
         if manifest is not None and node.in_kubernetes:
             control_plane = "control-plane" in node.roles
             if not kubeadm.is_member(ssh, cluster, node):
-                verb = "init" if control_plane else "join"
-                changes["kubeadm"] = (Change("cluster", cluster.name, verb, after="by kubeadm", node=name),)
+                changes["kubeadm"] = (Change("cluster", cluster.name, "join", after="by kubeadm", node=name),)
             elif control_plane and (mends := _add_ons(ssh, cluster, release, manifest)):
                 changes[ADD_ONS] = mends
         shown.ended_as(counted(sum(map(len, changes.values())), "change"))

@@ -122,6 +122,7 @@ def derive(
     version = manifest.version if manifest else f"v{release.kubernetes.removeprefix('v')}"
     runtime = container_runtime(cluster, release, version)
     refuse_kube_proxy_mode(cluster, version)
+    refuse_endpoint(cluster, version)
     return Derived(
         cluster=cluster,
         release=release,
@@ -153,6 +154,7 @@ def refuse_misfit(cluster: Cluster, release: Release) -> None:
     version = f"v{release.kubernetes.removeprefix('v')}"
     kubeadm_api(version)
     refuse_kube_proxy_mode(cluster, version)
+    refuse_endpoint(cluster, version)
     cluster_dns_address(cluster, version)
     container_runtime(cluster, release, version)
     image_references(cluster, release, None)
@@ -245,6 +247,19 @@ def refuse_kube_proxy_mode(cluster: Cluster, version: str) -> None:
         raise ConfigError(
             f"cluster {cluster.name}: kube_proxy.mode: kube-proxy of Kubernetes {version} has no mode {wanted}",
             todo=f"write {' or '.join(possible)}, or choose a newer release",
+        )
+
+
+def refuse_endpoint(cluster: Cluster, version: str) -> None:
+    """Refuse an endpoint, and so several control planes, where kubeadm has no way to make them.
+
+    Raises:
+        ConfigError: It has none.
+    """
+    if cluster.endpoint and not versions.joins_control_planes(version):
+        raise ConfigError(
+            f"cluster {cluster.name}: endpoint: kubeadm {version} cannot join control planes as it is done here",
+            todo="choose a release from 1.16 on, or have one control plane and no endpoint",
         )
 
 

@@ -61,7 +61,16 @@ def _stages(derived: Derived, node: Node) -> tuple[StageState, ...]:
     return tuple(stages)
 
 
-def join_config(cluster: Cluster, release: Release, version: str, node: Node, token: str, ca_hash: str) -> str:
+def join_config(
+    cluster: Cluster,
+    release: Release,
+    version: str,
+    node: Node,
+    token: str,
+    ca_hash: str,
+    certificate_key: str = "",
+    patches: str = "",
+) -> str:
     """The document for ``kubeadm join``.
 
     Args:
@@ -71,6 +80,8 @@ def join_config(cluster: Cluster, release: Release, version: str, node: Node, to
         node: The node that joins.
         token: A bootstrap token; the document is as secret as it is.
         ca_hash: ``sha256:...`` of the cluster's certificate authority.
+        certificate_key: What opens the control planes' certificates, for a node that becomes one; it is as secret too.
+        patches: Where kubeadm finds patches to the static pods that it writes there; empty for none.
     """
     api = kubeadm_api(version)
     socket = versions.cri_endpoint(runtime_socket(container_runtime(cluster, release, version)), version)
@@ -82,6 +93,8 @@ def join_config(cluster: Cluster, release: Release, version: str, node: Node, to
         node=node,
         token=token,
         ca_hash=ca_hash,
+        certificate_key=certificate_key,
+        patches=patches,
         cri_socket=socket,
     )
 

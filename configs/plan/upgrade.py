@@ -168,6 +168,8 @@ def refusal(cluster: Cluster, wanted: Build, known: Sequence[Manifest], found: F
         found: What the machines say of themselves.
         ordered: What has to be replaced.
     """
+    if len(cluster.control_planes) > 1:
+        return "it has several control planes, which are not upgraded one after another yet"
     tag = versions.image_tag(wanted.manifest.version)
     ours = {each for manifest in (wanted.manifest, *known) for each in _api_servers(manifest)}
     for node in cluster.kubernetes_nodes:

@@ -465,6 +465,15 @@ def workloads_api(version: str) -> str:
     return "apps/v1" if parse_version(version) >= Version.parse("1.9.0") else "apps/v1beta2"
 
 
+def joins_control_planes(version: str) -> bool:
+    """Whether kubeadm joins control planes as it is done here: since 1.16.
+
+    ``certificateKey`` came with its v1beta2 in 1.15, and with 1.16 the API server's ``/readyz``, by which it is told
+    which of them answers.
+    """
+    return parse_version(version) >= Version.parse("1.16.0-0")
+
+
 def kubeadm_patches(version: str) -> Literal["", "option", "document"]:
     """How kubeadm is told of patches to the static pods that it writes; empty where it takes none.
 

@@ -29,8 +29,8 @@ from configs.schema.field_types import (
 Role = Literal["support", "control-plane", "worker"]
 LabNetworking = Literal["networkd", "ifupdown", "netplan", "networkmanager"]
 """What may configure the interfaces of a lab's machines: what Debian has packages of."""
-
-
+API_PORT = 6443
+"""Where an API server listens (kubeadm's ``bindPort``)."""
 LabDebian = Literal["bookworm", "trixie"]
 """Which Debian a lab's machines may have: 12 and 13."""
 
@@ -73,7 +73,7 @@ class Node(Model):
     Attributes:
         name: Host name; also its name in Kubernetes.
         roles: What it does. One machine is ``support`` (NAT64, DNS64 and the registry, outside Kubernetes), one is the
-            ``control-plane``, the others are ``worker``.
+            ``control-plane``, or three or five are with an ``endpoint``, the others are ``worker``.
         address: Its address on the fabric, inside ``fabric.subnet``.
         pod_subnet: Subnet of its pods, at least a /112, within ``pods.prefix``; derived from that and the address when
             absent.
@@ -184,6 +184,24 @@ class Dns64(Model):
     forwarders: tuple[Resolver, ...] = Field(default=(), examples=[["2620:fe::fe", "9.9.9.9"]])
 
 
+class Endpoint(Model):
+    """Where the API of a cluster is that has several control planes, or is to have some.
+
+    A cluster keeps what it was made with: every certificate and kubeconfig in it goes by that.
+
+    Attributes:
+        name: Its name, which the API servers' certificates hold, and ``/etc/hosts`` of every machine.
+        address: Its address. keepalived holds one of the fabric that no machine has, on a control plane that answers.
+        by: What brings it to a control plane; ``existing`` for a load balancer that is there already.
+        port: Where an existing load balancer listens.
+    """
+
+    name: Domain = Field(examples=["api.rack-1"])
+    address: Address6 = Field(examples=["fd00::6443"])
+    by: Literal["keepalived", "existing"] = "keepalived"
+    port: int = Field(default=API_PORT, ge=1, le=65535)
+
+
 class Registry(Model):
     """The registry on the support node, from which the nodes get executables and images.
 
@@ -245,6 +263,8 @@ class Cluster(Model):
         nat64: What carries it to IPv4 destinations.
         dns64: What resolves names for it.
         registry: Where its nodes get executables and images.
+        endpoint: Where its API is when it has several control planes, or is to have some; absent, it is at the only
+            one's own address.
         verify: How it is proved.
         ssh: How its machines are reached; any of it can stand under a node too, and ``host`` only there.
         nodes: Its machines. Once the file has been read, those generated for ``workers`` too.
@@ -270,6 +290,7 @@ class Cluster(Model):
     nat64: Nat64
     dns64: Dns64 = Dns64()
     registry: Registry = Registry()
+    endpoint: Endpoint | None = None
     verify: Verify
     runtime: Runtime | None = Field(default=None, examples=["docker"])
     images: Literal["registry", "upstream"] = "registry"
@@ -287,8 +308,20 @@ class Cluster(Model):
 
     @property
     def control_plane(self) -> Node:
-        """The how-to's master."""
-        return next(node for node in self.nodes if "control-plane" in node.roles)
+        """The how-to's master; of several control planes the first in the file, by which a new cluster begins."""
+        return self.control_planes[0]
+
+    @property
+    def control_planes(self) -> tuple[Node, ...]:
+        """All control planes, in the order of the file."""
+        return tuple(node for node in self.nodes if "control-plane" in node.roles)
+
+    @property
+    def api(self) -> tuple[IPv6Address, int]:
+        """Address and port by which everything in the cluster finds its API."""
+        if self.endpoint:
+            return self.endpoint.address, self.endpoint.port
+        return self.control_plane.address, API_PORT
 
     @property
     def worker_nodes(self) -> tuple[Node, ...]:

@@ -6,18 +6,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import IPv6Address, ip_address
 
 from configs.plan import translation
-from configs.schema.cluster import Cluster, Node
+from configs.schema.cluster import API_PORT, Cluster, Node
 
 
 def problems(cluster: Cluster) -> list[str]:
     """Why a topology cannot work. Each text names the field, the value and what would be right."""
     nodes = cluster.nodes
     found: list[str] = [*_shared(nodes), *_machines(cluster)]
-    for role, wanted in (("support", "exactly one"), ("control-plane", "exactly one")):
-        holders = [node.name for node in nodes if role in node.roles]
-        if len(holders) != 1:
-            seen = f"{len(holders)} nodes ({', '.join(holders)})" if holders else "no node"
-            found.append(f"nodes: {seen} with the role {role}; {wanted} is wanted")
+    found += (*_holders(cluster), *_endpoint(cluster))
     for index, node in enumerate(nodes):
         where = f"nodes[{index}] ({node.name})"
         if len(set(node.roles)) != len(node.roles):
@@ -38,6 +34,50 @@ def problems(cluster: Cluster) -> list[str]:
     found += (*_uplink(cluster), *_uplink_addresses(cluster, nodes))
     found += _overlaps(cluster)
     return found
+
+
+def _holders(cluster: Cluster) -> Iterator[str]:
+    """How many machines have a role of which one is wanted, or with an endpoint some."""
+    for role in ("support", "control-plane"):
+        holders = [node.name for node in cluster.nodes if role in node.roles]
+        if len(holders) == 1:
+            continue
+        seen = f"{len(holders)} nodes ({', '.join(holders)})" if holders else "no node"
+        if role == "support" or not holders:
+            yield f"nodes: {seen} with the role {role}; exactly one is wanted"
+        elif cluster.endpoint is None:
+            yield (
+                f"endpoint: is missing, and there are {seen} with the role {role}; an address that all of them answer "
+                "is wanted, such as `endpoint: {name: api.rack-1, address: fd00::6443}`"
+            )
+
+
+def _endpoint(cluster: Cluster) -> Iterator[str]:
+    """What the API's own address may not be."""
+    if (endpoint := cluster.endpoint) is None:
+        return
+    names = {node.name: index for index, node in enumerate(cluster.nodes)}
+    if endpoint.name in names:
+        yield f"endpoint.name: {endpoint.name} is the name of nodes[{names[endpoint.name]}]; another one is wanted"
+    subnet, address = cluster.fabric.subnet, endpoint.address
+    special = {
+        "nat64.address": cluster.nat64.address,
+        "dns64.address": cluster.dns64.address,
+        "uplink.gateway": cluster.uplink.gateway if cluster.uplink else None,
+        **{f"the address of {node.name}": node.address for node in cluster.nodes},
+        **{f"uplink_address of {node.name}": node.uplink_address for node in cluster.nodes},
+    }
+    for what, taken in special.items():
+        if taken == address:
+            yield f"endpoint.address: {address} is {what}; one that no machine has is wanted"
+    if endpoint.by == "existing":
+        return
+    if endpoint.port != API_PORT:
+        yield f"endpoint.port: {endpoint.port} is only for an existing load balancer; API servers listen on {API_PORT}"
+    if address not in subnet:
+        yield f"endpoint.address: {address} is outside fabric.subnet {subnet}, where keepalived holds it"
+    elif address == subnet.network_address:
+        yield f"endpoint.address: {address} is the subnet's own (router anycast) address"
 
 
 def _shared(nodes: Sequence[Node]) -> Iterator[str]:

@@ -10,7 +10,7 @@ from configs.plan.derived import certificate_path, container_runtime, registry_n
 from configs.schema.e2e import Profile
 from flows.run.task import run_task
 from flows.steps.job import Job
-from tasks.kubernetes import e2e
+from tasks.kubernetes import control_planes, e2e
 from tasks.kubernetes.e2e import Ran
 from tasks.kubernetes.ginkgo import NoTestsError, Selection, exactly
 from tasks.release import registry, suite
@@ -76,7 +76,7 @@ def run(job: Job, made: Suite, selection: Selection, parallel: int, repeat: int)
     runtime = container_runtime(cluster, job.release, job.manifest.version)
     certificate = certificate_path(runtime, registry_name(cluster))
     try:
-        with connection(cluster, cluster.control_plane.name) as ssh:
+        with control_planes.connected(cluster) as ssh:
             return e2e.run(
                 ssh,
                 cluster,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 
 from configs.membership import identity
@@ -18,11 +20,11 @@ from flows.run.task import run_task
 from flows.steps.job import Job
 from tasks import deployed
 from tasks.events import ChangeMade, ImagesPushed, emit
-from tasks.kubernetes import addons, certificates, kubeadm, members, removal
+from tasks.kubernetes import addons, certificates, control_planes, etcd, kubeadm, members, removal
 from tasks.kubernetes import cluster_dns as dns
 from tasks.kubernetes.members import Members
 from tasks.lab import lab
-from tasks.node import engine, existing_servers
+from tasks.node import endpoint, engine, existing_servers
 from tasks.node.change import Change
 from tasks.node.reset import Reset
 from tasks.node.survey import survey as survey_machine
@@ -53,6 +55,12 @@ def survey(cluster: Cluster, release: Release, name: str) -> Machine:
     """What a machine says of itself; one that cannot become what the topology says is refused. Changes nothing."""
     with step(name, "survey"), connection(cluster, name) as ssh:
         return survey_machine(ssh, cluster, release, name)
+
+
+@run_task("endpoint of {cluster.name}")
+def check_endpoint(cluster: Cluster, found: Mapping[str, Machine | None]) -> None:
+    """Nobody else has the address that the API is to be at. Changes nothing."""
+    endpoint.refuse_taken(cluster, found, partial(connection, cluster))
 
 
 @run_task("members of {cluster.name}")
@@ -119,10 +127,10 @@ def push(job: Job) -> None:
         emit(ChangeMade(change=sent))
 
 
-@run_task("kubeadm init {job.cluster.control_plane.name}")
-def init(job: Job) -> None:
-    """The control plane."""
-    node = job.cluster.control_plane
+@run_task("kubeadm init {name}")
+def init(job: Job, name: str) -> None:
+    """The control plane, or the first of several."""
+    node = job.cluster.node(name)
     with connection(job.cluster, node.name) as ssh, step(node.name, "kubeadm init") as shown:
         if kubeadm.is_member(ssh, job.cluster, node):
             shown.ended_as("already done")
@@ -143,7 +151,7 @@ def add_ons(job: Job, upgraded: bool = False) -> None:
         upgraded: Whether it ran another build before, and runs this one only when that is proved.
     """
     cluster = job.cluster
-    with connection(cluster, cluster.control_plane.name) as ssh:
+    with control_planes.connected(cluster) as ssh:
         images = image_references(cluster, job.release, job.manifest) | pinned_images(cluster, job.manifest)
         for mended in addons.apply(ssh, cluster, job.manifest, images, upgraded=upgraded):
             emit(ChangeMade(change=mended.change(cluster.name)))
@@ -156,7 +164,7 @@ def add_ons(job: Job, upgraded: bool = False) -> None:
 def cluster_dns(job: Job) -> None:
     """Names for Services, where kubeadm's own add-on for them cannot be had."""
     cluster = job.cluster
-    with connection(cluster, cluster.control_plane.name) as ssh:
+    with control_planes.connected(cluster) as ssh:
         if dns.apply(ssh, cluster, job.manifest):
             emit(ChangeMade(change=Change("add-on", "cluster DNS", "apply", node=cluster.name)))
 
@@ -171,12 +179,37 @@ def join(job: Job, name: str) -> None:
             return
         certificates.refuse_ended(ssh, job.cluster)  # a member it is, whose kubelet cannot say so
         if kubeadm.has_lost_kubeconfig(ssh):
-            with connection(job.cluster, job.cluster.control_plane.name) as control_plane:
+            with control_planes.connected(job.cluster) as control_plane:
                 members.forget(control_plane, name)
         with this_run().join_tokens.credentials(job.cluster) as credentials:
             kubeadm.join(ssh, job.cluster, job.release, job.manifest, node, credentials)
         made = Change("cluster", job.cluster.name, "join", after="by kubeadm", node=name)
         emit(ChangeMade(change=made))
+
+
+@run_task("kubeadm join {name}")
+def join_control_plane(job: Job, name: str) -> None:
+    """Another control plane into the cluster.
+
+    What etcd and the API server still know of a machine that had this name goes first, and then what a join that came
+    to no end has left on it.
+    """
+    cluster, node = job.cluster, job.cluster.node(name)
+    with connection(cluster, name) as ssh, step(name, "kubeadm join") as shown:
+        if kubeadm.is_member(ssh, cluster, node):
+            shown.ended_as("already done")
+            return
+        certificates.refuse_ended(ssh, cluster)
+        with control_planes.connected(cluster, but=name) as other, this_run().join_tokens.credentials(cluster) as made:
+            etcd.leave(other, name, str(node.address))
+            members.forget(other, name)
+            kubeadm.clear_half_joined(ssh)
+            with kubeadm.uploaded_certificates(other) as key:
+                credentials = replace(made, certificate_key=key)
+                kubeadm.join(ssh, cluster, job.release, job.manifest, node, credentials)
+        joined = Change("cluster", cluster.name, "join", after="as control plane, by kubeadm", node=name)
+        emit(ChangeMade(change=joined))
+        shown.ended_as(f"control plane at [{node.address}]:6443")
 
 
 @run_task("remove {name}")

@@ -10,7 +10,7 @@ from flows.run.task import run_task
 from flows.steps.job import Job
 from tasks import steps
 from tasks.events import ChecksJudged, emit
-from tasks.kubernetes import probe_pods
+from tasks.kubernetes import control_planes, probe_pods
 from tasks.kubernetes.checks import Check
 from tasks.kubernetes.members import Members
 from tasks.kubernetes.verify import verify
@@ -31,10 +31,10 @@ def make_pods_ahead(job: Job, members: Members) -> str:
         Their namespace; empty when none were made, as on a cluster that is not up yet.
     """
     cluster = job.cluster
-    if cluster.control_plane.name not in members.ready:
+    if not any(node.name in members.ready for node in cluster.control_planes):
         return ""
     try:
-        with connection(cluster, cluster.control_plane.name) as ssh:
+        with control_planes.connected(cluster) as ssh:
             return probe_pods.make(ssh, cluster, job.manifest)
     except KubeV6Error as error:  # the proof makes its own, or tells
         log.debug("no pods of the proof ahead: %s", error)
@@ -47,7 +47,7 @@ def remove_pods(job: Job) -> None:
     if steps.stopped():
         return
     try:
-        with connection(job.cluster, job.cluster.control_plane.name) as ssh:
+        with control_planes.connected(job.cluster) as ssh:
             probe_pods.remove(ssh, job.manifest)
     except KubeV6Error as error:
         log.debug("the pods of the proof stay until the next one: %s", error)

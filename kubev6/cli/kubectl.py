@@ -1,6 +1,6 @@
 """Run kubectl against a cluster.
 
-Runs the release's own kubectl through the SSH connection to the control plane. Exits as kubectl does.
+Runs the release's own kubectl through the SSH connection to a control plane. Exits as kubectl does.
 
 Examples:
   kubev6 kubectl -- get nodes -o wide
@@ -33,5 +33,4 @@ def run(args: argparse.Namespace) -> int:
     from tasks.release.store import Store
 
     cluster = load_cluster(args.cluster)
-    control_plane = inventory.endpoints(cluster)[cluster.control_plane.name]
-    return task.run(cluster, deployed(cluster), Store(), control_plane, args.rest)
+    return task.run(cluster, deployed(cluster), Store(), inventory.endpoints(cluster), args.rest)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import Any, Literal
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from configs.plan.stages.kubernetes import STATIC_PODS
 from configs.plan.translation import ANY_ULA, WELL_KNOWN_PREFIX, embedded, may_stand_for
 from configs.plan.versions import is_stamped
-from configs.schema.cluster import Cluster
+from configs.schema.cluster import API_PORT, Cluster, Endpoint
 from tasks.kubernetes import pod_pairs
 from tasks.kubernetes.readiness import is_ready, name_of, why_pod
 
@@ -126,9 +126,18 @@ def probes(
                 Probe("NAT64 name", name, from_pod, outside_name, "resolve", outside_name, str(cluster.nat64.prefix)),
                 Probe("NAT64 fetch", name, from_pod, cluster.verify.outside, "fetch", cluster.verify.outside, ""),
             ]
+        if cluster.endpoint:
+            found += _of_endpoint(cluster, cluster.endpoint, name)
         if (mode := cluster.kube_proxy.mode) != "iptables":  # which others fall back to without a word
             found.append(Probe("kube-proxy mode", name, False, mode, "fetch", PROXY_MODE, mode))
     return tuple(found)
+
+
+def _of_endpoint(cluster: Cluster, endpoint: Endpoint, name: str) -> Iterator[Probe]:
+    """By its address, by its name, and by every control plane's own address: all under certificates that hold these."""
+    members = (f"[{node.address}]:{API_PORT}" for node in cluster.control_planes)
+    for at in (f"[{endpoint.address}]:{endpoint.port}", f"{endpoint.name}:{endpoint.port}", *members):
+        yield Probe("API", name, False, at, "fetch", f"https://{at}/version", "gitVersion")
 
 
 def pairs_note(checks: Sequence[Check]) -> str:
@@ -202,7 +211,7 @@ def check_objects(
 
 
 def _system_pods(cluster: Cluster, pods: Sequence[Any]) -> list[Check]:
-    wanted = dict.fromkeys(static_pods(cluster.control_plane.name), 1)
+    wanted = {pod: 1 for node in cluster.control_planes for pod in static_pods(node.name)}
     wanted["kube-proxy"] = len(cluster.kubernetes_nodes)
     wanted["cluster DNS"] = 1
     ready: dict[str, list[bool]] = {name: [] for name in wanted}

@@ -11,9 +11,8 @@ from contextlib import contextmanager
 from configs.errors import KubeV6Error
 from configs.schema.cluster import Cluster
 from tasks import steps
-from tasks.kubernetes import kubeadm
+from tasks.kubernetes import control_planes, kubeadm
 from tasks.kubernetes.kubeadm import JoinCredentials
-from tasks.ssh.pool import connection
 
 log = logging.getLogger("kubev6.kubernetes")
 
@@ -40,7 +39,7 @@ class JoinTokens:
         """
         with self._changing:
             if cluster.name not in self._made:
-                with connection(cluster, cluster.control_plane.name) as ssh:
+                with control_planes.connected(cluster) as ssh:
                     self._made[cluster.name] = kubeadm.join_credentials(ssh)
             self._joining[cluster.name] += 1
         try:
@@ -56,7 +55,7 @@ def _drop(cluster: Cluster, credentials: JoinCredentials) -> None:
     if steps.stopped():  # they expire by themselves
         return
     try:
-        with connection(cluster, cluster.control_plane.name) as ssh:
+        with control_planes.connected(cluster) as ssh:
             kubeadm.drop_credentials(ssh, credentials)
     except KubeV6Error as error:  # whoever has joined has joined
         log.warning("the join token stays valid until it expires: %s", error)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ from typing import Any
 from configs.errors import NodeError
 from configs.manifest import Manifest
 from configs.membership import api_server
+from configs.plan.derived import pinned_images
 from configs.plan.node import join_config
 from configs.plan.versions import kubeadm_starts_kubelet
 from configs.schema.cluster import Cluster, Node
@@ -28,12 +32,16 @@ from tasks.shell import quote
 from tasks.ssh.connection import Connection
 from tasks.ssh.program import program
 
+log = logging.getLogger("kubev6.kubernetes")
 ADMIN = "/etc/kubernetes/admin.conf"
 KUBECTL = f"env HOME={HOME} kubectl --kubeconfig {ADMIN}"
 """What it keeps of the API's description is where all of ours is, and goes with a reset."""
 """On the control plane."""
 CA_CERTIFICATE = "/etc/kubernetes/pki/ca.crt"
+CERTIFICATE_KEY = re.compile(r"^[0-9a-f]{64}$", re.MULTILINE)
 TOKEN = re.compile(r"^[a-z0-9]{6}\.[a-z0-9]{16}$", re.MULTILINE)
+UPLOADED = "kubeadm-certs"
+"""The secret in which kubeadm lays certificates for control planes that join."""
 JOIN_GROUP = "system:bootstrappers:kubeadm:default-node-token"
 """Of the tokens that nodes join with."""
 INIT_SECONDS = 420
@@ -68,10 +76,12 @@ class JoinCredentials:
     Attributes:
         token: A bootstrap token.
         ca_hash: ``sha256:...`` of the certificate authority's public key (RFC 7469, 2.4).
+        certificate_key: What opens the certificates of control planes, for one that joins as such; else empty.
     """
 
     token: str = field(repr=False)
     ca_hash: str
+    certificate_key: str = field(default="", repr=False)
 
 
 def is_member(connection: Connection, cluster: Cluster, node: Node) -> bool:
@@ -136,6 +146,47 @@ def join_credentials(connection: Connection) -> JoinCredentials:
     return JoinCredentials(token=token[0], ca_hash=public_key_hash(certificate.strip() + end))
 
 
+@contextmanager
+def uploaded_certificates(connection: Connection) -> Iterator[str]:
+    """The certificates of control planes, encrypted, where one that joins finds them; for so long, and no longer.
+
+    Args:
+        connection: To a control plane.
+
+    Yields:
+        The key to them, which is stored nowhere.
+
+    Raises:
+        NodeError: kubeadm did not.
+    """
+    said = connection.run(kubeadm_commands.upload_certificates(), step="upload certificates", timeout=120).stdout
+    key = CERTIFICATE_KEY.search(said)
+    if key is None:
+        raise NodeError(connection.node, "upload certificates", "kubeadm printed no key", todo="deploy again")
+    remember(key[0])
+    try:
+        yield key[0]
+    finally:
+        # With them goes the token that kubeadm has made for their time to live, two hours.
+        kubectl = f"{KUBECTL} -n kube-system"
+        owners = "-o 'jsonpath={.metadata.ownerReferences[*].name}'"
+        drop = (
+            f"owner=$({kubectl} get secret {UPLOADED} --ignore-not-found {owners}) && "
+            f"{kubectl} delete secret --ignore-not-found {UPLOADED} $owner"
+        )
+        if connection.run(drop, step="drop certificates", timeout=60, check=False).status != 0:
+            log.warning("the certificates of control planes stay in %s, encrypted, for two hours", UPLOADED)
+
+
+def clear_half_joined(connection: Connection) -> None:
+    """Take away what a machine has of a control plane that is none (any more).
+
+    Args:
+        connection: To the machine, of which the cluster knows nothing any more.
+    """
+    connection.run(kubeadm_commands.HALF_JOINED, step="kubeadm join", check=False)
+
+
 def drop_credentials(connection: Connection, credentials: JoinCredentials) -> None:
     """Make the token useless as soon as it is no longer needed.
 
@@ -172,8 +223,19 @@ def join(
     Raises:
         NodeError: It failed; the detail holds its output and the last lines of the kubelet.
     """
-    document = join_config(cluster, release, manifest.version, node, credentials.token, credentials.ca_hash)
-    _kubeadm(connection, "join", kubeadm_commands.join(manifest), JOIN_SECONDS, stdin=document.encode())
+    key = credentials.certificate_key
+    document = join_config(
+        cluster,
+        release,
+        manifest.version,
+        node,
+        credentials.token,
+        credentials.ca_hash,
+        key,
+        kubeadm_commands.patches_of_join(cluster, manifest) if key else "",
+    )
+    script = kubeadm_commands.join(manifest, patched=bool(key and pinned_images(cluster, manifest)))
+    _kubeadm(connection, "join", script, JOIN_SECONDS, stdin=document.encode())
     if not kubeadm_starts_kubelet(manifest.version) and not is_member(connection, cluster, node):
         raise NodeError(
             node.name,

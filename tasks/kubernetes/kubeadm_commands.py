@@ -10,6 +10,7 @@ from configs.schema.cluster import Cluster
 
 JOIN_CONFIG = "/run/kubev6-join.yaml"
 MANIFESTS = "/etc/kubernetes/manifests"
+ETCD_DATA = "/var/lib/etcd/member"
 KUBELET_CONFIG = "/etc/kubernetes/kubelet.conf"
 BOOTSTRAP_CONFIG = "/etc/kubernetes/bootstrap-kubelet.conf"
 HEALTHY_SECONDS = 90
@@ -33,6 +34,13 @@ FORMER = (
 keeps its Node object Ready, and kubeadm refuses to join a name that is."""
 
 
+HALF_JOINED = (
+    f"systemctl stop kubelet; rm -rf {MANIFESTS} {ETCD_DATA} {KUBELET_CONFIG} {BOOTSTRAP_CONFIG} /var/lib/kubelet/pki"
+)
+"""Takes what a control plane has whose join came to no end, or that has left: etcd of before does not come back as a
+new member."""
+
+
 def init(cluster: Cluster, manifest: Manifest) -> str:
     """The script that makes a control plane of a node.
 
@@ -53,17 +61,34 @@ def init(cluster: Cluster, manifest: Manifest) -> str:
     return command if kubeadm_starts_kubelet(manifest.version) else _with_kubelet(command)
 
 
-def join(manifest: Manifest) -> str:
+def upload_certificates() -> str:
+    """The command by which a control plane lays the certificates of all, encrypted, where one that joins finds them.
+
+    kubeadm makes the key to them and prints it; it is an argument of nothing.
+    """
+    return f"kubeadm init phase upload-certs --upload-certs --config {KUBEADM_CONFIG}"
+
+
+def patches_of_join(cluster: Cluster, manifest: Manifest) -> str:
+    """Where the kubeadm of a control plane that joins finds its patches, as its document has it; empty for not so."""
+    takes = kubeadm_patches(manifest.version) == "document"
+    return KUBEADM_PATCHES if takes and pinned_images(cluster, manifest) else ""
+
+
+def join(manifest: Manifest, *, patched: bool = False) -> str:
     """The script that joins a node to the cluster. It takes kubeadm's document, which holds a token, as its input.
 
     Args:
         manifest: The release.
+        patched: Whether static pods are written there, of images that go by digest.
     """
     # The mask is for the token alone: what kubeadm writes, others read too.
     take = f"trap 'rm -f {JOIN_CONFIG}' EXIT; (umask 077; cat >{JOIN_CONFIG})"
     # A kubelet looks for static pods also where there are none, and an old one complains of it once a second.
     take += f"; mkdir -p {MANIFESTS}"
     command = f"kubeadm join --config {JOIN_CONFIG} {skip_preflight('join', manifest.version)}"
+    if patched and kubeadm_patches(manifest.version) == "option":
+        command += f" --experimental-patches {KUBEADM_PATCHES}"
     if kubeadm_starts_kubelet(manifest.version):
         return f"{take}; {command}"
     # This kubeadm ends when the kubelet has been told whom to ask for its certificate.

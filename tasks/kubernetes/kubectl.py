@@ -6,25 +6,28 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from configs.errors import KubeV6Error
+from configs.errors import KubeV6Error, NodeError
 from configs.manifest import Manifest
 from configs.plan.versions import kubectl_names_server
-from configs.schema.cluster import Cluster
+from configs.schema.cluster import API_PORT, Cluster
 from tasks.in_use import in_use
 from tasks.kubernetes.kubeadm import KUBECTL
 from tasks.paths import cache_dir, cluster_dir
 from tasks.release.store import Store
 from tasks.release.verified import Verified
-from tasks.ssh.connection import connect
+from tasks.ssh.connection import Connection, connect
 from tasks.ssh.endpoint import Endpoint
 
 HOUR = 3600
 
 
-def run(cluster: Cluster, manifest: Manifest, store: Store, control_plane: Endpoint, arguments: Sequence[str]) -> int:
+def run(
+    cluster: Cluster, manifest: Manifest, store: Store, endpoints: Mapping[str, Endpoint], arguments: Sequence[str]
+) -> int:
     """Run the release's own kubectl through the SSH connection to the control plane.
 
     An old one, which would refuse the server at this end of the tunnel, is run on the control plane: it gets what
@@ -34,7 +37,7 @@ def run(cluster: Cluster, manifest: Manifest, store: Store, control_plane: Endpo
         cluster: The topology.
         manifest: The release that the cluster runs.
         store: Holds that release.
-        control_plane: How to reach the control plane.
+        endpoints: How to reach the machines: of several control planes, the first that can be reached is asked.
         arguments: What to pass to kubectl.
 
     Returns:
@@ -44,22 +47,37 @@ def run(cluster: Cluster, manifest: Manifest, store: Store, control_plane: Endpo
         KubeV6Error: There is no kubeconfig of this cluster yet.
     """
     if not kubectl_names_server(manifest.version):
-        return _run_there(control_plane, arguments)
+        return _run_there(cluster, endpoints, arguments)
     kubeconfig = cluster_dir(cluster.name) / "kubeconfig"
     if not kubeconfig.exists():
         raise KubeV6Error(f"{kubeconfig}: not there", todo=f"deploy cluster {cluster.name} first")
     with in_use("kubectl"):
         program = _executable(manifest, store)
-    with connect(control_plane) as connection, connection.forward(str(cluster.control_plane.address), 6443) as port:
+    with _connected(cluster, endpoints) as connection, connection.forward(*_api(cluster, connection.node)) as port:
         # The certificate names the API server as "kubernetes", not as this end of the tunnel.
         server = [f"--server=https://127.0.0.1:{port}", "--tls-server-name=kubernetes"]
         return subprocess.run([str(program), f"--kubeconfig={kubeconfig}", *server, *arguments], check=False).returncode
 
 
-def _run_there(control_plane: Endpoint, arguments: Sequence[str]) -> int:
+def _api(cluster: Cluster, node: str) -> tuple[str, int]:
+    """Where the API is from a control plane: with an endpoint there, as its own server may be the one that is dead."""
+    address, port = cluster.api if cluster.endpoint else (cluster.node(node).address, API_PORT)
+    return str(address), port
+
+
+def _connected(cluster: Cluster, endpoints: Mapping[str, Endpoint]) -> Connection:
+    """A connection to the first control plane that can be reached."""
+    *others, last = (endpoints[node.name] for node in cluster.control_planes)
+    for endpoint in others:
+        with suppress(NodeError):
+            return connect(endpoint)
+    return connect(last)
+
+
+def _run_there(cluster: Cluster, endpoints: Mapping[str, Endpoint], arguments: Sequence[str]) -> int:
     given = b"" if sys.stdin is None or sys.stdin.isatty() else sys.stdin.buffer.read()
     words = [*KUBECTL.split(), *arguments]
-    with connect(control_plane) as connection:
+    with _connected(cluster, endpoints) as connection:
         done = connection.run(words, step="kubectl", stdin=given, timeout=HOUR, check=False)
     sys.stdout.write(done.stdout)
     sys.stderr.write(done.stderr)

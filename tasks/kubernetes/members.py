@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from configs.errors import NodeError
 from tasks.kubernetes.kubeadm import ADMIN, KUBECTL
+from tasks.kubernetes.kubeadm_commands import ETCD_DATA
 from tasks.shell import quote
 from tasks.ssh.channel import last_line
 from tasks.ssh.connection import Connection
@@ -21,7 +22,6 @@ ANSWER_SECONDS = 60
 EXPIRED = "x509: certificate has expired or is not yet valid"
 """What kubectl says of an API server that no waiting brings back."""
 ETCD_MANIFEST = "/etc/kubernetes/manifests/etcd.yaml"
-ETCD_DATA = "/var/lib/etcd/member"
 EACH = r"""{range .items[*]}{.kind} {.metadata.name} {.status.conditions[?(@.type=='Ready')].status}{'\n'}{end}"""
 """What is asked of each object, as a jsonpath: kind, name and, of a node, whether it is Ready."""
 

@@ -76,11 +76,11 @@ class Objects:
             probe_services=those("Service", within=namespace),
         )
 
-    def not_ready(self, control_plane: str) -> tuple[str, ...]:
+    def not_ready(self, *control_planes: str) -> tuple[str, ...]:
         """What is waited for and why, one phrase each: first the nodes, as what is on them waits for them.
 
         Args:
-            control_plane: The node whose kubelet tells of the control plane's pods, which old ones do after a minute.
+            control_planes: The nodes whose kubelets tell of a control plane's pods, which old ones do after a minute.
         """
         label, value = CONTROL_PLANE
         there = {name_of(pod) for pod in self.pods if pod["metadata"].get("namespace") == "kube-system"}
@@ -94,6 +94,7 @@ class Objects:
             ),
             *(
                 f"{pod} (its kubelet has told nothing of it yet)"
+                for control_plane in control_planes
                 for pod in static_pods(control_plane)
                 if pod not in there
             ),
@@ -167,7 +168,9 @@ def waits_for(things: Sequence[str]) -> str:
     return f"waits for {'; '.join([*things[:WORDS], *more])}"
 
 
-def objects_when_ready(control_plane: Connection, manifest: Manifest, namespace: str, shown: Step) -> Objects:
+def objects_when_ready(
+    control_plane: Connection, cluster: Cluster, manifest: Manifest, namespace: str, shown: Step
+) -> Objects:
     """Wait until the pods of a proof and those of the system are Ready, and read every object that it looks at.
 
     A pod that does not get Ready, or a system pod that is still starting, is for the checks to report by name. They
@@ -176,6 +179,7 @@ def objects_when_ready(control_plane: Connection, manifest: Manifest, namespace:
 
     Args:
         control_plane: To the control plane.
+        cluster: The topology.
         manifest: The release.
         namespace: What :func:`make` returned.
         shown: The step that says meanwhile what is waited for.
@@ -195,7 +199,7 @@ def objects_when_ready(control_plane: Connection, manifest: Manifest, namespace:
     replaced = None
     while True:
         found = _read(control_plane, namespace, min(until, time.monotonic() + SECONDS_BETWEEN_WORDS), *waits)
-        things = found.not_ready(control_plane.node)
+        things = found.not_ready(*(node.name for node in cluster.control_planes))
         if replaced is not None and found.replaced() > replaced:
             until = time.monotonic() + READY_SECONDS
         replaced = max(found.replaced(), replaced or 0)

@@ -13,7 +13,7 @@ from configs.errors import ConfigError, KubeV6Error
 from configs.schema.cluster import Cluster
 from tasks import deployed
 from tasks.events import ChangeMade, emit
-from tasks.kubernetes import certificates, members
+from tasks.kubernetes import certificates, control_planes, etcd, members
 from tasks.kubernetes.certificates import CertificatesEndedError
 from tasks.kubernetes.members import Members
 from tasks.lab import lab
@@ -48,6 +48,8 @@ class Leaving:
 def chosen(cluster: Cluster, names: Sequence[str]) -> Leaving:
     """What is reset when a person names some machines: workers before the control plane, the support node last.
 
+    Of several control planes some may go; when all do, they go at once.
+
     Args:
         cluster: The topology.
         names: The machines; none for all, also those that the topology no longer names and that are remembered.
@@ -60,19 +62,21 @@ def chosen(cluster: Cluster, names: Sequence[str]) -> Leaving:
     for name in names:
         if name not in known:
             raise ConfigError(f"cluster {cluster.name} has no machine {name!r}", todo=f"there are {', '.join(known)}")
-    control_plane = cluster.control_plane.name
+    controlling = [node.name for node in cluster.control_planes]
     leaving = [name for name in known if name in names or not names]
     left = [each.name for each in cluster.worker_nodes if each.name in known and each.name not in leaving]
-    if control_plane in leaving and left:
+    whole = set(controlling) <= set(leaving)
+    if whole and left:
         raise ConfigError(
-            f"{control_plane} cannot be reset while its workers stay: {', '.join(left)}",
+            f"{', '.join(controlling)} cannot be reset while its workers stay: {', '.join(left)}",
             todo="name them too, or nobody for the whole cluster",
         )
     support = [node.name for node in cluster.nodes if node.name in leaving and not node.in_kubernetes]
-    workers = [name for name in leaving if name not in (control_plane, *support)]
-    whole = control_plane in leaving
-    groups = (tuple(workers), (control_plane,) * whole, tuple(support))
-    return Leaving(cluster, tuple(filter(None, groups)), frozenset(() if whole else workers))
+    workers = [name for name in leaving if name not in (*controlling, *support)]
+    going = [name for name in leaving if name in controlling]
+    # One after the other out of a cluster that goes on, so that etcd has a majority all the time.
+    groups = (tuple(workers), *([tuple(going)] if whole else [(name,) for name in going]), tuple(support))
+    return Leaving(cluster, tuple(filter(None, groups)), frozenset(() if whole else (*workers, *going)))
 
 
 def members_of(cluster: Cluster) -> Members:
@@ -82,7 +86,7 @@ def members_of(cluster: Cluster) -> Members:
         CertificatesEndedError: It does not answer, and its certificates have ended, by which all else would fail.
     """
     try:
-        with connection(cluster, cluster.control_plane.name) as ssh:
+        with control_planes.connected(cluster) as ssh:
             found = members.members(ssh)
             if not found.names:
                 certificates.refuse_ended(ssh, cluster)
@@ -106,7 +110,7 @@ def orphaned(cluster: Cluster, found: Sequence[str], *, prune: bool = False) -> 
         found: Names of its members.
         prune: Whether members that nobody has deployed to from here go too.
     """
-    if cluster.control_plane.name not in found:
+    if not any(node.name in found for node in cluster.control_planes):
         return ()
     named = {node.name for node in cluster.nodes}
     known = [name for name in deployed.remembered_machines(cluster) if name not in named]
@@ -129,7 +133,7 @@ def reset(leaving: Leaving, name: str) -> Reset:
     for line in done.done:
         emit(ChangeMade(change=Change("", line, "", node=name, stage="reset")))
     deployed.forget_machine(cluster, name)
-    if name == cluster.control_plane.name:
+    if name == cluster.control_plane.name and name not in leaving.drained:
         deployed.forget(cluster)
     return done
 
@@ -155,11 +159,20 @@ def remove(cluster: Cluster, name: str) -> None:
 
 
 def _take_out(cluster: Cluster, name: str) -> None:
-    """Drain a machine and delete it from the cluster, if there is anybody to ask."""
+    """Drain a machine and delete it from the cluster, if there is anybody to ask.
+
+    Its member of etcd has to leave, unless it is known to have none: one that is just gone counts for a majority still.
+
+    Raises:
+        NodeError: That does not leave.
+    """
     try:
-        with connection(cluster, cluster.control_plane.name) as ssh:
+        with control_planes.connected(cluster, but=name) as ssh:
             if members.take_out(ssh, name):
                 left = Change("cluster", cluster.name, "leave", after="drained and deleted", node=name)
                 emit(ChangeMade(change=left))
     except KubeV6Error as error:
         log.warning("%s could not be drained and deleted from the cluster: %s", name, error)
+    if cluster.endpoint and name not in {node.name for node in cluster.worker_nodes}:
+        with control_planes.connected(cluster, but=name) as ssh:
+            etcd.leave(ssh, name)

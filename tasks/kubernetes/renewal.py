@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, dataclass
 
-from configs.errors import KubeV6Error, NodeError, combined
+from configs.errors import ConfigError, KubeV6Error, NodeError, combined
 from configs.manifest import Manifest
 from configs.membership import identity
 from configs.plan.versions import certificate_renewal
@@ -87,6 +87,11 @@ def chosen(cluster: Cluster, found: ByNode) -> tuple[Dated, ...]:
     Raises:
         KubeV6Error: The control plane has none, or an authority has ended, by which all are to be signed.
     """
+    if len(cluster.control_planes) > 1:
+        raise ConfigError(
+            f"cluster {cluster.name} has several control planes, whose certificates are not renewed from here yet",
+            todo="`kubeadm certs renew all` on each of them, and start its static pods again, one after the other",
+        )
     control_plane = cluster.control_plane.name
     if not any(each.name == "apiserver" for each in found.get(control_plane, ())):
         raise NodeError(control_plane, STEP, "there is no API server", todo="`kubev6 deploy` makes one")

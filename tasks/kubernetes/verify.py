@@ -12,7 +12,7 @@ from configs.errors import NodeError
 from configs.manifest import Manifest
 from configs.schema.cluster import Cluster
 from configs.words import counted
-from tasks.kubernetes import certificates, members, probe_pods
+from tasks.kubernetes import certificates, etcd, members, probe_pods
 from tasks.kubernetes.certificates import Told
 from tasks.kubernetes.checks import Check, Probe, check_objects, judge, pairs_note, probes
 from tasks.kubernetes.kubeadm import KUBECTL
@@ -76,9 +76,11 @@ def verify(
                 _refuse_lost_state(control_plane, cluster)
             try:
                 namespace = namespace or probe_pods.make(control_plane, cluster, manifest)
-                found = probe_pods.objects_when_ready(control_plane, manifest, namespace, current)
+                found = probe_pods.objects_when_ready(control_plane, cluster, manifest, namespace, current)
                 versions = {**dict.fromkeys(names, manifest.version), **others}
                 checks = list(check_objects(cluster, versions, found.nodes, found.pods))
+                if len(cluster.control_planes) > 1:
+                    checks += etcd.judge(cluster, control_plane.node, etcd.ask(control_plane))
                 questions = probes(cluster, namespace, *found.addresses(), full=full)
                 current.progress(f"asks {counted(len(questions), 'question')}")
                 asked = _by_source(questions)

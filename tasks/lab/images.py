@@ -22,6 +22,8 @@ from tasks.steps import step
 
 NETWORKING_RECIPE = RECIPES / "lab-networking"
 """What puts another networking tool than networkd onto one of these."""
+KEEPALIVED_RECIPE = RECIPES / "lab-keepalived"
+"""What puts keepalived onto a node, of a cluster that has an endpoint."""
 CONTAINERD_RECIPE = RECIPES / "lab-containerd"
 """What puts a newer containerd onto a node."""
 RECIPE = RECIPES / "lab"
@@ -55,16 +57,23 @@ class Made(NamedTuple):
         debian: Which Debian they have.
         runtime: What runs the containers of Kubernetes on the nodes; None of a machine that is no node.
         containerd: The major version of the nodes' containerd; None for their Debian's own.
+        keepalived: Whether the nodes have it; None of a machine that is no node.
     """
 
     networking: LabNetworking = "networkd"
     debian: LabDebian = "bookworm"
     runtime: Runtime | None = "containerd"
     containerd: str | None = None
+    keepalived: bool | None = False
 
 
-def made_as(lab: Lab, runtime: Runtime) -> Made:
+def made_as(lab: Lab, runtime: Runtime, *, keepalived: bool = False) -> Made:
     """What a cluster's file and its release want of the machines.
+
+    Args:
+        lab: What the file says of them.
+        runtime: What runs the containers of Kubernetes.
+        keepalived: Whether it holds the address of the API.
 
     Raises:
         ConfigError: They do not go together.
@@ -74,7 +83,7 @@ def made_as(lab: Lab, runtime: Runtime) -> Made:
             f"lab.containerd is {lab.containerd}, and {runtime} is to run the containers of the nodes",
             todo="take that line away, or write `runtime: containerd` into the cluster's file",
         )
-    return Made(lab.networking, lab.debian, runtime, lab.containerd)
+    return Made(lab.networking, lab.debian, runtime, lab.containerd, keepalived)
 
 
 def image_names(made: Made) -> LabImages:
@@ -82,7 +91,7 @@ def image_names(made: Made) -> LabImages:
     node = NODES[made.runtime or "containerd"]
     names = (f"kubev6/lab-{target}:{made.debian}" for target in ("machine", node, "support"))
     machine, node, support = (_name_with(name, made.networking) for name in names)
-    return LabImages(machine, _with_containerd(node, made.containerd), support)
+    return LabImages(machine, _with_keepalived(_with_containerd(node, made.containerd), made.keepalived), support)
 
 
 def kinds() -> Iterator[Made]:
@@ -90,8 +99,8 @@ def kinds() -> Iterator[Made]:
     versions: dict[Runtime, tuple[str | None, ...]] = {"containerd": (None, *CONTAINERD_SUITES), "docker": (None,)}
     for runtime, containerds in versions.items():
         yield from (
-            Made(networking, debian, runtime, containerd)
-            for networking, debian, containerd in product(get_args(LabNetworking), get_args(LabDebian), containerds)
+            Made(*each)
+            for each in product(get_args(LabNetworking), get_args(LabDebian), (runtime,), containerds, (False, True))
         )
 
 
@@ -106,7 +115,7 @@ def read_name(image: str) -> Made | None:
         if image == names.node:
             return made
         if image in (names.machine, names.support):
-            return made._replace(runtime=None, containerd=None)
+            return made._replace(runtime=None, containerd=None, keepalived=None)
     return None
 
 
@@ -119,7 +128,7 @@ def lab_images(made: Made) -> LabImages:
     client = container_engine.client()
     base = base_image.base_image(made.debian)
     inputs = _inputs(client, base, RECIPE)
-    plain = image_names(made._replace(networking="networkd", containerd=None))
+    plain = image_names(made._replace(networking="networkd", containerd=None, keepalived=False))
     targets = ("machine", NODES[made.runtime or "containerd"], "support")
     with exclusive(cache_dir() / "lab-images.lock"):
         for target, reference in zip(targets, astuple(plain), strict=True):
@@ -132,7 +141,10 @@ def lab_images(made: Made) -> LabImages:
                         client, reference, context, inputs=inputs, shown=shown, target=target, arguments=arguments
                     )
     machine, node, support = (with_tool(image, made.networking) for image in astuple(plain))
-    return LabImages(machine, _ready_with_containerd(node, made), support)
+    node = _ready_with_containerd(node, made)
+    if made.keepalived:
+        node = _derived(node, _with_keepalived(node, True), KEEPALIVED_RECIPE, {}, {})
+    return LabImages(machine, node, support)
 
 
 def with_tool(image: str, tool: LabNetworking) -> str:
@@ -179,6 +191,10 @@ def _name_with(image: str, tool: LabNetworking) -> str:
 
 def _with_containerd(image: str, version: str | None) -> str:
     return image.replace(":", f"-containerd-{version}:") if version else image
+
+
+def _with_keepalived(image: str, wanted: bool | None) -> str:
+    return image.replace(":", "-keepalived:") if wanted else image
 
 
 def _inputs(client: docker.DockerClient, base: str, recipe: Path) -> str:

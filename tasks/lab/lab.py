@@ -21,7 +21,7 @@ from docker.models.images import Image
 from configs.errors import ConfigError, KubeV6Error
 from configs.plan.derived import container_runtime
 from configs.plan.versions import Runtime
-from configs.schema.cluster import Cluster, Node
+from configs.schema.cluster import Cluster, Lab, Node
 from configs.schema.loading import load_release
 from configs.schema.release import Release
 from tasks.docker import build as docker_build
@@ -99,7 +99,7 @@ def up(cluster: Cluster, release: Release | None = None) -> LabRecord:
             f"cluster {cluster.name}: fabric.interface is {cluster.fabric.interface!r}",
             todo=f"the fabric of a lab is {FABRIC_INTERFACE}",
         )
-    made_as(cluster.lab, _runtime(cluster, release or load_release(cluster.release)))  # before anything is made
+    _made_as(cluster, cluster.lab, _runtime(cluster, release or load_release(cluster.release)))
     client = container_engine.client()
     with step(cluster.name, "lab") as shown, _alone(shown):
         public_key = lab_record.ensure_key(cluster.name)
@@ -110,7 +110,7 @@ def up(cluster: Cluster, release: Release | None = None) -> LabRecord:
         runtimes = _runtimes(cluster, present.values())
         _refuse_other_runtime(cluster, release, runtimes)
         runtime = next(iter(runtimes.values()), None) or _runtime(cluster, release or load_release(cluster.release))
-        made = made_as(cluster.lab, runtime)
+        made = _made_as(cluster, cluster.lab, runtime)
         wanted = {container_name(cluster.name, name) for name in ("", *(node.name for node in cluster.nodes))}
         # A machine that is there stays what it was made from.
         _refuse_others(cluster, made, present.values())
@@ -180,7 +180,7 @@ def refuse_other_machines(cluster: Cluster, release: Release) -> None:
     if cluster.lab is not None:
         there = lab_machine.containers(container_engine.client(), cluster.name)
         _refuse_other_runtime(cluster, release, _runtimes(cluster, there))
-        _refuse_others(cluster, made_as(cluster.lab, _runtime(cluster, release)), there)
+        _refuse_others(cluster, _made_as(cluster, cluster.lab, _runtime(cluster, release)), there)
 
 
 def down(name: str, images: bool = False) -> None:
@@ -328,13 +328,18 @@ def _refuse_other_runtime(cluster: Cluster, release: Release | None, runtimes: M
         )
 
 
+def _made_as(cluster: Cluster, lab: Lab, runtime: Runtime) -> Made:
+    """What the machines of a cluster are to be made as."""
+    return made_as(lab, runtime, keepalived=cluster.endpoint is not None and cluster.endpoint.by == "keepalived")
+
+
 def _refuse_others(cluster: Cluster, wanted: Made, containers: Iterable[Container]) -> None:
     """Refuse a lab whose machines were made as something else than its file says."""
     for name, there in _made(cluster, containers).items():
         seen = [
             f"{setting}: {has or 'absent'}, and it is to be {want or 'absent'}"
             for setting, has, want in zip(Made._fields, there, wanted, strict=True)
-            if has != want and (there.runtime or setting not in ("runtime", "containerd"))
+            if has != want and (there.runtime or setting not in ("runtime", "containerd", "keepalived"))
         ]
         if seen:
             raise ConfigError(

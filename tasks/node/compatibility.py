@@ -209,6 +209,10 @@ def _needed(it: Candidate) -> Iterator[Packet]:
     peers = cluster.fabric.subnet
     yield Packet("input", "icmpv6", come=fabric, source=peers)
     ports = [("tcp", 6443)] * ("control-plane" in node.roles) + [("tcp", 10250)] * node.in_kubernetes
+    if cluster.endpoint and "control-plane" in node.roles:
+        ports += [("tcp", 2379), ("tcp", 2380)]  # etcd's members of one another
+        if cluster.endpoint.by == "keepalived":
+            ports += [("vrrp", 0)]
     if "support" in node.roles:
         ports += [("tcp", cluster.registry.port)]
         ports += [("udp", 53), ("tcp", 53)] * ("DNS64" not in cluster.existing_servers)
@@ -278,6 +282,16 @@ def ipvs_to_replace(it: Candidate) -> Iterator[str]:
     """A mode that Kubernetes will do without is warned of (:func:`configs.plan.versions.ipvs_is_to_go`)."""
     if "control-plane" in it.node.roles and it.cluster.kube_proxy.mode == "ipvs" and versions.ipvs_is_to_go(it.version):
         yield f"kube-proxy's mode ipvs is deprecated in Kubernetes {it.version}: nftables is to take its place"
+
+
+def even_control_planes(it: Candidate) -> Iterator[str]:
+    """An even number of etcd's members bears no more losses than one less (etcd's FAQ, "Why an odd number")."""
+    number = len(it.cluster.control_planes)
+    if it.node == it.cluster.control_plane and number % 2 == 0:
+        yield (
+            f"{number} control planes bear the loss of {(number - 1) // 2}, as {number - 1} would, and any of {number} "
+            "may be lost: an odd number is wanted"
+        )
 
 
 def swap_on_zram(it: Candidate) -> Iterator[str]:
@@ -435,6 +449,7 @@ WARNINGS: tuple[Rule, ...] = (
     iptables_of_kube_proxy,
     containerd_to_replace,
     ipvs_to_replace,
+    even_control_planes,
     newer_than_rules,
 )
 

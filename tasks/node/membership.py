@@ -14,7 +14,7 @@ from configs.membership import Membership, identity
 from configs.plan import upgrade
 from configs.plan.systems import Machine
 from configs.plan.upgrade import Build, Found, Step
-from configs.schema.cluster import Cluster, Node
+from configs.schema.cluster import API_PORT, Cluster, Node
 
 STEP = "preflight"
 
@@ -26,6 +26,11 @@ def other_cluster(cluster: Cluster, machine: Machine) -> Iterator[str]:
         yield (
             f"kubev6's record there says that it belongs to the cluster {seen.recorded}, not {ours}: "
             "`kubev6 reset` it with that cluster's file, or correct this one's"
+        )
+    elif cluster.endpoint and seen.server in {f"https://[{node.address}]:{API_PORT}" for node in cluster.nodes}:
+        yield (
+            f"its cluster was made without an endpoint, at {seen.server}, and all that is in it goes by that: take "
+            "`endpoint` out of the file, or `kubev6 reset` the cluster with its former file and deploy it anew"
         )
     elif seen.server not in ("", ours.server):
         yield (
@@ -40,11 +45,45 @@ def other_role(cluster: Cluster, node: Node, seen: Membership) -> Iterator[str]:
         return
     wanted = "control-plane" in node.roles
     if seen.is_control_plane and not wanted:
-        yield f"it is a control plane of this cluster, and the file wants a {node.roles[0]}: reset the cluster first"
+        first = f"`kubev6 reset {node.name}`" if len(cluster.control_planes) > 1 else "reset the cluster"
+        yield f"it is a control plane of this cluster, and the file wants a {node.roles[0]}: {first} first"
     elif seen.is_node and not node.in_kubernetes:
         yield f"it is a worker of this cluster, and the file wants a {node.roles[0]}: `kubev6 reset {node.name}` first"
     elif seen.is_node and wanted and not seen.is_control_plane:
         yield f"it is a worker of this cluster, and the file wants a control plane: `kubev6 reset {node.name}` first"
+
+
+def first_control_plane(cluster: Cluster, found: Found) -> Node:
+    """The control plane that others join: the first in the file that is one; where none is, the first of all.
+
+    Args:
+        cluster: The topology.
+        found: What the machines say of themselves.
+    """
+    joined = (node for node in cluster.control_planes if has_joined(cluster, found.get(node.name)))
+    return next(joined, cluster.control_plane)
+
+
+def is_formed(cluster: Cluster, found: Found) -> bool:
+    """Whether several machines are control planes: then a cluster is there, and what is silent is not begun anew."""
+    return sum(has_joined(cluster, found.get(node.name)) for node in cluster.control_planes) > 1
+
+
+def refuse_unknown_control_planes(cluster: Cluster, found: Found) -> None:
+    """Refuse to begin a cluster while a control plane could not be asked: it may be one of a cluster that there is.
+
+    Raises:
+        NodeError: No other is one, and one could not be asked.
+    """
+    silent = [node.name for node in cluster.control_planes if found.get(node.name) is None]
+    joined = has_joined(cluster, found.get(first_control_plane(cluster, found).name))
+    if silent and not joined and len(cluster.control_planes) > 1:
+        raise NodeError(
+            silent[0],
+            STEP,
+            "it could not be asked, and no other control plane is one yet: it may be that of a cluster that there is",
+            todo="all control planes have to be there when a cluster begins; nothing was changed",
+        )
 
 
 def has_joined(cluster: Cluster, machine: Machine | None) -> bool:
@@ -75,7 +114,7 @@ def refuse_one_machine(found: Found) -> None:
 
 
 def refuse_other_life(cluster: Cluster, found: Found) -> None:
-    """Refuse workers whose control plane has been made anew since they joined: what they have opens nothing any more.
+    """Refuse members whose control plane has been made anew since they joined: what they have opens nothing any more.
 
     Raises:
         KubeV6Error: There are some.
@@ -84,11 +123,11 @@ def refuse_other_life(cluster: Cluster, found: Found) -> None:
 
 
 def _of_another_life(cluster: Cluster, found: Found) -> Iterator[NodeError]:
-    control_plane = found.get(cluster.control_plane.name)
-    if control_plane is None:
+    first = first_control_plane(cluster, found)
+    if (control_plane := found.get(first.name)) is None:
         return
     there = control_plane.membership.authorities
-    for node in cluster.worker_nodes:
+    for node in (each for each in cluster.kubernetes_nodes if each is not first):
         machine = found.get(node.name)
         if not machine or not machine.membership.is_node or not machine.membership.authorities:
             continue
@@ -97,7 +136,7 @@ def _of_another_life(cluster: Cluster, found: Found) -> Iterator[NodeError]:
             yield NodeError(
                 node.name,
                 STEP,
-                f"it joined a cluster of before: {cluster.control_plane.name} {why}, made anew or reset since",
+                f"it joined a cluster of before: {first.name} {why}, made anew or reset since",
                 todo=f"`kubev6 reset {node.name}`, then deploy: it joins the cluster that is",
             )
 

@@ -14,6 +14,7 @@ from tasks.node_agent.files import text_of
 from tasks.node_agent.kubeadm_lock import await_other_kubeadm
 from tasks.node_agent.record import HOME
 
+ETCD = "/etc/kubernetes/manifests/etcd.yaml"
 APISERVER = "/etc/kubernetes/manifests/kube-apiserver.yaml"
 START_SECONDS = 60
 """How long an API server that belongs here is waited for, when the kubelet runs that starts it."""
@@ -81,7 +82,8 @@ def probe(node: str, control_plane: bool, wanted: str) -> Dict[str, Any]:
     kubeconfig = "/etc/kubernetes/admin.conf" if control_plane else "/etc/kubernetes/kubelet.conf"
     server = found(r"server: (\S+)", text_of(kubeconfig))
     # A member of another cluster is none of this one, however long its API server is waited for.
-    begun = server == wanted and (bool(text_of(APISERVER)) or not control_plane)
+    # Of one that joins as a control plane, etcd is the last that is written; of the first, before its API answers.
+    begun = server == wanted and (bool(text_of(APISERVER) and text_of(ETCD)) or not control_plane)
     return {
         "server": server,
         "member": begun and is_member(kubeconfig, node, control_plane),

@@ -122,6 +122,9 @@ def reset_options(known: str, socket: str) -> List[str]:
         options.append("--skip-preflight-checks")
     elif "--ignore-preflight-errors" in known:
         options.append("--ignore-preflight-errors=all")
+    if "remove-etcd-member" in known and "--skip-phases" in known:
+        # Of a cluster that goes on it has left by now; of one that goes as a whole there is soon no majority to ask.
+        options.append("--skip-phases=remove-etcd-member")
     if socket and "--cri-socket" in known:
         options.append("--cri-socket=" + socket)
     return options

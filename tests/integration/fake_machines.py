@@ -18,25 +18,25 @@ from dataclasses import dataclass, replace
 
 from configs.errors import KubeV6Error, NodeError
 from configs.manifest import BinaryEntry, ImageEntry, Manifest, SourceEntry
-from configs.membership import Identity, Membership
+from configs.membership import Identity, Membership, identity
 from configs.plan.kernel import Kernel
 from configs.plan.state import StageState
 from configs.plan.systems import Machine
-from configs.schema.cluster import Cluster
+from configs.schema.cluster import Cluster, Node
 from configs.schema.loading import load_cluster, load_release
 from configs.schema.release import Release
 from kubev6.cli import main
 from kubev6.server.orchestration import Orchestration
 from tasks import deployed, inventory
 from tasks.events import ReleaseChosen, emit
-from tasks.kubernetes import addons, certificates, cluster_dns, kubeadm, members, probe_pods, upgrade
+from tasks.kubernetes import addons, certificates, cluster_dns, etcd, kubeadm, members, probe_pods, upgrade
 from tasks.kubernetes.addons import Mend
 from tasks.kubernetes.checks import Check
 from tasks.kubernetes.kubeadm import JoinCredentials
 from tasks.kubernetes.members import Members
 from tasks.lab import lab
 from tasks.lab.lab import LabStatus, MachineStatus
-from tasks.node import engine, host_facts
+from tasks.node import endpoint, engine, host_facts
 from tasks.node import reset as task_of_reset
 from tasks.node.change import Change
 from tasks.node.reset import Reset
@@ -45,13 +45,14 @@ from tasks.release import registry
 from tasks.release.compile import CompileError
 from tasks.release.registry import Pushed
 from tasks.release.series import series_file, working_tree
-from tasks.ssh.connection import Connection
+from tasks.ssh.connection import Connection, Result
 from tasks.ssh.endpoint import Endpoint
 from tasks.steps import step
 from tests.fakes import fake_of, substitute_for_good
 from tests.waiting import eventually
 
 TOKEN = "abcdef.0123456789abcdef"
+CERTIFICATE_KEY = "0123456789abcdef" * 4
 ORPHAN = "kube-worker-9"
 """A member that the cluster's file does not name."""
 UNFIT = {"unknown-system": Machine("void", ""), "other-processor": Machine(kernel=Kernel(processor="aarch64"))}
@@ -81,7 +82,18 @@ UPGRADED = (
 """Of machines that run another build: all goes well; the API server's new image does not come up; the proof does not
 hold any more with the new kube-proxy; or with a new kubelet, which the disk is too full to replace again; or it did
 not hold before; or the new build is a commit that says itself what comes of it."""
-READY = ("ready", "ready-but-one", "ready-but-one-fails", "ready-but-silent", "ready-but-reset", *UPGRADED)
+HA = ("ha", "ha-ready", "ha-replaced")
+"""Of a cluster with three control planes: all is new, or as it should be, or the first is another machine by now."""
+READY = (
+    "ha-ready",
+    "ha-replaced",
+    "ready",
+    "ready-but-one",
+    "ready-but-one-fails",
+    "ready-but-silent",
+    "ready-but-reset",
+    *UPGRADED,
+)
 """Of machines that are as they should be, all or all but one. Of kube-worker-2 the cluster hears nothing in one; in the
 last it has been reset, which the cluster has yet to notice."""
 GO_ON = data_dir() / "go-on"
@@ -90,6 +102,21 @@ AT_WORK = data_dir() / "at-work"
 """What shows that the support node of ``endless`` machines is at work."""
 behaviour = ""  # set from the command line
 tried: set[tuple[str, str]] = set()
+
+
+def topology() -> Cluster:
+    """What the machines are of."""
+    return load_cluster("lab-ha" if behaviour in HA else "lab")
+
+
+have_joined: set[str] = set()
+"""The control planes that have become members in this run."""
+
+
+def is_member(connection: FakeConnection, *_: object) -> bool:
+    first = connection.node == topology().control_plane.name
+    ready = behaviour in READY and behaviour != "ready-but-reset" and not (behaviour == "ha-replaced" and first)
+    return ready or connection.node in have_joined
 
 
 @fake_of(Connection)
@@ -114,6 +141,10 @@ class FakeConnection:
     def provide_python(self, repositories: str) -> bool:  # noqa: ARG002 - they have it
         return False
 
+    def run(self, command: object, **_: object) -> Result:
+        assert command == f"[ -s {kubeadm.ADMIN} ]"
+        return Result(0 if is_member(self) else 1, "", "")
+
     @contextmanager
     def forward(self, host: str, port: int) -> Iterator[int]:
         assert (host, port) == ("::1", 5000)
@@ -135,16 +166,18 @@ others_surveyed = threading.Semaphore(0)
 
 def surveyed(connection: FakeConnection, runtime: str = "") -> Machine:  # noqa: ARG001
     if behaviour in UNFIT and connection.node == "kube-worker-2":
-        for _ in load_cluster("lab").nodes[1:]:  # when all others have been looked at
+        for _ in topology().nodes[1:]:  # when all others have been looked at
             assert others_surveyed.acquire(timeout=60)
         return UNFIT[behaviour]
     others_surveyed.release()
     if behaviour == "unreachable" and connection.node == "kube-worker-2":
         raise NodeError(connection.node, "connect", "no route to host", todo="switch it on", transient=True)
     name, joined = connection.node, Membership()
-    if behaviour in READY and name != "kube-support" and (behaviour, name) != ("ready-but-reset", "kube-worker-2"):
-        is_control_plane = name == "kube-control-plane"
-        joined = Membership(server=OURS, is_node=True, is_control_plane=is_control_plane, version=VERSION)
+    others = (("ready-but-reset", "kube-worker-2"), ("ha-replaced", "kube-control-plane-1"))
+    if behaviour in READY and name != "kube-support" and (behaviour, name) not in others:
+        is_control_plane = name.startswith("kube-control-plane")
+        server = identity(topology()).server
+        joined = Membership(server=server, is_node=True, is_control_plane=is_control_plane, version=VERSION)
         if behaviour in UPGRADED:
             runs = kubelets.get(name, FORMER)
             joined = replace(joined, version=runs, static_pods=tuple(running.items()) if is_control_plane else ())
@@ -159,7 +192,7 @@ def bring_to(
     made: Callable[[Change], None],
     reconnect: object = None,  # noqa: ARG001 - they cannot be cut off
 ) -> None:
-    assert of.server == OURS
+    assert of.server == identity(topology()).server
     with step(connection.node, stage.name) as shown:
         here = (connection.node, stage.name)
         if behaviour in ("two-fail", "ready-but-one-fails") and here == ("kube-worker-1", "runtime"):
@@ -225,10 +258,31 @@ def reset(connection: FakeConnection, cluster: Cluster) -> Reset:  # noqa: ARG00
         return Reset(connection.node, ("route", "address"), ("address fd00::100/64 stays",))
 
 
+@contextmanager
+def uploaded_certificates(connection: FakeConnection) -> Iterator[str]:
+    with step(connection.node, "certificates"):
+        yield CERTIFICATE_KEY
+
+
+def leave_etcd(connection: FakeConnection, name: str, address: str) -> bool:
+    assert is_member(connection)
+    assert not is_member(FakeConnection(Endpoint(name, "::1")))
+    assert address == str(topology().node(name).address)
+    return False
+
+
+def join(connection: FakeConnection, _: object, __: object, ___: object, node: Node, made: JoinCredentials) -> None:
+    is_control_plane = "control-plane" in node.roles
+    assert made.certificate_key == CERTIFICATE_KEY * is_control_plane
+    if is_control_plane:
+        assert behaviour == "ha-replaced" or topology().control_plane.name in have_joined
+        have_joined.add(connection.node)
+
+
 def know_former() -> None:
     """What a cluster that is upgraded has run before."""
     former = build_of(BUILT, "1" * 64)
-    deployed.remember(load_cluster("lab"), former, load_release("debian-1.20"), proved=True)
+    deployed.remember(topology(), former, load_release("debian-1.20"), proved=True)
 
 
 def build_of(manifest: Manifest, digest: str) -> Manifest:
@@ -287,7 +341,8 @@ def install_fakes() -> None:
                 raise KubeV6Error("the Docker engine is gone", todo="start it")
             shown.ended_as(f"for {release.name}")
 
-    def init(*_: object) -> None:
+    def init(connection: FakeConnection, *_: object) -> None:
+        have_joined.add(connection.node)
         if behaviour == "no-control-plane":
             raise NodeError("kube-control-plane", "kubeadm init", "etcd does not start")
 
@@ -296,7 +351,7 @@ def install_fakes() -> None:
             return {
                 stage.name: (Change("file", "/etc/any", "create"),) for stage in stages if stage.name == "kubernetes"
             }
-        whole = behaviour in ("ready", "ready-but-silent", "ready-but-reset")
+        whole = behaviour in ("ha-ready", "ha-replaced", "ready", "ready-but-silent", "ready-but-reset")
         as_it_is = whole or (behaviour in READY and connection.node != "kube-worker-1")
         return {stage.name: () if as_it_is else (Change("file", "/etc/any", "create"),) for stage in stages}
 
@@ -335,10 +390,10 @@ def install_fakes() -> None:
             return checks
 
     ready = behaviour in READY
-    machines = [MachineStatus(node.name, (), "running", "") for node in load_cluster("lab").nodes] if ready else []
+    machines = [MachineStatus(node.name, (), "running", "") for node in topology().nodes] if ready else []
     known = Members(("kube-control-plane", ORPHAN)) if behaviour in ("orphan", "orphan-stays", *UNFIT) else Members()
     if ready:
-        names = [node.name for node in load_cluster("lab").nodes if node.in_kubernetes]
+        names = [node.name for node in topology().nodes if node.in_kubernetes]
         silent = {"kube-worker-2"} if behaviour == "ready-but-silent" else set()
         known = Members(tuple(names), frozenset(names) - silent)
     checks = tuple(
@@ -359,7 +414,7 @@ def install_fakes() -> None:
         (probe_pods, "remove"): announced("remove probe pods", None),
         (lab, "up"): lab_up,
         (lab, "refuse_other_machines"): lambda *_: None,
-        (lab, "status_all"): lambda: (LabStatus("lab", tuple(machines)),),
+        (lab, "status_all"): lambda: (LabStatus(topology().name, tuple(machines)),),
         (lab, "remove_machine"): remove_machine,
         (deploy, "provide"): provide,
         (host_facts, "ask"): surveyed,
@@ -370,11 +425,16 @@ def install_fakes() -> None:
         (registry, "fill"): lambda *_: Pushed(0 if ready else 9, 9, 9),
         (kubeadm, "init"): init,
         (kubeadm, "fetch_kubeconfig"): lambda *_: None,
-        (kubeadm, "is_member"): lambda *_: ready and behaviour != "ready-but-reset",
+        (kubeadm, "is_member"): is_member,
         (kubeadm, "join_credentials"): announced("token", JoinCredentials(TOKEN, "sha256:0")),
         (kubeadm, "drop_credentials"): announced("drop token", None),
         (kubeadm, "has_lost_kubeconfig"): lambda *_: False,
-        (kubeadm, "join"): lambda *_: None,
+        (kubeadm, "join"): join,
+        (kubeadm, "uploaded_certificates"): uploaded_certificates,
+        (kubeadm, "clear_half_joined"): lambda _: None,
+        (members, "forget"): lambda *_: None,
+        (etcd, "leave"): leave_etcd,
+        (endpoint, "refuse_taken"): lambda *_: None,
         (addons, "apply"): apply_add_ons,
         (upgrade, "replace_static_pods"): replace_static_pods,
         (upgrade, "await_static_pods"): await_static_pods,

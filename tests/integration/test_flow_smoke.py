@@ -119,6 +119,42 @@ def test_a_deploy_goes_in_the_order_of_the_how_to_and_ends_in_its_tables(own_dat
     assert not [file for file in kept if token.encode() in file.read_bytes()]
 
 
+def test_control_planes_join_one_after_the_other_when_the_workers_have_and_their_key_is_stored_nowhere(
+    own_data: Path, prefect_home: Path
+) -> None:
+    status, out, lines = run("ha", "--cluster", "lab-ha")
+    assert status == 0, lines
+    first, second, third = (f"kube-control-plane-{number}" for number in (1, 2, 3))
+    order = [
+        position(lines, rf"{first} kubeadm init \d"),
+        position(lines, r"kube-worker-1 kubeadm join \d"),
+        position(lines, rf"{second} kubeadm join \d.* control plane at \[fd00::12\]:6443"),
+        position(lines, rf"{third} kubeadm join \d.* control plane at \[fd00::13\]:6443"),
+    ]
+    assert order == sorted(order)
+    joins = [change.node for change in the_record().changes if change.action == "join"]
+    assert joins == ["kube-worker-1", second, third]
+    key = fake_machines.CERTIFICATE_KEY
+    kept = [file for place in (own_data, prefect_home) for file in place.rglob("*") if file.is_file()]
+    assert key not in out + "".join(lines)
+    assert not [file for file in kept if key.encode() in file.read_bytes()]
+
+
+def test_a_ready_cluster_with_three_control_planes_is_left_as_it_is() -> None:
+    status, out, lines = run("ha-ready", "--cluster", "lab-ha")
+    assert status == 0, lines
+    assert "\n0 changes.\n" in out
+    assert not any("kubeadm" in line for line in lines)
+
+
+def test_another_machine_in_the_place_of_the_first_control_plane_joins_the_others_and_begins_no_cluster() -> None:
+    status, out, lines = run("ha-replaced", "--cluster", "lab-ha")
+    assert status == 0, lines
+    assert "\n1 change.\n" in out
+    position(lines, r"kube-control-plane-1 kubeadm join \d.* control plane at ")
+    assert not any("kubeadm init" in line for line in lines)
+
+
 def test_a_ready_cluster_is_left_as_it_is(own_data: Path) -> None:
     status, out, lines = run("ready")
     assert status == 0

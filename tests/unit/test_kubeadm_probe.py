@@ -20,6 +20,7 @@ def asked(tmp_path: Path, known: str, *, control_plane: bool) -> dict[str, objec
     (tmp_path / "admin.conf").write_text(f"server: {WANTED}\n")
     (tmp_path / "manifests").mkdir()
     (tmp_path / "manifests" / "kube-apiserver.yaml").write_text("image: [fd00::64]:5000/kube-apiserver:v1.20.2\n")
+    (tmp_path / "manifests" / "etcd.yaml").write_text("image: [fd00::64]:5000/etcd:3.4.23\n")
     for name, script in (("kubectl", f'echo "$*" >>{tmp_path}/said\nprintf "{known}"'), ("systemctl", "exit 3")):
         (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
         (tmp_path / name).chmod(0o755)

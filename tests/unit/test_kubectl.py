@@ -47,7 +47,7 @@ def test_an_old_kubectl_runs_on_the_control_plane_and_its_words_and_status_come_
     substitute(monkeypatch, kubectl, "connect", lambda _: connection)
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"kind: Namespace\n")))
     old = manifest().model_copy(update={"version": "v1.9.0-alpha.0.ipv6.0"})
-    status = kubectl.run(load_cluster("kube-v6"), old, Store(), ENDPOINT, ["apply", "-f", "-"])
+    status = kubectl.run(load_cluster("kube-v6"), old, Store(), {"kube-master": ENDPOINT}, ["apply", "-f", "-"])
     words = [*KUBECTL.split(), "apply", "-f", "-"]
     assert connection.asked == (words, b"kind: Namespace\n")
     assert status == 3

@@ -45,13 +45,14 @@ def _machines(cluster: Cluster) -> dict[str, Machine]:
 
 
 CASES = [(cluster, node.name) for cluster in ("kube-v6", "lab", "bare-metal") for node in load_cluster(cluster).nodes]
+CASES.append(("lab-ha", "kube-control-plane-2"))
 
 
 @pytest.mark.parametrize(("name", "node"), CASES)
 def test_every_node_of_the_shipped_clusters_is_planned_as_in_its_golden_file(name: str, node: str) -> None:
     cluster = load_cluster(name)
     release = load_release(cluster.release)
-    contents: Manifest | None = None if name == "kube-v6" else manifest(stand_in=name == "lab")
+    contents: Manifest | None = None if name == "kube-v6" else manifest(stand_in=name != "bare-metal")
     text = as_text(plan(cluster, release, contents, _machines(cluster))[node])
     golden = GOLDEN / name / f"{node}.txt"
     if os.environ.get("KUBEV6_WRITE_GOLDEN"):

@@ -11,6 +11,7 @@ import pytest
 from configs.errors import KubeV6Error
 from configs.manifest import Manifest
 from configs.plan.stages.kubernetes import STATIC_PODS
+from configs.schema.loading import load_cluster
 from tasks import scope
 from tasks.events import Bus, Event, StepProgressed
 from tasks.kubernetes import probe_pods
@@ -185,7 +186,7 @@ def wait(control_plane: ControlPlane) -> list[str]:
 
     manifest = cast(Manifest, SimpleNamespace(version="v1.20.2"))
     with bus.heard_by(hear), scope.holding(bus), step("lab", "proof") as shown:
-        objects_when_ready(cast(Connection, control_plane), manifest, PROOF, shown)
+        objects_when_ready(cast(Connection, control_plane), load_cluster("lab"), manifest, PROOF, shown)
     return told
 
 

@@ -14,7 +14,7 @@ from configs.schema.cluster import Cluster
 from configs.schema.loading import load_cluster
 from flows.run.context import RunContext
 from tasks import deployed, inventory
-from tasks.kubernetes import certificates, members, removal
+from tasks.kubernetes import certificates, control_planes, members, removal
 from tasks.kubernetes.certificates import CertificatesEndedError
 from tasks.kubernetes.members import Members
 from tasks.node import reset as task
@@ -55,7 +55,8 @@ def rack(own_data: object, monkeypatch: pytest.MonkeyPatch) -> list[str]:  # noq
         done.append(f"reset {connection.node}")
         return Reset(connection.node, ("all",), ())
 
-    substitute(monkeypatch, removal, "connection", connection)
+    for module in (removal, control_planes):
+        substitute(monkeypatch, module, "connection", connection)
     substitute(monkeypatch, members, "take_out", take_out)
     substitute(monkeypatch, task, "reset", reset)
     here = inventory.endpoints
@@ -112,7 +113,8 @@ def test_nobody_is_known_while_the_control_plane_cannot_be_reached(monkeypatch: 
     def unreachable(_: Cluster, node: str) -> None:
         raise NodeError(node, "connect", "refused", transient=True)
 
-    substitute(monkeypatch, removal, "connection", unreachable)
+    for module in (removal, control_planes):
+        substitute(monkeypatch, module, "connection", unreachable)
     assert removal.members_of(RACK) == Members()
 
 

@@ -45,6 +45,18 @@ def test_workers_are_added_with_names_addresses_and_pod_subnets(tmp_path: Path) 
     assert (str(twelfth.address), str(twelfth.pod_subnet)) == ("fd00::10c", "fd00:10c::/64")
 
 
+def test_several_control_planes_want_an_address_that_is_none_of_the_special_ones(tmp_path: Path) -> None:
+    data = changed("nodes.2.roles", ["control-plane"])
+    data["endpoint"] = {"name": "api", "address": "fd00::6443"}
+    cluster = load_cluster(write(tmp_path, data))
+    assert [node.name for node in cluster.control_planes] == ["kube-1", "kube-10"]
+    assert (cluster.control_plane.name, str(cluster.api[0])) == ("kube-1", "fd00::6443")
+    for what in ("nat64", "dns64"):
+        more = {**data, what: {**data.get(what, {}), "by": "existing", "address": "fd00::6443"}}
+        with pytest.raises(ConfigError, match=rf"endpoint\.address: fd00::6443 is {what}\.address"):
+            load_cluster(write(tmp_path, more))
+
+
 @pytest.mark.parametrize(
     ("path", "value", "told"),
     [
@@ -64,7 +76,20 @@ def test_workers_are_added_with_names_addresses_and_pod_subnets(tmp_path: Path) 
         ("nodes.2.role", ["worker"], ["nodes[2].role", "no such key", "roles"]),
         ("nodes.1.roles", ["worker"], ["no node with the role control-plane", "exactly one"]),
         ("nodes.0.roles", ["worker"], ["no node with the role support"]),
-        ("nodes.2.roles", ["control-plane"], ["2 nodes (kube-1, kube-10)", "control-plane"]),
+        (
+            "nodes.2.roles",
+            ["control-plane"],
+            ["endpoint: is missing", "2 nodes (kube-1, kube-10) with the role control-plane", "endpoint: {name: "],
+        ),
+        ("endpoint", {"name": "api", "address": "fd00::6443"}, []),
+        ("endpoint", {"name": "api"}, ["endpoint.address", "missing"]),
+        ("endpoint", {"name": "api", "address": "fd01::6443"}, ["fd01::6443 is outside fabric.subnet fd00::/64"]),
+        ("endpoint", {"name": "api", "address": "fd01::6443", "by": "existing", "port": 8443}, []),
+        ("endpoint", {"name": "api", "address": "fd00::6443", "port": 8443}, ["endpoint.port: 8443", "on 6443"]),
+        ("endpoint", {"name": "api", "address": "fd00::"}, ["endpoint.address: fd00:: is the subnet's own"]),
+        ("endpoint", {"name": "api", "address": "fd00::100"}, ["endpoint.address: fd00::100 is the address of kube-1"]),
+        ("endpoint", {"name": "kube-10", "address": "fd00::6443"}, ["endpoint.name: kube-10 is the name of nodes[2]"]),
+        ("endpoint", {"name": "api", "address": "192.0.2.1"}, ["endpoint.address", "IPv6"]),
         ("nodes.0.roles", ["support", "worker"], ["nodes[0] (support).roles", "outside Kubernetes"]),
         ("fabric.subnet", "fd00::1/64", ["fabric.subnet", "'fd00::1/64'", "host bits set", "fd00::/64 is the prefix"]),
         ("fabric.subnet", "10.0.0.0/8", ["fabric.subnet", "'10.0.0.0/8'", "IPv4"]),

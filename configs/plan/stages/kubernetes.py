@@ -5,6 +5,7 @@ from __future__ import annotations
 from configs.manifest import BINARY_REPOSITORY, NODE_BINARIES, BinaryEntry
 from configs.plan import versions
 from configs.plan.derived import CNI_BIN_DIR, Derived, pinned_images, takes_cgroup_v1
+from configs.plan.stages.endpoint import endpoint
 from configs.plan.state import Binary, File, Service, StageState
 from configs.schema.cluster import Node
 
@@ -33,16 +34,22 @@ def kubernetes(derived: Derived, node: Node) -> StageState:
         text = derived.render("kubelet-kubev6.conf", extra_args=extra_args)
         files.append(File(f"{KUBELET_UNIT}.d/20-kubev6.conf", text))
     restart_on = (*(file.path for file in files), "/usr/bin/kubelet")
+    packages: tuple[str, ...] = ()
+    services: tuple[Service, ...] = (Service("kubelet.service", restart_on=restart_on),)
     if "control-plane" in node.roles:
         files.append(File(KUBEADM_CONFIG, _kubeadm_config(derived, node)))
         files += _patches(derived)
+        held = endpoint(derived, node)
+        files += held.files
+        packages, services = held.packages, (*services, *held.services)
     # Here and not in the runtime's stage: the support node has made it by now.
     files.append(File(derived.registry_certificate_path, derived.registry_certificate))
     return StageState(
         name="kubernetes",
+        packages=packages,
         files=tuple(files),
         binaries=_binaries(derived),
-        services=(Service("kubelet.service", restart_on=restart_on),),
+        services=services,
     )
 
 

@@ -1,0 +1,300 @@
+"""Several control planes: what each is given, which of them is asked, and what is refused of them, as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+import yaml
+
+from configs.errors import ConfigError, NodeError
+from configs.membership import Membership, identity
+from configs.plan import upgrade
+from configs.plan.derived import refuse_misfit
+from configs.plan.node import join_config
+from configs.plan.stages.endpoint import virtual_router
+from configs.plan.systems import Machine
+from configs.plan.upgrade import Build, Found
+from configs.schema.cluster import Cluster
+from configs.schema.loading import load_cluster, load_release
+from tasks import deployed
+from tasks.kubernetes import control_planes, etcd, kubeadm_commands, removal, renewal
+from tasks.kubernetes.checks import probes
+from tasks.kubernetes.etcd import Member, Told
+from tasks.kubernetes.kubeadm import ADMIN
+from tasks.node import endpoint
+from tasks.node.compatibility import Candidate, problems, warnings
+from tasks.node.membership import (
+    first_control_plane,
+    is_formed,
+    refuse_other_life,
+    refuse_unknown_control_planes,
+)
+from tasks.node_agent import neighbour
+from tasks.ssh.connection import Connection, Result
+from tests.fakes import fake_of, substitute
+from tests.unit.sample import manifest
+
+HA, RELEASE = load_cluster("lab-ha"), load_release("debian-1.20")
+FIRST, SECOND, THIRD = (node.name for node in HA.control_planes)
+JOINED = Machine(membership=Membership(server=identity(HA).server, is_node=True, authorities=frozenset({"now"})))
+FRESH = Machine(python=True)
+
+
+def without_third() -> Cluster:
+    return HA.model_copy(update={"nodes": tuple(node for node in HA.nodes if node.name != THIRD)})
+
+
+@pytest.mark.parametrize(("version", "api"), [("v1.20.2", "v1beta2"), ("v1.24.0", "v1beta3"), ("v1.34.2", "v1beta4")])
+def test_a_control_plane_joins_by_the_endpoint_with_its_own_address_and_the_key_to_the_certificates(
+    version: str, api: str
+) -> None:
+    node = HA.node(SECOND)
+    text = join_config(HA, RELEASE.model_copy(update={"runtime": "containerd"}), version, node, "t.s", "sha256:0", "ab")
+    document = yaml.safe_load(text)
+    assert document["apiVersion"] == f"kubeadm.k8s.io/{api}"
+    assert document["discovery"]["bootstrapToken"]["apiServerEndpoint"] == "[fd00::6443]:6443"
+    assert document["controlPlane"] == {"localAPIEndpoint": {"advertiseAddress": "fd00::12"}, "certificateKey": "ab"}
+    arguments = document["nodeRegistration"]["kubeletExtraArgs"]
+    assert "fd00::12" in str(arguments)
+    worker = yaml.safe_load(join_config(HA, RELEASE, version, HA.node("kube-worker-1"), "t.s", "sha256:0"))
+    assert "controlPlane" not in worker
+
+
+def test_patches_of_static_pods_are_told_as_each_kubeadm_takes_them() -> None:
+    old, new = (manifest().model_copy(update={"version": version}) for version in ("v1.20.2", "v1.24.0"))
+    assert "--experimental-patches" in kubeadm_commands.join(old, patched=True)
+    assert "--experimental-patches" not in kubeadm_commands.join(old)
+    assert "--experimental-patches" not in kubeadm_commands.join(new, patched=True)
+    assert kubeadm_commands.patches_of_join(HA, old) == ""
+    patches = kubeadm_commands.patches_of_join(HA, new)
+    text = join_config(HA, RELEASE, "v1.24.0", HA.node(SECOND), "t.s", "sha256:0", "ab", patches)
+    assert yaml.safe_load(text)["patches"] == {"directory": patches}
+
+
+def test_routers_of_one_address_have_one_number_and_those_of_the_next_another() -> None:
+    assert HA.endpoint
+    numbers = {virtual_router(HA.endpoint.address + more) for more in range(255)}
+    assert numbers == set(range(1, 256))
+
+
+def test_kubeadms_that_cannot_join_control_planes_are_refused() -> None:
+    with pytest.raises(
+        ConfigError, match=r"endpoint: kubeadm v1\.15\.3 cannot join .*; choose a release from 1\.16 on"
+    ):
+        refuse_misfit(HA, RELEASE.model_copy(update={"kubernetes": "1.15.3", "runtime": "docker"}))
+    refuse_misfit(HA, RELEASE)
+
+
+@pytest.mark.parametrize(
+    ("found", "first", "formed"),
+    [
+        ({}, FIRST, False),
+        ({FIRST: FRESH, SECOND: FRESH, THIRD: FRESH}, FIRST, False),
+        ({FIRST: JOINED, SECOND: FRESH, THIRD: FRESH}, FIRST, False),
+        ({FIRST: FRESH, SECOND: JOINED, THIRD: JOINED}, SECOND, True),
+        ({FIRST: None, SECOND: FRESH, THIRD: JOINED}, THIRD, False),
+    ],
+)
+def test_others_join_the_first_that_is_one(found: Found, first: str, formed: bool) -> None:
+    assert first_control_plane(HA, found).name == first
+    assert is_formed(HA, found) == formed
+
+
+def test_a_cluster_does_not_begin_while_a_control_plane_is_silent_but_goes_on_without_it() -> None:
+    with pytest.raises(NodeError, match=f"{SECOND}: preflight: it could not be asked, and no other"):
+        refuse_unknown_control_planes(HA, {FIRST: FRESH, SECOND: None, THIRD: FRESH})
+    refuse_unknown_control_planes(HA, {FIRST: None, SECOND: JOINED, THIRD: JOINED})
+    lab = load_cluster("lab")
+    refuse_unknown_control_planes(lab, {lab.control_plane.name: None})
+
+
+def test_a_control_plane_of_another_life_of_the_cluster_is_refused() -> None:
+    other = replace(JOINED, membership=replace(JOINED.membership, authorities=frozenset({"before"})))
+    with pytest.raises(NodeError, match=f"{THIRD}: preflight: it joined a cluster of before: {FIRST} has another"):
+        refuse_other_life(HA, {FIRST: JOINED, SECOND: JOINED, THIRD: other})
+    refuse_other_life(HA, {FIRST: FRESH, SECOND: JOINED, THIRD: JOINED})
+
+
+def test_a_cluster_that_was_made_without_an_endpoint_is_told_what_to_do() -> None:
+    server = "https://[fd00::11]:6443"
+    machine = Machine(interfaces=("eth0", "eth1"), membership=Membership(server=server, is_node=True))
+    (seen,) = problems(Candidate(HA, RELEASE, HA.node("kube-worker-1"), machine))
+    assert seen.startswith(f"its cluster was made without an endpoint, at {server}, and all that is in it goes by that")
+    assert "take `endpoint` out of the file, or `kubev6 reset` the cluster" in seen
+
+
+def test_an_even_number_is_warned_of_once_with_what_it_costs() -> None:
+    two = without_third()
+    told = [text for node in two.nodes for text in warnings(Candidate(two, RELEASE, node, Machine()))]
+    assert [text for text in told if "control planes" in text] == [
+        "2 control planes bear the loss of 0, as 1 would, and any of 2 may be lost: an odd number is wanted"
+    ]
+    told = [text for node in HA.nodes for text in warnings(Candidate(HA, RELEASE, node, Machine()))]
+    assert not any("control planes" in text for text in told)
+
+
+def test_the_api_is_proved_by_the_endpoint_and_by_every_member() -> None:
+    nodes = [node.name for node in HA.kubernetes_nodes]
+    pods = dict.fromkeys(nodes, "fd00:1::1")
+    asked = probes(HA, "proof", pods, dict.fromkeys(nodes, ("fd00:1234::1", 30000)))
+    targets = {(each.node, each.target) for each in asked if each.name == "API" and not each.from_pod}
+    places = ("[fd00::6443]:6443", "kube-api:6443", "[fd00::11]:6443", "[fd00::12]:6443", "[fd00::13]:6443")
+    assert targets >= {(node, place) for node in nodes for place in places}
+
+
+def members(**other: dict[str, Any]) -> Told:
+    """Three members that are as they should be, but for what is said of some."""
+    good = {"leads": False, "leader": "9", "revision": 7, "keys": 4, "digest": "d", "seen": ""}
+    found = {FIRST: {**good, "leads": True}, SECOND: good, THIRD: good}
+    return Told([Member(name=name, url=name, **{**each, **other.get(name, {})}) for name, each in found.items()], "")
+
+
+@pytest.mark.parametrize(
+    ("told", "wrong"),
+    [
+        (members(), {}),
+        (Told(members().members[:2], ""), {"etcd members": f"{THIRD} is no member"}),
+        (
+            members(**{THIRD: {"seen": "timed out", "leader": "", "keys": 0, "digest": ""}}),
+            {
+                "etcd members": f"{THIRD}: timed out",
+                "etcd leader": FIRST,
+                "etcd keys": f"not the same: 4 on {FIRST}, 4 on {SECOND}, 0 on {THIRD}",
+            },
+        ),
+        (
+            members(**{SECOND: {"digest": "other"}}),
+            {"etcd keys": f"not the same: 4 on {FIRST}, 4 on {SECOND}, 4 on {THIRD}"},
+        ),
+        (members(**{FIRST: {"leads": False}}), {"etcd leader": "none"}),
+        (
+            Told([], "there is no etcd on this machine"),
+            {
+                "etcd members": "there is no etcd on this machine; "
+                + "; ".join(f"{name} is no member" for name in (FIRST, SECOND, THIRD)),
+                "etcd leader": "none",
+                "etcd keys": "not the same: none",
+            },
+        ),
+    ],
+)
+def test_etcd_has_all_members_a_leader_and_the_same_keys_on_each(told: Told, wrong: dict[str, str]) -> None:
+    checks = etcd.judge(HA, FIRST, told)
+    assert [check.name for check in checks] == ["etcd members", "etcd leader", "etcd keys"]
+    assert {check.name: check.seen for check in checks if not check.ok} == wrong
+
+
+def test_a_member_that_the_file_does_not_name_is_told() -> None:
+    (check, *_) = etcd.judge(without_third(), FIRST, members())
+    assert (check.ok, check.seen) == (False, f"{THIRD} is a member, and no control plane of the file")
+
+
+@fake_of(Connection)
+@dataclass(frozen=True)
+class Fake:
+    node: str
+
+    def run(self, command: str, *, step: str, timeout: float, check: bool) -> Result:  # noqa: ARG002
+        assert command == f"[ -s {ADMIN} ]"
+        return Result(0 if self.node == THIRD else 1, "", "")
+
+    def run_python(self, *_: object, **__: object) -> endpoint._Told:
+        return TOLD.get(self.node, endpoint._Told(False, "", ""))
+
+
+TOLD: dict[str, endpoint._Told] = {}
+
+
+@contextmanager
+def reached(cluster: Cluster, node: str) -> Iterator[Fake]:  # noqa: ARG001
+    if node == FIRST:
+        raise NodeError(node, "connect", "no route to host", transient=True)
+    yield Fake(node)
+
+
+def test_the_first_that_is_reached_and_is_one_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    substitute(monkeypatch, control_planes, "connection", reached)
+    with control_planes.connected(HA) as ssh:
+        assert ssh.node == THIRD
+    with pytest.raises(NodeError, match=f"{FIRST}: connect: no route"), control_planes.connected(HA, but=THIRD):
+        pass
+    two = HA.model_copy(update={"nodes": tuple(node for node in HA.nodes if node.name != FIRST)})
+    with control_planes.connected(two, but=THIRD) as ssh:
+        assert ssh.node == SECOND  # the only one left is asked in any case
+
+
+@pytest.mark.parametrize(
+    ("told", "found", "refused"),
+    [
+        ({}, {FIRST: FRESH, SECOND: FRESH, THIRD: FRESH}, False),
+        ({SECOND: endpoint._Told(False, "02:42:00:00:00:01", "")}, {SECOND: FRESH, THIRD: FRESH}, True),
+        (
+            {SECOND: endpoint._Told(False, "02:42:00:00:00:01", ""), THIRD: endpoint._Told(True, "", "")},
+            {SECOND: FRESH, THIRD: FRESH},
+            False,
+        ),
+        ({SECOND: endpoint._Told(False, "02:42:00:00:00:01", "")}, {SECOND: FRESH, THIRD: JOINED}, False),
+        ({SECOND: endpoint._Told(False, "", "no such interface")}, {SECOND: FRESH}, False),
+    ],
+)
+def test_an_address_that_somebody_else_answers_is_refused(
+    monkeypatch: pytest.MonkeyPatch, told: dict[str, endpoint._Told], found: Found, refused: bool
+) -> None:
+    for name, each in told.items():
+        monkeypatch.setitem(TOLD, name, each)
+
+    @contextmanager
+    def connection(name: str) -> Iterator[Any]:
+        yield Fake(name)
+
+    if refused:
+        with pytest.raises(NodeError, match=r"fd00::6443 is answered on eth1 by 02:42:00:00:00:01; choose an address"):
+            endpoint.refuse_taken(HA, found, connection)
+    else:
+        endpoint.refuse_taken(HA, found, connection)
+    existing = HA.model_copy(
+        update={"endpoint": Endpoint(name="api", address=IPv6Address("fd00::6443"), by="existing")}
+    )
+    endpoint.refuse_taken(existing, found, connection)
+
+
+TARGET = bytes(15) + b"\1"
+
+
+@pytest.mark.parametrize(
+    ("message", "by"),
+    [
+        (bytes([136, 0, 0, 0]) + bytes(4) + TARGET + b"\2\1\2\x42\0\0\0\x0a", "02:42:00:00:00:0a"),
+        (bytes([136, 0, 0, 0]) + bytes(4) + TARGET, "a machine that does not tell its own"),
+        (bytes([136, 0, 0, 0]) + bytes(4) + bytes(16), ""),
+        (neighbour.solicitation(TARGET, bytes(6)), ""),
+        (b"", ""),
+    ],
+)
+def test_who_answers_for_an_address_is_read_of_its_advertisement(message: bytes, by: str) -> None:
+    assert neighbour.answers(message, TARGET) == by
+
+
+@pytest.mark.usefixtures("own_data")
+def test_control_planes_leave_one_after_the_other_and_the_last_of_them_not_from_under_a_worker() -> None:
+    names: Sequence[str] = [node.name for node in HA.nodes]
+    going = removal.Leaving(HA, ((SECOND,), (THIRD,)), frozenset({SECOND, THIRD}))
+    with pytest.MonkeyPatch.context() as patch:
+        substitute(patch, deployed, "machines", lambda _: dict.fromkeys(names))
+        assert removal.chosen(HA, [SECOND, THIRD]) == going
+        with pytest.raises(ConfigError, match=f"{FIRST}, {SECOND}, {THIRD} cannot be reset while its workers stay"):
+            removal.chosen(HA, [FIRST, SECOND, THIRD])
+        whole = removal.chosen(HA, ())
+    assert whole.groups == (("kube-worker-1",), (FIRST, SECOND, THIRD), ("kube-support",))
+    assert whole.drained == frozenset()
+
+
+def test_what_is_not_done_with_several_control_planes_yet_is_refused_in_one_line() -> None:
+    with pytest.raises(ConfigError, match="several control planes, whose certificates are not renewed from here yet"):
+        renewal.chosen(HA, {})
+    build = Build(manifest(), {})
+    assert "several control planes" in upgrade.refusal(HA, build, (), {}, ())
