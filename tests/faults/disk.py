@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tasks.docker import container_engine
 from tasks.lab.machine import container_name
-from tests.faults.faults import on
+from tests.faults.faults import ON_DISK, on
 
 DIRECTORIES = "/etc /usr/bin /var/lib"
 """Whatever kubev6 writes on a machine, but for what is gone at its next start anyway."""
@@ -29,7 +29,7 @@ INSTALL = f"""
 cat >/usr/local/sbin/mount-disk <<'END'
 {MOUNT}END
 chmod 755 /usr/local/sbin/mount-disk
-sed -i 's|^# Each machine makes its own identity|/usr/local/sbin/mount-disk\n&|' /usr/local/sbin/lab-start
+sed -i 's|^# Each machine makes its own identity|/usr/local/sbin/mount-disk\\n&|' /usr/local/sbin/lab-start
 grep -q ^/usr/local/sbin/mount-disk /usr/local/sbin/lab-start
 """
 
@@ -43,4 +43,4 @@ def put_on_disk(lab: str, machine: str) -> None:
     """
     on(lab, machine, INSTALL)
     container_engine.client().containers.get(container_name(lab, machine)).restart()
-    on(lab, machine, f"for each in {DIRECTORIES}; do [ $(stat -fc %T $each) = ext2/ext3 ]; done")
+    on(lab, machine, ON_DISK)

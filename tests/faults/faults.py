@@ -55,12 +55,15 @@ fcntl.ioctl(os.open("/etc", os.O_RDONLY), 0x8004587D, struct.pack("I", 2))'
 """
 """What the kernel has not written to the disk by then never gets there, nor does any later write: ext4's shutdown
 without its log (EXT4_IOC_SHUTDOWN, EXT4_GOING_FLAGS_NOLOGFLUSH)."""
-READABLE = """
-for _ in $(seq 100); do grep -q ' /var/lib ext4 ' /proc/mounts && break; sleep 0.1; done
+ON_DISK = """
+for _ in $(seq 600); do grep -q ' /var/lib ext4 ' /proc/mounts && break; sleep 0.1; done
 grep -q ' /var/lib ext4 ' /proc/mounts
+"""
+"""Waits until a machine that was started has its disk."""
+READABLE = f"""{ON_DISK}
 [ ! -e /var/lib/kubev6/record.json ] || python3 -m json.tool /var/lib/kubev6/record.json >/dev/null
 """
-"""Waits for the disk, and reads the record."""
+"""Reads the record, when there is one."""
 
 
 class Fault(Protocol):
