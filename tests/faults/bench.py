@@ -54,7 +54,10 @@ BAD_KUBELET = b"""#!/bin/sh
 exec /run/kubev6-fault "$@" --cluster-dns=fd00::dead
 """.ljust(512, b"\n")
 """Before a kubelet: it tells pods of a resolver that is none."""
-_PROOFS = "kubectl --cache-dir /run/kubectl --kubeconfig /etc/kubernetes/admin.conf get namespaces -o name | grep kubev6-proof || true"
+_PROOFS = (
+    "kubectl --cache-dir /run/kubectl --kubeconfig /etc/kubernetes/admin.conf get namespaces -o name"
+    " | grep kubev6-proof || true"
+)
 
 
 @dataclass(frozen=True, slots=True)
