@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help lab down e2e test test-unit test-fast down-fast test-networking test-racks releases faults bench \
+.PHONY: help lab down e2e test test-unit test-fast down-fast test-networking test-racks test-ha releases faults bench \
 	check docs packages test-packages rack-packages docker-group lock clean
 
 PYTHON ?= /usr/bin/python3
@@ -57,6 +57,9 @@ test-racks: $(READY) rack-packages ## each networking tool on virtual machines: 
 	run 'networkd or ifupdown' >"$$log" 2>&1 & \
 	run 'netplan or networkmanager'; ended=$$?; wait $$! || ended=$$?; cat "$$log"; rm "$$log"; \
 	$(BIN)/python -m docs.generator; exit $$ended
+
+test-ha: $(READY) docker-group test-packages ## a lab with three control planes, one of which is killed, taken out, replaced; 15 minutes
+	@export KUBEV6_TEST_HA=all; $(call with_docker,$(BIN)/python -m pytest -s tests/cluster/test_control_planes.py)
 
 releases: $(READY) docker-group test-packages ## each release of which KUBEV6_TREES holds a tree, built and on a lab
 	@$(call with_docker,$(BIN)/python -m pytest tests/cluster/test_releases.py)

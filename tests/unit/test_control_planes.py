@@ -256,10 +256,9 @@ def test_an_address_that_somebody_else_answers_is_refused(
             endpoint.refuse_taken(HA, found, connection)
     else:
         endpoint.refuse_taken(HA, found, connection)
-    existing = HA.model_copy(
-        update={"endpoint": Endpoint(name="api", address=IPv6Address("fd00::6443"), by="existing")}
-    )
-    endpoint.refuse_taken(existing, found, connection)
+    assert HA.endpoint
+    by_others = HA.endpoint.model_copy(update={"by": "existing"})
+    endpoint.refuse_taken(HA.model_copy(update={"endpoint": by_others}), found, connection)
 
 
 TARGET = bytes(15) + b"\1"

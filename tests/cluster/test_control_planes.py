@@ -1,0 +1,176 @@
+"""A lab with three control planes: made, left alone, one of them killed hard, taken out, brought in, replaced; reset.
+
+Only with ``make test-ha``, as it takes minutes. What a client sees when a machine dies is printed: docs/own-machines.md
+has the figures.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from configs.schema.loading import CONFIGS, load_cluster
+from tasks.docker import container_engine
+from tasks.kubernetes import etcd
+from tasks.kubernetes.etcd import Told
+from tasks.lab import lab
+from tasks.lab.machine import container_name
+from tasks.ssh.connection import connect
+from tests.checkout import REPO
+from tests.waiting import eventually
+
+NAME = "kubev6-ha-test"
+FIRST, SECOND, THIRD = (f"kube-control-plane-{number}" for number in (1, 2, 3))
+WORKER = "kube-worker-1"
+BUILD_MINUTES = 60
+"""A brand-new machine compiles Kubernetes first."""
+BEFORE_SECONDS, AFTER_SECONDS = 5, 40
+"""How long a client writes before a machine dies, and after that."""
+MOST_SECONDS = 20
+"""How long the API may be away for a client when a machine dies; a lab on a busy machine takes its time."""
+CLIENT = Path(__file__).with_name("writing_client.py")
+pytestmark = pytest.mark.skipif(not os.environ.get("KUBEV6_TEST_HA"), reason="takes minutes: `make test-ha` runs it")
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The lab, by its file."""
+
+    file: Path
+
+    @property
+    def arguments(self) -> tuple[str, str]:
+        """What names it to a command."""
+        return ("--cluster", str(self.file))
+
+    def edit(self, before: str, after: str) -> None:
+        """Change something of the file."""
+        text = self.file.read_text()
+        assert before in text
+        self.file.write_text(text.replace(before, after))
+
+    def deploy(self) -> str:
+        """Deploy as a person would, and what that printed."""
+        return kubev6("deploy", *self.arguments, "--prebuilt")
+
+
+def kubev6(*arguments: str) -> str:
+    """Run the command line as a person would; returns what it prints."""
+    command = [sys.executable, "-m", "kubev6", *arguments]
+    done = subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=BUILD_MINUTES * 60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory, own_history: None) -> Iterator[Cluster]:  # noqa: ARG001
+    file = tmp_path_factory.mktemp("cluster") / "lab-ha.yaml"
+    shipped = (CONFIGS / "clusters" / "lab-ha.yaml").read_text()
+    file.write_text(shipped.replace("name: lab-ha\n", f"name: {NAME}\n"))
+    lab.down(NAME)
+    try:
+        yield Cluster(file)
+    finally:
+        lab.down(NAME)
+
+
+def on(node: str, script: str) -> str:
+    """What a script says on a machine."""
+    with connect(lab.endpoints(NAME)[node]) as ssh:
+        return ssh.run(script, step="test", check=False).stdout.strip()
+
+
+def etcd_of(node: str) -> Told:
+    """What a control plane tells of etcd."""
+    with connect(lab.endpoints(NAME)[node]) as ssh:
+        return etcd.ask(ssh)
+
+
+def holder() -> str:
+    """Who holds the address of the API."""
+    asked = {node: on(node, "ip -6 addr show dev eth1") for node in (FIRST, SECOND, THIRD)}
+    (found,) = (node for node, said in asked.items() if "fd00::6443/128" in said)
+    return found
+
+
+def lead(node: str) -> None:
+    """Make the member of a node etcd's leader, so that the machine that is to die is both."""
+    leader = next(each for each in etcd_of(node).members if each.leads)
+    if leader.name != node:
+        key = "--cert {0}/server.crt --key {0}/server.key --cacert {0}/ca.crt".format("/etc/kubernetes/pki/etcd")
+        ids = json.loads(on(node, f"curl -s {key} {leader.url}/v3/cluster/member/list -d '{{}}'"))["members"]
+        target = next(each["ID"] for each in ids if each["name"] == node)
+        on(node, f'curl -s {key} {leader.url}/v3/maintenance/transfer-leadership -d \'{{"targetID": "{target}"}}\'')
+    eventually(lambda: next(each for each in etcd_of(node).members if each.leads).name == node, 30)
+
+
+def test_three_control_planes_come_up_and_a_second_deploy_changes_nothing(cluster: Cluster) -> None:
+    out = cluster.deploy()
+    for check, number in (("etcd members", 1), ("etcd leader", 1), ("etcd keys", 1), ("API", 28)):
+        assert re.search(rf"{check} +{number} +{number}\b", out), out
+    assert "\n0 changes.\n" in cluster.deploy()
+    said = on(FIRST, "kubectl --kubeconfig /etc/kubernetes/admin.conf -n kube-system get secrets")
+    assert "default-token" in said or "No resources" in said, said
+    assert "kubeadm-certs" not in said
+    assert "bootstrap-token" not in said
+
+
+def test_a_machine_that_dies_takes_no_write_with_it_and_the_api_is_there_again_in_seconds(cluster: Cluster) -> None:
+    dying = holder()
+    lead(dying)
+    admin = on(dying, "cat /etc/kubernetes/admin.conf")
+    order = {"admin": admin, "seconds": BEFORE_SECONDS + AFTER_SECONDS}
+    with connect(lab.endpoints(NAME)[WORKER]) as ssh:
+        container = container_engine.client().containers.get(container_name(NAME, dying))
+        killing = subprocess.Popen(["sh", "-c", f"sleep {BEFORE_SECONDS}; docker kill {container.id}"])
+        said = ssh.run_python(CLIENT.read_text(), order, step="test", timeout=BEFORE_SECONDS + AFTER_SECONDS + 60)
+        killing.wait()
+    kept = set(kubev6("kubectl", *cluster.arguments, "--", "get", "configmaps", "-o", "name").split())
+    lost = [name for name in said["acknowledged"] if f"configmap/{name}" not in kept]
+    sys.stdout.write(
+        f"\n{said['sent']} writes, one every 100 ms: {said['failed']} failed, from {said['first']:.1f} s to "
+        f"{said['last']:.1f} s after the start, the longest time without one {said['gap']:.1f} s; {len(lost)} lost\n"
+    )
+    assert lost == []
+    assert said["failed"] < said["sent"] / 2
+    assert said["gap"] < MOST_SECONDS
+    assert holder_but(dying) != dying
+    container.start()
+    lab.up(load_cluster(cluster.file))
+    kubev6("verify", *cluster.arguments)
+
+
+def holder_but(gone: str) -> str:
+    """Who holds the address when one is dead."""
+    others = [node for node in (FIRST, SECOND, THIRD) if node != gone]
+    return next(node for node in others if "fd00::6443/128" in on(node, "ip -6 addr show dev eth1"))
+
+
+def test_a_control_plane_leaves_and_comes_by_the_file_and_another_machine_takes_the_place_of_the_first(
+    cluster: Cluster,
+) -> None:
+    third = f"  - name: {THIRD}\n    roles: [control-plane]\n    address: fd00::13\n"
+    cluster.edit(third, "")
+    cluster.deploy()
+    assert {each.name for each in etcd_of(FIRST).members} == {FIRST, SECOND}
+    cluster.edit("workers: 1", f"{third}workers: 1")
+    cluster.deploy()
+    container_engine.client().containers.get(container_name(NAME, FIRST)).remove(force=True, v=True)
+    cluster.deploy()
+    assert {each.name: each.seen for each in etcd_of(FIRST).members} == {FIRST: "", SECOND: "", THIRD: ""}
+    assert "\n0 changes.\n" in cluster.deploy()
+
+
+def test_a_reset_leaves_nothing_of_it(cluster: Cluster) -> None:
+    kubev6("reset", *cluster.arguments, "--yes")
+    for node in (FIRST, SECOND, THIRD):
+        assert on(node, "ip -6 addr show dev eth1 | grep fd00::6443; pgrep -x keepalived; ls /var/lib/etcd") == ""
+        assert on(node, "ls /etc/kubernetes /etc/keepalived/keepalived.conf 2>/dev/null") == ""
