@@ -66,7 +66,8 @@ def run(args: argparse.Namespace) -> int:
 
         provide_secrets(here)
         found, errors = renewal.find(cluster, partial(connection, cluster))
-        if any(error.node == cluster.control_plane.name for error in errors if isinstance(error, NodeError)):
+        controlling = {node.name for node in cluster.control_planes}
+        if any(error.node in controlling for error in errors if isinstance(error, NodeError)):
             raise combined(errors)
         manifest = deployed(cluster) if args.action else None
         listed = renewal.chosen(cluster, found) if manifest else [each for those in found.values() for each in those]

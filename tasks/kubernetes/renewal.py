@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, dataclass
 
-from configs.errors import ConfigError, KubeV6Error, NodeError, combined
+from configs.errors import KubeV6Error, NodeError, combined
 from configs.manifest import Manifest
 from configs.membership import identity
 from configs.plan.versions import certificate_renewal
-from configs.schema.cluster import Cluster
+from configs.schema.cluster import API_PORT, Cluster
 from tasks import scope
 from tasks.events import ChangeMade, ChecksJudged, emit
 from tasks.kubernetes import certificates, kubeadm
@@ -87,17 +87,21 @@ def chosen(cluster: Cluster, found: ByNode) -> tuple[Dated, ...]:
     Raises:
         KubeV6Error: The control plane has none, or an authority has ended, by which all are to be signed.
     """
-    if len(cluster.control_planes) > 1:
-        raise ConfigError(
-            f"cluster {cluster.name} has several control planes, whose certificates are not renewed from here yet",
-            todo="`kubeadm certs renew all` on each of them, and start its static pods again, one after the other",
+    controlling = [node.name for node in cluster.control_planes]
+    for name in controlling:
+        if not any(each.name == "apiserver" for each in found.get(name, ())):
+            raise NodeError(name, STEP, "there is no API server", todo="`kubev6 deploy` makes one")
+        certificates.refuse(name, [each for each in found[name] if each.name in AUTHORITIES and each.state == "ended"])
+    kubeadms = (each for name in controlling for each in found[name] if each.name != KUBELET_SERVER)
+    ended = [each for each in kubeadms if _is_renewed(each) and each.state == "ended"]
+    if ended and len(controlling) > 1:
+        raise NodeError(
+            ended[0].node,
+            STEP,
+            f"its certificate {ended[0].name} has ended, and several control planes are renewed one after the other, "
+            "each by the help of the others",
+            todo="run `kubeadm certs renew all` on all of them, and start the kubelets and containers there again",
         )
-    control_plane = cluster.control_plane.name
-    if not any(each.name == "apiserver" for each in found.get(control_plane, ())):
-        raise NodeError(control_plane, STEP, "there is no API server", todo="`kubev6 deploy` makes one")
-    certificates.refuse(
-        control_plane, [each for each in found[control_plane] if each.name in AUTHORITIES and each.state == "ended"]
-    )
     names = (node.name for node in cluster.kubernetes_nodes)
     return tuple(each for name in names for each in found.get(name, ()) if _is_renewed(each))
 
@@ -122,12 +126,13 @@ def renew(cluster: Cluster, manifest: Manifest, found: ByNode, connection: Conne
     """
     renewed = chosen(cluster, found)
     names = {node.name: {each.name for each in renewed if each.node == node.name} for node in cluster.kubernetes_nodes}
-    control_plane = cluster.control_plane.name
-    with connection(control_plane) as ssh:
-        _control_plane(ssh, cluster, manifest, names[control_plane])
-        _tell(ssh, cluster, found[control_plane])
-        kubeadm.fetch_kubeconfig(ssh, cluster)
-    waiting = [name for name, of_it in names.items() if of_it and name != control_plane]
+    for node in cluster.control_planes:  # one after the other, as etcd needs most of its members
+        with connection(node.name) as ssh:
+            _control_plane(ssh, cluster, manifest, names[node.name])
+            _tell(ssh, cluster, found[node.name])
+            kubeadm.fetch_kubeconfig(ssh, cluster)
+    controlling = {node.name for node in cluster.control_planes}
+    waiting = [name for name, of_it in names.items() if of_it and name not in controlling]
     errors: list[BaseException] = []
     with ExitStack() as stack:
         token = ""
@@ -176,6 +181,8 @@ def _control_plane(ssh: Connection, cluster: Cluster, manifest: Manifest, names:
         "again": way.again,
         "kubelet": way.kubelet.split() if KUBELET_CLIENT in names else [],
         "serving": KUBELET_SERVER in names,
+        # Of several it is to come back itself, and not one of the others to answer for it.
+        "server": f"https://[{cluster.node(ssh.node).address}]:{API_PORT}" if cluster.endpoint else "",
     }
     _run(ssh, "renew_control_plane", order, CONTROL_PLANE_SECONDS)
 

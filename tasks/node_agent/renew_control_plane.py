@@ -36,7 +36,7 @@ ROTATION_SECONDS = 30
 """How long a kubelet may take to put away what its kubeconfig holds, which it does when it starts."""
 
 
-def renew(commands: List[List[str]], again: bool, kubelet: List[str], serving: bool) -> None:
+def renew(commands: List[List[str]], again: bool, kubelet: List[str], serving: bool, server: str) -> None:
     """Renew certificates, and start what goes by them again.
 
     Args:
@@ -44,6 +44,7 @@ def renew(commands: List[List[str]], again: bool, kubelet: List[str], serving: b
         again: Whether these make only what is not there.
         kubelet: What kubeadm is told so that the kubelet gets another certificate; nothing when it needs none.
         serving: Whether the kubelet is to make the one anew that it serves with.
+        server: Where the API server of this machine is, if the kubeconfig may lead to another; else empty.
 
     Raises:
         Failed: It could not be done; everything is as it was.
@@ -65,12 +66,12 @@ def renew(commands: List[List[str]], again: bool, kubelet: List[str], serving: b
         raise Failed("{}; the certificates were put back".format(failed.seen), failed.todo, failed.detail) from None
     try:
         restart()
-        await_api_server()
+        await_api_server(server)
     except (Failed, OSError) as error:
         progress("puts the certificates back")
         put_back()
         failed = as_failed(error)
-        raise Failed("{}; {}".format(failed.seen, back_as_before()), failed.todo, failed.detail) from None
+        raise Failed("{}; {}".format(failed.seen, back_as_before(server)), failed.todo, failed.detail) from None
     if kubelet:
         follow_rotation()
     end()
@@ -142,12 +143,12 @@ def components() -> Dict[int, str]:
     return {each: name for each, name in named if name in COMPONENTS}
 
 
-def await_api_server() -> None:
+def await_api_server(server: str) -> None:
     """Wait until all components run, and the API server answers who shows it the administrator's certificate."""
     deadline = time.monotonic() + START_SECONDS
     while True:
         lacking = sorted(set(COMPONENTS) - set(components().values()))
-        said = "{} does not run".format(", ".join(lacking)) if lacking else unhealthy()
+        said = "{} does not run".format(", ".join(lacking)) if lacking else unhealthy(server)
         if not said:
             return
         if time.monotonic() > deadline:
@@ -155,9 +156,10 @@ def await_api_server() -> None:
         time.sleep(1)
 
 
-def unhealthy() -> str:
+def unhealthy(server: str) -> str:
     """What kubectl says of an API server that is not well; empty of one that is."""
     words = ["env", "HOME=" + HOME, "kubectl", "--kubeconfig", KUBERNETES + "/admin.conf", "--request-timeout=5s"]
+    words += ["--server=" + server] if server else []
     try:
         asked = subprocess.run(
             words + ["get", "--raw", "/healthz"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=15
@@ -168,24 +170,24 @@ def unhealthy() -> str:
     return "" if asked.returncode == 0 else (lines[-1:] or ["kubectl ended with status {}".format(asked.returncode)])[0]
 
 
-def back_as_before() -> str:
+def back_as_before(server: str) -> str:
     """Start everything again by the certificates that were put back; in words what came of that."""
     try:
         restart()
-        await_api_server()
+        await_api_server(server)
     except Failed as error:
         return "the certificates were put back, and by those it does not answer either: {}".format(error.seen)
     return "the certificates were put back, and by those it answers"
 
 
-def main(cluster: Json, commands: List[List[str]], again: bool, kubelet: List[str], serving: bool) -> None:
+def main(cluster: Json, commands: List[List[str]], again: bool, kubelet: List[str], serving: bool, server: str) -> None:
     """Print an empty object, or what was ``seen`` that kept it from being done."""
     prepare()
     answer: Json = {}
     try:
         with alone(), no_other_kubeadm():
             refuse_other_cluster(read_json(FILE), cluster)
-            renew(commands, again, kubelet, serving)
+            renew(commands, again, kubelet, serving, server)
     except Failed as error:
         answer = {"seen": error.seen, "todo": error.todo, "detail": error.detail}
     print(json.dumps(answer))

@@ -148,7 +148,14 @@ def control_plane(tmp_path: Path) -> Iterator[Node]:
             os.kill(int(line), signal.SIGKILL)
 
 
-RENEW = {"cluster": CLUSTER, "commands": [["certs", "renew", "all"]], "again": False, "kubelet": [], "serving": False}
+RENEW = {
+    "cluster": CLUSTER,
+    "commands": [["certs", "renew", "all"]],
+    "again": False,
+    "kubelet": [],
+    "serving": False,
+    "server": "",
+}
 
 
 def renewing(node: Node) -> None:

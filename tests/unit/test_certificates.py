@@ -173,6 +173,18 @@ def test_nothing_is_renewed_where_there_is_no_control_plane_or_nobody_to_sign() 
         renewal.chosen(LAB, {**WHOLE, "kube-control-plane": authority})
 
 
+def test_several_control_planes_are_renewed_only_while_all_of_them_still_hold() -> None:
+    cluster = load_cluster("lab-ha")
+    names = [node.name for node in cluster.control_planes]
+    found = {name: (dated("apiserver", timedelta(days=3), node=name),) for name in names}
+    assert [each.node for each in renewal.chosen(cluster, found)] == names
+    with pytest.raises(NodeError, match=f"{names[1]}: renew certificates: there is no API server"):
+        renewal.chosen(cluster, {**found, names[1]: ()})
+    ended = {**found, names[2]: (dated("apiserver", YEAR), dated("etcd/peer", ENDED, node=names[2]))}
+    with pytest.raises(NodeError, match=f"{names[2]}: renew certificates: its certificate etcd/peer has ended, and"):
+        renewal.chosen(cluster, ended)
+
+
 def test_what_fails_because_certificates_have_ended_says_that(monkeypatch: pytest.MonkeyPatch) -> None:
     found: list[Dated] = [dated("kubelet server", ENDED), dated("registry", ENDED)]
 

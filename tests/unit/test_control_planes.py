@@ -21,7 +21,7 @@ from configs.plan.upgrade import Build, Found
 from configs.schema.cluster import Cluster
 from configs.schema.loading import load_cluster, load_release
 from tasks import deployed
-from tasks.kubernetes import control_planes, etcd, kubeadm_commands, removal, renewal
+from tasks.kubernetes import control_planes, etcd, kubeadm_commands, removal
 from tasks.kubernetes.checks import probes
 from tasks.kubernetes.etcd import Member, Told
 from tasks.kubernetes.kubeadm import ADMIN
@@ -293,7 +293,5 @@ def test_control_planes_leave_one_after_the_other_and_the_last_of_them_not_from_
 
 
 def test_what_is_not_done_with_several_control_planes_yet_is_refused_in_one_line() -> None:
-    with pytest.raises(ConfigError, match="several control planes, whose certificates are not renewed from here yet"):
-        renewal.chosen(HA, {})
     build = Build(manifest(), {})
     assert "several control planes" in upgrade.refusal(HA, build, (), {}, ())
