@@ -314,21 +314,20 @@ def bring_nodes(
     if control_plane in absent and not (upgraded or membership.is_formed(cluster, found)):
         at[control_plane] = begin(nodes.init, job, control_plane, after=[at[control_plane], pushed])
     ready = upgrade.replaced(upgrading, found, [pushed, *removed, *at.values()]) if upgrading.is_one else [pushed]
+    last: list[Any] = []
+    for node in cluster.control_planes:
+        if node.name in absent and node.name != control_plane:
+            # One after the other, before anything else is asked of the API: each is a change of etcd's members.
+            after = [at[node.name], at[control_plane], *ready, *last]
+            last = [allow_failure(begin(nodes.join_control_plane, job, node.name, after=after))]
+    ready = [*ready, *last]
     add_ons = begin(nodes.add_ons, job, upgrading.is_one, after=[at[control_plane], *ready])
     # Both at once, unless one takes away what the other may change.
     first = [add_ons] if cluster_dns.replaces_kubeadms(job.manifest) else []
     dns = begin(nodes.cluster_dns, job, after=[at[control_plane], *ready, *first])
-    joined = [
-        begin(nodes.join, job, node.name, after=[at[node.name], at[control_plane], *ready])
-        for node in cluster.worker_nodes
-        if node.name in absent
-    ]
-    # One after the other, and while nothing else is asked of the API: each is a change of etcd's members.
-    last = [allow_failure(each) for each in (add_ons, dns, *joined)]
-    for node in cluster.control_planes:
-        if node.name in absent and node.name != control_plane:
-            after = [at[node.name], at[control_plane], *ready, *last]
-            last = [allow_failure(begin(nodes.join_control_plane, job, node.name, after=after))]
+    for node in cluster.worker_nodes:
+        if node.name in absent:
+            begin(nodes.join, job, node.name, after=[at[node.name], at[control_plane], *ready])
     if upgrading.is_one:
         begun += [*upgrading.before, *upgrading.begun]
         upgrading.begun.extend([add_ons, dns])

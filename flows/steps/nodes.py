@@ -204,9 +204,12 @@ def join_control_plane(job: Job, name: str) -> None:
             etcd.leave(other, name, str(node.address))
             members.forget(other, name)
             kubeadm.clear_half_joined(ssh)
+            alone = len(etcd.ask(other).members) == 1
             with kubeadm.uploaded_certificates(other) as key:
                 credentials = replace(made, certificate_key=key)
                 kubeadm.join(ssh, cluster, job.release, job.manifest, node, credentials)
+            if alone:
+                control_planes.restart_api_server(other, cluster)
         joined = Change("cluster", cluster.name, "join", after="as control plane, by kubeadm", node=name)
         emit(ChangeMade(change=joined))
         shown.ended_as(f"control plane at [{node.address}]:6443")

@@ -32,6 +32,7 @@ from tasks.events import ReleaseChosen, emit
 from tasks.kubernetes import addons, certificates, cluster_dns, etcd, kubeadm, members, probe_pods, upgrade
 from tasks.kubernetes.addons import Mend
 from tasks.kubernetes.checks import Check
+from tasks.kubernetes.etcd import Told
 from tasks.kubernetes.kubeadm import JoinCredentials
 from tasks.kubernetes.members import Members
 from tasks.lab import lab
@@ -434,6 +435,7 @@ def install_fakes() -> None:
         (kubeadm, "clear_half_joined"): lambda _: None,
         (members, "forget"): lambda *_: None,
         (etcd, "leave"): leave_etcd,
+        (etcd, "ask"): lambda _: Told([], ""),
         (endpoint, "refuse_taken"): lambda *_: None,
         (addons, "apply"): apply_add_ons,
         (upgrade, "replace_static_pods"): replace_static_pods,

@@ -119,7 +119,7 @@ def test_a_deploy_goes_in_the_order_of_the_how_to_and_ends_in_its_tables(own_dat
     assert not [file for file in kept if token.encode() in file.read_bytes()]
 
 
-def test_control_planes_join_one_after_the_other_when_the_workers_have_and_their_key_is_stored_nowhere(
+def test_control_planes_join_one_after_the_other_before_the_workers_and_their_key_is_stored_nowhere(
     own_data: Path, prefect_home: Path
 ) -> None:
     status, out, lines = run("ha", "--cluster", "lab-ha")
@@ -127,13 +127,13 @@ def test_control_planes_join_one_after_the_other_when_the_workers_have_and_their
     first, second, third = (f"kube-control-plane-{number}" for number in (1, 2, 3))
     order = [
         position(lines, rf"{first} kubeadm init \d"),
-        position(lines, r"kube-worker-1 kubeadm join \d"),
         position(lines, rf"{second} kubeadm join \d.* control plane at \[fd00::12\]:6443"),
         position(lines, rf"{third} kubeadm join \d.* control plane at \[fd00::13\]:6443"),
+        position(lines, r"kube-worker-1 kubeadm join \d"),
     ]
     assert order == sorted(order)
     joins = [change.node for change in the_record().changes if change.action == "join"]
-    assert joins == ["kube-worker-1", second, third]
+    assert joins == [second, third, "kube-worker-1"]
     key = fake_machines.CERTIFICATE_KEY
     kept = [file for place in (own_data, prefect_home) for file in place.rglob("*") if file.is_file()]
     assert key not in out + "".join(lines)
