@@ -234,7 +234,8 @@ def join(
         key,
         kubeadm_commands.patches_of_join(cluster, manifest) if key else "",
     )
-    script = kubeadm_commands.join(manifest, patched=bool(key and pinned_images(cluster, manifest)))
+    patched = bool(key and pinned_images(cluster, manifest))
+    script = kubeadm_commands.join(manifest, control_plane=bool(key), patched=patched)
     _kubeadm(connection, "join", script, JOIN_SECONDS, stdin=document.encode())
     if not kubeadm_starts_kubelet(manifest.version) and not is_member(connection, cluster, node):
         raise NodeError(

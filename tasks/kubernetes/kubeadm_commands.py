@@ -75,17 +75,30 @@ def patches_of_join(cluster: Cluster, manifest: Manifest) -> str:
     return KUBEADM_PATCHES if takes and pinned_images(cluster, manifest) else ""
 
 
-def join(manifest: Manifest, *, patched: bool = False) -> str:
+ETCD_STARTS = (
+    f"(none=0; for each in $(seq 60); do sleep 5; if [ -s {MANIFESTS}/etcd.yaml ] && ! pgrep -x etcd; "
+    "then none=$((none + 1)); else none=0; fi; "
+    "if [ $none -ge 3 ]; then systemctl restart kubelet; none=0; fi; done) >/dev/null 2>&1 & starts=$!"
+)
+"""Beside a kubeadm that waits for its etcd: starts a kubelet again that has refused that pod, and looks at it no second
+time. One of 1.20 does on a busy machine, as long as it does not know its disk; and a cluster whose second member of
+etcd does not start has no leader any more."""
+
+
+def join(manifest: Manifest, *, control_plane: bool = False, patched: bool = False) -> str:
     """The script that joins a node to the cluster. It takes kubeadm's document, which holds a token, as its input.
 
     Args:
         manifest: The release.
-        patched: Whether static pods are written there, of images that go by digest.
+        control_plane: Whether the node becomes a control plane.
+        patched: Whether the static pods that are written there are of images that go by digest.
     """
     # The mask is for the token alone: what kubeadm writes, others read too.
     take = f"trap 'rm -f {JOIN_CONFIG}' EXIT; (umask 077; cat >{JOIN_CONFIG})"
     # A kubelet looks for static pods also where there are none, and an old one complains of it once a second.
     take += f"; mkdir -p {MANIFESTS}"
+    if control_plane:
+        take += f"; {ETCD_STARTS}; trap 'kill $starts; rm -f {JOIN_CONFIG}' EXIT"
     command = f"kubeadm join --config {JOIN_CONFIG} {skip_preflight('join', manifest.version)}"
     if patched and kubeadm_patches(manifest.version) == "option":
         command += f" --experimental-patches {KUBEADM_PATCHES}"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -62,6 +64,19 @@ def test_a_control_plane_joins_by_the_endpoint_with_its_own_address_and_the_key_
     assert "fd00::12" in str(arguments)
     worker = yaml.safe_load(join_config(HA, RELEASE, version, HA.node("kube-worker-1"), "t.s", "sha256:0"))
     assert "controlPlane" not in worker
+
+
+def test_a_kubelet_that_refuses_etcd_is_started_again_and_no_longer_than_kubeadm_waits(tmp_path: Path) -> None:
+    (tmp_path / "etcd.yaml").write_text("kind: Pod\n")
+    for name, script in (("sleep", ":"), ("pgrep", "exit 1"), ("systemctl", f'echo "$*" >>{tmp_path}/said')):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    starts = kubeadm_commands.ETCD_STARTS.replace(kubeadm_commands.MANIFESTS, str(tmp_path))
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    subprocess.run(["sh", "-c", f"{starts}; wait $starts"], check=True, timeout=20, env=environment)
+    assert (tmp_path / "said").read_text().splitlines() == ["restart kubelet"] * 20
+    assert "restart kubelet" in kubeadm_commands.join(manifest(), control_plane=True)
+    assert "restart kubelet" not in kubeadm_commands.join(manifest())
 
 
 def test_patches_of_static_pods_are_told_as_each_kubeadm_takes_them() -> None:
