@@ -265,16 +265,18 @@ def uploaded_certificates(connection: FakeConnection) -> Iterator[str]:
         yield CERTIFICATE_KEY
 
 
-def leave_etcd(connection: FakeConnection, name: str, address: str) -> bool:
+def leave_etcd(connection: FakeConnection, name: str, address: str = "") -> bool:
     assert is_member(connection)
     assert not is_member(FakeConnection(Endpoint(name, "::1")))
     assert address == str(topology().node(name).address)
     return False
 
 
-def join(connection: FakeConnection, _: object, __: object, ___: object, node: Node, made: JoinCredentials) -> None:
+def join(
+    connection: FakeConnection, _: object, __: object, ___: object, node: Node, credentials: JoinCredentials
+) -> None:
     is_control_plane = "control-plane" in node.roles
-    assert made.certificate_key == CERTIFICATE_KEY * is_control_plane
+    assert credentials.certificate_key == CERTIFICATE_KEY * is_control_plane
     if is_control_plane:
         assert behaviour == "ha-replaced" or topology().control_plane.name in have_joined
         have_joined.add(connection.node)
