@@ -167,7 +167,8 @@ def unchanged(playbook: Callable[[], str]) -> Callable[[], None]:
     def run() -> None:
         said = playbook()
         if any(int(count) for count in re.findall(r"changed=(\d+)", said)):
-            sys.exit(f"the playbook changed something, so this is no measurement:\n{said[-2000:]}")
+            what = [line for line in said.splitlines() if line.startswith(("TASK", "changed:"))]
+            sys.exit("\n".join(("the playbook changed something, so this is no measurement:", *what)))
 
     return run
 

@@ -66,7 +66,6 @@ class Scenario:
         says: What the line about it has to say: of each, one of the words between bars.
         shows: What is shown of it meanwhile.
         lasts: Whether it is still so when the run has come through, for the next one to see to.
-        quick: Whether ``make test`` has it too.
     """
 
     name: str
@@ -80,4 +79,3 @@ class Scenario:
     says: tuple[str, ...] = ()
     shows: str = ""
     lasts: bool = False
-    quick: bool = False

@@ -46,7 +46,6 @@ KILLS = (
         KilledWithAgents(),
         Moment("runtime", WORKER),
         "machines",
-        quick=True,
     ),
     killed("a machine is made", "machine", WORKER, "nothing"),
     killed("all machines' network", "network", "", "machines"),
@@ -306,7 +305,6 @@ BYTES = (
         Script(WORKER, "systemctl stop kubelet; truncate -s 1000000 $(readlink -f /usr/bin/kubelet)"),
         None,
         fails=False,
-        quick=True,
     ),
     Scenario(
         "of a worker, kubelet is altered in one byte, and kubeadm is for another processor",

@@ -94,7 +94,7 @@ def test_resets_and_deploys_in_a_row_leave_nothing_behind(bench: Bench) -> None:
         assert grown(before, after) == []
 
 
-@pytest.mark.parametrize("scenario", [each for each in every(SEED) if not each.quick], ids=lambda each: each.name)
+@pytest.mark.parametrize("scenario", every(SEED), ids=lambda each: each.name)
 def test_one_line_says_what_was_wrong_and_a_deploy_brings_a_proved_cluster_again(
     scenario: Scenario, bench: Bench
 ) -> None:

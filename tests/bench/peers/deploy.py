@@ -15,7 +15,7 @@ for each in host.data.blocks:
     files.block(
         name=f"Block in {each['path']}",
         path=each["path"],
-        content=each["content"],
+        content=each["content"].rstrip("\n"),
         marker="# {mark} kubev6",
         try_prevent_shell_expansion=True,
     )
