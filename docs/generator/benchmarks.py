@@ -50,8 +50,9 @@ def page() -> str:
         "<!-- Made from docs/bench.json by `make docs`; not edited by hand. `make bench` writes that. -->",
         "# Benchmarks",
         text.paragraph(
-            "The same work done in several ways, in turn, on one machine with two processors that had nothing else to"
-            " do. Seconds are medians, with the fastest and the slowest turn; what another way takes beside ours is"
+            "The same work done in several ways, in turn, on one machine with two processors; the less else it does"
+            " meanwhile, the closer the turns of one way lie together. Seconds are medians, with the fastest and the"
+            " slowest turn; what another way takes beside ours is"
             " what says something on other machines too. `make bench` measures all of it again and writes this table."
             " Other tools are installed from PyPI into an environment of their own, and get the same desired state,"
             " written as somebody would who knows them (`tests/bench/peers/`)."
