@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,11 +34,11 @@ def kubev6(*arguments: str, minutes: float = 10) -> subprocess.CompletedProcess[
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory, own_history: None) -> Path:  # noqa: ARG001
-    """A checkout of Kubernetes, as a person has one."""
+    """A checkout of Kubernetes, as a person has one, at a path where none was before: the cache knows trees by path."""
     release = load_release("debian-1.20")
     source = build.obtain_source(release, {}, "")
     picked = build.pick_series(release, source, "")
-    project = Project(tmp_path_factory.mktemp("src") / "kubernetes")
+    project = Project(tmp_path_factory.mktemp("src") / uuid.uuid4().hex / "kubernetes")
     project.git("fetch", "--quiet", str(source.repository), picked.commit)
     project.git("checkout", "--quiet", "--detach", picked.commit)
     return project.path
