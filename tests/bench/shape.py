@@ -152,7 +152,7 @@ def as_one_task_a_node(size: int) -> None:
             pushed.wait(60)
             nodes.bring_to.fn(job, name, machine, "kubernetes")
             if name == control_plane:
-                nodes.init.fn(job)
+                nodes.init.fn(job, name)
                 up.set()
                 nodes.add_ons.fn(job)
                 nodes.cluster_dns.fn(job)
