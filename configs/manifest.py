@@ -134,6 +134,11 @@ class Manifest(_Frozen):
                 return entry
         raise KeyError(name)
 
+    @property
+    def has_stand_in(self) -> bool:
+        """Whether one of its images takes the place of CoreDNS."""
+        return any(entry.stand_in_for == "CoreDNS" for entry in self.images)
+
     def image(self, name: str) -> ImageEntry:
         """The image called ``name``. Raises KeyError when the release has none."""
         for entry in self.images:

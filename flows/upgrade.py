@@ -54,8 +54,13 @@ class Upgrade:
         """The nodes whose kubelets are replaced one after another."""
         return frozenset(each.node for each in self.steps if each.is_kubelet)
 
+    @property
+    def is_minor(self) -> bool:
+        """Whether it goes to the next minor version."""
+        return any(each.is_minor for each in self.steps)
+
     def has_failed(self) -> bool:
-        """Whether one of its own task runs failed, all of which have ended, and there is a way back.
+        """Whether one of its own task runs failed, all of which have ended, and it is known what ran before.
 
         Who stops a run goes on by running it again.
         """
@@ -133,7 +138,7 @@ def absent_nodes(upgrading: Upgrade, found: Found) -> frozenset[str]:
 
 
 def put_back(upgrading: Upgrade, found: Found, error: Exception) -> KubeV6Error:
-    """Bring a cluster back to what it ran before an upgrade that failed, and prove that.
+    """Bring a cluster back to what it ran before an upgrade that failed, and prove that; or say that there is no way.
 
     Args:
         upgrading: What was replaced, or was to be.
@@ -149,6 +154,9 @@ def put_back(upgrading: Upgrade, found: Found, error: Exception) -> KubeV6Error:
     if version == upgrading.job.manifest.version:  # as those of a working tree are
         version += f" (tree {former.manifest.source.tree[:10]})"
     told: list[BaseException] = [*getattr(error, "errors", (error,))]
+    if upgrading.is_minor:
+        told.append(verbs.between(cluster, version, upgrading.job.manifest.version))
+        return CombinedError((*told,))
     try:
         _go_back(former, upgrading.job, absent_nodes(upgrading, found))
     except Exception as second:

@@ -92,7 +92,9 @@ def _with_upgrade(
     """With what is replaced of Kubernetes on a node, add-ons among it, and what that restarts."""
     if not steps:
         return changes
-    restarts = {upgrade.KUBELET: "its pods run on", upgrade.KUBE_PROXY: "its pod on every node is replaced"}
+    drained = any(step.is_minor for step in steps)
+    pods = "its pods go elsewhere meanwhile" if drained else "its pods run on"
+    restarts = {upgrade.KUBELET: pods, upgrade.KUBE_PROXY: "its pod on every node is replaced"}
     found = tuple(
         Change(
             "component",

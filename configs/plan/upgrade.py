@@ -1,8 +1,10 @@
-"""What brings a cluster that is up from one build of Kubernetes to another of the same minor version. Pure.
+"""What brings a cluster that is up from one build of Kubernetes to another. Pure.
 
 The order is that of Kubernetes' version skew policy and of kubeadm's own upgrade: etcd, the API server, the two that
-ask it alone, the kubelets with the control plane's first and the others one after another, and kube-proxy. A restarted
-kubelet leaves the pods of its node running, so no node is drained.
+ask it alone, the kubelets with the control plane's first and the others one after another, and kube-proxy. Of builds of
+one minor version only what differs is replaced, and a restarted kubelet leaves the pods of its node running, so no node
+is drained. To the next minor version kubeadm itself brings the control plane, at once, and each node is drained before
+its kubelet is replaced; Kubernetes knows no way back from there.
 """
 
 from __future__ import annotations
@@ -47,10 +49,12 @@ class Step:
     Attributes:
         node: The machine; for kube-proxy, which runs on all of them, the control plane.
         parts: The components.
+        is_minor: Whether they are brought to the next minor version, by kubeadm.
     """
 
     node: str
     parts: tuple[Part, ...]
+    is_minor: bool = False
 
     @property
     def title(self) -> str:
@@ -125,8 +129,10 @@ def steps(cluster: Cluster, wanted: Build, former: Build | None, found: Found) -
         if runs and image and not is_same_image(runs, image):
             yield Part(component, runs, image)
 
-    groups = (tuple(part for component in each for part in pod(component)) for each in TOGETHER)
-    ordered = [Step(cluster.control_plane.name, parts) for parts in groups if parts]
+    groups = [parts for each in TOGETHER if (parts := tuple(part for component in each for part in pod(component)))]
+    if is_minor := any(_is_other_minor(part) for parts in groups for part in parts if part.component != "etcd"):
+        groups = [tuple(part for parts in groups for part in parts)]
+    ordered = [Step(cluster.control_plane.name, parts, is_minor) for parts in groups]
     for node in cluster.kubernetes_nodes:
         machine = found.get(node.name)
         if machine is None or not machine.membership.is_node or machine.membership.server != identity(cluster).server:
@@ -135,11 +141,16 @@ def steps(cluster: Cluster, wanted: Build, former: Build | None, found: Found) -
         if not seen:
             continue  # it has none that runs, and gets its executables as a machine that lacks them does
         if not versions.is_stamped(seen, version) or (former and former.kubelet != wanted.kubelet):
-            ordered.append(Step(node.name, (Part(KUBELET, seen, version),)))
+            part = Part(KUBELET, seen, version)
+            ordered.append(Step(node.name, (part,), _is_other_minor(part)))
     before, after = former.image(KUBE_PROXY) if former else "", wanted.image(KUBE_PROXY)
     if running and before and after and not is_same_image(before, after):
         ordered.append(Step(cluster.control_plane.name, (Part(KUBE_PROXY, before, after),)))
     return tuple(ordered)
+
+
+def _is_other_minor(part: Part) -> bool:
+    return not versions.is_same_minor(version_of(part.before), version_of(part.after))
 
 
 def is_same_image(seen: str, wanted: str) -> bool:
@@ -154,6 +165,24 @@ def is_same_image(seen: str, wanted: str) -> bool:
 def version_of(what: str) -> str:
     """What a person calls a version by or an image: the tag of a reference, and other texts as they are."""
     return tag_and_digest(what)[0] or what
+
+
+def other_minor(runs: str, wanted: str) -> str:
+    """Why what runs is not brought in place to the minor version of a release; empty when it is, or is of it already.
+
+    Args:
+        runs: The version that runs, or the tag that names it.
+        wanted: The version of the release.
+    """
+    if versions.is_same_minor(runs, wanted):
+        return ""
+    if versions.numbers(runs) > versions.numbers(wanted):
+        return "Kubernetes does not go back to an older minor version"
+    if not versions.is_next_minor(runs, wanted):
+        return "Kubernetes goes one minor version at a time"
+    if not versions.kubeadm_upgrades(wanted):
+        return "from before 1.31 no cluster is brought to the next minor version in place"
+    return ""
 
 
 def refusal(cluster: Cluster, wanted: Build, known: Sequence[Manifest], found: Found, ordered: Sequence[Step]) -> str:
@@ -178,23 +207,19 @@ def refusal(cluster: Cluster, wanted: Build, known: Sequence[Manifest], found: F
             return f"{node.name} could not be asked, and every machine has to be there for that"
         seen = machine.membership
         runs = seen.tag or (versions.image_tag(seen.version) if seen.is_node and seen.version else "")
-        if runs and not versions.is_same_minor(runs, tag):
-            return f"{node.name} runs {runs}, and the release is {tag}, of another minor version"
+        if runs and (why := other_minor(runs, wanted.manifest.version)):
+            return f"{node.name} runs {runs}, and the release is {tag}: {why}"
         if seen.tag and (seen.digest or seen.tag) not in ours:
             return f"{node.name} runs {runs}, which was not deployed from here, so that there would be no way back"
-    for part in (part for each in ordered for part in each.parts if part.component == "etcd"):
+    for part in (part for each in ordered if not each.is_minor for part in each.parts if part.component == "etcd"):
         there, new = version_of(part.before), version_of(part.after)
         if not versions.is_same_minor(there, new):
             return (
                 f"its etcd is {there}, that of the release {new}, and etcd's data does not go back to another minor one"
             )
-    if known and _has_stand_in(known[0]) != _has_stand_in(wanted.manifest):
+    if known and known[0].has_stand_in != wanted.manifest.has_stand_in:
         return "one of the two has CoreDNS and the other its stand-in, which do not take turns"
     return ""
-
-
-def _has_stand_in(manifest: Manifest) -> bool:
-    return any(image.stand_in_for for image in manifest.images)
 
 
 def _api_servers(manifest: Manifest) -> Iterator[str]:

@@ -156,6 +156,12 @@ def is_same_minor(one: str, other: str) -> bool:
     return numbers(one)[:2] == numbers(other)[:2]
 
 
+def is_next_minor(one: str, other: str) -> bool:
+    """Whether the second of two versions, or of tags that name them, is of the minor version after the first's."""
+    (major, minor), (its_major, its_minor) = numbers(one)[:2], numbers(other)[:2]
+    return major == its_major and its_minor == minor + 1
+
+
 def newer_than_rules(version: str) -> str:
     """What is to be said of a version that is newer than every rule here; empty of one that is not.
 
@@ -198,6 +204,11 @@ def certificate_renewal(version: str) -> CertificateRenewal:
 
 def extra_args_are_listed(api: str) -> bool:
     """Whether ``extraArgs`` are a list of ``name`` and ``value`` in an API of kubeadm (:data:`ARGS_AS_MAP`)."""
+    return api not in ARGS_AS_MAP
+
+
+def takes_no_dns(api: str) -> bool:
+    """Whether kubeadm's document can say that CoreDNS is not wanted (``dns.disabled``): from v1beta4 on."""
     return api not in ARGS_AS_MAP
 
 
@@ -485,6 +496,15 @@ def kubeadm_patches(version: str) -> Literal["", "option", "document"]:
     if parsed < Version.parse("1.19.0-0"):
         return ""
     return "option" if parsed < Version.parse("1.22.0-0") else "document"
+
+
+def kubeadm_upgrades(version: str) -> bool:
+    """Whether kubeadm brings a cluster to this version from the minor version before, as it is done here: since 1.32.
+
+    Its checks need no crictl since then (kubeadm#3064), and its document, which has to say so before, that there is no
+    CoreDNS where a stand-in does its work.
+    """
+    return reaches(version, "1.32")
 
 
 def image_name(component: str, version: str) -> str:

@@ -87,8 +87,16 @@ def bring_to(job: Job, name: str, machine: Machine, stage: str) -> None:
     bring(job, name, machine, stage)
 
 
-def bring(job: Job, name: str, machine: Machine, stage: str) -> None:
-    """The same as part of a task. The stage of Kubernetes takes only the certificate which the registry shows."""
+def bring(job: Job, name: str, machine: Machine, stage: str, *, but: str = "") -> None:
+    """The same as part of a task. The stage of Kubernetes takes only the certificate which the registry shows.
+
+    Args:
+        job: What is deployed.
+        name: The node.
+        machine: What its machine says of itself.
+        stage: Which one.
+        but: The path of an executable that stays as it is.
+    """
     certificate = ""
     if stage == "kubernetes":
         with connection(job.cluster, job.cluster.support.name) as ssh:
@@ -96,6 +104,7 @@ def bring(job: Job, name: str, machine: Machine, stage: str) -> None:
     wanted = _state(job, name, machine, certificate).stage(stage)
     if wanted is None:
         return
+    wanted = replace(wanted, binaries=tuple(each for each in wanted.binaries if each.path != but))
     with connection(job.cluster, name) as ssh:
         # Only what a connection goes by can cut one off.
         reconnect = partial(new_connection, ssh.endpoint) if stage == "network" else None

@@ -6,15 +6,16 @@ from collections.abc import Container, Mapping
 from functools import partial
 
 from configs.errors import NodeError
+from configs.plan.stages.kubernetes import KUBELET_PATH
 from configs.plan.systems import Machine
-from configs.plan.upgrade import Step, version_of
+from configs.plan.upgrade import Part, Step, version_of
 from configs.schema.cluster import KubeProxy
 from flows.run.task import run_task
 from flows.steps.job import Job
 from flows.steps.nodes import bring
 from tasks import deployed
 from tasks.events import ChangeMade, ChecksJudged, emit
-from tasks.kubernetes import upgrade
+from tasks.kubernetes import kubeadm, kubeadm_commands, members, upgrade
 from tasks.kubernetes.checks import NO_OTHER_NODE, Check
 from tasks.kubernetes.verify import verify
 from tasks.node.change import Change
@@ -28,6 +29,9 @@ WORDS = 3
 @run_task("replace {part.title} of {part.node}")
 def replace(job: Job, part: Step, machine: Machine) -> None:
     """One component of a node, replaced by that of the release, and running when this ends well."""
+    if part.is_minor:
+        _to_next_minor(job, part, machine)
+        return
     if part.is_kubelet:
         bring(job, part.node, machine, "kubernetes")
     with step(part.node, part.title) as shown, connection(job.cluster, job.cluster.control_plane.name) as ssh:
@@ -37,10 +41,32 @@ def replace(job: Job, part: Step, machine: Machine) -> None:
         else:
             images = {each.component: each.after for each in part.parts}
             for name in upgrade.replace_static_pods(ssh, images):
-                before = next(each.before for each in part.parts if each.component == name)
-                emit(ChangeMade(change=Change("static pod", name, "replace", before, images[name], node=part.node)))
+                emit(ChangeMade(change=_change(part, next(each for each in part.parts if each.component == name))))
             upgrade.await_static_pods(ssh, images)
         shown.ended_as(f"runs {', '.join(dict.fromkeys(version_of(each.after) for each in part.parts))}")
+
+
+def _to_next_minor(job: Job, part: Step, machine: Machine) -> None:
+    """The same by kubeadm. What it writes for a kubelet is there before that is replaced, which is never the newer."""
+    cluster, manifest = job.cluster, job.manifest
+    bring(job, part.node, machine, "kubernetes", but=KUBELET_PATH)
+    with connection(cluster, cluster.control_plane.name) as ssh, connection(cluster, part.node) as node:
+        images = {each.component: each.after for each in part.parts}
+        if not part.is_kubelet:
+            with step(part.node, "kubeadm upgrade apply") as shown:
+                kubeadm.upgrade(node, kubeadm_commands.upgrade_control_plane(cluster, manifest))
+                upgrade.await_static_pods(ssh, images)
+                for each in part.parts:
+                    emit(ChangeMade(change=_change(part, each)))
+                shown.ended_as(f"runs {version_of(images['kube-apiserver'])}")
+            return
+        controls = part.node == cluster.control_plane.name
+        with step(part.node, "kubeadm upgrade node"):
+            kubeadm.upgrade(node, kubeadm_commands.upgrade_node(cluster, manifest, control_plane=controls))
+        with members.drained(ssh, part.node), step(part.node, part.title) as shown:
+            bring(job, part.node, machine, "kubernetes")
+            upgrade.await_kubelet(ssh, node)
+            shown.ended_as(f"runs {part.parts[0].after}")
 
 
 @run_task("begin the upgrade")
@@ -54,6 +80,7 @@ def upload_configuration(job: Job) -> None:
     """kubeadm's document as it is now into the cluster, by which the kubeadm of a node that joins goes."""
     with connection(job.cluster, job.cluster.control_plane.name) as ssh:
         upgrade.upload_configuration(ssh, job.manifest)
+        members.take_pods_again(ssh)  # also those of an upgrade that was cut off
 
 
 @run_task("proof before the upgrade")
@@ -86,6 +113,10 @@ def prove(job: Job, after: str, absent: Container[str], others: Mapping[str, str
         NodeError: A check does not hold.
     """
     return _prove(job, f"after {after}", absent, others)
+
+
+def _change(step: Step, part: Part) -> Change:
+    return Change("static pod", part.component, "replace", part.before, part.after, node=step.node)
 
 
 def _prove(job: Job, when: str, absent: Container[str], others: Mapping[str, str], todo: str = "") -> tuple[Check, ...]:

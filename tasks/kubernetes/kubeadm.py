@@ -46,6 +46,8 @@ JOIN_GROUP = "system:bootstrappers:kubeadm:default-node-token"
 """Of the tokens that nodes join with."""
 INIT_SECONDS = 420
 JOIN_SECONDS = 300
+UPGRADE_SECONDS = 1200
+"""kubeadm itself waits up to 5 minutes for each of four static pods to come up anew."""
 ENDED = (124, 137)
 """How it shows that ``timeout`` has ended something, by SIGTERM or in the end by SIGKILL."""
 
@@ -123,6 +125,19 @@ def init(connection: Connection, cluster: Cluster, manifest: Manifest) -> None:
     kubectl = f"{KUBECTL} -n kube-system"
     tokens = f"{kubectl} get secrets -o name | grep /bootstrap-token-"
     connection.run(f"{tokens} | xargs -r {kubectl} delete", step="kubeadm init")
+
+
+def upgrade(connection: Connection, script: str) -> None:
+    """Run ``kubeadm upgrade`` on a node; what it has done already it leaves alone.
+
+    Args:
+        connection: To the node, which has the new kubeadm.
+        script: What :mod:`tasks.kubernetes.kubeadm_commands` says for it.
+
+    Raises:
+        NodeError: It failed; the detail holds its output and the last lines of the kubelet.
+    """
+    _kubeadm(connection, "upgrade", script, UPGRADE_SECONDS)
 
 
 def join_credentials(connection: Connection) -> JoinCredentials:
@@ -259,7 +274,8 @@ def _kubeadm(connection: Connection, verb: str, script: str, timeout: float, std
     kubelet = connection.run("journalctl --no-pager -q -u kubelet -n 40", step="kubelet log", check=False).stdout
     lines = [line for line in done.stdout.splitlines() if line.strip()]
     own = [line for line in lines if kubeadm_commands.KUBELET_CHECK not in line] or lines
-    seen = next((line for line in own if "rror" in line), own[-1] if own else "no output")
+    named = (line for mark in ("[ERROR ", "rror") for line in own if mark in line)  # a check that failed says it best
+    seen = next(named, own[-1] if own else "no output")
     ended = f"ended after {timeout:g} s" if hung else f"exit status {done.status}"
     node = connection.endpoint.node
     raise NodeError(

@@ -53,12 +53,48 @@ def init(cluster: Cluster, manifest: Manifest) -> str:
     """
     skip = skip_preflight("init", manifest.version)
     command = f"kubeadm init --config {KUBEADM_CONFIG} --skip-token-print {skip}"
-    stand_in = any(image.stand_in_for == "CoreDNS" for image in manifest.images)
-    if stand_in and skip.startswith("--skip-phases"):
+    if manifest.has_stand_in and skip.startswith("--skip-phases"):
         command += " --skip-phases=addon/coredns"
     if pinned_images(cluster, manifest) and kubeadm_patches(manifest.version) == "option":
         command += f" --experimental-patches {KUBEADM_PATCHES}"
     return command if kubeadm_starts_kubelet(manifest.version) else _with_kubelet(command)
+
+
+def upgrade_control_plane(cluster: Cluster, manifest: Manifest) -> str:
+    """The script that brings the control plane to the next minor version, with the new kubeadm.
+
+    Its document goes into the cluster first, as kubeadm takes what it writes from there.
+
+    Args:
+        cluster: The topology.
+        manifest: The release.
+    """
+    # These look at a CoreDNS that is not there.
+    ignored = ("CoreDNSUnsupportedPlugins", "CoreDNSMigration") if manifest.has_stand_in else ()
+    upload = f"kubeadm init phase upload-config all --config {KUBEADM_CONFIG}"
+    apply = f"kubeadm upgrade apply {manifest.version} --yes{_ignored(cluster, *ignored)}{_patches(cluster, manifest)}"
+    return f"{upload} && {apply}"
+
+
+def upgrade_node(cluster: Cluster, manifest: Manifest, *, control_plane: bool) -> str:
+    """The script that brings what kubeadm has written on a node to the next minor version, with the new kubeadm.
+
+    Args:
+        cluster: The topology.
+        manifest: The release.
+        control_plane: Whether the node is one; what was cut off of its upgrade is done then.
+    """
+    return f"kubeadm upgrade node{_ignored(cluster)}{_patches(cluster, manifest) if control_plane else ''}"
+
+
+def _ignored(cluster: Cluster, *checks: str) -> str:
+    """The option by which errors of some checks are no more than warnings; a lab's kernel is its host's."""
+    names = (*(["SystemVerification"] if cluster.lab else []), *checks)
+    return f" --ignore-preflight-errors={','.join(names)}" if names else ""
+
+
+def _patches(cluster: Cluster, manifest: Manifest) -> str:
+    return f" --patches={KUBEADM_PATCHES}" if pinned_images(cluster, manifest) else ""
 
 
 def upload_certificates() -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from configs.errors import NodeError
+from configs.errors import KubeV6Error, NodeError
 from tasks.kubernetes.kubeadm import ADMIN, KUBECTL
 from tasks.kubernetes.kubeadm_commands import ETCD_DATA
 from tasks.shell import quote
@@ -14,7 +16,11 @@ from tasks.steps import step
 
 SOON = "--request-timeout=10s"
 DRAIN_SECONDS = 60
-"""How long the pods of a node that works may take to end."""
+"""How long the pods of a node that works may take to end, when the node leaves."""
+EVICT_SECONDS = 300
+"""The same of a node that stays: a disruption budget may want others to be Ready first."""
+DRAINED = "kubev6/drained"
+"""The label of a node that is kept free of pods for a while, so that a run that was cut off leaves none so."""
 GONE_SECONDS = 5
 """The same of a node whose kubelet no longer answers: they do not end, and go with the Node object."""
 ANSWER_SECONDS = 60
@@ -135,6 +141,64 @@ def take_out(control_plane: Connection, name: str) -> bool:
         whole = "" if drained.status == 0 else f"; not all pods ended: {last_line(drained.stderr)}"
         shown.ended_as(f"drained and deleted{whole}")
         return True
+
+
+@contextmanager
+def drained(control_plane: Connection, name: str) -> Iterator[None]:
+    """A node without pods, for so long; one that somebody else keeps free of them stays so.
+
+    Pods that nobody would start again are not ended, and those of the proof do not count.
+
+    Args:
+        control_plane: To the control plane.
+        name: The node.
+
+    Raises:
+        NodeError: Its pods do not end, and it takes pods as before.
+    """
+    node, kubectl = quote([name]), f"{KUBECTL} {SOON}"
+    mark = f"{kubectl} label node {node} --overwrite {DRAINED}=true >/dev/null"
+    asked = (
+        f"kept=$({kubectl} get node {node} -o 'jsonpath={{.spec.unschedulable}}') && {{ [ -n \"$kept\" ] || {mark}; }}"
+    )
+    words = f"drain {node} --ignore-daemonsets --delete-emptydir-data --pod-selector='!probe'"
+    script = f"{asked} && {KUBECTL} {words} --timeout={EVICT_SECONDS}s"
+    try:
+        with step(name, "drain") as shown:
+            ended = control_plane.run(script, step="drain", timeout=EVICT_SECONDS + 60, check=False)
+            if ended.status != 0:
+                raise NodeError(
+                    name,
+                    "drain",
+                    f"its pods do not end: {last_line(ended.stderr)}",
+                    todo="see what keeps them (kubev6 kubectl get pods,pdb -A -o wide), and deploy again: it goes on",
+                    detail=ended.stdout + ended.stderr,
+                )
+            shown.ended_as("its pods are elsewhere")
+        yield
+    except Exception:
+        with suppress(KubeV6Error):  # it is said what went wrong, and the next deploy does it
+            take_pods_again(control_plane)
+        raise
+    take_pods_again(control_plane)
+
+
+def take_pods_again(control_plane: Connection) -> None:
+    """Let the nodes take pods again that :func:`drained` kept free of them.
+
+    Args:
+        control_plane: To the control plane.
+
+    Raises:
+        NodeError: The API server does not answer.
+    """
+    kubectl = f"{KUBECTL} {SOON}"
+    script = (
+        f"nodes=$({kubectl} get nodes -l {DRAINED} -o 'jsonpath={{.items[*].metadata.name}}') && "
+        f'{{ [ -z "$nodes" ] || {{ {kubectl} uncordon $nodes && {kubectl} label nodes $nodes {DRAINED}-; }}; }} '
+        ">/dev/null"
+    )
+    control_plane.run(script, step="uncordon", timeout=60)
 
 
 def _drain(name: str, seconds: int) -> str:

@@ -59,6 +59,15 @@ class PutBackError(KubeV6Error):
     """What became of a cluster after an upgrade failed: it runs what it ran before, and its proof holds."""
 
 
+def between(cluster: Cluster, former: str, wanted: str) -> KubeV6Error:
+    """What is to be said of a cluster whose upgrade to the next minor version failed."""
+    return KubeV6Error(
+        f"cluster {cluster.name} stays between {former} and {wanted}: Kubernetes does not go back to an older minor "
+        "version",
+        todo="mend that, and deploy again: it goes on from there",
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Way:
     """How a cluster gets from what it runs to a build.

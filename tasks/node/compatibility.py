@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from configs.errors import ConfigError
 from configs.manifest import Manifest
-from configs.plan import sysctls, translation, versions
+from configs.plan import sysctls, translation, upgrade, versions
 from configs.plan.derived import container_runtime, etcd_problem, own_cni_version, takes_cgroup_v1
 from configs.plan.jool import mismatch
 from configs.plan.networking import tools
@@ -411,10 +411,10 @@ def other_role(it: Candidate) -> Iterable[str]:
 def other_minor(it: Candidate) -> Iterator[str]:
     """Another minor version is known not to go before the release is made; another build of one is seen then."""
     there, wanted = it.machine.membership.tag, it.version
-    if there and _minor(there) != _minor(wanted):
+    if there and (why := upgrade.other_minor(there, wanted)):
         yield (
-            f"its control plane runs {there}, and the release to deploy is {wanted}: `kubev6 reset` the cluster first, "
-            "or deploy a build of the minor version that it runs, as no other is upgraded to in place"
+            f"its control plane runs {there}, and the release to deploy is {wanted}, but {why}: deploy a release of "
+            "the minor version that it runs or of the next one, or `kubev6 reset` the cluster first"
         )
 
 
@@ -452,10 +452,6 @@ WARNINGS: tuple[Rule, ...] = (
     even_control_planes,
     newer_than_rules,
 )
-
-
-def _minor(version: str) -> list[str]:
-    return version.removeprefix("v").split(".")[:2]
 
 
 def _reaches(version: str, other: str) -> bool:

@@ -51,6 +51,32 @@ def test_init_is_told_of_patches_by_an_option_where_its_document_cannot_say_it(
     assert script.endswith(" --experimental-patches /etc/kubernetes/kubev6-patches") is told
 
 
+PATCHES = " --patches=/etc/kubernetes/kubev6-patches"
+LAB_KERNEL = " --ignore-preflight-errors=SystemVerification"
+NO_COREDNS = " --ignore-preflight-errors=CoreDNSUnsupportedPlugins,CoreDNSMigration"
+
+
+@pytest.mark.parametrize(
+    ("stand_in", "images", "lab", "apply", "worker", "patches"),
+    [
+        (False, "registry", True, LAB_KERNEL, LAB_KERNEL, PATCHES),
+        (False, "upstream", False, "", "", ""),
+        (True, "upstream", False, NO_COREDNS, "", ""),
+    ],
+)
+def test_an_upgrade_to_the_next_minor_version_takes_the_new_document_and_wants_no_coredns_where_none_is(
+    stand_in: bool, images: str, lab: bool, apply: str, worker: str, patches: str
+) -> None:
+    cluster = LAB.model_copy(update={"images": images} | ({} if lab else {"lab": None}))
+    wanted = release("v1.35.0", stand_in=stand_in)
+    upload = f"kubeadm init phase upload-config all --config {CONFIG} && "
+    told = f"{upload}kubeadm upgrade apply v1.35.0 --yes{apply}{patches}"
+    assert kubeadm_commands.upgrade_control_plane(cluster, wanted) == told
+    node = f"kubeadm upgrade node{worker}"
+    assert kubeadm_commands.upgrade_node(cluster, wanted, control_plane=True) == f"{node}{patches}"
+    assert kubeadm_commands.upgrade_node(cluster, wanted, control_plane=False) == node
+
+
 def test_a_kubeadm_without_phases_is_not_asked_to_leave_one_out() -> None:
     assert "--skip-phases" not in init(release(HOW_TO, stand_in=True))
     assert "--skip-preflight-checks" in init(release(HOW_TO))

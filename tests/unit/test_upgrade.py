@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -202,6 +203,36 @@ def test_an_upgrade_that_was_cut_off_goes_on_where_it_was() -> None:
     assert titles(manifest(OLD), manifest(OLD), halfway) == [*ALL[:2], ALL[2], ALL[3]]
 
 
+A_MINOR, NEXT = "v1.34.2", "v1.35.0"
+
+
+def test_to_the_next_minor_version_the_control_plane_goes_at_once_and_each_kubelet_by_kubeadm() -> None:
+    way = ordered(manifest(NEXT, "3.6.6"), manifest(A_MINOR, "3.6.5"), machines(manifest(A_MINOR, "3.6.5")))
+    at_once = "etcd and kube-apiserver and kube-controller-manager and kube-scheduler"
+    assert [(each.title, each.node, each.is_minor) for each in way] == [
+        (at_once, CONTROL_PLANE, True),
+        *(("kubelet", node.name, True) for node in LAB.kubernetes_nodes),
+        ("kube-proxy", CONTROL_PLANE, False),
+    ]
+    assert not any(each.is_minor for each in ordered(manifest(NEW), manifest(OLD), machines(manifest(OLD))))
+
+
+def test_an_upgrade_to_the_next_minor_version_that_was_cut_off_goes_on_where_it_was() -> None:
+    """Its kubelets are the former version's still, and a control plane that is half of each is kubeadm's again."""
+    former, wanted = manifest(A_MINOR), manifest(NEXT)
+    found = machines(wanted, kube_control_plane=A_MINOR, kube_worker_1=A_MINOR)
+    way = [(each.title, each.node, each.is_minor) for each in ordered(wanted, former, found)]
+    kubelets = [("kubelet", CONTROL_PLANE, True), ("kubelet", WORKERS[0], True)]
+    assert way == [*kubelets, ("kube-proxy", CONTROL_PLANE, False)]
+    control_plane = found[CONTROL_PLANE]
+    assert control_plane is not None
+    scheduler = next(pod for pod in pods(former) if pod[0] == "kube-scheduler")
+    mixed = (*(pod for pod in pods(wanted) if pod[0] != "kube-scheduler"), scheduler)
+    half = replace(control_plane, membership=replace(control_plane.membership, static_pods=mixed))
+    first = ordered(wanted, former, {**found, CONTROL_PLANE: half})[0]
+    assert (first.title, first.is_minor) == ("kube-scheduler", True)
+
+
 def test_only_images_that_differ_are_replaced() -> None:
     runs = manifest(OLD)
     proxy = next(image for image in runs.images if image.name == "kube-proxy")
@@ -237,7 +268,14 @@ def without(found: dict[str, Machine | None], name: str) -> dict[str, Machine | 
         (manifest(OLD), manifest(OLD, kube_apiserver="2" * 64), machines(manifest(OLD, kube_apiserver="3" * 64)),
             "old, which was not deployed from here"),
         (manifest(OLD), manifest(OLD, kube_apiserver="2" * 64), machines(manifest(OLD, kube_apiserver="2" * 64)), ""),
-        (manifest("v1.21.0"), manifest(OLD), machines(manifest(OLD)), "of another minor version"),
+        (manifest("v1.21.0"), manifest(OLD), machines(manifest(OLD)), "from before 1.31 no cluster"),
+        (manifest("v1.32.0"), manifest("v1.31.9"), machines(manifest("v1.31.9")), ""),
+        (manifest("v1.35.0", "3.6.6"), manifest("v1.34.2", "3.5.21"), machines(manifest("v1.34.2", "3.5.21")), ""),
+        (manifest("v1.36.0"), manifest("v1.34.2"), machines(manifest("v1.34.2")), "goes one minor version at a time"),
+        (manifest("v1.35.0"), manifest("v1.35.0"), machines(manifest("v1.35.0"), kube_worker_1="v1.33.7"),
+            "kube-worker-1 runs v1.33.7, and the release is v1.35.0: Kubernetes goes one minor version at a time"),
+        (manifest("v1.34.2"), manifest("v1.35.0"), machines(manifest("v1.35.0")),
+            "runs v1.35.0, and the release is v1.34.2: Kubernetes does not go back to an older minor version"),
         (manifest(NEW), manifest(OLD), machines(manifest(OLD), kube_worker_1="v1.19.3"), "worker-1 runs v1.19.3"),
         (manifest(NEW), manifest(OLD), without(machines(manifest(OLD)), WORKERS[0]), "kube-worker-1 could"),
         (manifest(NEW), manifest(OLD), without(machines(manifest(OLD)), CONTROL_PLANE), "could not be asked"),

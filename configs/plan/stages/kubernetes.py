@@ -20,6 +20,7 @@ LAB_OPTIONS = (
     f"--eviction-hard={','.join(f'{signal}<{least}' for signal, least in LAB_EVICTION.items())}",
 )
 """The same for a kubelet that has no file for it, and deletes no images."""
+KUBELET_PATH = "/usr/bin/kubelet"
 KUBELET_UNIT = "/etc/systemd/system/kubelet.service"
 
 
@@ -33,7 +34,7 @@ def kubernetes(derived: Derived, node: Node) -> StageState:
     if extra_args := _kubelet_extra_args(derived, node):
         text = derived.render("kubelet-kubev6.conf", extra_args=extra_args)
         files.append(File(f"{KUBELET_UNIT}.d/20-kubev6.conf", text))
-    restart_on = (*(file.path for file in files), "/usr/bin/kubelet")
+    restart_on = (*(file.path for file in files), KUBELET_PATH)
     packages: tuple[str, ...] = ()
     services: tuple[Service, ...] = (Service("kubelet.service", restart_on=restart_on),)
     if "control-plane" in node.roles:
@@ -107,6 +108,7 @@ def _kubeadm_config(derived: Derived, node: Node) -> str:
         listed=versions.extra_args_are_listed(derived.api),
         etcd_tag=derived.image_tag("etcd"),
         coredns_tag=derived.image_tag("coredns"),
+        without_coredns=derived.manifest and derived.manifest.has_stand_in and versions.takes_no_dns(derived.api),
         lab_eviction=LAB_EVICTION,
         kube_proxy_modes=versions.kube_proxy_modes(version),
         fails_on_cgroup_v1=versions.refuses_cgroup_v1(version) and takes_cgroup_v1(cluster),
