@@ -4,9 +4,10 @@ Reads and checks the cluster file, brings up the machines of a lab, provides the
 machine to its state over SSH, runs kubeadm, and proves that the cluster works. A run that was cut off is
 continued by running it again.
 
-A cluster that runs another build of the same minor version is upgraded in place: etcd, API server, controller
-manager and scheduler, kubelets one node after another, kube-proxy, with the proof after each. When one fails,
-the cluster goes back to what it ran. --plan says before what is replaced; `kubev6 rollback` goes back later.
+A cluster that runs another build is upgraded in place: etcd, API server, controller manager and scheduler,
+kubelets one node after another, kube-proxy, with the proof after each. When one fails, the cluster goes back to
+what it ran. --plan says before what is replaced; `kubev6 rollback` goes back later. To the next minor version
+kubeadm itself brings the control plane, nodes are drained one after another, and there is no way back.
 
 Examples:
   kubev6 deploy

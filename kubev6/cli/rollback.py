@@ -2,7 +2,7 @@
 
 That build is still in the store, and goes onto the living cluster as every other one does: component by
 component, with the proof after each. It goes one build back and no further. After an upgrade that was cut
-off it goes back to what ran before that.
+off it goes back to what ran before that. Kubernetes does not go back to an older minor version.
 
 Examples:
   kubev6 rollback

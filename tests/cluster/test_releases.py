@@ -1,6 +1,7 @@
 """Releases that are built from complete trees, each on a lab: deploy, deploy again, reset, deploy.
 
-Those whose kube-proxy knows nftables come up by that too, with Debian 13 and containerd 2.
+Those whose kube-proxy knows nftables come up by that too, with Debian 13 and containerd 2. A cluster of each goes to
+the next minor version in place, where there is a tree of that too.
 
 Only with ``make releases``, as each takes from five minutes to half an hour. ``KUBEV6_TREES`` names a directory with a
 repository for each release, called after the release: ``v1.34.2`` has Kubernetes' tag of that name, and the fork's
@@ -22,7 +23,7 @@ from typing import Any
 import pytest
 import yaml
 
-from configs.plan.versions import kube_proxy_modes
+from configs.plan.versions import is_next_minor, kube_proxy_modes, kubeadm_upgrades
 from configs.schema.loading import CONFIGS
 from tasks.docker import container_engine
 from tasks.lab import lab
@@ -30,11 +31,21 @@ from tasks.lab import record as lab_record
 from tests.checkout import REPO
 
 NAME = "kubev6-releases-test"
+PAUSE = "kube-support:5000/pause"
+"""A program that waits, which every cluster's registry has."""
+WORKERS = 2
 FORKS = ("v1.9.0-alpha.0.ipv6.0", "v1.9.0-alpha.1.ipv6.1b")
 """Those of the how-to's author."""
 PLACE = os.environ.get("KUBEV6_TREES", "")
 FOUND = sorted(each for each in Path(PLACE).iterdir() if each.is_dir()) if PLACE and Path(PLACE).is_dir() else []
 TREES: list[Path | None] = [*FOUND] or [None]
+NEXT: list[tuple[Path, Path] | None] = [
+    (one, other)
+    for one in FOUND
+    for other in FOUND
+    if not {one.name, other.name} & {*FORKS} and is_next_minor(one.name, other.name) and kubeadm_upgrades(other.name)
+] or [None]
+"""Trees of a minor version and of the next."""
 BUILD_MINUTES = 90
 """Two cores compile a Kubernetes of today in eight minutes, and make an image with its Go in three."""
 
@@ -65,42 +76,52 @@ def kubev6(*arguments: str, minutes: float = 10) -> tuple[str, float]:
     return done.stdout, time.monotonic() - began
 
 
-@pytest.fixture(params=TREES, ids=lambda tree: tree.name if tree else "none")
-def case(request: pytest.FixtureRequest, tmp_path: Path, own_history: None) -> Iterator[Case]:  # noqa: ARG001
-    """One of the trees as a release, and a lab for it."""
-    if not request.param:
-        pytest.skip(f"KUBEV6_TREES is {PLACE!r}: no directory with trees of releases")
-    tree = request.param.resolve()
-    release = tmp_path / f"{request.param.name}.yaml"
+def skip_without(found: object) -> None:
+    """Skip where no tree was named that is wanted."""
+    if not found:
+        pytest.skip(
+            f"KUBEV6_TREES is {PLACE!r}: no directory with trees of releases, or with two minor versions in turn"
+        )
+
+
+def case_of(tree: Path, directory: Path) -> Case:
+    """A tree as a release, and labs for it."""
+    tree, name = tree.resolve(), tree.name
+    release = directory / f"{name}.yaml"
     sources: tuple[str, ...] = ("--source", f"upstream={tree}")
-    if request.param.name in FORKS:
-        content = yaml.safe_load((CONFIGS / "releases" / f"{request.param.name}.yaml").read_text())
-        content["build"] = {"series": request.param.name}
+    if name in FORKS:
+        content = yaml.safe_load((CONFIGS / "releases" / f"{name}.yaml").read_text())
+        content["build"] = {"series": name}
         sources += ("--source", f"leblancd={tree}")
         shipped = (CONFIGS / "clusters" / "kube-v6-lab.yaml").read_text()
     else:
-        version = request.param.name.removeprefix("v")
-        kubev6("releases", "new", version, "--from", str(tree), "--to", str(tmp_path))
+        kubev6("releases", "new", name.removeprefix("v"), "--from", str(tree), "--to", str(directory))
         content = yaml.safe_load(release.read_text())
         shipped = (CONFIGS / "clusters" / "lab.yaml").read_text()
     # The user's store keeps it, where it must not stand for what is published under that name.
-    content["name"] = f"tree-of-{request.param.name}"
+    content["name"] = f"tree-of-{name}"
     # What is published is not asked for: the tree makes etcd, and the lab's Debian has CNI plugins.
     release.write_text(yaml.safe_dump({key: value for key, value in content.items() if key not in ("fetch", "cni")}))
-    cluster = tmp_path / "lab.yaml"
+    cluster = directory / f"lab-{name}.yaml"
     changed, count = re.subn(r"(?m)^name: .*$", f"name: {NAME}", shipped)
     changed, released = re.subn(r"(?m)^release: .*$", f"release: {release}", changed)
     assert (count, released) == (1, 1)
     cluster.write_text(changed)
     newest = None
     if "nftables" in kube_proxy_modes(content["kubernetes"]):
-        newest = tmp_path / "newest.yaml"
+        newest = directory / "newest.yaml"
         settings = 'lab: {debian: trixie, containerd: "2"}\nkube_proxy: {mode: nftables}'
         newest.write_text(changed.replace("lab: {}", settings))
         assert settings in newest.read_text()
+    return Case(release, cluster, newest, sources)
+
+
+@pytest.fixture
+def no_lab(own_history: None) -> Iterator[None]:  # noqa: ARG001
+    """The lab is gone before and after."""
     lab.down(NAME)
     try:
-        yield Case(release, cluster, newest, sources)
+        yield
     finally:
         lab.down(NAME)
 
@@ -113,9 +134,14 @@ def memory() -> str:
     return ", ".join(f"{name} {size} MB" for name, size in sizes.items())
 
 
+@pytest.mark.usefixtures("no_lab")
+@pytest.mark.parametrize("tree", TREES, ids=lambda tree: tree.name if tree else "none")
 def test_a_release_from_its_own_tree_comes_up_is_left_alone_and_comes_up_again(
-    case: Case, capsys: pytest.CaptureFixture[str]
+    tree: Path | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    skip_without(tree)
+    assert tree
+    case = case_of(tree, tmp_path)
     cluster = ("--cluster", str(case.cluster))
     built, seconds = kubev6("build", str(case.release), *case.sources, minutes=BUILD_MINUTES)
     told = [f"{built.strip()}: built in {seconds:.0f} s"]
@@ -138,3 +164,30 @@ def test_a_release_from_its_own_tree_comes_up_is_left_alone_and_comes_up_again(
         told.append(f"on Debian 13 with containerd 2 and nftables in {seconds:.0f} s; {memory()}")
     with capsys.disabled():
         sys.stdout.write("".join(f"\n  {line}" for line in told) + "\n")
+
+
+@pytest.mark.usefixtures("no_lab")
+@pytest.mark.parametrize("trees", NEXT, ids=lambda trees: f"{trees[0].name}-{trees[1].name}" if trees else "none")
+def test_a_cluster_goes_to_the_next_minor_version_in_place_and_is_left_alone_then(
+    trees: tuple[Path, Path] | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    skip_without(trees)
+    assert trees
+    before, after = (case_of(tree, tmp_path) for tree in trees)
+    for case in (before, after):
+        kubev6("build", str(case.release), *case.sources, minutes=BUILD_MINUTES)
+    kubev6("deploy", "--cluster", str(before.cluster), "--prebuilt", minutes=20)
+    pods = ("kubectl", "--cluster", str(before.cluster), "--")
+    kubev6(*pods, "create", "deployment", "web", f"--image={PAUSE}", "--replicas=2")
+
+    cluster = ("--cluster", str(after.cluster))
+    planned, _ = kubev6("deploy", *cluster, "--prebuilt", "--plan")
+    assert planned.count("its pods go elsewhere meanwhile") == WORKERS + 1
+    _, seconds = kubev6("deploy", *cluster, "--prebuilt", minutes=30)
+    again, _ = kubev6("deploy", *cluster, "--prebuilt")
+    assert "\n0 changes.\n" in again
+    kubev6(*pods, "wait", "--for=condition=Available", "deployment/web", "--timeout=60s")
+    kept, _ = kubev6(*pods, "get", "nodes", "-o", "jsonpath={.items[*].spec.unschedulable}")
+    assert not kept, "every node takes pods again"
+    with capsys.disabled():
+        sys.stdout.write(f"\n  from {trees[0].name} to {trees[1].name} in {seconds:.0f} s\n")

@@ -444,6 +444,7 @@ def install_fakes() -> None:
         (upgrade, "await_static_pods"): await_static_pods,
         (upgrade, "await_kubelet"): lambda *_: None,
         (upgrade, "upload_configuration"): lambda *_: None,
+        (members, "take_pods_again"): lambda _: None,
         (upgrade_steps, "verify"): verify_upgrade,
         (cluster_dns, "apply"): lambda *_: not ready,
     }

@@ -53,15 +53,15 @@ def test_init_is_told_of_patches_by_an_option_where_its_document_cannot_say_it(
 
 PATCHES = " --patches=/etc/kubernetes/kubev6-patches"
 LAB_KERNEL = " --ignore-preflight-errors=SystemVerification"
-NO_COREDNS = " --ignore-preflight-errors=CoreDNSUnsupportedPlugins,CoreDNSMigration"
+NO_JOB = " --ignore-preflight-errors=CreateJob"
 
 
 @pytest.mark.parametrize(
     ("stand_in", "images", "lab", "apply", "worker", "patches"),
     [
-        (False, "registry", True, LAB_KERNEL, LAB_KERNEL, PATCHES),
-        (False, "upstream", False, "", "", ""),
-        (True, "upstream", False, NO_COREDNS, "", ""),
+        (False, "registry", True, f"{LAB_KERNEL},CreateJob", LAB_KERNEL, PATCHES),
+        (False, "upstream", False, NO_JOB, "", ""),
+        (True, "upstream", False, f"{NO_JOB},CoreDNSUnsupportedPlugins,CoreDNSMigration", "", ""),
     ],
 )
 def test_an_upgrade_to_the_next_minor_version_takes_the_new_document_and_wants_no_coredns_where_none_is(
