@@ -6,9 +6,9 @@ from collections.abc import Container, Mapping
 from functools import partial
 
 from configs.errors import NodeError
-from configs.plan.stages.kubernetes import KUBELET_PATH
+from configs.plan.stages.kubernetes import KUBELET_PATH, STATIC_PODS
 from configs.plan.systems import Machine
-from configs.plan.upgrade import Part, Step, version_of
+from configs.plan.upgrade import Part, Step, build, version_of
 from configs.schema.cluster import KubeProxy
 from flows.run.task import run_task
 from flows.steps.job import Job
@@ -66,6 +66,9 @@ def _to_next_minor(job: Job, part: Step, machine: Machine) -> None:
         with members.drained(ssh, part.node), step(part.node, part.title) as shown:
             bring(job, part.node, machine, "kubernetes")
             upgrade.await_kubelet(ssh, node)
+            if controls:
+                whole = build(cluster, job.release, manifest)
+                upgrade.await_restarted(ssh, {name: image for name in STATIC_PODS if (image := whole.image(name))})
             shown.ended_as(f"runs {part.parts[0].after}")
 
 

@@ -30,6 +30,8 @@ STEP = "upgrade"
 POD_SECONDS = 300
 """How long a static pod may take from its new manifest to being Ready: its image is pulled, the old one may take half a
 minute to end, and a kubelet whose API server was away tells of the new one at its next turn, up to 90 s later."""
+FIRST_LOOK_SECONDS = 15
+"""By when a kubelet that was started has looked at its static pods; seen after 3 s on a busy machine."""
 KUBELET_SECONDS = 120
 """How long a restarted kubelet may take until the API server has heard its version and that it is Ready."""
 READY = "{.status.conditions[?(@.type=='Ready')].status}"
@@ -158,6 +160,22 @@ def await_static_pods(control_plane: Connection, images: Mapping[str, str]) -> N
             f"{' and '.join(images)} not Ready with the new image{words}{_last_words(control_plane, images)}",
             detail=asked.stdout + asked.stderr,
         )
+
+
+def await_restarted(control_plane: Connection, images: Mapping[str, str]) -> None:
+    """Wait until static pods are Ready that a kubelet of another minor version may start anew when it has begun.
+
+    It does where it computes another hash of the same container, and nothing tells beforehand.
+
+    Args:
+        control_plane: To the control plane, whose kubelet was just replaced.
+        images: The references by the pods' names without the node's.
+
+    Raises:
+        NodeError: They are not.
+    """
+    control_plane.run(f"sleep {FIRST_LOOK_SECONDS}", step=STEP)
+    await_static_pods(control_plane, images)
 
 
 def await_kubelet(control_plane: Connection, node: Connection) -> None:

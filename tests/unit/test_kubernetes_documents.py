@@ -183,6 +183,15 @@ def test_newer_kubeadms_are_not_told_the_kind_of_dns(version: str, dns: object) 
     assert documents(LAB, BUILT, contents)[1]["dns"] == dns
 
 
+@pytest.mark.parametrize(("version", "dns"), [("1.30.0", None), ("1.31.0", {"disabled": True})])
+def test_where_a_stand_in_answers_a_kubeadm_that_can_be_told_so_knows_of_no_coredns(version: str, dns: object) -> None:
+    """By what its document says it upgrades a cluster, too, with no word of phases that were skipped before."""
+    contents = manifest(stand_in=True).model_copy(update={"version": f"v{version}"})
+    release = BUILT.model_copy(update={"kubernetes": version})
+    cluster, *_ = (each for each in documents(LAB, release, contents) if each["kind"] == "ClusterConfiguration")
+    assert cluster.get("dns") == dns
+
+
 def test_a_current_release_is_configured_as_its_kubeadm_wants_it() -> None:
     bare_metal = load_cluster("bare-metal")
     init, of_cluster, kubelet, proxy = documents(bare_metal, CURRENT, fetched(CURRENT))

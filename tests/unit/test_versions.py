@@ -18,6 +18,7 @@ from configs.plan.versions import (
     image_name,
     image_tag,
     ipvs_is_to_go,
+    is_next_minor,
     is_stamped,
     kernel_runs_nftables_proxy,
     kube_proxy_finds_iptables,
@@ -27,6 +28,7 @@ from configs.plan.versions import (
     kubeadm_api,
     kubeadm_apis,
     kubeadm_starts_kubelet,
+    kubeadm_upgrades,
     kubectl_names_server,
     kubectl_waits,
     newer_than_rules,
@@ -36,6 +38,7 @@ from configs.plan.versions import (
     skip_preflight,
     supports_cgroup_v2,
     takes_ipv6_node_ip,
+    takes_no_dns,
     workloads_api,
 )
 
@@ -319,8 +322,28 @@ def test_a_version_newer_than_the_rules_is_known_to_be_and_gets_the_newest(versi
 
 
 @pytest.mark.parametrize(("api", "listed"), [(V1BETA1, False), (V1BETA2, False), (V1BETA3, False), (V1BETA4, True)])
-def test_extra_arguments_are_a_list_since_v1beta4(api: str, listed: bool) -> None:
+def test_extra_arguments_are_a_list_and_coredns_can_be_declined_since_v1beta4(api: str, listed: bool) -> None:
     assert extra_args_are_listed(api) is listed
+    assert takes_no_dns(api) is listed
+
+
+@pytest.mark.parametrize("version", MINORS)
+def test_kubeadm_upgrades_to_a_minor_version_since_1_32(version: str) -> None:
+    assert kubeadm_upgrades(version) is (parse_version(version).minor >= 32)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "follows"),
+    [
+        ("v1.34.9_kubev6.a", "v1.35.0+kubev6.b", True),
+        ("1.34.9", "1.34.10", False),
+        ("1.34.0", "1.36.0", False),
+        ("1.35.0", "1.34.0", False),
+        ("1.9.0", "1.10.0-alpha.1", True),
+    ],
+)
+def test_which_minor_version_follows_which(one: str, other: str, follows: bool) -> None:
+    assert is_next_minor(one, other) is follows
 
 
 @pytest.mark.parametrize(
