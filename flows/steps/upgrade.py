@@ -83,7 +83,6 @@ def upload_configuration(job: Job) -> None:
     """kubeadm's document as it is now into the cluster, by which the kubeadm of a node that joins goes."""
     with connection(job.cluster, job.cluster.control_plane.name) as ssh:
         upgrade.upload_configuration(ssh, job.manifest)
-        members.take_pods_again(ssh)  # also those of an upgrade that was cut off
 
 
 @run_task("proof before the upgrade")
@@ -115,6 +114,8 @@ def prove(job: Job, after: str, absent: Container[str], others: Mapping[str, str
     Raises:
         NodeError: A check does not hold.
     """
+    with connection(job.cluster, job.cluster.control_plane.name) as ssh:
+        members.take_pods_again(ssh)  # nodes that an upgrade which was cut off has left without pods
     return _prove(job, f"after {after}", absent, others)
 
 
