@@ -1,10 +1,12 @@
 """Runs on a node: asks the link who has an address, as every machine does before it takes one (RFC 4861, RFC 4862)."""
 
+import errno
 import json
 import socket
 import struct
 import sys
 import time
+from typing import Tuple
 
 from tasks.node_agent.commands import run
 from tasks.node_agent.files import text_of
@@ -14,6 +16,8 @@ from tasks.node_agent.protocol import Failed
 SOLICITATION, ADVERTISEMENT = 135, 136
 SECONDS = 0.3
 TRIES = 2
+OWN_SECONDS = 4
+"""How long a machine that has just started may take to have an address of its own to ask from (RFC 4862, 5.4)."""
 
 
 def solicitation(target: bytes, link: bytes) -> bytes:
@@ -30,6 +34,23 @@ def answers(message: bytes, target: bytes) -> str:
     return ":".join("{:02x}".format(byte) for byte in option[2:]) if known else "a machine that does not tell its own"
 
 
+def send(asked: socket.socket, message: bytes, to: Tuple[str, int, int, int]) -> None:
+    """Send a message; an address to send it from is waited for, as the kernel asks first whether it is free itself.
+
+    Raises:
+        OSError: It cannot be sent.
+    """
+    until = time.monotonic() + OWN_SECONDS
+    while True:
+        try:
+            asked.sendto(message, to)
+            return
+        except OSError as error:
+            if error.errno != errno.EADDRNOTAVAIL or time.monotonic() > until:
+                raise
+            time.sleep(0.1)
+
+
 def solicit(interface: str, address: str) -> str:
     """The link-layer address of who has an address on a link; empty when nobody answers.
 
@@ -43,7 +64,7 @@ def solicit(interface: str, address: str) -> str:
         asked.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode() + b"\0")
         asked.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
         for _ in range(TRIES):
-            asked.sendto(solicitation(target, link), (group, 0, 0, socket.if_nametoindex(interface)))
+            send(asked, solicitation(target, link), (group, 0, 0, socket.if_nametoindex(interface)))
             until = time.monotonic() + SECONDS
             while time.monotonic() < until:
                 asked.settimeout(max(0.01, until - time.monotonic()))
