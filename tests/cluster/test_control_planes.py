@@ -130,7 +130,7 @@ def test_a_machine_that_dies_takes_no_write_with_it_and_the_api_is_there_again_i
     order = {"admin": admin, "seconds": BEFORE_SECONDS + AFTER_SECONDS}
     with connect(lab.endpoints(NAME)[WORKER]) as ssh:
         container = container_engine.client().containers.get(container_name(NAME, dying))
-        killing = subprocess.Popen(["sh", "-c", f"sleep {BEFORE_SECONDS}; docker kill {container.id}"])
+        killing = subprocess.Popen(["sh", "-c", f"sleep {BEFORE_SECONDS}; docker kill {container.id} >/dev/null"])
         said = ssh.run_python(CLIENT.read_text(), order, step="test", timeout=BEFORE_SECONDS + AFTER_SECONDS + 60)
         killing.wait()
     kept = set(kubev6("kubectl", *cluster.arguments, "--", "get", "configmaps", "-o", "name").split())
