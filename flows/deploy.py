@@ -9,7 +9,7 @@ if __name__ == "__main__":  # before Prefect is imported: the command line sets 
     # Not with this directory first on the path, where modules of other packages' names are.
     os.execv(sys.executable, [sys.executable, "-P", "-m", "kubev6", "deploy", *sys.argv[1:]])
 
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -224,8 +224,7 @@ def bring_up(
             # One after the other where they may be control planes, so that etcd has a majority all the time.
             last = removed[-1:] if cluster.endpoint else []
             removed.append(nodes.remove.submit(cluster, name, wait_for=[members, *last]))
-        in_cluster = {name for name in known.ready if membership.has_joined(cluster, found.get(name))}
-        begun = bring_nodes(upgrading, found, compared, removed, in_cluster)
+        begun = bring_nodes(upgrading, found, compared, removed, known)
         in_place: list[PrefectFuture[Any]] = [*surveys.values(), *removed, *begun]
         checks = prove(upgrading, in_place, ahead, made_before)
     except Exception as error:
@@ -279,12 +278,14 @@ def bring_nodes(
     found: Mapping[str, Machine | None],
     compared: Comparisons,
     removed: list[PrefectFuture[None]],
-    in_cluster: Container[str],
+    known: Members,
 ) -> list[PrefectFuture[Any]]:
     """Every machine through its stages; of those that lack nothing no stage is begun. Returns what has to end well."""
     job, begun = upgrading.job, list[PrefectFuture[Any]](compared.values())
     cluster = job.cluster
-    support, control_plane = cluster.support.name, membership.first_control_plane(cluster, found).name
+    half = membership.half_joined(cluster, known.controlling)
+    support, control_plane = cluster.support.name, membership.first_control_plane(cluster, found, but=half).name
+    in_cluster = {name for name in known.ready if membership.has_joined(cluster, found.get(name)) and name not in half}
     lacking = [name for name, each in compared.items() if not each.state.is_completed() or result(each)]
     absent = [name for name in compared if name in lacking or name not in in_cluster]
     at: dict[str, PrefectFuture[Any]] = dict(compared)  # how far each machine is

@@ -78,7 +78,10 @@ def preview(cluster: Cluster, release: Release, manifest: Manifest | None, *, pr
     first = membership.first_control_plane(cluster, found).name
     if (joins := changes[first].get("kubeadm")) and not membership.is_formed(cluster, found):
         changes[first]["kubeadm"] = tuple(replace(each, action="init") for each in joins)
-    orphaned = removal.orphaned(cluster, removal.members_of(cluster).names, prune=prune)
+    known = removal.members_of(cluster)
+    for name in membership.half_joined(cluster, known.controlling):
+        changes[name].setdefault("kubeadm", (_join(cluster, name),))
+    orphaned = removal.orphaned(cluster, known.names, prune=prune)
     leaving: Preview = {name: {"kubeadm": (_removal(cluster, name),)} for name in orphaned}
     return {
         **leaving,
@@ -127,6 +130,10 @@ def _add_ons(ssh: Connection, cluster: Cluster, release: Release, manifest: Mani
     return tuple(mend.change(cluster.control_plane.name) for mend in mends)
 
 
+def _join(cluster: Cluster, name: str) -> Change:
+    return Change("cluster", cluster.name, "join", after="by kubeadm", node=name)
+
+
 def _removal(cluster: Cluster, name: str) -> Change:
     return Change(
         "cluster", cluster.name, "leave", after="drained, deleted and reset: no longer in the file", node=name
@@ -153,7 +160,7 @@ def _changes(
         if manifest is not None and node.in_kubernetes:
             control_plane = "control-plane" in node.roles
             if not kubeadm.is_member(ssh, cluster, node):
-                changes["kubeadm"] = (Change("cluster", cluster.name, "join", after="by kubeadm", node=name),)
+                changes["kubeadm"] = (_join(cluster, name),)
             elif control_plane and (mends := _add_ons(ssh, cluster, release, manifest)):
                 changes[ADD_ONS] = mends
         shown.ended_as(counted(sum(map(len, changes.values())), "change"))

@@ -201,11 +201,11 @@ def join_control_plane(job: Job, name: str) -> None:
     """Another control plane into the cluster.
 
     What etcd and the API server still know of a machine that had this name goes first, and then what a join that came
-    to no end has left on it.
+    to no end has left on it. One has come to its end when the node is marked as a control plane, which is its last act.
     """
     cluster, node = job.cluster, job.cluster.node(name)
     with connection(cluster, name) as ssh, step(name, "kubeadm join") as shown:
-        if kubeadm.is_member(ssh, cluster, node):
+        if kubeadm.is_member(ssh, cluster, node) and _is_marked(cluster, name):
             shown.ended_as("already done")
             return
         certificates.refuse_ended(ssh, cluster)
@@ -234,6 +234,11 @@ def remove(cluster: Cluster, name: str) -> None:
 def reset(leaving: removal.Leaving, name: str) -> Reset:
     """One machine out of its cluster, and made what it was."""
     return removal.reset(leaving, name)
+
+
+def _is_marked(cluster: Cluster, name: str) -> bool:
+    with control_planes.connected(cluster, but=name) as other:
+        return name in members.members(other).controlling
 
 
 def _state(job: Job, name: str, machine: Machine, certificate: str) -> NodeState:

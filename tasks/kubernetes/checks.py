@@ -18,6 +18,8 @@ from tasks.kubernetes.readiness import is_ready, name_of, why_pod
 
 NO_OTHER_NODE = "no other node"
 """The check that the API server knows no node which the cluster's file does not name."""
+ROLES = ("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master")
+"""Labels by which kubeadm marks a control plane when all else of its join is done; until 1.19 the latter alone."""
 PROXY_MODE = "http://[::1]:10249/proxyMode"
 """Where kube-proxy that is bound to IPv6 says its mode (its ``metricsBindAddress``)."""
 
@@ -208,6 +210,23 @@ def check_objects(
     ipv4 = sorted({address for thing in (*nodes, *pods) for address in _status_addresses(thing) if "." in address})
     checks.append(Check("no IPv4", "API", "nodes and pods", not ipv4, " ".join(ipv4) or "none"))
     return (*checks, *_system_pods(cluster, pods))
+
+
+def check_roles(cluster: Cluster, nodes: Sequence[Any]) -> tuple[Check, ...]:
+    """Every one of several control planes is marked as one: the join of one that is not came to no end.
+
+    Args:
+        cluster: The topology.
+        nodes: ``items`` of the node list.
+    """
+    labels = {node["metadata"]["name"]: node["metadata"].get("labels", {}) for node in nodes}
+    found = {
+        node.name: [role for role in ROLES if role in labels.get(node.name, {})] for node in cluster.control_planes
+    }
+    return tuple(
+        Check("control plane role", "API", name, bool(roles), roles[0] if roles else f"no label {ROLES[0]}")
+        for name, roles in found.items()
+    )
 
 
 def _system_pods(cluster: Cluster, pods: Sequence[Any]) -> list[Check]:

@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from configs.errors import KubeV6Error, NodeError
+from tasks.kubernetes.checks import ROLES
 from tasks.kubernetes.kubeadm import ADMIN, KUBECTL
 from tasks.kubernetes.kubeadm_commands import ETCD_DATA
 from tasks.shell import quote
@@ -28,8 +29,11 @@ ANSWER_SECONDS = 60
 EXPIRED = "x509: certificate has expired or is not yet valid"
 """What kubectl says of an API server that no waiting brings back."""
 ETCD_MANIFEST = "/etc/kubernetes/manifests/etcd.yaml"
-EACH = r"""{range .items[*]}{.kind} {.metadata.name} {.status.conditions[?(@.type=='Ready')].status}{'\n'}{end}"""
-"""What is asked of each object, as a jsonpath: kind, name and, of a node, whether it is Ready."""
+EACH = (
+    r"{range .items[*]}{.kind} {.metadata.name} {.status.conditions[?(@.type=='Ready')].status} "
+    r"{.metadata.labels}{'\n'}{end}"
+)
+"""What is asked of each object, as a jsonpath: kind, name, of a node whether it is Ready, and its labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +44,12 @@ class Members:
         names: All that its API server knows.
         ready: Those whose kubelets it hears of. None before kube-proxy is there: it is the last thing that
             ``kubeadm init`` sets up, which died on the way.
+        controlling: Those that are marked as control planes, which is the last that a join of one does.
     """
 
     names: tuple[str, ...] = ()
     ready: frozenset[str] = frozenset()
+    controlling: frozenset[str] = frozenset()
 
 
 def members(control_plane: Connection) -> Members:
@@ -60,9 +66,11 @@ def members(control_plane: Connection) -> Members:
 def listed(printed: str) -> Members:
     """What :data:`EACH` prints of nodes and of the DaemonSets of kubeadm, a line each. Pure."""
     lines = [words for line in printed.splitlines() if len(words := line.split()) > 1]
-    nodes = {name: ready for kind, name, *ready in lines if kind == "Node"}
-    whole = ["DaemonSet", "kube-proxy"] in lines
-    return Members(tuple(nodes), frozenset(name for name, ready in nodes.items() if whole and ready == ["True"]))
+    nodes = {name: told for kind, name, *told in lines if kind == "Node"}
+    whole = any(words[:2] == ["DaemonSet", "kube-proxy"] for words in lines)
+    ready = frozenset(name for name, told in nodes.items() if whole and told[:1] == ["True"])
+    controlling = frozenset(name for name, told in nodes.items() if any(label in " ".join(told) for label in ROLES))
+    return Members(tuple(nodes), ready, controlling)
 
 
 def forget(control_plane: Connection, name: str) -> None:

@@ -14,7 +14,7 @@ from configs.schema.cluster import Cluster
 from configs.words import counted
 from tasks.kubernetes import certificates, etcd, members, probe_pods
 from tasks.kubernetes.certificates import Told
-from tasks.kubernetes.checks import Check, Probe, check_objects, judge, pairs_note, probes
+from tasks.kubernetes.checks import Check, Probe, check_objects, check_roles, judge, pairs_note, probes
 from tasks.kubernetes.kubeadm import KUBECTL
 from tasks.scope import Threads
 from tasks.ssh.connection import Connection
@@ -80,6 +80,7 @@ def verify(
                 versions = {**dict.fromkeys(names, manifest.version), **others}
                 checks = list(check_objects(cluster, versions, found.nodes, found.pods))
                 if len(cluster.control_planes) > 1:
+                    checks += check_roles(cluster, found.nodes)
                     checks += etcd.judge(cluster, control_plane.node, etcd.ask(control_plane))
                 questions = probes(cluster, namespace, *found.addresses(), full=full)
                 current.progress(f"asks {counted(len(questions), 'question')}")

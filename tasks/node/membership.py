@@ -6,7 +6,7 @@ refused when all machines have been asked and before any is changed; each refusa
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Container, Iterator, Sequence
 
 from configs.errors import CombinedError, KubeV6Error, NodeError
 from configs.manifest import Manifest
@@ -53,15 +53,26 @@ def other_role(cluster: Cluster, node: Node, seen: Membership) -> Iterator[str]:
         yield f"it is a worker of this cluster, and the file wants a control plane: `kubev6 reset {node.name}` first"
 
 
-def first_control_plane(cluster: Cluster, found: Found) -> Node:
+def first_control_plane(cluster: Cluster, found: Found, *, but: Container[str] = ()) -> Node:
     """The control plane that others join: the first in the file that is one; where none is, the first of all.
 
     Args:
         cluster: The topology.
         found: What the machines say of themselves.
+        but: Those of which the cluster says otherwise.
     """
     joined = (node for node in cluster.control_planes if has_joined(cluster, found.get(node.name)))
-    return next(joined, cluster.control_plane)
+    return next((node for node in joined if node.name not in but), cluster.control_plane)
+
+
+def half_joined(cluster: Cluster, marked: Collection[str]) -> frozenset[str]:
+    """The control planes whose join came to no end, as kubeadm has not marked them yet; none where it has marked none.
+
+    Args:
+        cluster: The topology.
+        marked: The nodes that are marked as control planes.
+    """
+    return frozenset(node.name for node in cluster.control_planes if marked and node.name not in marked)
 
 
 def is_formed(cluster: Cluster, found: Found) -> bool:

@@ -83,11 +83,14 @@ UPGRADED = (
 """Of machines that run another build: all goes well; the API server's new image does not come up; the proof does not
 hold any more with the new kube-proxy; or with a new kubelet, which the disk is too full to replace again; or it did
 not hold before; or the new build is a commit that says itself what comes of it."""
-HA = ("ha", "ha-ready", "ha-replaced")
-"""Of a cluster with three control planes: all is new, or as it should be, or the first is another machine by now."""
+HA = ("ha", "ha-ready", "ha-replaced", "ha-half-joined")
+"""Of a cluster with three control planes: all is new, or as it should be, or the first is another machine by now, or
+the join of the second died when its etcd had joined."""
+FIRST, SECOND = "kube-control-plane-1", "kube-control-plane-2"
 READY = (
     "ha-ready",
     "ha-replaced",
+    "ha-half-joined",
     "ready",
     "ready-but-one",
     "ready-but-one-fails",
@@ -267,7 +270,7 @@ def uploaded_certificates(connection: FakeConnection) -> Iterator[str]:
 
 def leave_etcd(connection: FakeConnection, name: str, address: str = "") -> bool:
     assert is_member(connection)
-    assert not is_member(FakeConnection(Endpoint(name, "::1")))
+    assert behaviour == "ha-half-joined" or not is_member(FakeConnection(Endpoint(name, "::1")))
     assert address == str(topology().node(name).address)
     return False
 
@@ -278,7 +281,7 @@ def join(
     is_control_plane = "control-plane" in node.roles
     assert credentials.certificate_key == CERTIFICATE_KEY * is_control_plane
     if is_control_plane:
-        assert behaviour == "ha-replaced" or topology().control_plane.name in have_joined
+        assert behaviour in ("ha-replaced", "ha-half-joined") or topology().control_plane.name in have_joined
         have_joined.add(connection.node)
 
 
@@ -354,7 +357,7 @@ def install_fakes() -> None:
             return {
                 stage.name: (Change("file", "/etc/any", "create"),) for stage in stages if stage.name == "kubernetes"
             }
-        whole = behaviour in ("ha-ready", "ha-replaced", "ready", "ready-but-silent", "ready-but-reset")
+        whole = behaviour in (*HA[1:], "ready", "ready-but-silent", "ready-but-reset")
         as_it_is = whole or (behaviour in READY and connection.node != "kube-worker-1")
         return {stage.name: () if as_it_is else (Change("file", "/etc/any", "create"),) for stage in stages}
 
@@ -398,7 +401,9 @@ def install_fakes() -> None:
     if ready:
         names = [node.name for node in topology().nodes if node.in_kubernetes]
         silent = {"kube-worker-2"} if behaviour == "ready-but-silent" else set()
-        known = Members(tuple(names), frozenset(names) - silent)
+        marked = {node.name for node in topology().control_planes}
+        marked -= {"ha-replaced": {FIRST}, "ha-half-joined": {SECOND}}.get(behaviour, set())
+        known = Members(tuple(names), frozenset(names) - silent, frozenset(marked))
     checks = tuple(
         Check("pod to pod", f"pod on kube-worker-{n}", "[fd00:100::2]", behaviour != "bad-proof", "fetched", 0.01)
         for n in (1, 2)

@@ -155,6 +155,13 @@ def test_another_machine_in_the_place_of_the_first_control_plane_joins_the_other
     assert not any("kubeadm init" in line for line in lines)
 
 
+def test_a_control_plane_whose_join_died_when_its_etcd_had_joined_joins_anew() -> None:
+    status, out, lines = run("ha-half-joined", "--cluster", "lab-ha")
+    assert status == 0, lines
+    assert "\n1 change.\n" in out
+    position(lines, r"kube-control-plane-2 kubeadm join \d.* control plane at ")
+
+
 def test_a_ready_cluster_is_left_as_it_is(own_data: Path) -> None:
     status, out, lines = run("ready")
     assert status == 0

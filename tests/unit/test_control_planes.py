@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import socket
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, cast
 
 import pytest
 import yaml
@@ -24,13 +26,14 @@ from configs.schema.cluster import Cluster
 from configs.schema.loading import load_cluster, load_release
 from tasks import deployed
 from tasks.kubernetes import control_planes, etcd, kubeadm_commands, removal
-from tasks.kubernetes.checks import probes
+from tasks.kubernetes.checks import ROLES, check_roles, probes
 from tasks.kubernetes.etcd import Member, Told
 from tasks.kubernetes.kubeadm import ADMIN
 from tasks.node import endpoint
 from tasks.node.compatibility import Candidate, problems, warnings
 from tasks.node.membership import (
     first_control_plane,
+    half_joined,
     is_formed,
     refuse_other_life,
     refuse_unknown_control_planes,
@@ -117,6 +120,26 @@ def test_kubeadms_that_cannot_join_control_planes_are_refused() -> None:
 def test_others_join_the_first_that_is_one(found: Found, first: str, formed: bool) -> None:
     assert first_control_plane(HA, found).name == first
     assert is_formed(HA, found) == formed
+
+
+def test_one_that_kubeadm_has_not_marked_is_none_that_others_join() -> None:
+    assert half_joined(HA, {FIRST, SECOND, THIRD}) == frozenset()
+    assert half_joined(HA, {SECOND, THIRD}) == {FIRST}
+    assert half_joined(HA, ()) == frozenset(), "init marks the first, and the cluster may not answer"
+    found: Found = {FIRST: JOINED, SECOND: JOINED, THIRD: JOINED}
+    assert first_control_plane(HA, found, but={FIRST}).name == SECOND
+
+
+def test_the_proof_tells_a_control_plane_that_is_not_marked_as_one() -> None:
+    marks = {FIRST: {ROLES[0]: "", ROLES[1]: ""}, SECOND: {ROLES[1]: ""}, THIRD: {"other": ""}}
+    nodes = [{"metadata": {"name": name, "labels": labels}} for name, labels in marks.items()]
+    checks = check_roles(HA, nodes)
+    assert [(check.name, check.target, check.ok) for check in checks] == [
+        ("control plane role", FIRST, True),
+        ("control plane role", SECOND, True),
+        ("control plane role", THIRD, False),
+    ]
+    assert checks[2].seen == "no label node-role.kubernetes.io/control-plane"
 
 
 def test_a_cluster_does_not_begin_while_a_control_plane_is_silent_but_goes_on_without_it() -> None:
@@ -291,6 +314,28 @@ TARGET = bytes(15) + b"\1"
 )
 def test_who_answers_for_an_address_is_read_of_its_advertisement(message: bytes, by: str) -> None:
     assert neighbour.answers(message, TARGET) == by
+
+
+def test_a_machine_that_has_just_started_asks_when_it_has_an_address_to_ask_from(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Asked:
+        lacking: ClassVar = [errno.EADDRNOTAVAIL, errno.EADDRNOTAVAIL]
+
+        def sendto(self, message: bytes, to: object) -> int:  # noqa: ARG002
+            if self.lacking:
+                raise OSError(self.lacking.pop(), "Cannot assign requested address")
+            return len(message)
+
+    to = ("ff02::1", 0, 0, 1)
+    neighbour.send(cast(socket.socket, Asked()), b"", to)
+    Asked.lacking = [errno.ENODEV]
+    with pytest.raises(OSError, match="Cannot assign"):
+        neighbour.send(cast(socket.socket, Asked()), b"", to)
+    Asked.lacking = [errno.EADDRNOTAVAIL] * 99
+    substitute(monkeypatch, neighbour, "OWN_SECONDS", 0)
+    with pytest.raises(OSError, match="Cannot assign"):
+        neighbour.send(cast(socket.socket, Asked()), b"", to)
 
 
 @pytest.mark.usefixtures("own_data")

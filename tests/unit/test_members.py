@@ -66,6 +66,13 @@ class Here:
         ("Node a True\nNode b False\nNode c \nDaemonSet kube-proxy \n", Members(("a", "b", "c"), frozenset("a"))),
         ("Node a True\nDaemonSet other \n", Members(("a",))),  # init died on the way
         ("Node kube-proxy True\n", Members(("kube-proxy",))),
+        (
+            'Node a True {"node-role.kubernetes.io/control-plane":"","os":"linux"}\n'
+            "Node b Unknown map[kubernetes.io/hostname:b node-role.kubernetes.io/master:]\n"
+            'Node c  {"os":"linux"}\n'
+            'DaemonSet kube-proxy  {"k8s-app":"kube-proxy"}\n',
+            Members(("a", "b", "c"), frozenset("a"), frozenset("ab")),
+        ),
     ],
 )
 def test_members_are_ready_when_their_kubelets_are_heard_of_and_kube_proxy_is_there(
