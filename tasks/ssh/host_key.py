@@ -13,6 +13,7 @@ from paramiko.hostkeys import HostKeyEntry
 
 from configs.errors import NodeError
 from tasks import bounded
+from tasks.replace import write_whole
 from tasks.shell import quote
 from tasks.ssh.endpoint import Endpoint
 from tasks.ssh.patterns import among
@@ -21,6 +22,30 @@ from tasks.ssh.proxy_command import Piped
 _SEPARATORS = re.compile(r"[ \t]+")
 """What stands between the words of a line; other white space is part of one, as with ssh."""
 GLOBAL_FILES = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
+
+
+class OtherHostKeyError(NodeError):
+    """A host key that is not known, where none of the host is known or another: who has seen its machine may take it.
+
+    Args:
+        endpoint: The node.
+        seen: One line.
+        todo: What to do next, one line.
+        key: What was shown.
+        known: The one that is known, if any is.
+    """
+
+    def __init__(
+        self, endpoint: Endpoint, seen: str, *, todo: str, key: paramiko.PKey, known: paramiko.PKey | None = None
+    ) -> None:
+        super().__init__(endpoint.node, "connect", seen, todo=todo)
+        self.endpoint = endpoint
+        self.line = f"{_name(endpoint)} {key.get_name()} {key.get_base64()}"
+        """Of a known_hosts file."""
+        self.kind = _short_kind(key)
+        self.fingerprint = str(key.fingerprint)
+        self.known = str(known.fingerprint) if known else ""
+        """A fingerprint too; empty without one."""
 
 
 def shake_hands(endpoint: Endpoint, transport: paramiko.Transport, timeout: float) -> None:
@@ -81,22 +106,81 @@ def shake_hands(endpoint: Endpoint, transport: paramiko.Transport, timeout: floa
         return
     where = endpoint.known_hosts or next(iter(endpoint.settings.user_known_hosts_files), "~/.ssh/known_hosts")
     if accepted:
-        raise endpoint.unreached(
+        raise OtherHostKeyError(
+            endpoint,
             f"the host key of {endpoint.authority} has changed: "
             f"{accepted[0].fingerprint} is known, {key.fingerprint} was seen",
             todo="if the machine was installed again, forget the old key with "
             f"`{quote(['ssh-keygen', '-R', name, '-f', where])}` and learn the new one; else somebody answers "
             "in its place",
+            key=key,
+            known=accepted[0],
         )
     if damaged:
         raise damaged[0]
     seen = f"{key.get_name()} {key.fingerprint} was seen"
     if authorities:
         seen += f", and of the authority in {authorities[0]} no use is made, as no certificate is asked for"
-    raise endpoint.unreached(
+    raise OtherHostKeyError(
+        endpoint,
         f"the host key of {endpoint.authority} is not known: {seen}",
         todo=f"compare it with the machine's own, then `{_told(endpoint, key)} >> {where}`",
+        key=key,
     )
+
+
+def take(error: OtherHostKeyError) -> Path:
+    """Take a host key for that of its host, in the place of all that were the host's, as a person has said.
+
+    Args:
+        error: That it was refused.
+
+    Returns:
+        The file that has it now.
+
+    Raises:
+        NodeError: The key of before is in a file that is not this user's, or one of theirs cannot be written.
+    """
+    endpoint, name = error.endpoint, _name(error.endpoint)
+    files = _known_hosts_files(endpoint)
+    own = files if endpoint.known_hosts else files[: len(files) - len(_global_files(endpoint))]
+    for path in files:
+        before = [*_keys_in(path, endpoint, name, [])]
+        if path not in own and any(not marker for marker, _ in before):
+            raise endpoint.unreached(
+                f"{path} has the former host key of {name}, and is not the user's own",
+                todo=f"take it out with `{quote(['ssh-keygen', '-R', name, '-f', str(path)])}`, and do it again",
+            )
+    for path in own:
+        try:
+            lines = bounded.content(path).decode(errors="surrogateescape").splitlines(keepends=True)
+        except (FileNotFoundError, NotADirectoryError):
+            lines = []
+        kept = [line for line in lines if not _is_host_s(line, name)]
+        if path == own[0]:
+            if kept and not kept[-1].endswith("\n"):
+                kept[-1] += "\n"
+            kept.append(f"{error.line}\n")
+        if kept != lines:
+            _write(path.resolve(), "".join(kept).encode(errors="surrogateescape"), endpoint)
+    return own[0]
+
+
+def _is_host_s(line: str, name: str) -> bool:
+    """Whether a line of a known_hosts file has a host's key: by its name, and by no pattern that others match too."""
+    names, _, rest = line.strip(" \t\r\n").partition(" ")
+    if names.startswith(("#", "@")) or not rest:
+        return False
+    return name.lower() in names.lower().split(",") or (names.startswith("|1|") and _is_hash_of(name.lower(), names))
+
+
+def _write(path: Path, content: bytes, endpoint: Endpoint) -> None:
+    """Write a known_hosts file, which stays readable by those that could read it."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_whole(path, content, mode=path.stat().st_mode & 0o777 if path.exists() else 0o600)
+    except OSError as error:
+        raise endpoint.unreached(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def _name(endpoint: Endpoint) -> str:
@@ -120,7 +204,11 @@ def _known_hosts_files(endpoint: Endpoint) -> list[Path]:
         return [Path(endpoint.known_hosts)]
     settings, home = endpoint.settings, Path.home() / ".ssh"
     own = settings.user_known_hosts_files or (home / "known_hosts", home / "known_hosts2")
-    return [*map(Path, (*own, *(settings.global_known_hosts_files or GLOBAL_FILES)))]
+    return [*map(Path, (*own, *_global_files(endpoint)))]
+
+
+def _global_files(endpoint: Endpoint) -> tuple[str, ...]:
+    return endpoint.settings.global_known_hosts_files or GLOBAL_FILES
 
 
 def _revoked(endpoint: Endpoint) -> Iterator[paramiko.PKey]:

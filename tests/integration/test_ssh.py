@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pickle
 import shutil
 import signal
 import socket
@@ -24,9 +25,10 @@ from configs.errors import KubeV6Error, NodeError
 from tasks import bounded, scope, secrets
 from tasks.events import Bus, CommandRun, Event
 from tasks.secrets import Secrets
-from tasks.ssh import channel
+from tasks.ssh import channel, host_key
 from tasks.ssh.connection import Connection, connect
 from tasks.ssh.endpoint import ClientSettings, Endpoint
+from tasks.ssh.host_key import OtherHostKeyError
 from tasks.ssh.openssh import ssh_command
 from tests.fakes import substitute
 from tests.integration.sshd import Sshd, free_port, make_key, running_sshd
@@ -78,6 +80,57 @@ def test_a_changed_host_key_is_refused(sshd: Sshd) -> None:
         connect(sshd.endpoint(known="changed"))
     assert "ssh-keygen -R" in caught.value.todo
     assert not caught.value.transient
+
+
+@pytest.mark.parametrize("hashed", [False, True])
+def test_a_changed_host_key_is_taken_in_the_place_of_the_former_when_a_person_says_so(sshd: Sshd, hashed: bool) -> None:
+    file = sshd.directory / "another"
+    stranger = (sshd.directory / "stranger.pub").read_text().split()[1]
+    former = f"[127.0.0.1]:{sshd.port} ssh-ed25519 {stranger}"
+    file.write_text(f"{former}\n")
+    if hashed:
+        subprocess.run(["ssh-keygen", "-q", "-H", "-f", str(file)], check=True, stderr=subprocess.DEVNULL)
+        (sshd.directory / "another.old").unlink()
+    others = f"# kept\nnear,[127.0.0.2]:22 ssh-ed25519 {stranger}\n@revoked * ssh-ed25519 {stranger} of a thief"
+    file.write_text(f"{file.read_text()}{others}")
+    link = sshd.directory / "link"
+    link.unlink(missing_ok=True)
+    link.symlink_to(file)
+    with pytest.raises(OtherHostKeyError, match="has changed") as caught:
+        connect(sshd.endpoint(known="link"))
+    told = subprocess.run(["ssh-keygen", "-lf", str(sshd.directory / "host.pub")], capture_output=True, text=True)
+    assert caught.value.fingerprint == told.stdout.split()[1]
+    assert caught.value.known.startswith("SHA256:")
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value), "as from another process"
+    assert host_key.take(caught.value) == link
+    assert file.read_text() == f"{others}\n{caught.value.line}\n"
+    assert link.is_symlink()
+    with connect(sshd.endpoint(known="link")):
+        pass
+
+
+def test_an_unknown_host_key_is_taken_into_a_file_that_is_not_there_yet_and_none_from_the_systems(
+    sshd: Sshd, tmp_path: Path
+) -> None:
+    system, own = tmp_path / "system", tmp_path / "ssh" / "own"
+    system.write_text("")
+    files = ClientSettings(user_known_hosts_files=(str(own),), global_known_hosts_files=(str(system),))
+    endpoint = replace(sshd.endpoint(), known_hosts=None, settings=files)
+    with pytest.raises(OtherHostKeyError, match="not known") as caught:
+        connect(endpoint)
+    assert caught.value.known == ""
+    stranger = (sshd.directory / "stranger.pub").read_text().split()[1]
+    system.write_text(f"[127.0.0.1]:{sshd.port} ssh-ed25519 {stranger}\n")
+    with pytest.raises(
+        NodeError, match=rf"{system} has the former host key of \S+, and is not the user's own; take it"
+    ):
+        host_key.take(caught.value)
+    assert not own.exists()
+    system.write_text("")
+    assert host_key.take(caught.value) == own
+    assert own.stat().st_mode & 0o777 == 0o600
+    with connect(endpoint):
+        pass
 
 
 def test_a_wrong_key_is_refused_naming_what_was_tried(sshd: Sshd) -> None:
