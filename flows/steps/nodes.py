@@ -20,7 +20,7 @@ from flows.run.task import run_task
 from flows.steps.job import Job
 from tasks import deployed
 from tasks.events import ChangeMade, ImagesPushed, emit
-from tasks.kubernetes import addons, certificates, control_planes, etcd, kubeadm, members, removal
+from tasks.kubernetes import addons, certificates, control_planes, etcd, kubeadm, members, removal, replacement
 from tasks.kubernetes import cluster_dns as dns
 from tasks.kubernetes.members import Members
 from tasks.lab import lab
@@ -48,6 +48,16 @@ def machines(cluster: Cluster, release: Release) -> None:
         if not running.issuperset(node.name for node in cluster.nodes):
             emit(ChangeMade(change=Change("machines", cluster.name, "start", node=cluster.name)))
     deployed.remember_machines(cluster)
+
+
+@run_task("make way for {name}")
+def make_way(cluster: Cluster, name: str) -> None:
+    """A dead machine is no obstacle to one that takes its place; of a lab its container goes, with all that it has."""
+    replacement.refuse(cluster, name)
+    if cluster.lab is None:
+        replacement.refuse_former_machine(cluster, name)
+    elif lab.remove_machine(cluster.name, name):
+        emit(ChangeMade(change=Change("machine", name, "remove", node=name)))
 
 
 @run_task("survey {name}")

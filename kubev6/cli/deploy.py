@@ -107,15 +107,15 @@ def run(args: argparse.Namespace) -> int:
     # The parameters are those of a deployment, so a path has to be whole.
     where, release = parameters.named(args.cluster), parameters.named(args.prebuilt or "")
     source = parameters.place(args.mirror)
-    return deployed(
-        args, cluster, where, args.prebuilt is not None, release, source, args.if_busy, args.refresh, args.prune
-    )
+    prebuilt = args.prebuilt is not None
+    return deployed("deploy", args, cluster, where, prebuilt, release, source, args.if_busy, args.refresh, args.prune)
 
 
-def deployed(args: argparse.Namespace, cluster: Cluster, *given: object) -> int:
-    """Deploy, and tell what came of it.
+def deployed(command: str, args: argparse.Namespace, cluster: Cluster, *given: object) -> int:
+    """Bring a cluster up, and tell what came of it.
 
     Args:
+        command: Its name, which is that of its flow.
         args: What was given at the command line: the cluster, the task runner, and how much is shown.
         cluster: The topology.
         given: The parameters of the flow, in their order.
@@ -127,7 +127,7 @@ def deployed(args: argparse.Namespace, cluster: Cluster, *given: object) -> int:
     from kubev6.console import tables
     from kubev6.console.display import plain_console
 
-    came_to = bring_up("deploy", args, cluster, *given)
+    came_to = bring_up(command, args, cluster, *given)
     done, console = came_to.done, plain_console()
     tables.show_nodes(console, cluster, done.manifest)
     tables.show_proof(console, done.checks)

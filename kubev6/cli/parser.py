@@ -23,6 +23,7 @@ from kubev6.cli import (
     lab,
     releases,
     render,
+    replace,
     report,
     reset,
     rollback,
@@ -35,7 +36,7 @@ from kubev6.cli import (
 from kubev6.cli.command import EXIT_STATUSES, Help
 
 GROUPS = (
-    ("Bring a cluster up, and take it down again", (deploy, dev, bisect, rollback, reset, lab)),
+    ("Bring a cluster up, and take it down again", (deploy, dev, bisect, rollback, replace, reset, lab)),
     ("Look at a cluster, and use it", (verify, e2e, certs, report, compare, render, kubectl, ssh, bundle)),
     ("Releases and their patches", (build, fetch, images, releases, series)),
     ("This machine, Prefect, your shell and your editor", (cache, server, completion, schema)),

@@ -38,4 +38,5 @@ def run(args: argparse.Namespace) -> int:
 
     refuse_missing_runner(args.task_runner)
     cluster = load_cluster(args.cluster)
-    return deployed(args, cluster, parameters.named(args.cluster), True, "", "", args.if_busy, "", False, True)
+    where = parameters.named(args.cluster)
+    return deployed("deploy", args, cluster, where, True, "", "", args.if_busy, "", False, True)

@@ -133,6 +133,26 @@ def former(cluster: Cluster) -> Decision:
     return Decision(release, True, "what ran before", known.manifest.key)
 
 
+def running(cluster: Cluster) -> Decision:
+    """The build that a cluster runs.
+
+    Args:
+        cluster: The topology.
+
+    Raises:
+        KubeV6Error: It has not been deployed from here, or was being upgraded.
+    """
+    manifest = deployed.deployed(cluster)
+    if deployed.upgrading(cluster):
+        raise KubeV6Error(
+            f"cluster {cluster.name} is in the middle of an upgrade that did not come to its end",
+            todo="bring that to its end first: deploy the same release again, or `kubev6 rollback`",
+        )
+    known = deployed.last(cluster)
+    release = (known.release if known else None) or load_release(manifest.name)
+    return Decision(release, True, "what the cluster runs", manifest.key)
+
+
 def is_to_be_built(decision: Decision) -> bool:
     """Whether a release is made from source, and not taken as it stands or fetched."""
     return not decision.prebuilt and decision.release.build is not None

@@ -29,7 +29,7 @@ from kubev6.cli import main
 from kubev6.server.orchestration import Orchestration
 from tasks import deployed, inventory
 from tasks.events import ReleaseChosen, emit
-from tasks.kubernetes import addons, certificates, cluster_dns, etcd, kubeadm, members, probe_pods, upgrade
+from tasks.kubernetes import addons, certificates, cluster_dns, etcd, kubeadm, members, probe_pods, replacement, upgrade
 from tasks.kubernetes.addons import Mend
 from tasks.kubernetes.checks import Check
 from tasks.kubernetes.etcd import Told
@@ -247,7 +247,7 @@ def take_out(control_plane: FakeConnection, name: str) -> bool:
 
 
 def remove_machine(name: str, node: str) -> bool:
-    assert (name, node) == ("lab", ORPHAN)
+    assert (name, node) == (("lab-ha", "kube-control-plane-1") if behaviour == "ha-replaced" else ("lab", ORPHAN))
     if behaviour == "orphan-stays":
         raise NodeError(node, "remove", "its disk is in use")
     return True
@@ -289,6 +289,13 @@ def know_former() -> None:
     """What a cluster that is upgraded has run before."""
     former = build_of(BUILT, "1" * 64)
     deployed.remember(topology(), former, load_release("debian-1.20"), proved=True)
+
+
+def refuse_replacement(cluster: Cluster, name: str) -> None:
+    """As of a cluster whose first control plane is dead."""
+    assert (cluster.name, name) == ("lab-ha", "kube-control-plane-1")
+    with step(name, "who answers"):
+        pass
 
 
 def build_of(manifest: Manifest, digest: str) -> Manifest:
@@ -469,4 +476,7 @@ if __name__ == "__main__":
     know_endpoints()
     if behaviour in UPGRADED:
         know_former()
+    if "replace" in sys.argv:
+        deployed.remember(topology(), BUILT, load_release("debian-1.20"), proved=True)
+        substitute_for_good(replacement, "refuse", refuse_replacement)
     sys.exit(main(sys.argv[2:]))

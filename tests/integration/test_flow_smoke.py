@@ -162,6 +162,20 @@ def test_a_control_plane_whose_join_died_when_its_etcd_had_joined_joins_anew() -
     position(lines, r"kube-control-plane-2 kubeadm join \d.* control plane at ")
 
 
+def test_a_dead_control_plane_of_a_lab_is_made_anew_and_gets_what_the_cluster_runs() -> None:
+    words = ("kube-control-plane-1", "--cluster", "lab-ha")
+    status, out, lines = run("ha-replaced", *words, command="replace")
+    assert status == 1
+    assert "kube-control-plane-1 (fd00::11, control-plane) of lab-ha does not answer any more." in out
+    assert lines[-1] == "kubev6: replace asks first, and there is no terminal to answer at; --yes answers for you"
+    status, out, lines = run("ha-replaced", *words, "--yes", command="replace")
+    assert status == 0, lines
+    order = [position(lines, rf"kube-control-plane-1 {step} \d") for step in ("who answers", "survey", "kubeadm join")]
+    assert order == sorted(order)
+    changes = [(change.node, change.action) for change in the_record().changes]
+    assert changes == [("kube-control-plane-1", "remove"), ("kube-control-plane-1", "join")]
+
+
 def test_a_ready_cluster_is_left_as_it_is(own_data: Path) -> None:
     status, out, lines = run("ready")
     assert status == 0
