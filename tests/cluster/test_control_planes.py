@@ -1,4 +1,4 @@
-"""A lab with three control planes: made, left alone, one of them killed hard, taken out, brought in, replaced; reset.
+"""A lab with three control planes: made, left alone, one killed, taken out, brought in, replaced; reset, and grown.
 
 Only with ``make test-ha``, as it takes minutes. What a client sees when a machine dies is printed: docs/own-machines.md
 has the figures.
@@ -12,10 +12,13 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import docker
 import pytest
+from docker.models.containers import Container
 
 from configs.schema.loading import CONFIGS, load_cluster
 from tasks.docker import container_engine
@@ -23,6 +26,7 @@ from tasks.kubernetes import etcd
 from tasks.kubernetes.etcd import Told
 from tasks.lab import lab
 from tasks.lab.machine import container_name
+from tasks.scope import Threads
 from tasks.ssh.connection import connect
 from tests.checkout import REPO
 from tests.waiting import eventually
@@ -64,10 +68,22 @@ class Cluster:
 
 def kubev6(*arguments: str) -> str:
     """Run the command line as a person would; returns what it prints."""
-    command = [sys.executable, "-m", "kubev6", *arguments]
-    done = subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=BUILD_MINUTES * 60, check=False)
+    done = ended(*arguments)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def refused(*arguments: str) -> str:
+    """The same where it has to fail; returns the lines that say why, and what it prints."""
+    done = ended(*arguments)
+    assert done.returncode == 1, done.stdout + done.stderr
+    return done.stderr + done.stdout
+
+
+def ended(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line to its end."""
+    command = [sys.executable, "-m", "kubev6", *arguments]
+    return subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=BUILD_MINUTES * 60, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +145,7 @@ def test_a_machine_that_dies_takes_no_write_with_it_and_the_api_is_there_again_i
     admin = on(dying, "cat /etc/kubernetes/admin.conf")
     order = {"admin": admin, "seconds": BEFORE_SECONDS + AFTER_SECONDS}
     with connect(lab.endpoints(NAME)[WORKER]) as ssh:
-        container = container_engine.client().containers.get(container_name(NAME, dying))
+        container = machine(dying)
         killing = subprocess.Popen(["sh", "-c", f"sleep {BEFORE_SECONDS}; docker kill {container.id} >/dev/null"])
         said = ssh.run_python(CLIENT.read_text(), order, step="test", timeout=BEFORE_SECONDS + AFTER_SECONDS + 60)
         killing.wait()
@@ -154,19 +170,54 @@ def holder_but(gone: str) -> str:
     return next(node for node in others if "fd00::6443/128" in on(node, "ip -6 addr show dev eth1"))
 
 
-def test_a_control_plane_leaves_and_comes_by_the_file_and_another_machine_takes_the_place_of_the_first(
-    cluster: Cluster,
-) -> None:
+def test_a_control_plane_leaves_and_comes_by_the_file(cluster: Cluster) -> None:
     third = f"  - name: {THIRD}\n    roles: [control-plane]\n    address: fd00::13\n"
     cluster.edit(third, "")
     cluster.deploy()
     assert {each.name for each in etcd_of(FIRST).members} == {FIRST, SECOND}
     cluster.edit("workers: 1", f"{third}workers: 1")
     cluster.deploy()
-    container_engine.client().containers.get(container_name(NAME, FIRST)).remove(force=True, v=True)
-    cluster.deploy()
     assert {each.name: each.seen for each in etcd_of(FIRST).members} == {FIRST: "", SECOND: "", THIRD: ""}
+
+
+def test_a_dead_one_is_replaced_and_a_join_that_died_half_way_is_not_taken_for_a_finished_one(cluster: Cluster) -> None:
+    assert "it is alive: its member of etcd answers; `kubev6 deploy`" in refused("replace", FIRST, *cluster.arguments)
+    assert "it is alive: its kubelet answers; `kubev6 deploy`" in refused("replace", WORKER, *cluster.arguments)
+    former = machine(FIRST)
+    former.kill()
+    with Threads(1) as pool:
+        dying = pool.submit(kill_kubeadm_when_etcd_has_its_manifest, FIRST, str(former.id))
+        assert f"{FIRST}: kubeadm join: exit status 137" in refused("replace", FIRST, *cluster.arguments, "--yes")
+        dying.result()
+    node = on(SECOND, f"kubectl --kubeconfig /etc/kubernetes/admin.conf get node {FIRST} --no-headers").split()
+    assert node[2] == "<none>", node
+    assert re.search(r"control plane role +3 +3\b", cluster.deploy())
+    assert {each.name: each.seen for each in etcd_of(FIRST).members} == {FIRST: "", SECOND: "", THIRD: ""}
+    machine(WORKER).kill()
+    kubev6("replace", WORKER, *cluster.arguments, "--yes")
     assert "\n0 changes.\n" in cluster.deploy()
+
+
+def machine(node: str) -> Container:
+    """The container of a machine."""
+    return container_engine.client().containers.get(container_name(NAME, node))
+
+
+def kill_kubeadm_when_etcd_has_its_manifest(node: str, former: str) -> None:
+    """Do that on the machine that is made in the place of a former one, as soon as it is there."""
+    until_then = "until [ -s /etc/kubernetes/manifests/etcd.yaml ]; do sleep 0.05; done; pkill -9 -x kubeadm"
+
+    def is_new() -> bool:
+        with suppress(docker.errors.NotFound):
+            return bool(machine(node).id != former and machine(node).status == "running")
+        return False
+
+    eventually(is_new, 180)
+    assert machine(node).exec_run(["timeout", "240", "sh", "-c", until_then]).exit_code == 0
+
+
+def test_certificates_are_renewed_on_one_control_plane_after_the_other(cluster: Cluster) -> None:
+    assert "\n30 certificates renewed.\n" in kubev6("certs", "renew", *cluster.arguments, "--yes")
 
 
 def test_a_reset_leaves_nothing_of_it(cluster: Cluster) -> None:
@@ -174,3 +225,16 @@ def test_a_reset_leaves_nothing_of_it(cluster: Cluster) -> None:
     for node in (FIRST, SECOND, THIRD):
         assert on(node, "ip -6 addr show dev eth1 | grep fd00::6443; pgrep -x keepalived; ls /var/lib/etcd") == ""
         assert on(node, "ls /etc/kubernetes /etc/keepalived/keepalived.conf 2>/dev/null") == ""
+
+
+def test_a_cluster_that_was_made_with_an_endpoint_grows_from_one_control_plane_to_three(cluster: Cluster) -> None:
+    others = "".join(
+        f"  - name: {name}\n    roles: [control-plane]\n    address: fd00::1{number}\n"
+        for number, name in ((2, SECOND), (3, THIRD))
+    )
+    cluster.edit(others, "")
+    cluster.deploy()
+    cluster.edit("workers: 1", f"{others}workers: 1")
+    out = cluster.deploy()
+    for check, number in (("control plane role", 3), ("etcd members", 1), ("API", 28)):
+        assert re.search(rf"{check} +{number} +{number}\b", out), out
