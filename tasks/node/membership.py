@@ -22,15 +22,17 @@ STEP = "preflight"
 def other_cluster(cluster: Cluster, machine: Machine) -> Iterator[str]:
     """What says that a machine is another cluster's: kubev6's record on it, or kubeadm's files."""
     seen, ours = machine.membership, identity(cluster)
-    if seen.recorded and seen.recorded != ours:
+    own = {f"https://[{node.address}]:{API_PORT}" for node in cluster.nodes}
+    by_record = seen.recorded.server if seen.recorded and seen.recorded.name == cluster.name else ""
+    if cluster.endpoint and (server := seen.server or by_record) in own:
+        yield (
+            f"its cluster was made without an endpoint, at {server}, and all that is in it goes by that: take "
+            "`endpoint` out of the file, or `kubev6 reset` the cluster with its former file and deploy it anew"
+        )
+    elif seen.recorded and seen.recorded != ours:
         yield (
             f"kubev6's record there says that it belongs to the cluster {seen.recorded}, not {ours}: "
             "`kubev6 reset` it with that cluster's file, or correct this one's"
-        )
-    elif cluster.endpoint and seen.server in {f"https://[{node.address}]:{API_PORT}" for node in cluster.nodes}:
-        yield (
-            f"its cluster was made without an endpoint, at {seen.server}, and all that is in it goes by that: take "
-            "`endpoint` out of the file, or `kubev6 reset` the cluster with its former file and deploy it anew"
         )
     elif seen.server not in ("", ours.server):
         yield (

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from configs.errors import ConfigError, NodeError
-from configs.membership import Membership, identity
+from configs.membership import Identity, Membership, identity
 from configs.plan import upgrade
 from configs.plan.derived import refuse_misfit
 from configs.plan.node import join_config
@@ -157,10 +157,14 @@ def test_a_control_plane_of_another_life_of_the_cluster_is_refused() -> None:
     refuse_other_life(HA, {FIRST: FRESH, SECOND: JOINED, THIRD: JOINED})
 
 
-def test_a_cluster_that_was_made_without_an_endpoint_is_told_what_to_do() -> None:
-    server = "https://[fd00::11]:6443"
-    machine = Machine(interfaces=("eth0", "eth1"), membership=Membership(server=server, is_node=True))
-    (seen,) = problems(Candidate(HA, RELEASE, HA.node("kube-worker-1"), machine))
+@pytest.mark.parametrize("name", ["kube-worker-1", "kube-support"])
+def test_a_cluster_that_was_made_without_an_endpoint_is_told_what_to_do(name: str) -> None:
+    server, in_kubernetes = "https://[fd00::11]:6443", HA.node(name).in_kubernetes
+    seen_there = Membership(
+        recorded=Identity(HA.name, server), server=server if in_kubernetes else "", is_node=in_kubernetes
+    )
+    machine = Machine(interfaces=("eth0", "eth1"), membership=seen_there)
+    (seen, *_) = problems(Candidate(HA, RELEASE, HA.node(name), machine))
     assert seen.startswith(f"its cluster was made without an endpoint, at {server}, and all that is in it goes by that")
     assert "take `endpoint` out of the file, or `kubev6 reset` the cluster" in seen
 
