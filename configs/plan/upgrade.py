@@ -21,7 +21,7 @@ from configs.schema.cluster import Cluster
 from configs.schema.release import Release
 
 TOGETHER = (("etcd",), ("kube-apiserver",), ("kube-controller-manager", "kube-scheduler"))
-"""The static pods in the order in which they are replaced; the last two depend on the API server alone."""
+"""The static pods in the order in which they are replaced on a control plane; the last two depend on the API server."""
 KUBELET, KUBE_PROXY = "kubelet", "kube-proxy"
 Found = Mapping[str, Machine | None]
 """What machines say of themselves, by the names of their nodes; None of one that could not be reached."""
@@ -117,23 +117,10 @@ def steps(cluster: Cluster, wanted: Build, former: Build | None, found: Found) -
         former: What was deployed last; None when that is not known.
         found: What the machines say of themselves. What one runs that could not be reached is not known.
     """
-    control_plane = found.get(cluster.control_plane.name)
-    running = dict(control_plane.membership.static_pods) if control_plane else {}
-    version = wanted.manifest.version
-
-    def pod(component: str) -> Iterator[Part]:
-        runs, image = running.get(component, ""), wanted.image(component)
-        known = former.image(component) if former and "@" not in runs else ""
-        if known and is_same_image(runs, known):
-            runs = known  # kubeadm before 1.19 takes no digests, so that builds of one version look alike
-        if runs and image and not is_same_image(runs, image):
-            yield Part(component, runs, image)
-
-    groups = [parts for each in TOGETHER if (parts := tuple(part for component in each for part in pod(component)))]
-    if is_minor := any(_is_other_minor(part) for parts in groups for part in parts if part.component != "etcd"):
-        groups = [tuple(part for parts in groups for part in parts)]
-    ordered = [Step(cluster.control_plane.name, parts, is_minor) for parts in groups]
-    for node in cluster.kubernetes_nodes:
+    version, ordered = wanted.manifest.version, list[Step]()
+    for node in cluster.control_planes:
+        ordered += _static_pods(node.name, wanted, former, found.get(node.name))
+    for node in (*cluster.control_planes, *cluster.worker_nodes):
         machine = found.get(node.name)
         if machine is None or not machine.membership.is_node or machine.membership.server != identity(cluster).server:
             continue
@@ -144,9 +131,30 @@ def steps(cluster: Cluster, wanted: Build, former: Build | None, found: Found) -
             part = Part(KUBELET, seen, version)
             ordered.append(Step(node.name, (part,), _is_other_minor(part)))
     before, after = former.image(KUBE_PROXY) if former else "", wanted.image(KUBE_PROXY)
-    if running and before and after and not is_same_image(before, after):
+    there = filter(None, (found.get(node.name) for node in cluster.control_planes))
+    is_up = any(machine.membership.static_pods for machine in there)
+    if is_up and before and after and not is_same_image(before, after):
         ordered.append(Step(cluster.control_plane.name, (Part(KUBE_PROXY, before, after),)))
     return tuple(ordered)
+
+
+def _static_pods(node: str, wanted: Build, former: Build | None, machine: Machine | None) -> Iterator[Step]:
+    """What is to be replaced of a control plane's static pods."""
+    running = dict(machine.membership.static_pods) if machine else {}
+
+    def pod(component: str) -> Iterator[Part]:
+        runs, image = running.get(component, ""), wanted.image(component)
+        known = former.image(component) if former and "@" not in runs else ""
+        if known and is_same_image(runs, known):
+            runs = known  # kubeadm before 1.19 takes no digests, so that builds of one version look alike
+        if runs and image and not is_same_image(runs, image):
+            yield Part(component, runs, image)
+
+    groups = [parts for each in TOGETHER if (parts := tuple(part for component in each for part in pod(component)))]
+    if any(_is_other_minor(part) for parts in groups for part in parts if part.component != "etcd"):
+        yield Step(node, tuple(part for parts in groups for part in parts), is_minor=True)
+    else:
+        yield from (Step(node, parts) for parts in groups)
 
 
 def _is_other_minor(part: Part) -> bool:
@@ -197,8 +205,6 @@ def refusal(cluster: Cluster, wanted: Build, known: Sequence[Manifest], found: F
         found: What the machines say of themselves.
         ordered: What has to be replaced.
     """
-    if len(cluster.control_planes) > 1:
-        return "it has several control planes, which are not upgraded one after another yet"
     tag = versions.image_tag(wanted.manifest.version)
     ours = {each for manifest in (wanted.manifest, *known) for each in _api_servers(manifest)}
     for node in cluster.kubernetes_nodes:

@@ -34,42 +34,49 @@ def replace(job: Job, part: Step, machine: Machine) -> None:
         return
     if part.is_kubelet:
         bring(job, part.node, machine, "kubernetes")
-    with step(part.node, part.title) as shown, connection(job.cluster, job.cluster.control_plane.name) as ssh:
+    with step(part.node, part.title) as shown, connection(job.cluster, part.node) as node:
         if part.is_kubelet:
-            with connection(job.cluster, part.node) as node:
+            with connection(job.cluster, job.cluster.control_plane.name) as ssh:
                 upgrade.await_kubelet(ssh, node)
         else:
             images = {each.component: each.after for each in part.parts}
-            for name in upgrade.replace_static_pods(ssh, images):
+            for name in upgrade.replace_static_pods(node, images):
                 emit(ChangeMade(change=_change(part, next(each for each in part.parts if each.component == name))))
-            upgrade.await_static_pods(ssh, images)
-        shown.ended_as(f"runs {', '.join(dict.fromkeys(version_of(each.after) for each in part.parts))}")
+            upgrade.await_static_pods(node, images)
+        shown.ended_as(_runs(part))
+
+
+def _runs(part: Step) -> str:
+    return f"runs {', '.join(dict.fromkeys(version_of(each.after) for each in part.parts))}"
 
 
 def _to_next_minor(job: Job, part: Step, machine: Machine) -> None:
     """The same by kubeadm. What it writes for a kubelet is there before that is replaced, which is never the newer."""
     cluster, manifest = job.cluster, job.manifest
     bring(job, part.node, machine, "kubernetes", but=KUBELET_PATH)
+    is_first = part.node == cluster.control_plane.name
+    controls = part.node in [each.name for each in cluster.control_planes]
+    of_node = kubeadm_commands.upgrade_node(cluster, manifest, control_plane=controls)
     with connection(cluster, cluster.control_plane.name) as ssh, connection(cluster, part.node) as node:
-        images = {each.component: each.after for each in part.parts}
         if not part.is_kubelet:
-            with step(part.node, "kubeadm upgrade apply") as shown:
-                kubeadm.upgrade(node, kubeadm_commands.upgrade_control_plane(cluster, manifest))
-                upgrade.await_static_pods(ssh, images)
+            verb = "apply" if is_first else "node"
+            with step(part.node, f"kubeadm upgrade {verb}") as shown:
+                script = kubeadm_commands.upgrade_control_plane(cluster, manifest) if is_first else of_node
+                kubeadm.upgrade(node, script)
+                upgrade.await_static_pods(node, {each.component: each.after for each in part.parts})
                 for each in part.parts:
                     emit(ChangeMade(change=_change(part, each)))
-                shown.ended_as(f"runs {version_of(images['kube-apiserver'])}")
+                shown.ended_as(_runs(part))
             return
-        controls = part.node == cluster.control_plane.name
         with step(part.node, "kubeadm upgrade node"):
-            kubeadm.upgrade(node, kubeadm_commands.upgrade_node(cluster, manifest, control_plane=controls))
+            kubeadm.upgrade(node, of_node)
         with members.drained(ssh, part.node), step(part.node, part.title) as shown:
             bring(job, part.node, machine, "kubernetes")
             upgrade.await_kubelet(ssh, node)
             if controls:
                 whole = build(cluster, job.release, manifest)
-                upgrade.await_restarted(ssh, {name: image for name in STATIC_PODS if (image := whole.image(name))})
-            shown.ended_as(f"runs {part.parts[0].after}")
+                upgrade.await_restarted(node, {name: image for name in STATIC_PODS if (image := whole.image(name))})
+            shown.ended_as(_runs(part))
 
 
 @run_task("begin the upgrade")

@@ -20,9 +20,10 @@ from configs.plan import upgrade
 from configs.plan.derived import refuse_misfit
 from configs.plan.node import join_config
 from configs.plan.stages.endpoint import virtual_router
+from configs.plan.stages.kubernetes import STATIC_PODS
 from configs.plan.systems import Machine
 from configs.plan.upgrade import Build, Found
-from configs.schema.cluster import Cluster
+from configs.schema.cluster import Cluster, Node
 from configs.schema.loading import load_cluster, load_release
 from tasks import deployed
 from tasks.kubernetes import control_planes, etcd, kubeadm_commands, removal
@@ -356,6 +357,32 @@ def test_control_planes_leave_one_after_the_other_and_the_last_of_them_not_from_
     assert whole.drained == frozenset()
 
 
-def test_what_is_not_done_with_several_control_planes_yet_is_refused_in_one_line() -> None:
-    build = Build(manifest(), {})
-    assert "several control planes" in upgrade.refusal(HA, build, (), {}, ())
+@pytest.mark.parametrize(
+    ("before", "after", "of_each"),
+    [
+        ("v1.20.2", "v1.20.3", ["kube-apiserver", "kube-controller-manager and kube-scheduler"]),
+        ("v1.34.2", "v1.35.0", ["kube-apiserver and kube-controller-manager and kube-scheduler"]),
+    ],
+)
+def test_control_planes_are_upgraded_one_after_the_other_and_the_kubelets_after_all_of_them(
+    before: str, after: str, of_each: list[str]
+) -> None:
+    """None of which is newer than an API server that it may ask."""
+
+    def runs(version: str) -> Build:
+        images = {name: f"r:1/{name}:{version}" for name in ("etcd", *STATIC_PODS, "kube-proxy")}
+        return Build(manifest().model_copy(update={"version": version}), {**images, "etcd": "r:1/etcd:3.4.23"})
+
+    def machine(node: Node) -> Machine:
+        pods = tuple(runs(before).images.items()) if "control-plane" in node.roles else ()
+        server = identity(HA).server
+        return Machine(membership=Membership(server=server, is_node=True, static_pods=pods, version=before))
+
+    found = {node.name: machine(node) for node in HA.kubernetes_nodes}
+    way = upgrade.steps(HA, runs(after), runs(before), found)
+    controls = [FIRST, SECOND, THIRD]
+    assert [(each.node, each.title) for each in way] == [
+        *((node, title) for node in controls for title in of_each),
+        *((node, "kubelet") for node in (*controls, "kube-worker-1")),
+        (FIRST, "kube-proxy"),
+    ]
