@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
 
 from configs.manifest import BinaryEntry, ImageEntry, Manifest
-from configs.schema.loading import CONFIGS
+from configs.schema.loading import CONFIGS, load_cluster
+from tasks import deployed
 from tasks.release.store import Store
 
 SHIPPED = "debian-1.20"
@@ -55,3 +58,23 @@ def another_build(
     file = directory / f"{name}.yaml"
     file.write_text(shipped.replace(f"name: {SHIPPED}\n", f"name: {name}\n"))
     return file
+
+
+@contextmanager
+def stored_build(lab: str, directory: Path, name: str, images: Mapping[str, str]) -> Iterator[str]:
+    """The file of a release in the store for so long, which is what a lab runs but for some images.
+
+    Args:
+        lab: The lab's name.
+        directory: Where the file is written.
+        name: Of the release.
+        images: As in :func:`another_build`.
+    """
+    store = Store()
+    runs = deployed.deployed(load_cluster("lab").model_copy(update={"name": lab}))
+    file = another_build(store, runs, directory, name, images=images)
+    try:
+        yield str(file)
+    finally:
+        shutil.rmtree(store.root / "releases" / name)
+        store.update_index()

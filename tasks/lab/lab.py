@@ -30,6 +30,7 @@ from tasks.exclusive import exclusive
 from tasks.lab import machine as lab_machine
 from tasks.lab import network as lab_network
 from tasks.lab import record as lab_record
+from tasks.lab import watchers
 from tasks.lab.images import Made, image_names, lab_images, made_as, read_name
 from tasks.lab.machine import OUTSIDE, container_name
 from tasks.lab.network import FABRIC_INTERFACE
@@ -163,6 +164,7 @@ def up(cluster: Cluster, release: Release | None = None) -> LabRecord:
         nodes += _kept_orphans(cluster, present.values())
         record = LabRecord(cluster.name, str(subnet), str(subnet[lab_network.OUTSIDE_HOST]), tuple(nodes))
         lab_record.write(record)
+        watchers.warn(client)
         shown.ended_as(_summary(outcomes, _orphans(cluster, present.values())))
     return record
 

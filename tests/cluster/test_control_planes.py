@@ -28,6 +28,7 @@ from tasks.lab import lab
 from tasks.lab.machine import container_name
 from tasks.scope import Threads
 from tasks.ssh.connection import connect
+from tests.another_build import stored_build
 from tests.checkout import REPO
 from tests.waiting import eventually
 
@@ -218,6 +219,30 @@ def kill_kubeadm_when_etcd_has_its_manifest(node: str, former: str) -> None:
 
 def test_certificates_are_renewed_on_one_control_plane_after_the_other(cluster: Cluster) -> None:
     assert "\n30 certificates renewed.\n" in kubev6("certs", "renew", *cluster.arguments, "--yes")
+
+
+def test_another_build_rolls_on_one_control_plane_after_the_other_and_goes_back(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    replaced = ("etcd", "kube-apiserver")
+    get = ["get", "pods", "-o", "custom-columns=:.metadata.name,:.spec.containers[0].image", "--no-headers"]
+
+    def builds() -> set[bool]:
+        """Whether the static pods that are replaced are of the other build."""
+        pods = kubev6("kubectl", *cluster.arguments, "--", "-n", "kube-system", *get).splitlines()
+        return {"-kubev6-ha-other" in pod for pod in pods if pod.startswith(replaced)}
+
+    with stored_build(NAME, tmp_path, "kubev6-ha-other", {name: name for name in replaced}) as release:
+        planned = kubev6("deploy", *cluster.arguments, "--prebuilt", release, "--plan")
+        assert re.findall("replace component (.*) [(]", planned) == [*replaced] * 3
+        done = ended("deploy", *cluster.arguments, "--prebuilt", release)
+        assert done.returncode == 0, done.stdout + done.stderr
+        ran = re.findall(r"^(kube-control-plane-\d) +(etcd|kube-apiserver) .* runs ", done.stderr, re.MULTILINE)
+        assert ran == [(node, name) for node in (FIRST, SECOND, THIRD) for name in replaced]
+        assert builds() == {True}
+        kubev6("rollback", *cluster.arguments)
+        assert builds() == {False}
+    assert "\n0 changes.\n" in cluster.deploy()
 
 
 def test_a_reset_leaves_nothing_of_it(cluster: Cluster) -> None:

@@ -10,7 +10,6 @@ import base64
 import gzip
 import json
 import re
-import shutil
 import socket
 import stat
 import subprocess
@@ -33,9 +32,8 @@ from tasks.lab import lab
 from tasks.lab import machine as lab_machine
 from tasks.lab import record as lab_record
 from tasks.paths import cluster_dir, cluster_lock, data_dir
-from tasks.release.store import Store
 from tasks.ssh.connection import connect
-from tests.another_build import another_build
+from tests.another_build import stored_build
 from tests.checkout import REPO
 from tests.conftest import KEPT_LAB
 from tests.waiting import eventually
@@ -482,25 +480,6 @@ def test_restarted_machines_come_back_as_they_were(cluster: Cluster) -> None:
         assert "0 changes in all" in planned.stdout, planned.stdout
 
 
-@contextmanager
-def stored_build(tmp_path: Path, name: str, scheduler: str) -> Iterator[str]:
-    """The file of a release in the store, which is the lab's but for the scheduler.
-
-    Args:
-        tmp_path: Where the file is written.
-        name: Of the release.
-        scheduler: Whose image that gets, under another tag.
-    """
-    store = Store()
-    runs = deployed.deployed(load_cluster("lab").model_copy(update={"name": NAME}))
-    file = another_build(store, runs, tmp_path, name, images={"kube-scheduler": scheduler})
-    try:
-        yield str(file)
-    finally:
-        shutil.rmtree(store.root / "releases" / name)
-        store.update_index()
-
-
 def image_of(pod: str) -> str:
     get = "kubectl --kubeconfig /etc/kubernetes/admin.conf -n kube-system get pods -o custom-columns="
     lines = on("kube-control-plane", f"{get}:.metadata.name,:.spec.containers[0].image").splitlines()
@@ -513,8 +492,8 @@ def test_another_build_rolls_on_a_bad_one_goes_back_and_a_rollback_ends_where_it
     """Of one component, which takes a minute each time; all of them are the same by other steps."""
     running = {name: running_since(name) for name in machines_of(cluster)}
     others, before = on("kube-control-plane", UIDS), image_of("kube-scheduler")
-    good = stored_build(tmp_path, "kubev6-test-good", "kube-scheduler")
-    bad = stored_build(tmp_path, "kubev6-test-bad", "pause")
+    good = stored_build(NAME, tmp_path, "kubev6-test-good", {"kube-scheduler": "kube-scheduler"})
+    bad = stored_build(NAME, tmp_path, "kubev6-test-bad", {"kube-scheduler": "pause"})
     where = ("--cluster", str(cluster.file))
     with cluster.changing(), good as release, bad as broken:
         planned = kubev6("deploy", *where, "--prebuilt", release, "--plan")
