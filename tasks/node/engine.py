@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
@@ -19,6 +20,7 @@ from tasks.ssh.connection import Connection
 from tasks.ssh.program import program
 from tasks.steps import Step, step
 
+log = logging.getLogger(__name__)
 FACTS_SECONDS = 60
 APPLY_SECONDS = 1800
 ROUNDS = 3
@@ -73,13 +75,16 @@ def _read_facts(connection: Connection, stages: Sequence[StageState]) -> Answer:
 
 
 def _changes(node: str, stage: StageState, answer: Answer) -> tuple[Change, ...]:
+    found = kinds.diff(stage, _facts(node, stage, answer))
+    return tuple(replace(change, node=node, stage=stage.name) for change in found)
+
+
+def _facts(node: str, stage: StageState, answer: Answer) -> kinds.Facts:
     try:
-        facts = kinds.parse(answer.there, answer.added[stage.name])
+        return kinds.parse(answer.there, answer.added[stage.name])
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         seen = f"what it says of itself is not of the form that was asked for: {type(error).__name__}: {error}"
         raise NodeError(node, "read facts", seen, todo="see what answers there in the place of its Python") from None
-    found = kinds.diff(stage, facts)
-    return tuple(replace(change, node=node, stage=stage.name) for change in found)
 
 
 def apply(
@@ -177,6 +182,8 @@ def bring_to(
     with step(connection.node, stage.name) as shown, ExitStack() as way:
         all_made: list[Change] = []
         answer = _read_facts(connection, (stage,))
+        for warning in kinds.warnings(stage, _facts(connection.node, stage, answer)):
+            log.warning("%s: %s", connection.node, warning)
         for _ in range(ROUNDS):
             changes = _changes(connection.node, stage, answer)
             if not changes:

@@ -85,6 +85,11 @@ class Ran:
         return [re.sub(r" \(log: [^)]*\)", "", text) for text in texts]
 
     @property
+    def warnings(self) -> list[str]:
+        """What it warned of."""
+        return [str(each["text"]) for each in self.told if (each["event"], each["level"]) == ("message", "warning")]
+
+    @property
     def proved(self) -> bool:
         """Whether it came to a proved cluster."""
         return self.status == 0 and bool(re.fullmatch(r"\d+ checks, all ok", self.proof))

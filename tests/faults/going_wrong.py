@@ -69,7 +69,7 @@ def _said(scenario: Scenario, ran: Ran, directory: Path) -> str:
 def _assert_told(scenario: Scenario, ran: Ran) -> None:
     """The run ended as it has to, and said so to a person."""
     assert ran.struck == bool(scenario.at), f"the moment did not come: {ran.told[-5:]}"
-    told = "\n".join((*ran.errors, ran.printed))
+    told = "\n".join((*ran.warnings, *ran.errors, ran.printed))
     assert "Traceback" not in told
     if isinstance(scenario.fault, Killed):
         assert ran.status == -9

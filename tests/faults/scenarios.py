@@ -305,6 +305,7 @@ BYTES = (
         Script(WORKER, "systemctl stop kubelet; truncate -s 1000000 $(readlink -f /usr/bin/kubelet)"),
         None,
         fails=False,
+        says=(f"{WORKER}: /usr/bin/kubelet was changed by somebody, or damaged",),
     ),
     Scenario(
         "of a worker, kubelet is altered in one byte, and kubeadm is for another processor",
@@ -318,6 +319,7 @@ BYTES = (
         ),
         None,
         fails=False,
+        says=tuple(f"{WORKER}: /usr/bin/{name} was changed by somebody" for name in ("kubelet", "kubeadm")),
     ),
     Scenario(
         "in the store, kubelet is altered in one byte",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.node_agent import record
+from tasks.node_agent import read_facts, record
 from tasks.node_agent.apply_changes import make, note
 from tasks.node_agent.protocol import Failed, Json
 from tasks.node_agent.record import Record, read_record
@@ -29,13 +29,16 @@ def tool(tmp_path: Path) -> Path:
     return path
 
 
+def digest(content: str) -> str:
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
 def fetch(path: Path, content: str) -> Json:
     """The change that fetches an executable, from a file beside it."""
     source = path.parent.parent / f"served-{path.name}"
     source.write_text(content)
-    digest = hashlib.sha256(content.encode()).hexdigest()
     url = source.as_uri()
-    wanted = {"path": str(path), "sha256": digest, "size": len(content), "url": url, "certificate": ""}
+    wanted = {"path": str(path), "sha256": digest(content), "size": len(content), "url": url, "certificate": ""}
     return {"kind": "binary", "subject": str(path), "action": "fetch", "resource": wanted}
 
 
@@ -133,3 +136,35 @@ def test_an_executable_of_a_run_that_died_when_it_was_in_place_is_ours(tool: Pat
     apply(fetch(tool, "newer"))
     reset()
     assert not list(tool.parent.iterdir())
+
+
+@pytest.mark.parametrize("before", ["old", ""])
+@pytest.mark.parametrize("deployed", [False, True])
+@pytest.mark.parametrize("damage", ["written into", "put in its place", "a link", "removed"])
+def test_what_somebody_has_made_of_ours_is_no_original(tool: Path, before: str, deployed: bool, damage: str) -> None:
+    if not before:
+        tool.unlink()
+    apply(fetch(tool, "new"))
+    apply(fetch(tool, "newer"))
+    if damage != "written into":
+        tool.unlink()
+    if damage == "a link":
+        tool.symlink_to("served-tool")
+    elif damage != "removed":
+        tool.write_text("damaged")
+    there = read_facts.facts(["kubernetes"], {"binary": [str(tool)]}, [])
+    assert there["there"]["binary"][str(tool)] != digest("newer")
+    assert there["added"]["kubernetes"]["binary"] == {str(tool): [digest("newer"), digest("newer")]}
+    if deployed:
+        apply(fetch(tool, "newer"))
+        kept = {"tool.~1~": "old"} if before else {}
+        assert {path.name: path.read_text() for path in tool.parent.iterdir()} == {"tool": "newer", **kept}
+    reset()
+    assert {path.name: path.read_text() for path in tool.parent.iterdir()} == ({"tool": "old"} if before else {})
+
+
+def test_what_is_not_known_to_be_ours_is_not_said_to_be_changed(tool: Path) -> None:
+    node = read_record("kubernetes")
+    node.stage["binaries"] = {str(tool): f"{tool}.~1~", "/of/a/run/that/died": {"kept": "", "ours": "", "next": "a"}}
+    node.save()
+    assert read_facts.facts(["kubernetes"], {"binary": []}, [])["added"]["kubernetes"]["binary"] == {}

@@ -2,7 +2,8 @@
 
 A table has the answer of a node that has ``nothing``, and its cases. A case says what is ``there`` instead and what
 earlier runs ``added``, and which changes must come of it (action, subject, before, after), none unless it says so; what
-of each is ``sent`` to the node; what came ``earlier``; and the ``lines`` in which a person reads what is wanted.
+of each is ``sent`` to the node; what came ``earlier``; the ``lines`` in which a person reads what is wanted; and the
+``warnings``, none unless it says so.
 """
 
 from __future__ import annotations
@@ -83,6 +84,7 @@ def test_what_is_not_as_it_should_be_is_changed_and_nothing_else(kind: Kind[Any]
     assert changes == tuple(
         Change(kind.name, subject, action, *rest) for action, subject, *rest in case.get("changes", ())
     )
+    assert list(kind.warnings(wanted, facts)) == case.get("warnings", [])
     if "sent" in case:
         sent = [engine.as_order(change)["resource"] for change in changes]
         assert json.loads(json.dumps(sent)) == case["sent"]

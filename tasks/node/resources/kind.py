@@ -55,6 +55,10 @@ class Kind(ABC, Generic[Facts]):
     def changes(self, stage: StageState, facts: Facts, earlier: Earlier) -> Changes:
         """What is to be done to bring a node to a stage, in order."""
 
+    def warnings(self, stage: StageState, facts: Facts) -> Iterable[str]:
+        """What a person should know of what is changed, one line each."""
+        return ()
+
     def lines(self, stage: StageState) -> Iterable[str]:
         """What a stage wants of this kind, for a person."""
         return (self.line.format(each) for each in self.wanted(stage))

@@ -85,6 +85,11 @@ def diff(stage: StageState, facts: Facts) -> tuple[Change, ...]:
     return tuple(changes)
 
 
+def warnings(stage: StageState, facts: Facts) -> Iterator[str]:
+    """What a person should know of that, one line each."""
+    return (warning for kind in KINDS for warning in kind.warnings(stage, facts[kind.name]))
+
+
 def lines(stage: StageState) -> Iterator[str]:
     """What a stage wants of a node, for a person."""
     return (line for kind in KINDS for line in kind.lines(stage))

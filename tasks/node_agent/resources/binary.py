@@ -17,8 +17,15 @@ DIGESTS = "digests.json"
 """Digests of executables, remembered of those that were installed by us."""
 
 
+UNKNOWN = "unknown"
+"""In place of a digest: versions before this one did not say what they had put there."""
+
+
 def undo_binary(path: str, noted: Any) -> List[str]:
-    """Put back the executable that was at ``path`` before us; ``kept`` is empty when there was none."""
+    """Put back the executable that was at ``path`` before us; ``kept`` is empty when there was none.
+
+    What somebody has made of ours since goes with it.
+    """
     entry = noted_binary(noted)
     kept = entry["kept"]
     if not entry["ours"] and not is_ours(path, entry, read_json(DIGESTS)):
@@ -32,7 +39,7 @@ def undo_binary(path: str, noted: Any) -> List[str]:
             name_also(kept, partial_path(path))
             os.replace(partial_path(path), path)
             sync_directory(os.path.dirname(path))
-    elif installed_digest(path, read_json(DIGESTS)):
+    elif entry["ours"] not in ("", UNKNOWN) or installed_digest(path, read_json(DIGESTS)):
         raise Failed("{}: the executable that was there before is gone ({})".format(path, kept))
     else:
         return []  # the run that was about to replace it did not come to that
@@ -58,6 +65,14 @@ class Binaries(Kind):
         """sha256 of each; one that is as it was when we installed it is not read again."""
         known = read_json(DIGESTS)
         return {path: digest_of(path, known) for path in query}
+
+    def added(self, record: Record) -> Dict[str, List[str]]:
+        """By path the digests of what is ours: what we have put there, and what a run that died may have.
+
+        None where that is not known, or was not come to.
+        """
+        noted = {path: noted_binary(each) for path, each in record.stage.get("binaries", {}).items()}
+        return {path: [each["ours"], each["next"]] for path, each in noted.items() if each["ours"] not in ("", UNKNOWN)}
 
     def note(self, change: Json, record: Record) -> None:
         # What it replaces is noted once all have been fetched.
@@ -195,7 +210,7 @@ def noted_binary(noted: Any) -> Json:
     to (``next``). The version before this one wrote but the first.
     """
     if isinstance(noted, str):
-        return {"kept": noted, "ours": "unknown", "next": ""}
+        return {"kept": noted, "ours": UNKNOWN, "next": ""}
     return dict({"kept": "", "ours": "", "next": ""}, **noted)
 
 
@@ -209,10 +224,11 @@ def is_ours(path: str, entry: Json, known: Json) -> bool:
 def note_replaced(path: str, record: Record, known: Json) -> bool:
     """Note under which name the executable that is replaced is kept; says whether it is an original.
 
-    Only that is kept, and once: neither what is ours nor what somebody has put in its place since.
+    Only that is kept, and once: neither what is ours nor what somebody has made of it since, or put in its place, be it
+    a damaged disk. Unlike a file of configuration, an executable says nothing that a person may want to have back.
     """
     entry = record.stage["binaries"][path]
-    if not os.path.lexists(path) or is_ours(path, entry, known) or (entry["kept"] and entry["ours"]):
+    if not os.path.lexists(path) or is_ours(path, entry, known) or entry["ours"]:
         return False
     entry["kept"] = next_kept(path)
     record.note("old_binaries", entry["kept"], None)
