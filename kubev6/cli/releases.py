@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list() -> int:
-    from tasks.release.choose import choices
+    from tasks.release.choose import choices, how
     from tasks.release.store import Store
 
     store = Store()
@@ -59,8 +59,9 @@ def _list() -> int:
         programs = sum(each.size for each in (*manifest.binaries, *manifest.cni))
         size = (programs + sum(each.size for each in manifest.images)) / 1e6
         tell(f"{manifest.name}  {manifest.version}  {manifest.source.kind} {manifest.created}  {size:.0f} MB")
-    for line in choices(store):
-        tell(line)
+    listed = choices(store)
+    for line in (*listed, *how(listed)):
+        tell(str(line))
     return 0
 
 

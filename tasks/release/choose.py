@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 
 from configs.errors import ConfigError, KubeV6Error
@@ -19,6 +19,16 @@ from tasks.release.refresh import Refresh, refuse_stage_of_a_build
 from tasks.release.series import series_file
 from tasks.release.store import Store
 
+OF_YOUR_CHOICE = "`kubev6 deploy --prebuilt RELEASE` brings the cluster to a release of your choice"
+HELD, HELD_BY_FILE = "in the store", "in the store by a release file of yours"
+FETCHED, BUILT = "can be fetched", "can be built"
+HOW = {
+    HELD: "--prebuilt NAME",
+    HELD_BY_FILE: "--prebuilt FILE",
+    FETCHED: "--prebuilt NAME, where its publisher is reachable",
+    BUILT: "`kubev6 build NAME`, then --prebuilt NAME",
+}
+"""By the way in which a release can be had, what a person types."""
 HOW_TO = "v1.9.0-alpha.0.ipv6.0"
 """The release that the how-to deploys."""
 
@@ -127,7 +137,7 @@ def former(cluster: Cluster) -> Decision:
         raise KubeV6Error(
             f"cluster {cluster.name} has no build to go back to: it was not upgraded from here since it came up, or it "
             "went back already",
-            todo="`kubev6 deploy --prebuilt RELEASE` brings it to a release of your choice",
+            todo=OF_YOUR_CHOICE,
         )
     release = known.release or load_release(known.manifest.name)
     return Decision(release, True, "what ran before", known.manifest.key)
@@ -202,7 +212,7 @@ def fetched(decision: Decision, store: Store, mirror: Mirror | None, fetch: Call
     changed = before is not None and not is_current(before, release)
     if release.fetch is None:
         seen = "is in the store as its file was before" if changed else "is not in the store"
-        raise KubeV6Error(f"release {release.name} {seen}, and it is not published", todo=_choices(store))
+        raise KubeV6Error(f"release {release.name} {seen}, and it is not published", todo=_todo(release, store))
     try:
         manifest = fetch()
     except KubeV6Error as error:
@@ -214,7 +224,7 @@ def fetched(decision: Decision, store: Store, mirror: Mirror | None, fetch: Call
         seen = "; ".join(each.message for each in errors)
         raise KubeV6Error(
             f"{release.name} ({why}) could not be fetched: {seen}{since}",
-            todo="; ".join(dict.fromkeys([each.todo for each in errors if each.todo] + [_choices(store)])),
+            todo="; ".join(dict.fromkeys([each.todo for each in errors if each.todo] + [_todo(release, store)])),
             detail="\n".join(each.detail for each in errors if each.detail),
         ) from error
     place = f"from the mirror {mirror.root}" if mirror else "by download"
@@ -232,31 +242,62 @@ def for_plan(cluster: Cluster, prebuilt: bool, named: str, store: Store) -> tupl
     return release, manifest if manifest and is_current(manifest, release) else None
 
 
-def choices(store: Store) -> tuple[str, ...]:
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A release that is known here.
+
+    Attributes:
+        name: Its name.
+        seen: What is to be known of what the store has of it; empty when there is nothing to know.
+        ways: How it can be had, of :data:`HOW`; or what it is, where it is not had like the others.
+    """
+
+    name: str
+    seen: str
+    ways: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """A line of a list."""
+        return f"{self.name}: " + ", ".join(part for part in (self.seen, ", or ".join(self.ways)) if part)
+
+
+def choices(store: Store) -> tuple[Choice, ...]:
     """Every release known here and how it can be had."""
     known = {name: load_release(name) for name in shipped("releases")}
     there = {manifest.name: manifest for manifest in store.list()}
     wrong = {name: _wrong(manifest, known.get(name), store) for name, manifest in there.items()}
     whole = sorted(name for name, seen in wrong.items() if not seen)
-    lines = [f"{name}: in the store ({_taken_by(there[name])})" for name in whole]
-    for name, release in known.items():
-        if name in whole:
-            continue
-        ways = []
-        if release.fetch is not None:
-            ways.append(f"can be fetched where its publisher is reachable (--prebuilt {name})")
-        if release.build is not None:
-            ways.append(f"can be built (deploy without --prebuilt, or `kubev6 build {name}`)")
-        seen = f"{wrong[name]}, " if name in wrong else ""
-        lines.append(f"{name}: {seen}{', or '.join(ways)}")
-    return tuple(lines)
+    of_files = [
+        Choice(name, wrong.get(name, ""), (FETCHED,) * bool(release.fetch) + (BUILT,) * bool(release.build))
+        for name, release in known.items()
+        if name not in whole
+    ]
+    return (*(Choice(name, "", (_taken_by(there[name], known),)) for name in whole), *of_files)
 
 
-def _taken_by(manifest: Manifest) -> str:
+def how(listed: Sequence[Choice]) -> tuple[str, ...]:
+    """What a person types for what the lines of a list say, a line each."""
+    ways = {way for choice in listed for way in choice.ways}
+    return tuple(f"{way}: {words}" for way, words in HOW.items() if way in ways)
+
+
+def grouped(listed: Sequence[Choice]) -> str:
+    """Some choices on one line: together those that are had in the same way, and once what a person types for it."""
+    groups = dict[tuple[str, tuple[str, ...]], list[str]]()
+    for choice in listed:
+        groups.setdefault((choice.seen, choice.ways), []).append(choice.name)
+    parts, left = list[str](), dict(HOW)
+    for (seen, ways), names in groups.items():
+        typed = [f"{way} ({left.pop(way)})" if way in left else way for way in ways]
+        parts.append(str(Choice(", ".join(names), seen, tuple(typed))))
+    return "; ".join(parts)
+
+
+def _taken_by(manifest: Manifest, known: Container[str]) -> str:
     """How what the store has is brought onto a cluster."""
     if series_file.is_working_tree(manifest.source.series):
-        return f"of the working tree {manifest.source.origin}, which `kubev6 dev` brings onto a cluster"
-    return f"--prebuilt {manifest.name}"
+        return f"in the store, of the working tree {manifest.source.origin}, which `kubev6 dev` brings onto a cluster"
+    return HELD if manifest.name in known else HELD_BY_FILE
 
 
 def _wrong(manifest: Manifest, release: Release | None, store: Store) -> str:
@@ -288,7 +329,7 @@ def _in_store_as_it_is(decision: Decision, store: Store) -> Chosen | None:
         if manifest is None:
             raise KubeV6Error(
                 f"the build {decision.build[:12]} of release {release.name} is not in the store any more",
-                todo="`kubev6 deploy --prebuilt RELEASE` brings the cluster to a release of your choice",
+                todo=OF_YOUR_CHOICE,
             )
     else:
         manifest = _in_store(release, store)
@@ -297,12 +338,26 @@ def _in_store_as_it_is(decision: Decision, store: Store) -> Chosen | None:
     if damaged := store.check(manifest):
         if release.fetch is not None and not decision.build:
             return None
+        todo = _todo(release, store, again=" again")
+        if decision.build:
+            todo = f"{OF_YOUR_CHOICE}; the choices: {grouped(choices(store))}"
         raise KubeV6Error(
             f"release {release.name} is damaged in the store: {damaged[0].of}: {damaged[0].digest}: {damaged[0].seen}",
-            todo=_choices(store),
+            todo=todo,
         )
     return Chosen(release, manifest, f"{decision.why}, from the store")
 
 
-def _choices(store: Store) -> str:
-    return "the choices: " + "; ".join(choices(store))
+def _todo(release: Release, store: Store, again: str = "") -> str:
+    """What to do about a release that is not to be had as it stands, and which others there are.
+
+    Args:
+        release: Which.
+        store: The release store.
+        again: That it is built once more, as a word behind that.
+    """
+    others = grouped([choice for choice in choices(store) if choice.name != release.name])
+    if release.build is None:
+        return f"the choices: {others}"
+    named = release.name if release.name in shipped("releases") else "FILE"
+    return f"`kubev6 build {named}` builds it{again}; the other choices: {others}"

@@ -16,7 +16,20 @@ from configs.schema.loading import load_cluster, load_release, shipped
 from flows import deploy
 from tasks.events import Event, ReleaseChosen
 from tasks.release import choose as choose_release
-from tasks.release.choose import Chosen, Decision, choices, decide, for_plan
+from tasks.release.choose import (
+    BUILT,
+    FETCHED,
+    HELD,
+    HELD_BY_FILE,
+    Choice,
+    Chosen,
+    Decision,
+    choices,
+    decide,
+    for_plan,
+    grouped,
+    how,
+)
 from tasks.release.fetch.fetch import fetch_release
 from tasks.release.fetch.mirror import Mirror
 from tasks.release.refresh import Refresh, again
@@ -30,6 +43,7 @@ name: {name}
 kubernetes: 1.20.2
 fetch: {{binaries: {{kubeadm: {{url: "http://no-such-host.invalid/kubeadm"}}}}}}
 """
+FETCH, BUILD = "--prebuilt NAME, where its publisher is reachable", "`kubev6 build NAME`, then --prebuilt NAME"
 KUBEADM = elf() + b"kubeadm"
 SHA256 = hashlib.sha256(KUBEADM).hexdigest()
 
@@ -105,7 +119,11 @@ def test_a_damaged_release_is_named_and_nothing_else_is_taken_instead(store: Sto
     with pytest.raises(KubeV6Error) as caught:
         prebuilt(cluster, "", store)
     assert "debian-1.20 is damaged in the store: kubeadm: sha256:" in str(caught.value)
-    assert "missing; the choices: debian-1.20: damaged in the store, can be built" in str(caught.value)
+    others = ", ".join(name for name in shipped("releases") if name != "debian-1.20")
+    assert str(caught.value).endswith(
+        f"missing; `kubev6 build debian-1.20` builds it again; the other choices: {others}: "
+        f"can be fetched ({FETCH}), or can be built ({BUILD})"
+    )
     assert for_plan(cluster, True, "", store)[1] == manifest
 
 
@@ -134,7 +152,8 @@ def test_what_cannot_be_downloaded_lists_the_choices_and_is_not_tried_again(
         with pytest.raises(KubeV6Error) as caught:
             prebuilt(cluster, named, store)
         assert str(caught.value).startswith(before)
-        assert "the choices: mine: in the store (--prebuilt mine); debian-1.20: can be built" in str(caught.value)
+        mine = "mine: in the store by a release file of yours (--prebuilt FILE)"
+        assert f"the choices: {mine}; debian-1.20: can be built ({BUILD}); v1" in str(caught.value)
         assert "\n" not in str(caught.value)
         assert not caught.value.transient
 
@@ -221,11 +240,8 @@ def test_a_release_that_was_fetched_by_another_file_is_a_choice_but_not_as_it_is
     shipped_one = "v1.34.2"
     far.write_text(UNREACHABLE.format(name=shipped_one))
     prebuilt(cluster, str(far), store, mirror)
-    (said,) = [line for line in choices(store) if line.startswith(shipped_one)]
-    assert said == (
-        "v1.34.2: in the store as its file was before, can be fetched where its publisher is reachable "
-        "(--prebuilt v1.34.2), or can be built (deploy without --prebuilt, or `kubev6 build v1.34.2`)"
-    )
+    (said,) = [str(choice) for choice in choices(store) if choice.name == shipped_one]
+    assert said == "v1.34.2: in the store as its file was before, can be fetched, or can be built"
 
 
 def test_which_release_it_is_to_be_is_known_before_any_of_it_is_here(store: Store, cluster: Cluster) -> None:
@@ -257,8 +273,70 @@ def test_a_topology_that_the_how_tos_release_does_not_suit_is_told_why_it_is_tha
 
 def test_every_release_is_a_choice_once(store: Store) -> None:
     kept(store, "debian-1.20")
-    named = [line.partition(":")[0] for line in choices(store)]
-    assert sorted(named) == sorted(set(shipped("releases")))
+    assert sorted(choice.name for choice in choices(store)) == sorted(set(shipped("releases")))
+
+
+@pytest.mark.parametrize(
+    ("listed", "line", "ways"),
+    [
+        ([], "", []),
+        ([Choice("a", "", (BUILT,))], f"a: can be built ({BUILD})", [f"can be built: {BUILD}"]),
+        (
+            [Choice(name, "", (FETCHED, BUILT)) for name in "abc"],
+            f"a, b, c: can be fetched ({FETCH}), or can be built ({BUILD})",
+            [f"can be fetched: {FETCH}", f"can be built: {BUILD}"],
+        ),
+        (
+            [
+                Choice("a", "", (HELD,)),
+                Choice("b", "", (BUILT,)),
+                Choice("c", "", (HELD,)),
+                Choice("d", "damaged in the store", (BUILT,)),
+            ],
+            f"a, c: in the store (--prebuilt NAME); b: can be built ({BUILD}); d: damaged in the store, can be built",
+            ["in the store: --prebuilt NAME", f"can be built: {BUILD}"],
+        ),
+        (
+            [Choice("a", "", (HELD_BY_FILE,)), Choice("b", "", ("in the store, of the working tree /src",))],
+            "a: in the store by a release file of yours (--prebuilt FILE); b: in the store, of the working tree /src",
+            ["in the store by a release file of yours: --prebuilt FILE"],
+        ),
+    ],
+    ids=["none", "one", "all in the same way", "in several ways", "of yours"],
+)
+def test_choices_that_are_had_in_the_same_way_are_told_together(
+    listed: list[Choice], line: str, ways: list[str]
+) -> None:
+    assert grouped(listed) == line
+    assert list(how(listed)) == ways
+
+
+@pytest.mark.parametrize(
+    ("name", "build", "todo"),
+    [
+        ("debian-1.20", "", "`kubev6 build debian-1.20` builds it again; the other choices: "),
+        ("mine", "", "`kubev6 build FILE` builds it again; the other choices: "),
+        (
+            "debian-1.20",
+            "a" * 64,
+            "`kubev6 deploy --prebuilt RELEASE` brings the cluster to a release of your choice; ",
+        ),
+    ],
+    ids=["a shipped one", "one of a file", "what ran before"],
+)
+def test_what_is_damaged_is_told_with_what_to_do_about_it_and_every_phrase_once(
+    store: Store, name: str, build: str, todo: str
+) -> None:
+    manifest = kept(store, name)
+    store.blob(manifest.binaries[0].sha256).unlink()
+    release = load_release("debian-1.20").model_copy(update={"name": name})
+    with pytest.raises(KubeV6Error) as caught:
+        choose_release.held(Decision(release, True, "named", build), store)
+    said = str(caught.value)
+    assert said.startswith(f"release {name} is damaged in the store: kubeadm: sha256:{manifest.binaries[0].sha256}")
+    assert f": missing; {todo}" in said
+    assert max(map(said.count, (FETCH, BUILD, "v1.34.2"))) == 1
+    assert len(said) < 800
 
 
 def test_a_release_that_is_fetched_has_no_stages_of_a_build(
