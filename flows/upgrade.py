@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Any
 
 from prefect import allow_failure
@@ -115,7 +116,8 @@ def replaced(upgrading: Upgrade, found: Found, after: Futures) -> Futures:
         last = [upgrade.upload_configuration.submit(job, wait_for=_whatever(last))]
         upgrading.begun.extend(last)
         return last
-    for each, following in zip(upgrading.steps, (*upgrading.steps[1:], None), strict=True):
+    # An upgrade that was cut off may have replaced all of it.
+    for each, following in zip_longest(upgrading.steps, upgrading.steps[1:]):
         if each.is_kube_proxy:
             break
         others.pop(each.node if each.is_kubelet else "", None)
