@@ -78,11 +78,12 @@ MISPLACED = {
 """What machines say that cannot be brought in place to what the file says."""
 UPGRADED = (
     *("upgrade", "upgrade-fails", "upgrade-ends-badly", "upgrade-stays-broken", "upgrade-of-a-broken-one"),
-    "commits",
+    *("commits", "upgrade-replaced"),
 )
 """Of machines that run another build: all goes well; the API server's new image does not come up; the proof does not
 hold any more with the new kube-proxy; or with a new kubelet, which the disk is too full to replace again; or it did
-not hold before; or the new build is a commit that says itself what comes of it."""
+not hold before; or the new build is a commit that says itself what comes of it; or an upgrade has replaced all that
+differs, the API server, and was cut off then."""
 HA = ("ha", "ha-ready", "ha-replaced", "ha-half-joined")
 """Of a cluster with three control planes: all is new, or as it should be, or the first is another machine by now, or
 the join of the second died when its etcd had joined."""
@@ -287,8 +288,14 @@ def join(
 
 def know_former() -> None:
     """What a cluster that is upgraded has run before."""
-    former = build_of(BUILT, "1" * 64)
-    deployed.remember(topology(), former, load_release("debian-1.20"), proved=True)
+    former, release = build_of(BUILT, "1" * 64), load_release("debian-1.20")
+    if behaviour == "upgrade-replaced":
+        wanted = build_of(BUILT, "0" * 64)
+        former = wanted.model_copy(update={"key": former.key, "images": (former.images[0], wanted.images[1])})
+        deployed.begin_upgrade(topology(), wanted, release)
+        kubelets.update({node.name: VERSION for node in topology().kubernetes_nodes})
+        running["kube-apiserver"] = f"kube-support:5000/kube-apiserver:{VERSION.replace('+', '_')}"
+    deployed.remember(topology(), former, release, proved=True)
 
 
 def refuse_replacement(cluster: Cluster, name: str) -> None:

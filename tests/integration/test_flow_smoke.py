@@ -453,6 +453,15 @@ def test_an_upgrade_that_fails_goes_back_to_what_ran_before(
     assert known == (fake_machines.FORMER, None, ())
 
 
+def test_an_upgrade_that_was_cut_off_when_all_was_replaced_is_brought_to_its_end(own_data: Path) -> None:
+    status, _, lines = run("upgrade-replaced")
+    assert status == 0, lines
+    assert [each for each in tasks_in_order(own_data) if not each.endswith("kubernetes")] == ["proof"]
+    lab = load_cluster("lab")
+    known = (deployed.deployed(lab).version, deployed.upgrading(lab))
+    assert known == (fake_machines.VERSION, ())
+
+
 def test_a_cluster_that_does_not_hold_its_proof_before_is_not_upgraded(own_data: Path) -> None:
     status, out, lines = run("upgrade-of-a-broken-one")
     assert (status, out) == (1, "")
