@@ -196,7 +196,11 @@ def _go_back(former: Job, job: Job, absent: frozenset[str]) -> None:
     )
     steps = plan.steps(cluster, plan.build(cluster, former.release, former.manifest), replaced, found)
     pushed = nodes.push.submit(former)
-    begun = [pushed, *_backwards(former, steps, found, _whatever([pushed]))]
+    begun: Futures = [pushed]
+    for name, machine in found.items():
+        if machine.membership.is_node and not machine.membership.version:  # a kubelet that runs no more starts no pod
+            begun.append(nodes.bring_to.submit(former, name, machine, "kubernetes", wait_for=_whatever([pushed])))
+    begun += _backwards(former, steps, found, _whatever(begun))
     for name, machine in found.items():  # the rest of what the other build has brought, of which mostly nothing is
         runtime = nodes.bring_to.submit(former, name, machine, "runtime", wait_for=_whatever(begun))
         begun += [runtime, nodes.bring_to.submit(former, name, machine, "kubernetes", wait_for=[runtime])]

@@ -45,15 +45,17 @@ echo MB $(du -smx /etc /root /tmp /usr/bin /var/lib 2>/dev/null | awk '{sum += $
 MORE = {"processes": 5, "handles": 100, "MB": 200}
 """How much more there may be of what also changes by itself: connections, and etcd's files of 64 MB."""
 BAD_KUBELET = b"""#!/bin/sh
-[ -x /run/kubev6-fault ] || {
-    whole=$(mktemp -p /run)
+[ -x /var/kubev6-fault ] || {
+    whole=$(mktemp -p /var)
     tail -c +513 "$0" >$whole
     chmod 755 $whole
-    mv $whole /run/kubev6-fault
+    mv $whole /var/kubev6-fault
 }
-exec /run/kubev6-fault "$@" --cluster-dns=fd00::dead
+exec /var/kubev6-fault "$@" --cluster-dns=fd00::dead
 """.ljust(512, b"\n")
 """Before a kubelet: it tells pods of a resolver that is none."""
+DEAD_KUBELET = b"#!/bin/sh\nexit 126\n"
+"""Before a kubelet: it does not start."""
 _PROOFS = (
     "kubectl --cache-dir /run/kubectl --kubeconfig /etc/kubernetes/admin.conf get namespaces -o name"
     " | grep kubev6-proof || true"
@@ -245,7 +247,11 @@ class Bench:
             shipped = store.current(SHIPPED)
             assert shipped is not None
             kubelet = store.blob(shipped.binary("kubelet").sha256).read_bytes()
-            binaries = {"kubelet": kubelet + b"\n", "bad kubelet": BAD_KUBELET + kubelet}
+            binaries = {
+                "kubelet": kubelet + b"\n",
+                "bad kubelet": BAD_KUBELET + kubelet,
+                "dead kubelet": DEAD_KUBELET + kubelet,
+            }
             another_build(
                 store,
                 shipped,

@@ -12,7 +12,7 @@ SECOND = "kube-worker-2"
 
 Before = Literal["nothing", "cluster", "worker", "support", "empty registry", "machines", "two workers", "upgraded"]
 Command = Literal["deploy", "reset", "reset of the worker", "certs renew", "rollback"]
-Build = Literal["", "kubelet", "scheduler", "bad kubelet"]
+Build = Literal["", "kubelet", "scheduler", "bad kubelet", "dead kubelet"]
 """Builds that are not the shipped release's, by what of them is another one (:mod:`tests.another_build`)."""
 
 

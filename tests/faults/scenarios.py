@@ -372,10 +372,20 @@ UPGRADES = (
     upgrade_killed("scheduler", Moment("kube-scheduler", CONTROL_PLANE, seconds=1), to="scheduler"),
     Scenario(
         "upgrade to a kubelet that gives pods a resolver that is none",
-        Script(CONTROL_PLANE, ":", "rm -f /run/kubev6-fault"),
+        Script(CONTROL_PLANE, ":", "rm -f /var/kubev6-fault"),
         None,
         to="bad kubelet",
         says=("proof after kubelet of kube-control-plane", "was put back to v[^ ]*.*, and its proof holds"),
+    ),
+    Scenario(
+        "upgrade to a kubelet that does not start",
+        Script(CONTROL_PLANE, ":"),
+        None,
+        to="dead kubelet",
+        says=(
+            "kube-control-plane: upgrade: kubelet ended with status 126",
+            "put back to v[^ ]*.*, and its proof holds",
+        ),
     ),
 )
 

@@ -78,12 +78,12 @@ MISPLACED = {
 """What machines say that cannot be brought in place to what the file says."""
 UPGRADED = (
     *("upgrade", "upgrade-fails", "upgrade-ends-badly", "upgrade-stays-broken", "upgrade-of-a-broken-one"),
-    *("commits", "upgrade-replaced"),
+    *("commits", "upgrade-replaced", "upgrade-to-a-dead-kubelet"),
 )
 """Of machines that run another build: all goes well; the API server's new image does not come up; the proof does not
 hold any more with the new kube-proxy; or with a new kubelet, which the disk is too full to replace again; or it did
 not hold before; or the new build is a commit that says itself what comes of it; or an upgrade has replaced all that
-differs, the API server, and was cut off then."""
+differs, the API server, and was cut off then; or the new kubelet does not even start."""
 HA = ("ha", "ha-ready", "ha-replaced", "ha-half-joined")
 """Of a cluster with three control planes: all is new, or as it should be, or the first is another machine by now, or
 the join of the second died when its etcd had joined."""
@@ -184,9 +184,14 @@ def surveyed(connection: FakeConnection, runtime: str = "") -> Machine:  # noqa:
         server = identity(topology()).server
         joined = Membership(server=server, is_node=True, is_control_plane=is_control_plane, version=VERSION)
         if behaviour in UPGRADED:
-            runs = kubelets.get(name, FORMER)
+            runs = "" if is_dead(name) else kubelets.get(name, FORMER)
             joined = replace(joined, version=runs, static_pods=tuple(running.items()) if is_control_plane else ())
     return MISPLACED.get(behaviour, {}).get(name, Machine(resolvers=("2001:db8::53",), membership=joined))
+
+
+def is_dead(name: str) -> bool:
+    """Whether a node has a kubelet that does not start."""
+    return behaviour == "upgrade-to-a-dead-kubelet" and kubelets.get(name) == VERSION
 
 
 def bring_to(
@@ -235,8 +240,14 @@ def replace_static_pods(control_plane: FakeConnection, images: Mapping[str, str]
 
 def await_static_pods(control_plane: FakeConnection, images: Mapping[str, str]) -> None:
     assert running.items() >= images.items()
+    assert not is_dead(control_plane.node)
     if behaviour == "upgrade-fails" and VERSION.replace("+", "_") in running["kube-apiserver"]:
         raise NodeError(control_plane.node, "upgrade", "kube-apiserver not Ready")
+
+
+def await_kubelet(_: FakeConnection, node: FakeConnection) -> None:
+    if is_dead(node.node):
+        raise NodeError(node.node, "upgrade", "kubelet ended with status 126")
 
 
 def take_out(control_plane: FakeConnection, name: str) -> bool:
@@ -461,7 +472,7 @@ def install_fakes() -> None:
         (addons, "apply"): apply_add_ons,
         (upgrade, "replace_static_pods"): replace_static_pods,
         (upgrade, "await_static_pods"): await_static_pods,
-        (upgrade, "await_kubelet"): lambda *_: None,
+        (upgrade, "await_kubelet"): await_kubelet,
         (upgrade, "upload_configuration"): lambda *_: None,
         (members, "take_pods_again"): lambda _: None,
         (upgrade_steps, "verify"): verify_upgrade,

@@ -433,6 +433,7 @@ def test_another_build_rolls_onto_a_cluster_that_is_up_with_a_proof_after_each_s
             "lab: proof after the upgrade: pod to pod from pod on kube-worker-1 to x",
             [*(f"kubelet of {node}" for node in reversed(NODES)), API],
         ),
+        ("upgrade-to-a-dead-kubelet", "kube-control-plane: upgrade: kubelet ended with status 126", [API]),
     ],
 )
 def test_an_upgrade_that_fails_goes_back_to_what_ran_before(
