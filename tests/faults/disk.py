@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from tasks.docker import container_engine
 from tasks.lab.machine import container_name
-from tests.faults.faults import ON_DISK, on
+from tests.faults.faults import ON_DISK, is_reached, on
+from tests.waiting import eventually
 
 DIRECTORIES = "/etc /usr/bin /var/lib"
 """Whatever kubev6 writes on a machine, but for what is gone at its next start anyway."""
@@ -32,6 +33,9 @@ chmod 755 /usr/local/sbin/mount-disk
 sed -i 's|^# Each machine makes its own identity|/usr/local/sbin/mount-disk\\n&|' /usr/local/sbin/lab-start
 grep -q ^/usr/local/sbin/mount-disk /usr/local/sbin/lab-start
 """
+STARTED = "[ $(systemctl list-jobs --no-legend | wc -l) = 0 ] && ! ip -o addr | grep tentative"
+START_SECONDS = 60
+"""In which a machine that was started is whole."""
 
 
 def put_on_disk(lab: str, machine: str) -> None:
@@ -44,3 +48,4 @@ def put_on_disk(lab: str, machine: str) -> None:
     on(lab, machine, INSTALL)
     container_engine.client().containers.get(container_name(lab, machine)).restart()
     on(lab, machine, ON_DISK)
+    eventually(lambda: is_reached(lab, machine, STARTED), START_SECONDS)

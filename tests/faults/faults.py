@@ -127,12 +127,7 @@ class KilledUnconfirmed(Killed):
     def mend(self, lab: str) -> None:
         """Nothing: the machine does it by itself, and is reached then."""
 
-        def is_back() -> bool:
-            with suppress(NodeError), connect(machines.endpoints(lab)[self.machine]) as ssh:
-                return ssh.run(PUT_BACK, step="test", check=False).status == 0
-            return False
-
-        eventually(is_back, BACK_SECONDS)
+        eventually(lambda: is_reached(lab, self.machine, PUT_BACK), BACK_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +280,13 @@ class Altered:
     @property
     def _kept(self) -> Path:
         return Store().root / "kept-whole"
+
+
+def is_reached(lab: str, machine: str, script: str) -> bool:
+    """Whether a machine lets us in by SSH, and a script says there that all is well."""
+    with suppress(NodeError), connect(machines.endpoints(lab)[machine]) as ssh:
+        return ssh.run(script, step="test", check=False).status == 0
+    return False
 
 
 def on(lab: str, machine: str, script: str) -> str:
