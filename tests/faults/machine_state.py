@@ -83,7 +83,8 @@ def state() -> Iterator[tuple[str, str]]:
     for family in ("-4", "-6"):
         yield from lines(f"route {family}", "ip", family, "-o", "route", "show", "table", "all")
         yield from lines(f"rule {family}", "ip", family, "rule")
-    yield from lines("address", "ip", "-o", "addr")
+    for number_and_address in said("ip", "-o", "addr").splitlines():  # the kernel numbers interfaces at each start
+        yield f"address {' '.join(number_and_address.split()[1:])}", ""
     yield from lines("packet filter", "sh", "-c", "(iptables-save; ip6tables-save) | grep -v ^#")
     yield from lines("mount", "findmnt", "-rno", "TARGET,FSTYPE,OPTIONS")
     yield from lines("module", "cut", "-d", " ", "-f", "1", "/proc/modules")

@@ -19,8 +19,12 @@ STAYS = re.compile(
     r"|setting /proc/sys/net/(ipv4/conf/eth1/promote_secondaries|ipv6/conf/eth1/accept_ra)$"
 )
 """What docs/own-machines.md says that a reset leaves."""
-OF_THE_RUNNING = re.compile(r"setting /proc/sys/(net/netfilter/nf_conntrack_count|\S+/flush)|file /disk\b")
-"""What changes on a machine that runs, and what is there twice (:mod:`tests.faults.disk`)."""
+OF_THE_RUNNING = re.compile(
+    r"setting /proc/sys/(net/netfilter/nf_conntrack_count|\S+/flush)|file (/var)?/disk\b"
+    r"|packet filter -A DOCKER_(OUTPUT|POSTROUTING) "
+)
+"""What changes on a machine that runs or starts, such as the ports of the engine's resolver, and what is there twice
+(:mod:`tests.faults.disk`)."""
 States = Mapping[str, Mapping[str, str]]
 """By the machine's name, and by what it is of."""
 
