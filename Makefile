@@ -58,7 +58,7 @@ test-racks: $(READY) rack-packages ## each networking tool on virtual machines: 
 	run 'netplan or networkmanager'; ended=$$?; wait $$! || ended=$$?; cat "$$log"; rm "$$log"; \
 	$(BIN)/python -m docs.generator; exit $$ended
 
-test-ha: $(READY) docker-group test-packages ## a lab with three control planes, one of which is killed, taken out, replaced; 20 minutes
+test-ha: $(READY) docker-group test-packages ## a lab with three control planes, one of which is killed, taken out, replaced; 25 minutes
 	@export KUBEV6_TEST_HA=all; $(call with_docker,$(BIN)/python -m pytest -s tests/cluster/test_control_planes.py)
 
 releases: $(READY) docker-group test-packages ## each release of which KUBEV6_TREES holds a tree, built and on a lab
