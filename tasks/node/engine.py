@@ -20,7 +20,7 @@ from tasks.ssh.connection import Connection
 from tasks.ssh.program import program
 from tasks.steps import Step, step
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("kubev6.node")
 FACTS_SECONDS = 60
 APPLY_SECONDS = 1800
 ROUNDS = 3
