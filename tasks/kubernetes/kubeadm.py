@@ -37,7 +37,6 @@ ADMIN = "/etc/kubernetes/admin.conf"
 KUBECTL = f"env HOME={HOME} kubectl --kubeconfig {ADMIN}"
 """What it keeps of the API's description is where all of ours is, and goes with a reset."""
 """On the control plane."""
-CA_CERTIFICATE = "/etc/kubernetes/pki/ca.crt"
 CERTIFICATE_KEY = re.compile(r"^[0-9a-f]{64}$", re.MULTILINE)
 TOKEN = re.compile(r"^[a-z0-9]{6}\.[a-z0-9]{16}$", re.MULTILINE)
 UPLOADED = "kubeadm-certs"
@@ -152,7 +151,7 @@ def join_credentials(connection: Connection) -> JoinCredentials:
     # Before 1.9 a token is of no group by itself, and whoever holds it may not ask for a certificate.
     create = f"kubeadm token create --kubeconfig {ADMIN} --ttl 10m --groups {JOIN_GROUP} --description 'kubev6 join'"
     # The token last: what fails before it shows its output.
-    said = connection.run(f"cat {CA_CERTIFICATE} && {create}", step="join token").stdout
+    said = connection.run(f"cat {kubeadm_commands.CA_CERTIFICATE} && {create}", step="join token").stdout
     certificate, end, printed = said.partition("-----END CERTIFICATE-----")
     token = TOKEN.search(printed)
     if token is None:
@@ -263,7 +262,8 @@ def join(
 
 def _kubeadm(connection: Connection, verb: str, script: str, timeout: float, stdin: bytes = b"") -> None:
     # Its time begins when another kubeadm has let go of the lock. What hangs once hangs again, so it is not retried.
-    alone = ["flock", LOCK, "timeout", "-k", "5", str(math.ceil(timeout)), "sh", "-c", script]
+    whole = f"{kubeadm_commands.EMPTY}({script}) && {kubeadm_commands.DURABLE}"
+    alone = ["flock", LOCK, "timeout", "-k", "5", str(math.ceil(timeout)), "sh", "-c", whole]
     limit, began = timeout + INIT_SECONDS + 30, time.monotonic()
     done = connection.run(f"{quote(alone)} 2>&1", step=f"kubeadm {verb}", stdin=stdin, timeout=limit, check=False)
     if done.status == 0:

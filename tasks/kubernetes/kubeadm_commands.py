@@ -41,6 +41,13 @@ HALF_JOINED = (
 new member."""
 
 
+CA_CERTIFICATE = "/etc/kubernetes/pki/ca.crt"
+EMPTY = "find /etc/kubernetes/*.conf /etc/kubernetes/pki -type f -size 0 -delete 2>/dev/null; "
+"""Takes what a power cut has left of files that kubeadm was writing: it keeps those that are there, as they are."""
+DURABLE = "{ find /etc/kubernetes /var/lib/kubelet/*.* /var/lib/kubelet/pki -exec sync {} + 2>/dev/null || true; }"
+"""Has the disk hold what kubeadm has written, which does not see to that itself."""
+
+
 def init(cluster: Cluster, manifest: Manifest) -> str:
     """The script that makes a control plane of a node.
 
@@ -135,6 +142,8 @@ def join(manifest: Manifest, *, control_plane: bool = False, patched: bool = Fal
     take = f"trap 'rm -f {JOIN_CONFIG}' EXIT; (umask 077; cat >{JOIN_CONFIG})"
     # A kubelet looks for static pods also where there are none, and an old one complains of it once a second.
     take += f"; mkdir -p {MANIFESTS}"
+    if not control_plane:  # kubeadm would keep one that is there, whichever it is
+        take += f"; rm -f {CA_CERTIFICATE}"
     if control_plane:
         take += f"; {ETCD_STARTS}; trap 'kill $starts; rm -f {JOIN_CONFIG}' EXIT"
     command = f"kubeadm join --config {JOIN_CONFIG} {skip_preflight('join', manifest.version)}"

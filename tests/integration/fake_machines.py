@@ -115,13 +115,13 @@ def topology() -> Cluster:
 
 
 have_joined: set[str] = set()
-"""The control planes that have become members in this run."""
+"""Of a cluster with three control planes those that have become members; no process has two runs of that."""
 
 
 def is_member(connection: FakeConnection, *_: object) -> bool:
     first = connection.node == topology().control_plane.name
     ready = behaviour in READY and behaviour != "ready-but-reset" and not (behaviour == "ha-replaced" and first)
-    return ready or connection.node in have_joined
+    return ready or (behaviour in HA and connection.node in have_joined)
 
 
 @fake_of(Connection)

@@ -95,6 +95,42 @@ def test_the_document_with_the_token_is_for_root_alone_and_what_kubeadm_writes_i
     assert run(tmp_path, join(release("v1.20.2")), writes, "token: secret\n") == (0, "600\n644\n")
 
 
+def test_what_a_power_cut_has_left_of_kubeadms_files_is_made_anew_and_what_is_whole_stays(tmp_path: Path) -> None:
+    pki = tmp_path / "pki" / "etcd"
+    pki.mkdir(parents=True)
+    for path, content in ((tmp_path / "admin.conf", "a"), (tmp_path / "kubelet.conf", ""), (pki / "ca.crt", "")):
+        path.write_text(content)
+    (tmp_path / "of-somebody-else").touch()
+    subprocess.run(["sh", "-c", kubeadm_commands.EMPTY.replace("/etc/kubernetes", str(tmp_path))], check=True)
+    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {"admin.conf", "of-somebody-else"}
+    nothing = kubeadm_commands.EMPTY.replace("/etc/kubernetes", str(tmp_path / "nothing"))
+    assert subprocess.run(["sh", "-c", f"{nothing} echo on"], capture_output=True, text=True).stdout == "on\n"
+
+
+def test_what_kubeadm_has_written_is_on_the_disk_when_it_has_ended(tmp_path: Path) -> None:
+    places = {"/etc/kubernetes": tmp_path / "etc", "/var/lib/kubelet": tmp_path / "lib"}
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "lib" / "pki").mkdir(parents=True)
+    for path in ("etc/admin.conf", "lib/config.yaml", "lib/pki/kubelet.crt", "lib/cpu_manager_state"):
+        (tmp_path / path).write_text("a")
+    (tmp_path / "sync").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    (tmp_path / "sync").chmod(0o755)
+    script = kubeadm_commands.DURABLE
+    for path, place in places.items():
+        script = script.replace(path, str(place))
+    done = subprocess.run(
+        ["sh", "-c", script], env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, capture_output=True, text=True, check=True
+    )
+    assert {line.rpartition("/")[2] for line in done.stdout.split()} == {
+        *("etc", "admin.conf", "config.yaml", "pki", "kubelet.crt")
+    }
+
+
+def test_a_worker_takes_the_authority_of_the_cluster_that_it_joins_and_not_one_that_is_there() -> None:
+    assert "rm -f /etc/kubernetes/pki/ca.crt" in join(release("v1.20.2"))
+    assert "ca.crt" not in join(release("v1.20.2"), control_plane=True)
+
+
 def test_a_worker_has_the_directory_that_its_kubelet_looks_for_static_pods_in(tmp_path: Path) -> None:
     assert run(tmp_path, join(release("v1.20.2")), "exit 0")[0] == 0
     assert list((tmp_path / "etc/kubernetes/manifests").iterdir()) == []
