@@ -220,7 +220,7 @@ def assert_shown(api: str, run: str, words: str, room: Path) -> None:
     page = api.removesuffix("/api")
     with chromium.browser(room) as browser:
         browser.visit(page)
-        eventually(lambda: bool(browser.value(f"document.querySelector('{ASKED}') !== null")), 20)
+        eventually(lambda: bool(browser.value(f"document.querySelector('{ASKED}') !== null")), 60)
         browser.value(TYPE % (ASKED, json.dumps(login.of(api))))
         eventually(lambda: not browser.value(f"document.querySelector('{ASKED}') !== null"), 20)
         browser.visit(f"{page}/runs/flow-run/{run}?tab=Details")
