@@ -21,8 +21,8 @@ def goes_wrong(scenario: Scenario, bench: Bench) -> None:
     Raises:
         AssertionError: It is told otherwise than it has to be, or the cluster does not come back, or something is left.
     """
-    bench.prepare(scenario.before)
     with written_down(scenario.name) as fact:
+        bench.prepare(scenario.before)
         ran = _met(scenario, bench)
         fact["said"] = _said(scenario, ran, bench.directory)
         if _brings_the_other_build(scenario):
