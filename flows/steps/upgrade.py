@@ -55,7 +55,7 @@ def _to_next_minor(job: Job, part: Step, machine: Machine) -> None:
     cluster, manifest = job.cluster, job.manifest
     bring(job, part.node, machine, "kubernetes", but=KUBELET_PATH)
     is_first = part.node == cluster.control_plane.name
-    controls = part.node in [each.name for each in cluster.control_planes]
+    controls = "control-plane" in cluster.node(part.node).roles
     of_node = kubeadm_commands.upgrade_node(cluster, manifest, control_plane=controls)
     with connection(cluster, cluster.control_plane.name) as ssh, connection(cluster, part.node) as node:
         if not part.is_kubelet:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 from typing import cast
 
@@ -10,10 +9,11 @@ import pytest
 
 from configs.errors import NodeError
 from tasks.kubernetes import members
-from tasks.ssh.connection import Connection, Result
-from tests.fakes import fake_of, substitute
+from tasks.ssh.connection import Connection
+from tests.fakes import substitute
+from tests.unit.shell import Shell
 
-KUBECTL = """#!/bin/sh
+KUBECTL = """
 # A cluster of one node, n1, whose state is two files; every request is a line of a third.
 while [ "${1#--}" != "$1" ]; do case $1 in --kubeconfig) shift 2;; *) shift;; esac; done
 echo "$*" >>"$STATE/asked"
@@ -31,42 +31,26 @@ esac
 """
 
 
-@fake_of(Connection)
-class ControlPlane:
-    """The machine that asks the API server, here in a shell of this one, with a kubectl of the test's own."""
-
-    node = "kube-control-plane"
-
-    def __init__(self, directory: Path) -> None:
-        (directory / "kubectl").write_text(KUBECTL)
-        (directory / "kubectl").chmod(0o755)
-        self.state = directory
-        self.environment = {"PATH": f"{directory}:/usr/bin:/bin", "STATE": str(directory)}
-
-    def run(self, command: str, *, step: str, timeout: float = 60, check: bool = True) -> Result:
-        words = ["sh", "-c", command]
-        done = subprocess.run(words, env=self.environment, capture_output=True, text=True, timeout=timeout, check=False)
-        if check and done.returncode:
-            raise NodeError(self.node, step, done.stderr.strip())
-        return Result(done.returncode, done.stdout, done.stderr)
-
-
 @pytest.fixture
-def control_plane(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ControlPlane:
+def control_plane(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
     substitute(monkeypatch, members, "KUBECTL", "kubectl --kubeconfig admin.conf")
-    return ControlPlane(tmp_path)
+    return Shell("kube-control-plane", tmp_path, {"kubectl": KUBECTL}, STATE=str(tmp_path))
 
 
-def keeps_pods_away(control_plane: ControlPlane) -> bool:
-    return (control_plane.state / "unschedulable").exists()
+def state(control_plane: Shell) -> Path:
+    return Path(control_plane.environment["STATE"])
 
 
-def asked(control_plane: ControlPlane) -> str:
-    return (control_plane.state / "asked").read_text()
+def keeps_pods_away(control_plane: Shell) -> bool:
+    return (state(control_plane) / "unschedulable").exists()
+
+
+def asked(control_plane: Shell) -> str:
+    return (state(control_plane) / "asked").read_text()
 
 
 @pytest.mark.usefixtures("run")
-def test_a_node_is_drained_and_takes_pods_again_but_nobody_elses_pods_are_given_up(control_plane: ControlPlane) -> None:
+def test_a_node_is_drained_and_takes_pods_again_but_nobody_elses_pods_are_given_up(control_plane: Shell) -> None:
     with members.drained(cast(Connection, control_plane), "n1"):
         assert keeps_pods_away(control_plane)
     assert not keeps_pods_away(control_plane)
@@ -76,8 +60,8 @@ def test_a_node_is_drained_and_takes_pods_again_but_nobody_elses_pods_are_given_
 
 
 @pytest.mark.usefixtures("run")
-def test_a_node_that_somebody_keeps_free_of_pods_stays_so(control_plane: ControlPlane) -> None:
-    (control_plane.state / "unschedulable").write_text("true")
+def test_a_node_that_somebody_keeps_free_of_pods_stays_so(control_plane: Shell) -> None:
+    (state(control_plane) / "unschedulable").write_text("true")
     with members.drained(cast(Connection, control_plane), "n1"):
         pass
     assert keeps_pods_away(control_plane)
@@ -85,10 +69,10 @@ def test_a_node_that_somebody_keeps_free_of_pods_stays_so(control_plane: Control
 
 @pytest.mark.usefixtures("run")
 def test_a_node_whose_pods_do_not_end_takes_pods_as_before_and_the_reason_is_kubectls(
-    control_plane: ControlPlane,
+    control_plane: Shell,
 ) -> None:
     why = "when evicting pods/web: it would violate the pod's disruption budget"
-    (control_plane.state / "budget").write_text(why)
+    (state(control_plane) / "budget").write_text(why)
     entered = []
     with (
         pytest.raises(NodeError, match="its pods do not end: error: when evicting pods/web") as caught,
@@ -101,19 +85,17 @@ def test_a_node_whose_pods_do_not_end_takes_pods_as_before_and_the_reason_is_kub
 
 @pytest.mark.usefixtures("run")
 @pytest.mark.parametrize("label", [True, False])
-def test_what_a_run_that_was_cut_off_has_left_is_put_right_and_nothing_else(
-    control_plane: ControlPlane, label: bool
-) -> None:
-    (control_plane.state / "unschedulable").write_text("true")
+def test_what_a_run_that_was_cut_off_has_left_is_put_right_and_nothing_else(control_plane: Shell, label: bool) -> None:
+    (state(control_plane) / "unschedulable").write_text("true")
     if label:
-        (control_plane.state / "label").touch()
+        (state(control_plane) / "label").touch()
     members.take_pods_again(cast(Connection, control_plane))
     assert keeps_pods_away(control_plane) is not label
-    assert not (control_plane.state / "label").exists()
+    assert not (state(control_plane) / "label").exists()
 
 
 @pytest.mark.usefixtures("run")
-def test_what_fails_while_a_node_is_drained_is_what_is_told(control_plane: ControlPlane) -> None:
+def test_what_fails_while_a_node_is_drained_is_what_is_told(control_plane: Shell) -> None:
     with (
         pytest.raises(NodeError, match="its kubelet is not Ready"),
         members.drained(cast(Connection, control_plane), "n1"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -27,8 +26,9 @@ from tasks.kubernetes.upgrade import line_of_log
 from tasks.node_agent.static_pods import replace_images, with_image
 from tasks.paths import cluster_dir
 from tasks.release import choose
-from tasks.ssh.connection import Connection, Result
-from tests.fakes import fake_of, substitute
+from tasks.ssh.connection import Connection
+from tests.fakes import substitute
+from tests.unit.shell import Shell
 
 LAB, RELEASE = load_cluster("lab"), load_release("debian-1.20")
 OLD, NEW = "v1.20.2+kubev6.old", "v1.20.2+kubev6.new"
@@ -102,24 +102,10 @@ ALL = [
 ]
 
 
-@fake_of(Connection)
-class Machines:
-    """The control plane and a node at once: programs of the test's own, in a shell of this machine."""
-
-    node = "kube-worker-1"
-
-    def __init__(self, directory: Path, **programs: str) -> None:
-        for name, text in {"kubelet": "", "systemctl": "", "kubectl": "", "journalctl": "", **programs}.items():
-            (directory / name).write_text(f"#!/bin/sh\n{text}\n")
-            (directory / name).chmod(0o755)
-        self.environment = {"PATH": f"{directory}:/usr/bin:/bin"}
-
-    def run(self, command: str, *, step: str, timeout: float = 60, check: bool = True) -> Result:
-        words = ["sh", "-c", command]
-        done = subprocess.run(words, env=self.environment, capture_output=True, text=True, timeout=timeout, check=False)
-        if check and done.returncode:
-            raise NodeError(self.node, step, done.stderr.strip())
-        return Result(done.returncode, done.stdout, done.stderr)
+def machines_with(directory: Path, **programs: str) -> Shell:
+    """The control plane and a node at once."""
+    silent = dict.fromkeys(("kubelet", "systemctl", "kubectl", "journalctl"), "")
+    return Shell("kube-worker-1", directory, {**silent, **programs})
 
 
 @pytest.mark.parametrize(
@@ -138,7 +124,7 @@ def test_a_kubelet_runs_when_its_api_server_has_heard_from_it_since_it_was_start
 ) -> None:
     substitute(monkeypatch, upgrade, "KUBELET_SECONDS", 1)
     substitute(monkeypatch, upgrade, "STARTED", "kubelet --version; echo 2026-01-01T00:00:05Z")
-    machines = Machines(tmp_path, kubelet="echo Kubernetes v1.20.2+x", kubectl=f"printf '{heard}'")
+    machines = machines_with(tmp_path, kubelet="echo Kubernetes v1.20.2+x", kubectl=f"printf '{heard}'")
     connection = cast(Connection, machines)
     if not told:
         upgrade.await_kubelet(connection, connection)
@@ -150,7 +136,7 @@ def test_a_kubelet_runs_when_its_api_server_has_heard_from_it_since_it_was_start
 
 def test_when_a_kubelet_was_started_is_told_by_the_clock_of_its_node(tmp_path: Path) -> None:
     ago = int((time.monotonic() - 100) * 1e6)
-    machines = Machines(
+    machines = machines_with(
         tmp_path, kubelet="echo Kubernetes v1.20.2+x", systemctl=f"echo ActiveEnterTimestampMonotonic={ago}"
     )
     *_, version, started = machines.run(upgrade.STARTED, step="test").stdout.split()
@@ -159,7 +145,7 @@ def test_when_a_kubelet_was_started_is_told_by_the_clock_of_its_node(tmp_path: P
 
 
 def test_a_kubelet_that_panics_says_so_itself(tmp_path: Path) -> None:
-    machines = cast(Connection, Machines(tmp_path, kubelet="echo 'panic: of an edit' >&2; exit 2"))
+    machines = cast(Connection, machines_with(tmp_path, kubelet="echo 'panic: of an edit' >&2; exit 2"))
     with pytest.raises(NodeError, match="panic: of an edit"):
         upgrade.await_kubelet(machines, machines)
 
