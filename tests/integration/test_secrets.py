@@ -58,10 +58,13 @@ KEEP = "import os; from prefect.blocks.system import Secret; Secret(value=os.env
 LEFT = ("data", "cache", "tmp", "seen", "home")
 """Directories that runs leave something in."""
 MEMBER = "/usr/local/bin/kubeadm"
+AUTHORITY = "/etc/kubernetes/pki/ca.crt"
+KEPT = "/root/ca.crt"
 KUBEADM = f"""#!/bin/sh
 case "$1 $2" in
 "token create") echo {TOKEN};;
 "join --config")
+    cp {KEPT} {AUTHORITY}  # the node that joins is the control plane's own machine, and takes the file away
     cat "$3"
     ! [ -e {machines_with_logins.REFUSES} ] || {{ echo "error: {TOKEN} is not valid"; exit 1; }};;
 esac
@@ -169,7 +172,8 @@ def furnish(ssh: Connection) -> None:
     put("/etc/kubernetes/admin.conf", f"client-key-data: {ADMINISTRATOR}\n", "600")
     certificate = "openssl req -x509 -newkey ed25519 -nodes -subj /CN=test -keyout /dev/null"
     made = subprocess.run(certificate.split(), capture_output=True, text=True, check=True, timeout=30)
-    put("/etc/kubernetes/pki/ca.crt", made.stdout, "644")
+    for path in (AUTHORITY, KEPT):
+        put(path, made.stdout, "644")
     ssh.run(["useradd", "-m", "-s", "/bin/bash", "ops"], step="test")
     ssh.run(["chpasswd"], step="test", stdin=f"ops:{LOGIN}".encode())
     ssh.run("systemctl restart ssh", step="test")
