@@ -282,6 +282,48 @@ def test_what_starts_a_unit_is_asked_of_a_systemd_that_knows_no_value_option(
     assert service.triggers("docker.service") == {"docker.socket": "active", "other.path": "inactive"}
 
 
+ALSO = """
+case "$1 $2" in
+"cat own.service") printf '[Install]\\nAlso=own.socket with.service\\n' ;;
+"cat with.service") printf 'Also=own.service more.service\\n#Also=no.service\\n' ;;
+"show "*) for unit in $(shift 2; echo "$@"); do cat "$STATES/$unit"; echo; done ;;
+enable*|stop*|disable*) echo "$@" >>"$STATES/said" ;;
+esac
+"""
+
+
+def test_units_that_are_enabled_and_disabled_with_another_are_as_they_were_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def become(unit: str, active: str, enabled: str) -> None:
+        (tmp_path / unit).write_text(f"ActiveState={active}\nUnitFileState={enabled}\n")
+
+    (tmp_path / "systemctl").write_text(f"#!/bin/sh\n{ALSO}")
+    (tmp_path / "systemctl").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setenv("STATES", str(tmp_path))
+    become("own.service", "inactive", "disabled")
+    become("own.socket", "inactive", "enabled")
+    become("with.service", "inactive", "disabled")
+    become("more.service", "active", "disabled")
+    before = {"active": "inactive", "enabled": "disabled", "triggers": {}, "also": service.enabled_with("own.service")}
+    assert sorted(before["also"]) == ["more.service", "own.socket", "with.service"]
+
+    become("own.service", "inactive", "enabled")
+    become("own.socket", "inactive", "disabled")  # as disabling the unit leaves it
+    become("with.service", "active", "disabled")
+    assert service.undo_service("own.service", before) == [
+        "service own.service disabled",
+        "service own.socket enabled",
+        "service with.service stopped",
+    ]
+    assert (tmp_path / "said").read_text().splitlines() == [
+        "disable own.service",
+        "enable own.socket",
+        "stop with.service",
+    ]
+
+
 def test_swap_lines_of_fstab() -> None:
     text = "# /dev/old none swap sw 0 0\nUUID=1 / ext4 defaults 0 1\n/swapfile none swap sw 0 0\n\n"
     assert swap.fstab_swaps(text) == ["/swapfile none swap sw 0 0\n"]

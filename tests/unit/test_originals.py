@@ -183,6 +183,7 @@ def units(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
     substitute(monkeypatch, service, "run", run)
     substitute(monkeypatch, service, "reset_failed", lambda _: None)
     substitute(monkeypatch, service, "triggers", lambda _: {})
+    substitute(monkeypatch, service, "enabled_with", lambda _: {})
     substitute(monkeypatch, service, "state_of", lambda units: {name: {"active": there[name]} for name in units})
     return there  # type: ignore[return-value]
 

@@ -31,6 +31,23 @@ def undo_service(unit: str, before: Any) -> List[str]:
     if before.get("enabled") not in STARTS_AT_BOOT and seen.get("enabled") == "enabled":
         run(["systemctl", "disable", unit], timeout=SERVICE_SECONDS)
         done.append("service {} disabled".format(unit))
+        done += undo_enabled_with(before.get("also", {}))
+    return done
+
+
+def undo_enabled_with(before: Dict[str, Json]) -> List[str]:
+    """Have units as they were that are enabled and disabled with another (``Also=``): each by its state before that."""
+    names = sorted(before)
+    seen = state_of(names)
+    done = []
+    for name in names:
+        was, now = before[name], seen.get(name, {})
+        if was["enabled"] == "enabled" != now.get("enabled"):
+            run(["systemctl", "enable", name], timeout=SERVICE_SECONDS)
+            done.append("service {} enabled".format(name))
+        elif was["enabled"] not in STARTS_AT_BOOT and was["active"] not in RUNNING and now.get("active") in RUNNING:
+            run(["systemctl", "stop", name], timeout=SERVICE_SECONDS)  # the last start of the machine has started it
+            done.append("service {} stopped".format(name))
     return done
 
 
@@ -55,7 +72,8 @@ class Services(Kind):
         units = [change["subject"] for change in changes]
         seen = state_of(units)
         for unit in units:
-            record.note_ahead("services", unit, dict(seen.get(unit, {}), triggers=triggers(unit)))
+            note = dict(seen.get(unit, {}), triggers=triggers(unit), also=enabled_with(unit))
+            record.note_ahead("services", unit, note)
         for change in changes:
             if change["action"] in ("start", "restart"):
                 record.owe(change["subject"])
@@ -122,3 +140,16 @@ def triggers(unit: str) -> Dict[str, str]:
     """The sockets and the like that start a unit when it is stopped, each with its state."""
     names = said(["systemctl", "show", "--property=TriggeredBy", unit]).partition("=")[2].split()
     return {name: fact["active"] for name, fact in state_of(names).items()}
+
+
+def enabled_with(unit: str) -> Dict[str, Json]:
+    """The facts of units that systemd enables and disables together with one (``Also=`` of systemd.unit(5))."""
+    found = []  # type: List[str]
+    left = [unit]
+    while left:
+        lines = said(["systemctl", "cat", left.pop()]).splitlines()
+        names = [name for line in lines if line.startswith("Also=") for name in line.partition("=")[2].split()]
+        new = [name for name in names if name != unit and name not in found]
+        found += new
+        left += new
+    return state_of(sorted(found))
