@@ -6,6 +6,7 @@ and resolves IPv4 addresses by itself, so one of the two can be judged without t
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
@@ -17,6 +18,8 @@ from configs.schema.cluster import Cluster
 from tasks.ssh.connection import Connection
 from tasks.ssh.program import program
 from tasks.steps import step
+
+log = logging.getLogger("kubev6.survey")
 
 STEP = "existing servers"
 SECONDS = 60
@@ -45,8 +48,11 @@ def check(connection: Connection, cluster: Cluster) -> tuple[str, ...]:
     with step(connection.node, STEP) as shown:
         said = []
         if "DNS64" in existing:
-            (answer,) = _ask(connection, {"kind": "aaaa", "server": str(cluster.resolver), "name": name})
+            question = {"kind": "aaaa", "server": str(cluster.resolver), "name": name}
+            answer, with_signatures = _ask(connection, question, question | {"dnssec": True})
             _refuse(connection, dns64_problem(cluster, name, answer))
+            if warning := dnssec_warning(cluster, name, with_signatures):
+                log.warning("%s", warning)
             said.append(f"DNS64 {cluster.resolver} answers")
         if "NAT64" in existing and cluster.translator == cluster.support.address:
             # What a machine itself sends need not pass its own translator: Jool's never does.
@@ -82,6 +88,30 @@ def dns64_problem(cluster: Cluster, name: str, answer: Answer) -> tuple[str, str
         todo = f"let it synthesise for {prefix}, or name the prefix that it has as nat64.prefix"
         return f"{server} gives {name} {seen}, and not an address in {prefix}", todo
     return _carries(cluster, name, inside[0])
+
+
+def dnssec_warning(cluster: Cluster, name: str, answer: Answer) -> str:
+    """What to say of a DNS64 that answers rightly until it is asked for signatures too. Pure.
+
+    Some do not synthesise then, for names in signed zones (BIND without ``break-dnssec``); CoreDNS 1.7.1 to 1.10.0, of
+    Kubernetes 1.21 to 1.26, always asks so (coredns#4085).
+
+    Args:
+        cluster: The topology.
+        name: The name with an IPv4 address only that it was asked for.
+        answer: Its answer to a question with the bit DO; an error is not judged, as one may ask again without it.
+
+    Returns:
+        What was seen and what to do; empty when there is nothing to say.
+    """
+    error, values = answer
+    if error or any(IPv6Address(value) in cluster.nat64.prefix for value in values):
+        return ""
+    return (
+        f"DNS64 {cluster.resolver} gives {name} no address in {cluster.nat64.prefix} when it is asked for signatures "
+        "too (the bit DO), as resolvers that validate and CoreDNS of Kubernetes 1.21 to 1.26 do: let it synthesise "
+        "also then (BIND: 'break-dnssec yes;' in its block dns64)"
+    )
 
 
 def nat64_problem(cluster: Cluster, target: IPv6Address, answer: Answer) -> tuple[str, str] | None:

@@ -16,7 +16,9 @@ TIMEOUT = 3
 PAUSE = 1.0
 """Seconds until what was refused at once is tried again: a next hop that is still being looked for counts as
 unreachable until it answers, and a server that is just starting refuses."""
-AAAA = 28
+AAAA, OPT = 28, 41
+UDP_SIZE = 4096
+DO = 0x8000
 RESPONSE_CODES = {1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED"}
 
 Question = Dict[str, Any]
@@ -35,13 +37,19 @@ def tried(attempt: Callable[[], List[str]]) -> List[str]:
 
 
 def aaaa(question: Question) -> List[str]:
-    """The IPv6 addresses that a server gives for a name, asked of that server alone (RFC 1035)."""
+    """The IPv6 addresses that a server gives for a name, asked of that server alone (RFC 1035).
+
+    With ``dnssec`` the signatures are asked for too, by the bit DO of an OPT record (RFC 6891, 6.1.2; RFC 3225).
+    """
     ident = os.urandom(2)
     labels = b"".join(
         struct.pack("B", len(label)) + label for label in question["name"].encode("idna").split(b".") if label
     )
+    with_signatures = bool(question.get("dnssec"))
     # One question, recursion desired.
-    query = ident + struct.pack("!5H", 0x0100, 1, 0, 0, 0) + labels + b"\0" + struct.pack("!2H", AAAA, 1)
+    query = ident + struct.pack("!5H", 0x0100, 1, 0, 0, with_signatures) + labels + b"\0" + struct.pack("!2H", AAAA, 1)
+    if with_signatures:
+        query += b"\0" + struct.pack("!2HIH", OPT, UDP_SIZE, DO, 0)
 
     def attempt() -> List[str]:
         with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as server:
@@ -49,7 +57,7 @@ def aaaa(question: Question) -> List[str]:
             # Connected, so that only that server's answer is taken, and its machine's refusal is heard.
             server.connect((question["server"], 53))
             server.send(query)
-            answer = server.recv(4096)
+            answer = server.recv(UDP_SIZE)
         if answer[:2] != ident:
             raise OSError("an answer to another question")
         return addresses(answer)

@@ -11,7 +11,7 @@ import pytest
 from configs.plan.translation import embed
 from configs.schema.cluster import Cluster
 from configs.schema.loading import load_cluster
-from tasks.node.existing_servers import Answer, dns64_problem, nat64_problem
+from tasks.node.existing_servers import Answer, dns64_problem, dnssec_warning, nat64_problem
 from tasks.node_agent import existing_servers
 from tasks.node_agent.existing_servers import addresses, after_name, tried
 from tests.fakes import substitute
@@ -54,6 +54,20 @@ def test_an_existing_dns64_is_judged_by_its_answer(prefix: str, answer: Answer, 
     assert problem is not None
     assert seen in problem[0]
     assert todo in problem[1]
+
+
+@pytest.mark.parametrize(
+    ("answer", "warned"),
+    [
+        (("", []), True),
+        (("", ["2001:db8::2"]), True),
+        (("", ["2001:db8::2", "64:ff9b::909:909"]), False),
+        (("FORMERR", []), False),
+    ],
+)
+def test_a_dns64_that_does_not_synthesise_for_who_wants_signatures_is_warned_of(answer: Answer, warned: bool) -> None:
+    warning = dnssec_warning(existing(), NAME, answer)
+    assert ("break-dnssec" in warning) == warned
 
 
 def test_an_existing_nat64_is_judged_by_a_connection() -> None:
