@@ -23,7 +23,8 @@ from kubev6.server.api import session
 from tasks import bounded, scope
 from tasks.steps import StopSignal
 
-START_SECONDS = 60.0
+START_SECONDS = 180.0
+"""How long it may take to answer, which is some seconds on a machine that has nothing else to do."""
 STOP_SECONDS, STOP_SECONDS_IF_STOPPED = 30.0, 3.0
 """How long it may take to write what it was told, on a machine that has much to do; and that of a run that is being
 stopped."""
@@ -66,11 +67,13 @@ class TemporaryServer:
         """
         deadline = time.monotonic() + START_SECONDS
         while not answers(self.url):
-            if self._process.poll() is not None or time.monotonic() > deadline:
+            status = self._process.poll()
+            if status is not None or time.monotonic() > deadline:
                 said = bounded.end_of(self._said).strip()
                 last = said.splitlines()[-1] if said else "it said nothing"
-                todo = "run it again; what else it said is in the run log"
-                raise KubeV6Error(f"Prefect's temporary server did not start: {last}", todo=todo, detail=said)
+                how = f"has not answered for {START_SECONDS:.0f} s" if status is None else f"ended with status {status}"
+                todo = "run it again, when this machine has less to do; what else it said is in the run log"
+                raise KubeV6Error(f"Prefect's temporary server {how}: {last}", todo=todo, detail=said)
             time.sleep(0.05)
 
     def stop(self) -> None:
