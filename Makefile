@@ -45,9 +45,9 @@ test-fast: $(READY) docker-group test-packages ## these, the quickest others, an
 down-fast: $(READY) docker-group ## remove the lab that test-fast keeps
 	@$(call with_docker,$(BIN)/kubev6 lab down --cluster kubev6-fast-test)
 
-test-networking: $(READY) docker-group test-packages ## a cluster on machines with each networking tool that Debian has
+test-networking: $(READY) docker-group test-packages ## a cluster on machines with each networking tool that Debian has, and one with another CNI
 	@export KUBEV6_TEST_NETWORKING='ifupdown netplan networkmanager'; \
-	$(call with_docker,$(BIN)/python -m pytest tests/cluster/test_networking_tools.py)
+	$(call with_docker,$(BIN)/python -m pytest tests/cluster/test_networking_tools.py tests/cluster/test_own_cni.py)
 
 # Two machines at a time, each in a network of its own, which is root's to make.
 test-racks: $(READY) rack-packages ## each networking tool on virtual machines: bonds, VLANs, DHCP, power cuts; writes docs/racks.md

@@ -38,6 +38,7 @@ class Membership:
             those that are not the same are of two clusters.
         static_pods: Each static pod that kubeadm has written there, and the reference of its image.
         version: The kubelet's, of a node.
+        cni: The files that configure its CNI, of which the first by name counts.
     """
 
     recorded: Identity | None = None
@@ -47,6 +48,7 @@ class Membership:
     authorities: frozenset[str] = frozenset()
     static_pods: tuple[tuple[str, str], ...] = ()
     version: str = ""
+    cni: tuple[str, ...] = ()
 
     @property
     def tag(self) -> str:

@@ -19,7 +19,7 @@ from prefect.futures import PrefectFuture
 from prefect.states import Completed, Failed
 
 from configs.errors import ConfigError, KubeV6Error
-from configs.manifest import Manifest
+from configs.manifest import ImageEntry, Manifest
 from configs.plan.derived import refuse_misfit
 from configs.plan.systems import Machine
 from configs.schema.cluster import Cluster
@@ -43,7 +43,7 @@ from flows.upgrade import Upgrade
 from tasks import deployed
 from tasks.events import ReleaseChosen, emit
 from tasks.in_use import in_use
-from tasks.kubernetes import cluster_dns, removal
+from tasks.kubernetes import cluster_dns, cni, removal
 from tasks.kubernetes.checks import Check
 from tasks.kubernetes.members import Members
 from tasks.lab import lab
@@ -105,6 +105,7 @@ def deploy(
         topology = load_cluster(cluster)
         if release:
             topology = topology.model_copy(update={"release": release})
+        cni.refuse_unreadable(topology)
         if not back:
             refuse_misfit(topology, load_release(topology.release))
 
@@ -196,6 +197,7 @@ def bring_up(
     try:
         chosen = provide(decision, mirror, refresh, before_compiling=refuse)
         refuse()
+        results(images_of_cni(cluster, mirror))
         found = {name: value(survey) for name, survey in surveys.items()}
         upgrading = upgrade.of(Job(cluster, chosen.release, chosen.manifest), found)
     except KubeV6Error as error:
@@ -254,6 +256,14 @@ def provide(
     why = f"{decision.why}, built from source"
     emit(ReleaseChosen(manifest=manifest, why=why))
     return Chosen(release, manifest, why)
+
+
+def images_of_cni(cluster: Cluster, mirror: Mirror | None) -> list[PrefectFuture[ImageEntry]]:
+    """The images of the cluster's own CNI into the store, from which its registry is filled."""
+    if cluster.images == "upstream":
+        return []
+    wanted = map(cni.tagged, cni.images(cni.manifests(cluster)))
+    return [release_steps.image_of_cni.submit(each, mirror) for each in wanted]
 
 
 def refuse_unfit(asked: Mapping[str, PrefectFuture[Any]]) -> None:
@@ -326,9 +336,13 @@ def bring_nodes(
     # Both at once, unless one takes away what the other may change.
     first = [add_ons] if cluster_dns.replaces_kubeadms(job.manifest) else []
     dns = begin(nodes.cluster_dns, job, after=[at[control_plane], *ready, *first])
-    for node in cluster.worker_nodes:
-        if node.name in absent:
-            begin(nodes.join, job, node.name, after=[at[node.name], at[control_plane], *ready])
+    joined = [
+        begin(nodes.join, job, node.name, after=[at[node.name], at[control_plane], *ready])
+        for node in cluster.worker_nodes
+        if node.name in absent
+    ]
+    if cluster.cni.by != "bridge":
+        begin(nodes.apply_cni, job, after=[at[control_plane], *ready, *map(allow_failure, joined)])
     if upgrading.is_one:
         begun += [*upgrading.before, *upgrading.begun]
         upgrading.begun.extend([add_ons, dns])

@@ -74,9 +74,10 @@ class Derived:
         return self.api == "v1alpha1"
 
     @property
-    def cni_bin_dir(self) -> str:
-        """Directory of the CNI plugins: the usual one for the release's own, else that of the system's package."""
-        return CNI_BIN_DIR if self.own_cni else self.system.paths["cni"]
+    def cni_bin_dirs(self) -> tuple[str, ...]:
+        """Directories of the CNI plugins: the usual one for the release's and a CNI's own, and that of the system's."""
+        usual = (CNI_BIN_DIR,) if self.own_cni or self.cluster.cni.by != "bridge" else ()
+        return usual if self.own_cni else (*usual, self.system.paths["cni"])
 
     @property
     def registry_certificate_path(self) -> str:
@@ -101,7 +102,7 @@ class Derived:
     @cached_property
     def _values(self) -> dict[str, object]:
         """What every template knows."""
-        properties = ("v1alpha1", "cni_bin_dir", "registry_certificate_path", "pause_image", "etcd_image")
+        properties = ("v1alpha1", "cni_bin_dirs", "registry_certificate_path", "pause_image", "etcd_image")
         return {name: getattr(self, name) for name in (*self.__dataclass_fields__, *properties)}
 
     def render(self, template: str, **more: object) -> str:
@@ -306,7 +307,7 @@ def own_cni_version(cluster: Cluster, release: Release, manifest: Manifest | Non
     """
     version = manifest.cni_version if manifest else (release.cni.version if release.cni else "")
     too_old = bool(version) and not versions.cni_shows_ipv6(version)
-    wanted = cluster.cni or ("system" if cluster.lab and too_old else "release")
+    wanted = cluster.cni.plugins or ("system" if cluster.lab and too_old else "release")
     return version if wanted == "release" else ""
 
 

@@ -19,6 +19,8 @@ networkd, and 1024 from the kernel."""
 def routes(cluster: Cluster, node: Node, version: str) -> tuple[Route, ...]:
     """The static routes of a node, as in the how-to's table for its role.
 
+    Between the nodes of Kubernetes pods go by them where the bridges connect pods; another CNI has its own way.
+
     The support node routes the pod subnets back; every node of Kubernetes routes the NAT64 prefix to the
     translator, the other nodes' pod subnets to these nodes, and the Service subnet: a packet of the node itself is
     routed before its destination becomes a pod's, so without that route (or a default route) no ClusterIP can be
@@ -37,9 +39,10 @@ def routes(cluster: Cluster, node: Node, version: str) -> tuple[Route, ...]:
     # On the support node its own translator takes the prefix; one elsewhere is reached like from everywhere.
     if node.in_kubernetes or translator != support:
         found.append(Route(str(cluster.nat64.prefix), translator, interface))
-    to_pods, place = _to_pods(Same(cluster))
-    own = place.get(node.name, len(to_pods))
-    found += to_pods[:own] + to_pods[own + 1 :]
+    if cluster.cni.by == "bridge" or not node.in_kubernetes:
+        to_pods, place = _to_pods(Same(cluster))
+        own = place.get(node.name, len(to_pods))
+        found += to_pods[:own] + to_pods[own + 1 :]
     if node.in_kubernetes:
         # On the control plane itself there is nobody to send it to; on-link is enough for the lookup.
         via = "" if node.name == cluster.control_plane.name else str(cluster.control_plane.address)

@@ -165,6 +165,8 @@ class StageState:
         files: Files and blocks; missing directories are made.
         only_files_in: Directories that hold no other files; what else was there is kept in the backup. Directories in
             them, and what begins with a dot, are left alone.
+        shared_directories: Directories that others put files into while the node is one of Kubernetes: what has come
+            goes when the node is made what it was.
         certificates: Certificates that are made on the node.
         swap_off: True when no swap may be in use, now and after a restart.
         selinux_permissive: True when SELinux may not enforce anything, now and after a restart.
@@ -187,6 +189,7 @@ class StageState:
     modules: tuple[str, ...] = ()
     files: tuple[File, ...] = ()
     only_files_in: tuple[str, ...] = ()
+    shared_directories: tuple[str, ...] = ()
     certificates: tuple[Certificate, ...] = ()
     swap_off: bool = False
     selinux_permissive: bool = False

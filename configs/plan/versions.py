@@ -319,6 +319,14 @@ def etcd_is_too_old(tag: str, version: str) -> bool:
     return len(has) >= 2 and has < numbers(oldest_etcd(version))
 
 
+def kubectl_applies_on_the_server(version: str) -> bool:
+    """Whether kubectl and API server of a version apply objects there (``--server-side``): stable since 1.22 (KEP 555).
+
+    Objects that are larger than an annotation may be, as some definitions of kinds are, can be applied by that alone.
+    """
+    return reaches(version, "1.22")
+
+
 def kube_proxy_knows_bridge(version: str) -> bool:
     """Whether kube-proxy can tell pods from outsiders by the bridge that they are on: since 1.24 (kubernetes#95400).
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Network, IPv6Address, IPv6Network
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from configs.errors import ConfigError
 from configs.plan.versions import KubeProxyMode, Runtime
@@ -233,6 +233,24 @@ class KubeProxy(Model):
     mode: KubeProxyMode = Field(default="iptables", examples=["nftables"])
 
 
+class Cni(Model):
+    """What connects pods.
+
+    Attributes:
+        by: ``bridge`` for a bridge on each node and static routes between nodes; ``manifests`` for a CNI that
+            ``manifests`` install; ``none`` for one that a person installs when the nodes are there, which are not Ready
+            until then. For these two every node's ``spec.podCIDR`` is its pod subnet.
+        manifests: Files of Kubernetes' objects, or directories of them, that are applied in this order; a relative path
+            begins at the directory of this file.
+        plugins: Whose plugins the nodes have: those of the release if it names any, or in any case those of the nodes'
+            own distribution. Absent, it is the release's, but for plugins that cannot work with a lab's Docker.
+    """
+
+    by: Literal["bridge", "manifests", "none"] = Field(default="bridge", examples=["manifests"])
+    manifests: tuple[FilePath, ...] = Field(default=(), examples=[["cni.yaml"]])
+    plugins: Literal["release", "system"] | None = Field(default=None, examples=["system"])
+
+
 class Lab(Model):
     """Present, though empty, when the cluster's machines are containers on this machine.
 
@@ -275,8 +293,7 @@ class Cluster(Model):
         runtime: What runs the containers on its nodes; what its release is used to when absent.
         images: Where its nodes take the images of Kubernetes from: the cluster's own registry, which is filled with
             them, or their publishers through NAT64. Executables come from the registry in any case.
-        cni: Whose CNI plugins its nodes use: those of the release if it names any, or in any case those of the nodes'
-            own distribution. Absent, it is the release's, but for plugins that cannot work with a lab's Docker.
+        cni: What connects its pods.
     """
 
     name: Hostname = Field(examples=["rack-1"])
@@ -294,12 +311,18 @@ class Cluster(Model):
     verify: Verify
     runtime: Runtime | None = Field(default=None, examples=["docker"])
     images: Literal["registry", "upstream"] = "registry"
-    cni: Literal["release", "system"] | None = Field(default=None, examples=["system"])
+    cni: Cni = Cni()
     ssh: ClusterSsh = ClusterSsh()
     nodes: tuple[Node, ...]
     workers: int = Field(default=0, ge=0, le=200, examples=[2])
     cgroup_v1: bool = False
     lab: Lab | None = None
+
+    @field_validator("cni", mode="before")
+    @classmethod
+    def _cni_by_plugins_alone(cls, value: object) -> object:
+        """As files of 0.1 say it, for one version more: ``cni: system``."""
+        return {"plugins": value} if isinstance(value, str) else value
 
     @property
     def support(self) -> Node:

@@ -36,7 +36,14 @@ def load_cluster(where: str | Path) -> Cluster:
     path = _find(where, "clusters")
     cluster = checked(path, Cluster, read_yaml(path))
     nodes = (*_with_pod_subnets(cluster, _all_nodes(cluster)),)
-    cluster = cluster.model_copy(update={"nodes": nodes, "release": _beside(path, cluster.release)})
+    manifests = tuple(str(path.parent / each) for each in cluster.cni.manifests)
+    cluster = cluster.model_copy(
+        update={
+            "nodes": nodes,
+            "release": _beside(path, cluster.release),
+            "cni": cluster.cni.model_copy(update={"manifests": manifests}),
+        }
+    )
     if found := problems(cluster):
         raise ConfigError(f"{path}: {told(found)}")
     return cluster

@@ -30,6 +30,7 @@ def problems(cluster: Cluster) -> list[str]:
             f"services.subnet: {cluster.services.subnet} has length /{cluster.services.subnet.prefixlen}; "
             "/108 to /120 is wanted: API servers refuse more than 20 host bits"
         )
+    found += _cni(cluster)
     found += translation.problems(cluster)
     found += (*_uplink(cluster), *_uplink_addresses(cluster, nodes))
     found += _overlaps(cluster)
@@ -78,6 +79,15 @@ def _endpoint(cluster: Cluster) -> Iterator[str]:
         yield f"endpoint.address: {address} is outside fabric.subnet {subnet}, where keepalived holds it"
     elif address == subnet.network_address:
         yield f"endpoint.address: {address} is the subnet's own (router anycast) address"
+
+
+def _cni(cluster: Cluster) -> Iterator[str]:
+    """Manifests where they are applied, and nowhere else."""
+    cni = cluster.cni
+    if cni.by == "manifests" and not cni.manifests:
+        yield "cni.manifests: is missing; the files of a CNI, or directories of them, are wanted"
+    elif cni.by != "manifests" and cni.manifests:
+        yield f"cni.manifests: are applied with `by: manifests`, and cni.by is {cni.by}; take one of them out"
 
 
 def _shared(nodes: Sequence[Node]) -> Iterator[str]:

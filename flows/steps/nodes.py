@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
+from configs.manifest import ImageEntry
 from configs.membership import identity
 from configs.plan.derived import for_registry, image_references, pinned_images, registry_url
 from configs.plan.node import plan_node
@@ -20,7 +21,7 @@ from flows.run.task import run_task
 from flows.steps.job import Job
 from tasks import deployed
 from tasks.events import ChangeMade, ImagesPushed, emit
-from tasks.kubernetes import addons, certificates, control_planes, etcd, kubeadm, members, removal, replacement
+from tasks.kubernetes import addons, certificates, cni, control_planes, etcd, kubeadm, members, removal, replacement
 from tasks.kubernetes import cluster_dns as dns
 from tasks.kubernetes.members import Members
 from tasks.lab import lab
@@ -29,6 +30,7 @@ from tasks.node.change import Change
 from tasks.node.reset import Reset
 from tasks.node.survey import survey as survey_machine
 from tasks.release import registry
+from tasks.release.fetch.fetch_image import held_image
 from tasks.release.store import Store
 from tasks.ssh.pool import connection, new_connection
 from tasks.steps import step
@@ -138,6 +140,8 @@ def check_existing_servers(cluster: Cluster) -> None:
 def push(job: Job) -> None:
     """The release into the registry on the support node, through the SSH connection to it."""
     content = for_registry(job.cluster, job.release, job.manifest)
+    own_cni = tuple(cni.entry(name, image) for name, image in _images_of_cni(job.cluster).items())
+    content = content.model_copy(update={"images": (*content.images, *own_cni)})
     with connection(job.cluster, job.cluster.support.name) as ssh:
         pushed = registry.fill(ssh, job.cluster, content, Store())
     emit(ImagesPushed(registry=registry_url(job.cluster), images=tuple(content.images)))
@@ -186,6 +190,16 @@ def cluster_dns(job: Job) -> None:
     with control_planes.connected(cluster) as ssh:
         if dns.apply(ssh, cluster, job.manifest):
             emit(ChangeMade(change=Change("add-on", "cluster DNS", "apply", node=cluster.name)))
+
+
+@run_task("CNI of {job.cluster.name}")
+def apply_cni(job: Job) -> None:
+    """What connects pods where that is not the bridge: each node's pod subnet, and the manifests."""
+    cluster = job.cluster
+    text = cni.with_images(cni.manifests(cluster), cni.references(cluster, _images_of_cni(cluster)))
+    with control_planes.connected(cluster) as ssh:
+        for change in cni.apply(ssh, cluster, text, job.manifest.version):
+            emit(ChangeMade(change=change))
 
 
 @run_task("kubeadm join {name}")
@@ -244,6 +258,14 @@ def remove(cluster: Cluster, name: str) -> None:
 def reset(leaving: removal.Leaving, name: str) -> Reset:
     """One machine out of its cluster, and made what it was."""
     return removal.reset(leaving, name)
+
+
+def _images_of_cni(cluster: Cluster) -> dict[str, ImageEntry]:
+    """The images of the cluster's CNI that its registry is to hold, by their names in the manifests."""
+    if cluster.images == "upstream":
+        return {}
+    found = {name: held_image(cni.tagged(name), Store()) for name in cni.images(cni.manifests(cluster))}
+    return {name: image for name, image in found.items() if image}
 
 
 def _is_marked(cluster: Cluster, name: str) -> bool:

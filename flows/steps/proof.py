@@ -61,6 +61,6 @@ def prove(job: Job, namespace: str) -> tuple[Check, ...]:
         job: What was deployed.
         namespace: Where its pods were made ahead; empty to make some.
     """
-    checks = verify(job.cluster, job.manifest, partial(connection, job.cluster), namespace)
+    checks = verify(job.cluster, job.manifest, partial(connection, job.cluster), namespace, new=True)
     emit(ChecksJudged(checks=checks))
     return checks

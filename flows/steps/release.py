@@ -11,7 +11,7 @@ from typing import TypeVar
 from configs.manifest import BinaryEntry, ImageEntry, Manifest
 from configs.schema.release import Release
 from flows.run.task import run_task
-from tasks.disk import writing
+from tasks.disk import writing, writing_data
 from tasks.events import ReleaseChosen, emit
 from tasks.paths import cache_dir
 from tasks.release import build, choose
@@ -20,6 +20,7 @@ from tasks.release.choose import Chosen, Decision
 from tasks.release.fetch import mirror_directory
 from tasks.release.fetch.fetch import Fetched, Part, fetch_part, find_fetched
 from tasks.release.fetch.fetch import complete as complete_release
+from tasks.release.fetch.fetch_image import fetch_image
 from tasks.release.fetch.mirror import Mirror
 from tasks.release.probe_image import with_probe
 from tasks.release.refresh import Refresh
@@ -72,6 +73,15 @@ def compile_programs(release: Release, tree: Source, picked: Picked, tools: Tool
         compiled = build.compile_programs(release, tree, picked, tools, refresh)
     came_to(f"{build.version_of(release, picked)}: {', '.join(sorted(compiled.programs))}")
     return compiled
+
+
+@run_task("image {reference}")
+def image_of_cni(reference: str, mirror: Mirror | None) -> ImageEntry:
+    """One image of the cluster's own CNI, in the store."""
+    with writing_data():
+        found = fetch_image(reference, Store(), mirror)
+    came_to(found.digest)
+    return found
 
 
 @run_task("image {order.name}", cacheable=True)

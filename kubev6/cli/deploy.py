@@ -93,6 +93,7 @@ def run(args: argparse.Namespace) -> int:
     from configs.plan.derived import refuse_misfit
     from configs.schema.loading import load_cluster, load_release
     from flows import parameters
+    from tasks.kubernetes import cni
     from tasks.release.fetch import mirror
 
     mirror.chosen(args.mirror)  # what is wrong with words and files is told before anything is started
@@ -101,6 +102,7 @@ def run(args: argparse.Namespace) -> int:
     refuse_missing_runner(args.task_runner)
     cluster = load_cluster(args.cluster)
     refuse_misfit(cluster, load_release(args.prebuilt or cluster.release))
+    cni.refuse_unreadable(cluster)
     if args.prune and not args.yes and not _pruning_agreed(cluster, args):
         print("Nothing was done.")
         return 1
@@ -215,8 +217,10 @@ def _plan(args: argparse.Namespace) -> int:
     from configs.schema.loading import load_cluster
     from kubev6.cli.running import provide_secrets, running
     from kubev6.console import changes
+    from tasks.kubernetes import cni
 
     cluster = load_cluster(args.cluster)
+    cni.refuse_unreadable(cluster)
     with running("plan", args, on=cluster) as here:
         from tasks import preview
         from tasks.release.choose import for_plan

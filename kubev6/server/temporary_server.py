@@ -71,9 +71,12 @@ class TemporaryServer:
             if status is not None or time.monotonic() > deadline:
                 said = bounded.end_of(self._said).strip()
                 last = said.splitlines()[-1] if said else "it said nothing"
-                how = f"has not answered for {START_SECONDS:.0f} s" if status is None else f"ended with status {status}"
                 todo = "run it again, when this machine has less to do; what else it said is in the run log"
-                raise KubeV6Error(f"Prefect's temporary server {how}: {last}", todo=todo, detail=said)
+                if status is None:
+                    seen = f"Prefect's temporary server has not answered for {START_SECONDS:.0f} s"
+                else:
+                    seen = f"Prefect's temporary server ended with status {status}"
+                raise KubeV6Error(f"{seen}: {last}", todo=todo, detail=said)
             time.sleep(0.05)
 
     def stop(self) -> None:

@@ -12,7 +12,7 @@ from configs.errors import NodeError
 from configs.manifest import Manifest
 from configs.schema.cluster import Cluster
 from configs.words import counted
-from tasks.kubernetes import certificates, etcd, members, probe_pods
+from tasks.kubernetes import certificates, cni, etcd, members, probe_pods
 from tasks.kubernetes.certificates import Told
 from tasks.kubernetes.checks import Check, Probe, check_objects, check_roles, judge, pairs_note, probes
 from tasks.kubernetes.kubeadm import KUBECTL
@@ -48,6 +48,7 @@ def verify(
     namespace: str = "",
     *,
     full: bool = False,
+    new: bool = False,
     others: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[Check, ...]:
     """Prove the cluster: what the API server says of it, then every path from every node and a pod on it.
@@ -58,6 +59,7 @@ def verify(
         connection: Gives a connection to a node.
         namespace: Where probe pods have been made for this proof; empty to make some. At the end they are removed.
         full: Whether all pairs of pods are asked, however many nodes there are.
+        new: Whether nobody has had the time yet to apply a CNI, where one is to be applied by hand.
         others: The versions of kubelets that are not yet the release's, by node, in the middle of an upgrade.
 
     Returns:
@@ -74,6 +76,9 @@ def verify(
             control_plane = connections[cluster.control_plane.name]
             if not namespace:
                 _refuse_lost_state(control_plane, cluster)
+            if cluster.cni.by == "none" and (waiting := cni.waiting(control_plane, expected=new)):
+                current.ended_as("the nodes wait for a CNI")
+                return waiting
             try:
                 namespace = namespace or probe_pods.make(control_plane, cluster, manifest)
                 found = probe_pods.objects_when_ready(control_plane, cluster, manifest, namespace, current)

@@ -17,6 +17,7 @@ from configs.plan.jool import mismatch
 from configs.plan.networking import tools
 from configs.plan.packet_filter import UFW_WITHOUT_IPV6, Packet
 from configs.plan.stages.network import IPVS
+from configs.plan.stages.runtime import BRIDGE
 from configs.plan.systems import Machine, runtime_version, system_of
 from configs.plan.versions import (
     Runtime,
@@ -364,9 +365,21 @@ def docker_and_cni_plugins(it: Candidate) -> Iterator[str]:
         yield (
             f"its Docker is {has} and the release's CNI plugins are {cni}: pods would get no IPv6 address "
             '("permission denied"), because from 17.06 on Docker switches IPv6 off and only from 0.7.0 on the plugins '
-            "switch it on again: write `cni: system` into the cluster's file to take the distribution's plugins, or "
-            "where it has none deploy a copy of the release's file with newer ones under `cni:`"
+            "switch it on again: write `cni: {plugins: system}` into the cluster's file to take the distribution's "
+            "plugins, or where it has none deploy a copy of the release's file with newer ones under `cni:`"
         )
+
+
+def other_cni(it: Candidate) -> Iterator[str]:
+    """Pods keep the network that they were started with, so a node's CNI is not changed under them."""
+    by, seen = it.cluster.cni.by, it.machine.membership
+    if not it.node.in_kubernetes or not seen.is_node or not seen.cni or (BRIDGE in seen.cni) == (by == "bridge"):
+        return
+    has = "the bridge of kubev6" if BRIDGE in seen.cni else f"another CNI ({', '.join(seen.cni)})"
+    yield (
+        f"its pods are connected by {has}, and cni.by is {by} in the cluster's file: take that back, or `kubev6 reset` "
+        "the cluster first"
+    )
 
 
 def translation_doubts(it: Candidate) -> Iterable[str]:
@@ -442,6 +455,7 @@ PROBLEMS: tuple[Rule, ...] = (
     containerd_version,
     etcd_version,
     docker_and_cni_plugins,
+    other_cni,
 )
 WARNINGS: tuple[Rule, ...] = (
     translation_doubts,

@@ -273,6 +273,7 @@ def _membership(kubernetes: str, record: str) -> Membership:
         authorities=frozenset(filter(None, authorities)),
         static_pods=tuple(_image(line) for line in said.get("image", ())),
         version=" ".join(said.get("node", ())).removeprefix("Kubernetes").strip(),
+        cni=tuple(said.get("cni", ())),
     )
 
 

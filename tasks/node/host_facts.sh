@@ -186,6 +186,9 @@ cd /etc/kubernetes 2>/dev/null && {
     done
     [ -e manifests/kube-apiserver.yaml ] || [ -e pki/ca.key ] && echo control-plane
     [ -s kubelet.conf ] && echo "node $(version_of kubelet)"
+    for file in /etc/cni/net.d/*.conf /etc/cni/net.d/*.conflist; do
+        [ -e "$file" ] && echo "cni ${file##*/}"
+    done
 }
 [ $# -gt 0 ] || exit 0
 section runtime

@@ -15,6 +15,7 @@ from tasks.node_agent.kubeadm_lock import LOCK, no_other_kubeadm
 from tasks.node_agent.pods import end_pods, mount_points, names_in
 from tasks.node_agent.protocol import Failed, progress
 from tasks.node_agent.record import Record, back_up
+from tasks.node_agent.resources.directory import NOTES as SHARED_DIRECTORIES
 
 CNI_CONFIGURATIONS = "/etc/cni/net.d"
 ETCD = "/var/lib/etcd"
@@ -86,10 +87,14 @@ def stop_kubelet() -> List[str]:
 
 
 def keep_others_cni(record: Record) -> List[str]:
-    """kubeadm of 2017 empties the directory of CNI configurations, those of others too."""
+    """kubeadm of 2017 empties the directory of CNI configurations, those of others too.
+
+    What a CNI of the cluster has put there since is not theirs.
+    """
+    shared = [before for _, path, before in record.notes(SHARED_DIRECTORIES) if path == CNI_CONFIGURATIONS]
     for name in names_in(CNI_CONFIGURATIONS):
         path = os.path.join(CNI_CONFIGURATIONS, name)
-        if not record.owns(path) and os.path.isfile(path):
+        if not record.owns(path) and os.path.isfile(path) and all(name in before for before in shared):
             back_up(path)
             record.note("deleted_files", path, {"before": "backup", "block": False})
     record.save()

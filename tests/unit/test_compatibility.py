@@ -12,7 +12,7 @@ from configs.manifest import ImageEntry, Manifest, SourceEntry
 from configs.plan.kernel import Kernel
 from configs.plan.systems import Machine, SysctlLine
 from configs.plan.versions import KubeProxyMode, Runtime
-from configs.schema.cluster import Cluster, KubeProxy
+from configs.schema.cluster import Cluster, Cni, KubeProxy
 from configs.schema.loading import load_cluster, load_release
 from configs.schema.release import Release
 from tasks.node.compatibility import Candidate, problems, warnings
@@ -269,7 +269,7 @@ def with_runtime(runtime: Runtime, version: str, there: Machine = DEBIAN) -> tup
 
 def against_runtime(runtime: Runtime, release: Release, machine: Machine) -> str:
     """What is said against the container runtime of a worker."""
-    cluster = CLUSTER.model_copy(update={"runtime": runtime, "cni": "release"})
+    cluster = CLUSTER.model_copy(update={"runtime": runtime, "cni": Cni(plugins="release")})
     return "; ".join(each for each in found_against(cluster, release, WORKER, machine) if "cgroup" not in each)
 
 
@@ -295,7 +295,7 @@ def test_a_docker_that_hides_ipv6_is_refused_with_plugins_that_do_not_show_it(
         assert bool(found) is wrong
         if wrong:
             assert f"its Docker is {docker} and the release's CNI plugins are {cni}" in found
-            assert "`cni: system`" in found
+            assert "`cni: {plugins: system}`" in found
             assert "where it has none deploy a copy of the release's file with newer ones under `cni:`" in found
 
 

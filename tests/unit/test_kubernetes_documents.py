@@ -17,7 +17,7 @@ from configs.plan.node import join_config, plan_node
 from configs.plan.stages.kubernetes import KUBEADM_CONFIG
 from configs.plan.state import NodeState, StageState
 from configs.plan.systems import Machine, machine_running
-from configs.schema.cluster import Cluster, KubeProxy, Pods, Services
+from configs.schema.cluster import Cluster, Cni, KubeProxy, Pods, Services
 from configs.schema.loading import load_cluster, load_release
 from configs.schema.release import Release
 from tests.unit.sample import manifest, plan
@@ -434,11 +434,11 @@ def test_the_how_tos_lab_is_the_how_to_on_machines_that_are_containers() -> None
     ("cluster", "release", "directory"),
     [
         (HOW_TO, HOW_TO_RELEASE, "/opt/cni/bin"),
-        (changed(HOW_TO, cni="system"), HOW_TO_RELEASE, "/usr/lib/cni"),
+        (changed(HOW_TO, cni=Cni(plugins="system")), HOW_TO_RELEASE, "/usr/lib/cni"),
         (LAB, HOW_TO_RELEASE, "/usr/lib/cni"),
-        (changed(LAB, cni="release"), HOW_TO_RELEASE, "/opt/cni/bin"),
+        (changed(LAB, cni=Cni(plugins="release")), HOW_TO_RELEASE, "/opt/cni/bin"),
         (LAB, CURRENT, "/opt/cni/bin"),
-        (changed(LAB, cni="system"), CURRENT, "/usr/lib/cni"),
+        (changed(LAB, cni=Cni(plugins="system")), CURRENT, "/usr/lib/cni"),
         (LAB, BUILT, "/usr/lib/cni"),
     ],
 )

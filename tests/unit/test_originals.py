@@ -170,6 +170,23 @@ def test_every_byte_of_selinuxs_configuration_comes_back(
     assert site.read_bytes() == before
 
 
+def test_what_others_put_into_a_shared_directory_goes_and_what_was_there_stays(tmp_path: Path) -> None:
+    there, made = tmp_path / "there", tmp_path / "new" / "bin"
+    there.mkdir()
+    (there / "theirs").write_text("theirs\n")
+    for directory in (there, made):
+        deploy({"kind": "directory", "subject": str(directory), "action": "share", "resource": None})
+    (there / "theirs").write_text("changed\n")
+    (there / "10-cni.conflist").write_text("{}\n")
+    (made / "link").symlink_to(there)
+    (made / "data" / "more").mkdir(parents=True)
+    done = reset("directory", "file")
+    assert done[:2] == [f"data, link of {made} removed", f"10-cni.conflist of {there} removed"]
+    assert [each.name for each in there.iterdir()] == ["theirs"]
+    assert not (tmp_path / "new").exists()
+    assert reset("directory", "file") == []
+
+
 @pytest.fixture
 def units(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
     """State of units, as a systemd would have it."""

@@ -14,7 +14,7 @@ from configs.plan.jool import Jool
 from configs.plan.kernel import Kernel
 from configs.plan.node import plan_node
 from configs.plan.systems import Machine
-from configs.schema.cluster import Cluster
+from configs.schema.cluster import Cluster, Cni
 from configs.schema.loading import load_cluster, load_release
 from tasks.node import host_facts
 from tasks.node.survey import survey
@@ -91,6 +91,8 @@ def test_a_node_whose_iptables_a_published_kube_proxy_does_not_see_is_warned_of(
     how_to = load_cluster("kube-v6")
     published = load_release(how_to.release).model_copy(update={"build": None, "kubernetes": "1.16.15"})
     with caplog.at_level(logging.WARNING, "kubev6.survey"):
-        survey(cast(Connection, None), LAB.model_copy(update={"cni": "system"}), published, "kube-worker-1")
+        survey(
+            cast(Connection, None), LAB.model_copy(update={"cni": Cni(plugins="system")}), published, "kube-worker-1"
+        )
     (message,) = caplog.messages
     assert message.startswith("kube-worker-1: its iptables keeps rules in nftables")

@@ -21,7 +21,7 @@ from configs.plan.stages.network import REPOSITORIES
 from configs.plan.stages.network import network as stage_of
 from configs.plan.state import NodeState, Reload, StageState, Sysctl
 from configs.plan.systems import Machine, Networking, machine_running, networking_of, system_of, systems
-from configs.schema.cluster import Cluster, Uplink
+from configs.schema.cluster import Cluster, Cni, Uplink
 from configs.schema.loading import CONFIGS, load_cluster, load_release
 from configs.schema.release import Release
 from flows.run.context import RunContext
@@ -529,9 +529,9 @@ def test_where_no_plugins_are_packaged_a_copy_of_the_how_tos_release_with_newer_
 
     assert "deploy a copy of the release's file with newer ones" in refused(HOW_TO, RELEASE)
     with pytest.raises(
-        ConfigError, match=r"cni is not packaged for ubuntu-.*; .* take `cni: system` out of the cluster"
+        ConfigError, match=r"cni is not packaged for ubuntu-.*; .* take `plugins: system` out of the cluster's `cni`"
     ):
-        refused(HOW_TO.model_copy(update={"cni": "system"}), RELEASE)
+        refused(HOW_TO.model_copy(update={"cni": Cni(plugins="system")}), RELEASE)
     own, _, plugins = (CONFIGS / "releases" / f"{RELEASE.name}.yaml").read_text().partition("\ncni:\n")
     newer = [line.removeprefix("#") for line in own.splitlines() if line.startswith("#   ")]
     assert len(newer) == len(plugins.splitlines())

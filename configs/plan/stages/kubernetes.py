@@ -58,8 +58,8 @@ def _kubelet_extra_args(derived: Derived, node: Node) -> tuple[str, ...]:
     """Options of the kubelet that kubeadm does not pass on to it."""
     if not derived.v1alpha1:
         # kubeadm knows the rest, and leaves the plugins' directory to the runtime unless the kubelet itself is it.
-        elsewhere = derived.runtime == "docker" and derived.cni_bin_dir != CNI_BIN_DIR
-        return (f"--cni-bin-dir={derived.cni_bin_dir}",) if elsewhere else ()
+        elsewhere = derived.runtime == "docker" and derived.cni_bin_dirs != (CNI_BIN_DIR,)
+        return (f"--cni-bin-dir={','.join(derived.cni_bin_dirs)}",) if elsewhere else ()
     return (
         f"--hostname-override={node.name}",
         *([f"--node-ip={node.address}"] if derived.node_ip else []),
@@ -112,7 +112,7 @@ def _kubeadm_config(derived: Derived, node: Node) -> str:
         lab_eviction=LAB_EVICTION,
         kube_proxy_modes=versions.kube_proxy_modes(version),
         fails_on_cgroup_v1=versions.refuses_cgroup_v1(version) and takes_cgroup_v1(cluster),
-        bridge_is_local=versions.kube_proxy_knows_bridge(version),
+        bridge_is_local=cluster.cni.by == "bridge" and versions.kube_proxy_knows_bridge(version),
         # kube-proxy takes every address in it for a pod's, and a prefix often holds the nodes' own too.
         pods_are_apart=not cluster.pods.prefix.overlaps(cluster.fabric.subnet),
     )

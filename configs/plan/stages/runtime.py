@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from configs.plan import versions
-from configs.plan.derived import Derived
-from configs.plan.state import File, Service, StageState
+from configs.plan.derived import CNI_BIN_DIR, Derived
+from configs.plan.state import File, Reload, Service, StageState
 from configs.schema.cluster import Node
 
 CNI_DIRECTORY = "/etc/cni/net.d"
+BRIDGE = "10-bridge-v6.conflist"
+"""The file there that configures the bridge."""
+CNI_LINKS = "/etc/tmpfiles.d/kubev6-cni.conf"
+"""Links to plugins where a CNI puts its own (tmpfiles.d(5)): not in place of what is there."""
+PACKAGED_PLUGINS = ("bandwidth", "bridge", "firewall", "host-local", "loopback", "portmap", "ptp", "tuning")
+"""Those of the system's package that a CNI may count on."""
 
 
 def runtime(derived: Derived, node: Node) -> StageState:
     """The runtime stage of a node of Kubernetes."""
     system = derived.system
     files = _docker(derived) if derived.runtime == "docker" else _containerd(derived)
-    cni = File(f"{CNI_DIRECTORY}/10-bridge-v6.conflist", derived.render("cni-bridge.conflist", node=node))
+    bridged = derived.cluster.cni.by == "bridge"
+    cni = _bridge(derived, node) if bridged else _links(derived)
     packages = ["iptables", "conntrack", "ethtool", "socat", "ebtables"]
     if derived.cluster.kube_proxy.mode == "nftables":
         packages.append("nftables")  # by which a reset takes kube-proxy's tables away
@@ -23,11 +30,35 @@ def runtime(derived: Derived, node: Node) -> StageState:
     return StageState(
         name="runtime",
         packages=system.packages_of(*packages, derived.runtime),
-        files=(*files, cni),
+        files=(*files, *cni),
         # The first by name is the one that counts.
-        only_files_in=(CNI_DIRECTORY,),
+        only_files_in=(CNI_DIRECTORY,) if bridged else (),
+        shared_directories=() if bridged else (CNI_DIRECTORY, CNI_BIN_DIR),
+        reloads=() if bridged else tuple(_linked(file) for file in cni),
         services=(Service(system.units[derived.runtime], restart_on=tuple(file.path for file in files)),),
     )
+
+
+def _bridge(derived: Derived, node: Node) -> tuple[File, ...]:
+    """The configuration of the bridge that pods are plugged into."""
+    return (File(f"{CNI_DIRECTORY}/{BRIDGE}", derived.render("cni-bridge.conflist", node=node)),)
+
+
+def _links(derived: Derived) -> tuple[File, ...]:
+    """The plugins of the system's package where somebody else's CNI looks for them.
+
+    A newer containerd, and the kubelet that starts Docker's containers, look into several directories.
+    """
+    several = derived.runtime == "docker" or versions.containerd_lists_cni_directories(derived.containerd)
+    if derived.own_cni or several:
+        return ()
+    own, system = derived.cni_bin_dirs
+    text = derived.render("cni-plugins.tmpfiles", own=own, system_cni=system, plugins=PACKAGED_PLUGINS)
+    return (File(CNI_LINKS, text),)
+
+
+def _linked(file: File) -> Reload:
+    return Reload(("systemd-tmpfiles", "--create", file.path), when=(file.path,))
 
 
 def _containerd(derived: Derived) -> tuple[File, ...]:

@@ -12,6 +12,7 @@ from tasks.node.resources.address import Addresses
 from tasks.node.resources.binary import Binaries
 from tasks.node.resources.certificate import Certificates
 from tasks.node.resources.command import Commands
+from tasks.node.resources.directory import Directories
 from tasks.node.resources.file import Files
 from tasks.node.resources.ipv4_address import Ipv4Addresses
 from tasks.node.resources.ipv4_default_route import Ipv4DefaultRoutes
@@ -30,6 +31,7 @@ KINDS: tuple[Kind[Any], ...] = (
     Packages(),
     Modules(),
     UnwantedServices(),
+    Directories(),
     Files(),
     Certificates(),
     Swap(),

@@ -6,6 +6,7 @@ from tasks.node_agent.resources.address import Addresses
 from tasks.node_agent.resources.binary import Binaries
 from tasks.node_agent.resources.certificate import Certificates
 from tasks.node_agent.resources.command import Commands
+from tasks.node_agent.resources.directory import Directories
 from tasks.node_agent.resources.file import Files
 from tasks.node_agent.resources.ipv4_address import Ipv4Addresses
 from tasks.node_agent.resources.ipv4_default_route import Ipv4DefaultRoutes
@@ -28,6 +29,7 @@ BEFORE_THE_NETWORK: Tuple[Kind, ...] = (
     Selinux(),
     Ipv4Names(),
     Certificates(),
+    Directories(),
     Files(),
     Sysctls(),
 )
