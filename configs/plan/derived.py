@@ -74,10 +74,18 @@ class Derived:
         return self.api == "v1alpha1"
 
     @property
+    def links_cni_plugins(self) -> bool:
+        """Whether the system's CNI plugins are linked to where a CNI of one's own puts its, as one directory counts."""
+        several = self.runtime == "containerd" and versions.containerd_lists_cni_directories(self.containerd)
+        return self.cluster.cni.by != "bridge" and not self.own_cni and not several
+
+    @property
     def cni_bin_dirs(self) -> tuple[str, ...]:
         """Directories of the CNI plugins: the usual one for the release's and a CNI's own, and that of the system's."""
-        usual = (CNI_BIN_DIR,) if self.own_cni or self.cluster.cni.by != "bridge" else ()
-        return usual if self.own_cni else (*usual, self.system.paths["cni"])
+        packaged = self.system.paths["cni"]
+        if self.own_cni or self.links_cni_plugins:
+            return (CNI_BIN_DIR,)
+        return (packaged,) if self.cluster.cni.by == "bridge" else (CNI_BIN_DIR, packaged)
 
     @property
     def registry_certificate_path(self) -> str:

@@ -82,7 +82,7 @@ def images(text: str) -> tuple[str, ...]:
         ConfigError: One has no tag, so nobody knows which it is.
     """
     found = dict.fromkeys(
-        image for document in yaml.load_all(text, Loader=yaml.BaseLoader) for image in _images(document)
+        image for document in yaml.load_all(text, Loader=yaml.BaseLoader) for image in _images(document, set())
     )
     for image in found:
         try:
@@ -215,16 +215,19 @@ def _unreadable(path: Path, why: str) -> ConfigError:
     return ConfigError(f"cni.manifests: {path}: {shortened(why, 200)}", todo="name files of Kubernetes' objects")
 
 
-def _images(value: object) -> Iterator[str]:
-    """The images of all containers in a value."""
+def _images(value: object, seen: set[int]) -> Iterator[str]:
+    """The images of all containers in a value. What several aliases name is looked at once."""
+    if id(value) in seen:
+        return
+    seen.add(id(value))
     if isinstance(value, list):
         for each in value:
-            yield from _images(each)
+            yield from _images(each, seen)
     elif isinstance(value, dict):
         for key, each in value.items():
             if key in CONTAINERS and isinstance(each, list):
                 yield from (c["image"] for c in each if isinstance(c, dict) and isinstance(c.get("image"), str))
-            yield from _images(each)
+            yield from _images(each, seen)
 
 
 def _script(version: str) -> str:

@@ -147,6 +147,11 @@ def test_images_of_pods_are_found_and_taken_from_the_clusters_registry() -> None
     assert "# the same, older" in changed
 
 
+def test_what_aliases_make_large_is_read_in_a_moment(tmp_path: Path) -> None:
+    bomb = "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 40))
+    cni.refuse_unreadable(written(tmp_path, f"apiVersion: v1\nkind: ConfigMap\na0: &a0 [x]\n{bomb}"))
+
+
 def test_an_image_without_a_tag_is_refused(tmp_path: Path) -> None:
     text = "apiVersion: v1\nkind: Pod\nspec: {containers: [{image: quay.io/cni/node}]}\n"
     with pytest.raises(ConfigError, match=r"the image 'quay\.io/cni/node' is no image with its tag"):
@@ -180,6 +185,16 @@ def test_nodes_with_another_cni_have_no_bridge_and_no_routes_to_pods_and_the_sup
     assert [reload.command for reload in runtime.reloads] == [
         ("systemd-tmpfiles", "--create", "/etc/tmpfiles.d/kubev6-cni.conf")
     ]
+
+
+def test_a_containerd_that_looks_into_several_directories_needs_no_links(tmp_path: Path) -> None:
+    own = cluster_with(tmp_path, "{by: none}")
+    runtime = planned(own, "kube-worker-1", runtime="2.2.1").stage("runtime")
+    assert runtime
+    files = {file.path: file.content for file in runtime.files}
+    assert 'bin_dirs = ["/opt/cni/bin", "/usr/lib/cni"]' in files["/etc/containerd/config.toml"]
+    assert "/etc/tmpfiles.d/kubev6-cni.conf" not in files
+    assert runtime.reloads == ()
 
 
 def test_pods_are_told_by_their_prefix_where_there_is_no_bridge(tmp_path: Path) -> None:

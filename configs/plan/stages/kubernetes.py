@@ -59,7 +59,7 @@ def _kubelet_extra_args(derived: Derived, node: Node) -> tuple[str, ...]:
     if not derived.v1alpha1:
         # kubeadm knows the rest, and leaves the plugins' directory to the runtime unless the kubelet itself is it.
         elsewhere = derived.runtime == "docker" and derived.cni_bin_dirs != (CNI_BIN_DIR,)
-        return (f"--cni-bin-dir={','.join(derived.cni_bin_dirs)}",) if elsewhere else ()
+        return (f"--cni-bin-dir={derived.cni_bin_dirs[0]}",) if elsewhere else ()
     return (
         f"--hostname-override={node.name}",
         *([f"--node-ip={node.address}"] if derived.node_ip else []),

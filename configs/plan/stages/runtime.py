@@ -45,15 +45,11 @@ def _bridge(derived: Derived, node: Node) -> tuple[File, ...]:
 
 
 def _links(derived: Derived) -> tuple[File, ...]:
-    """The plugins of the system's package where somebody else's CNI looks for them.
-
-    A newer containerd, and the kubelet that starts Docker's containers, look into several directories.
-    """
-    several = derived.runtime == "docker" or versions.containerd_lists_cni_directories(derived.containerd)
-    if derived.own_cni or several:
+    """The plugins of the system's package where somebody else's CNI looks for them."""
+    if not derived.links_cni_plugins:
         return ()
-    own, system = derived.cni_bin_dirs
-    text = derived.render("cni-plugins.tmpfiles", own=own, system_cni=system, plugins=PACKAGED_PLUGINS)
+    packaged = derived.system.paths["cni"]
+    text = derived.render("cni-plugins.tmpfiles", own=CNI_BIN_DIR, packaged=packaged, plugins=PACKAGED_PLUGINS)
     return (File(CNI_LINKS, text),)
 
 
