@@ -80,5 +80,12 @@ def _new(args: argparse.Namespace) -> int:
         tell(f"{written.series}: what it is built from")
     if said := newer_than_rules(args.version):
         standard_error.say(said, level="warning")
-    tell(f"next: {quote(['kubev6', 'fetch', str(written.release)])}")
+    fetch = quote(["kubev6", "fetch", str(written.release)])
+    if written.series is None:
+        tell(f"next: {fetch}")
+        return 0
+    here = Path(args.source or "")
+    tree = ["--source", f"upstream={here.resolve()}"] if args.source and here.is_dir() else []
+    build = quote(["kubev6", "build", str(written.release), *tree])
+    tell(f"next: {fetch}, where its publisher is reachable, or {build}")
     return 0

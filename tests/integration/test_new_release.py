@@ -99,6 +99,10 @@ def test_a_repository_is_read_at_the_tag_and_gives_what_it_is_built_from_too(
     git("commit", "--quiet", "--all", "--message", "on the way to the next")
 
     assert main(["releases", "new", VERSION, "--from", str(tree), "--to", "mine"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "next: kubev6 fetch mine/v1.34.5.yaml, where its publisher is reachable, or "
+        f"kubev6 build mine/v1.34.5.yaml --source upstream={tree.resolve()}"
+    )
     release = load_release("mine/v1.34.5.yaml")
     assert release.fetch is not None
     assert "registry.k8s.io/etcd:3.6.5-0" in release.fetch.images
