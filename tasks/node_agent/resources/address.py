@@ -11,7 +11,9 @@ from tasks.node_agent.resources.kind import Kind, Stays
 from tasks.node_agent.resources.link import interface_there, set_up
 from tasks.node_agent.ssh_connection import own_ipv6_connection
 
-DAD_SECONDS = 10
+DAD_SECONDS = 30
+"""It begins when the link has a carrier, which a bond by LACP and some switches' ports give late; and the way of SSH is
+put back after a minute in which nobody has confirmed it (:mod:`tasks.node.confirmation`)."""
 
 
 def undo_address(words: str, before: Any) -> List[str]:
@@ -103,9 +105,8 @@ def await_address(interface: str, address: str) -> None:
         if state == "":
             return
         if time.monotonic() > deadline:
-            raise Failed(
-                "{} on {} is still tentative after {} s".format(address, interface, DAD_SECONDS), transient=True
-            )
+            seen = "{} on {} is still tentative after {} s".format(address, interface, DAD_SECONDS)
+            raise Failed(seen, "see by 'ip link show {}' whether it has a carrier".format(interface), transient=True)
         time.sleep(0.05)
 
 
