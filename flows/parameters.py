@@ -55,6 +55,16 @@ SourcePlace = Annotated[str, Field(pattern=rf"^({_BY_URL}|{_BY_SSH}|/{_PLAIN}*)$
 """Where a git repository or a bundle is: a URL, which holds no password or token, or a whole path."""
 TreePlace = Annotated[str, Field(pattern=rf"^/{_PLAIN}*$", max_length=LONGEST)]
 """The whole path of a working tree."""
+FileName = Annotated[str, Field(pattern=rf"^/{_PLAIN}+$", max_length=LONGEST)]
+"""The whole path of a file."""
+PublicKey = Annotated[
+    str, Field(pattern=rf"^(age1[a-z0-9]+|ssh-(ed25519|rsa) {_PLAIN}+|/{_PLAIN}+)$", max_length=LONGEST)
+]
+"""A public key of age's or ssh's, or the whole path of a file with some."""
+BackupPlace = Annotated[str, Field(pattern=rf"^(/{_PLAIN}*)?$", max_length=LONGEST)]
+"""The whole path of a directory or a file; empty for the data directory."""
+KeptBackups = Annotated[int, Field(ge=0, le=1000)]
+"""How many backups are kept; 0 for all."""
 CommitId = Annotated[str, Field(pattern=r"^([0-9a-f]{40})?$")]
 """The full id of a commit; empty for none."""
 IfBusy = Literal["wait", "refuse"]
@@ -80,6 +90,15 @@ def place(given: str) -> str:
         given: A path or an address; empty for none.
     """
     return given if not given or "://" in given else str(Path(expanded(given)).absolute())
+
+
+def file(given: str) -> str:
+    """A file, as a person wrote it at the command line: by its whole path.
+
+    Args:
+        given: A path; empty for none.
+    """
+    return str(Path(expanded(given)).absolute()) if given else ""
 
 
 def source(given: str) -> str:

@@ -176,6 +176,55 @@ class Connection:
         bound = f"import base64, json\nPAYLOAD = json.loads(base64.b64decode({encoded!r}).decode())\n"
         program = (bound + script).encode()
 
+        # -I and -S: nothing of the node's own Python set-up takes part, and it starts in half the time.
+        command = ["python3", "-IS", "-"]
+        result = self.run(
+            command,
+            step=step,
+            stdin=program,
+            timeout=timeout,
+            check=False,
+            on_stderr=self._hearing(step, progress, made),
+        )
+        self._refuse_failed(result, step)
+        return self._parsed(result.stdout, step, kind)
+
+    def read_python(
+        self, script: str, *, step: str, timeout: float, progress: Callable[..., object] | None = None
+    ) -> bytes:
+        """Run a Python program as root on the node and get the bytes that it prints, of which nothing is ever told.
+
+        Args:
+            script: Source of a self-contained program, see :func:`tasks.ssh.program.program`.
+            step: What is being done, for the error.
+            timeout: Seconds.
+            progress: As for :meth:`run_python`.
+
+        Raises:
+            NodeError: The program failed, ran out of time, or the node has no Python.
+        """
+        hear = self._hearing(step, progress, None)
+        prefix, secret = self._as_root(step)
+        command = f"{prefix}env LC_ALL=C timeout -k 5 {math.ceil(timeout)} python3 -IS -"
+        ran(self.node, "python3 -IS -", step=step)
+        program = f"PAYLOAD = {{}}\n{script}".encode()
+        status, out, err = execute(
+            self.endpoint, self._transport, command, secret + program, step, timeout + GRACE, hear
+        )
+        if status in (124, 137):
+            raise NodeError(self.node, step, f"python3 was ended after {timeout:g} s", transient=True)
+        self._refuse_failed(Result(status, "", err.decode("utf-8", "replace")), step)
+        return out
+
+    def run_json(self, command: Sequence[str] | str, *, step: str, timeout: float = 60, kind: Any = None) -> Any:
+        """Run a command that answers in JSON, and give its answer; the arguments are those of the methods above."""
+        return self._parsed(self.run(command, step=step, timeout=timeout).stdout, step, kind)
+
+    def _hearing(
+        self, step: str, progress: Callable[..., object] | None, made: Callable[[int], None] | None
+    ) -> Callable[[str], None]:
+        """What listens to the lines that a program says of its work."""
+
         def line(text: str) -> None:
             hear: Callable[[], object]
             try:
@@ -194,9 +243,10 @@ class Connection:
                 raise NodeError(self.node, step, seen, todo="see what else prints there") from None
             hear()
 
-        # -I and -S: nothing of the node's own Python set-up takes part, and it starts in half the time.
-        command = ["python3", "-IS", "-"]
-        result = self.run(command, step=step, stdin=program, timeout=timeout, check=False, on_stderr=line)
+        return line
+
+    def _refuse_failed(self, result: Result, step: str) -> None:
+        """Raise what a Python program that failed says, or that there is no Python."""
         if result.status in (126, 127):
             raise NodeError(
                 self.node,
@@ -211,11 +261,6 @@ class Connection:
             seen = _words(last.removeprefix(_FAILED), 2000)
             seen = seen if last.startswith(_FAILED) else f"python3 ended with status {result.status}: {seen}"
             raise NodeError(self.node, step, seen, detail=_told(result))
-        return self._parsed(result.stdout, step, kind)
-
-    def run_json(self, command: Sequence[str] | str, *, step: str, timeout: float = 60, kind: Any = None) -> Any:
-        """Run a command that answers in JSON, and give its answer; the arguments are those of the methods above."""
-        return self._parsed(self.run(command, step=step, timeout=timeout).stdout, step, kind)
 
     def _parsed(self, text: str, step: str, kind: Any) -> Any:
         try:

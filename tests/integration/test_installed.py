@@ -128,9 +128,8 @@ def server(installed: Installed) -> Iterator[str]:
 def test_a_run_of_a_deployment_that_cannot_be_says_why(installed: Installed, server: str) -> None:
     status, out, _ = installed.run("prefect", "deployment", "ls", PREFECT_API_URL=server)
     assert status == 0
-    assert all(
-        f"kubev6/{name}" in out for name in ("build-and-deploy", "deploy-prebuilt", "nightly-rebuild", "nightly-e2e")
-    )
+    nightly = ("nightly-rebuild", "nightly-e2e", "nightly-backup")
+    assert all(f"kubev6/{name}" in out for name in ("build-and-deploy", "deploy-prebuilt", *nightly))
     assert run_of(installed, server, "build-and-deploy", cluster="/home/me/rack.yaml") == (
         "/home/me/rack.yaml: cannot be read: No such file or directory; check the path"
     )
@@ -157,6 +156,7 @@ def test_deployments_that_the_version_before_saved_go_on_working(installed: Inst
         "deploy-prebuilt": "flows.deploy.deploy",
         "nightly-rebuild": "flows.nightly.nightly",
         "nightly-e2e": "flows.nightly.nightly",
+        "nightly-backup": "flows.backup.backup",
         "mine": "flows/deploy.py:deploy",
     }
     for name, cluster in (("deploy-prebuilt", "/home/me/rack.yaml"), ("mine", "/home/me/mine.yaml")):

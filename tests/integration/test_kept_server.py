@@ -485,7 +485,7 @@ def test_runs_that_lost_their_process_or_their_pool_end_when_the_server_is_mende
     assert status == 0, out + err
     status, out, _ = run(*KUBEV6, "server", "status")
     assert status == 1
-    lacking = "build-and-deploy, deploy-prebuilt, nightly-rebuild, nightly-e2e"
+    lacking = "build-and-deploy, deploy-prebuilt, nightly-rebuild, nightly-e2e, nightly-backup"
     assert f"pool kubev6 is there, without {lacking}; `kubev6 server up` mends" in out
     assert "runs 0 under way, and 2 that nobody will end; `kubev6 server up` mends that" in out
 

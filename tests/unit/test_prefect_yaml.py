@@ -39,6 +39,7 @@ def test_the_deployments_are_those_that_the_documentation_names() -> None:
         "deploy-prebuilt",
         "nightly-rebuild",
         "nightly-e2e",
+        "nightly-backup",
     ]
 
 
@@ -186,6 +187,28 @@ def test_a_source_that_is_given_as_a_relative_path_becomes_a_whole_one(
 def test_a_source_that_git_cannot_fetch_from_is_refused_in_words(given: str, told: str) -> None:
     with pytest.raises(ConfigError, match=f"^--source: {told} is no address of a git repository; give a URL"):
         parameters.source(given)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "wrong"),
+    [
+        ({}, ""),
+        ({"keys": ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI me@here", "/home/me/backup.pub"], "keep": 0}, ""),
+        ({"to": "/srv/backups"}, ""),
+        ({"keys": ["backup.pub"]}, "keys"),
+        ({"keys": ["AGE-SECRET-KEY-1QQQQ"]}, "keys"),
+        ({"keys": "none"}, "keys"),
+        ({"to": "backups"}, "to"),
+        ({"keep": -1}, "keep"),
+    ],
+)
+def test_a_backup_is_to_public_keys_and_a_whole_path(parameters: dict[str, Any], wrong: str) -> None:
+    given = {"cluster": "lab", "keys": ["age1qqqqqqqqqqqqqqqqqqqqqqqqqqqq"], **parameters}
+    if wrong:
+        with pytest.raises(Exception, match=wrong):
+            validated("nightly-backup", **given)
+    else:
+        assert validated("nightly-backup", **given)["keep"] == parameters.get("keep", 7)
 
 
 @pytest.mark.parametrize("keep", [0, -1, 366])
