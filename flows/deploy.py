@@ -37,6 +37,7 @@ from flows.run.results import error_of, result, results, settled, value
 from flows.run.runner import THREADS
 from flows.steps import nodes, proof
 from flows.steps import release as release_steps
+from flows.steps import restore as restore_steps
 from flows.steps import upgrade as upgrade_steps
 from flows.steps.job import Job
 from flows.upgrade import Upgrade
@@ -46,6 +47,7 @@ from tasks.in_use import in_use
 from tasks.kubernetes import cluster_dns, cni, removal
 from tasks.kubernetes.checks import Check
 from tasks.kubernetes.members import Members
+from tasks.kubernetes.restore import Restoring
 from tasks.lab import lab
 from tasks.node import clocks, membership
 from tasks.node.change import Change
@@ -126,6 +128,7 @@ def brought_up(
     refresh: Refresh = "",
     *,
     prune: bool = False,
+    restoring: Restoring | None = None,
 ) -> State[Any]:
     """Bring a cluster to a release while nobody else works on it, and prove it.
 
@@ -137,6 +140,7 @@ def brought_up(
         if_busy: What to do when another run works on the cluster.
         refresh: Which stage of the build is made again.
         prune: Whether members leave that neither the file nor a deploy from here has made one.
+        restoring: The backup from which it comes back; None for a cluster that is up or begins anew.
 
     Returns:
         The state of the flow run, with a :class:`Deployed`.
@@ -147,7 +151,7 @@ def brought_up(
     who = called(command)
     with flow_run(command, cluster) as run, locked(cluster.name, who, if_busy), in_use(who):
         made_before = len(run.changes)
-        chosen, checks = bring_up(cluster, decided(), mirrors.chosen(mirror), refresh, prune=prune)
+        chosen, checks = bring_up(cluster, decided(), mirrors.chosen(mirror), refresh, prune=prune, restoring=restoring)
         done = Deployed(chosen.manifest, chosen.why, tuple(run.changes[made_before:]), checks)
     bad = [f"{check.name} from {check.source} to {check.target}" for check in checks if not check.ok]
     if bad:
@@ -173,7 +177,13 @@ def decide(cluster: Cluster, prebuilt: bool, named: str) -> Decision:
 
 
 def bring_up(
-    cluster: Cluster, decision: Decision, mirror: Mirror | None, refresh: Refresh, *, prune: bool
+    cluster: Cluster,
+    decision: Decision,
+    mirror: Mirror | None,
+    refresh: Refresh,
+    *,
+    prune: bool,
+    restoring: Restoring | None = None,
 ) -> tuple[Chosen, tuple[Check, ...]]:
     """The order. Returns the release that was taken, and the proof."""
     made_before = len(this_run().changes)
@@ -189,7 +199,10 @@ def bring_up(
         found = {name: value(survey) for name, survey in surveys.items()}
         membership.refuse_one_machine(found)
         clocks.refuse_apart(cluster, found)
-        membership.refuse_other_life(cluster, found)
+        if restoring:
+            result(restore_steps.refuse.submit(cluster, restoring, found))
+        else:
+            membership.refuse_other_life(cluster, found)
         membership.refuse_unknown_control_planes(cluster, found)
         if cluster.endpoint:
             result(nodes.check_endpoint.submit(cluster, found))
@@ -199,6 +212,8 @@ def bring_up(
         refuse()
         results(images_of_cni(cluster, mirror))
         found = {name: value(survey) for name, survey in surveys.items()}
+        if restoring:
+            deployed.forget(cluster)  # what was known of it as it was until now
         upgrading = upgrade.of(Job(cluster, chosen.release, chosen.manifest), found)
     except KubeV6Error as error:
         settled(surveys.values())
@@ -215,7 +230,8 @@ def bring_up(
         name: nodes.compare.submit(job, name, found[name], certificate, wait_for=[survey])
         for name, survey in surveys.items()
     }
-    known = value(members) or Members()
+    # What an API says that has come back is how its nodes were then.
+    known = (value(members) if not restoring else None) or Members()
     ahead = proof.make_pods_ahead.submit(job, Members() if upgrading.is_one else known)
     try:
         result(members)
@@ -226,7 +242,7 @@ def bring_up(
             # One after the other where they may be control planes, so that etcd has a majority all the time.
             last = removed[-1:] if cluster.endpoint else []
             removed.append(nodes.remove.submit(cluster, name, wait_for=[members, *last]))
-        begun = bring_nodes(upgrading, found, compared, removed, known)
+        begun = bring_nodes(upgrading, found, compared, removed, known, restoring)
         in_place: list[PrefectFuture[Any]] = [*surveys.values(), *removed, *begun]
         checks = prove(upgrading, in_place, ahead, made_before)
     except Exception as error:
@@ -239,6 +255,8 @@ def bring_up(
         deployed.end_upgrade(cluster, job.manifest, job.release)
     elif all(check.ok for check in checks):
         deployed.remember(cluster, job.manifest, job.release, proved=True)
+        if restoring:
+            result(restore_steps.end.submit(cluster))
     return chosen, checks
 
 
@@ -289,6 +307,7 @@ def bring_nodes(
     compared: Comparisons,
     removed: list[PrefectFuture[None]],
     known: Members,
+    restoring: Restoring | None = None,
 ) -> list[PrefectFuture[Any]]:
     """Every machine through its stages; of those that lack nothing no stage is begun. Returns what has to end well."""
     job, begun = upgrading.job, list[PrefectFuture[Any]](compared.values())
@@ -322,7 +341,10 @@ def bring_nodes(
             stage("kubernetes", name, pushed)
     machine = found.get(control_plane)
     upgraded = upgrading.is_one and machine and machine.membership.static_pods
-    if control_plane in absent and not (upgraded or membership.is_formed(cluster, found)):
+    if restoring:
+        after = [at[control_plane], pushed]
+        at[control_plane] = begin(restore_steps.begin, job, control_plane, restoring, after=after)
+    elif control_plane in absent and not (upgraded or membership.is_formed(cluster, found)):
         at[control_plane] = begin(nodes.init, job, control_plane, after=[at[control_plane], pushed])
     ready = upgrade.replaced(upgrading, found, [pushed, *removed, *at.values()]) if upgrading.is_one else [pushed]
     last: list[Any] = []
@@ -330,17 +352,19 @@ def bring_nodes(
         if node.name in absent and node.name != control_plane:
             # One after the other, before anything else is asked of the API: each is a change of etcd's members.
             after = [at[node.name], at[control_plane], *ready, *last]
-            last = [allow_failure(begin(nodes.join_control_plane, job, node.name, after=after))]
+            last = [allow_failure(begin(nodes.join_control_plane, job, node.name, bool(restoring), after=after))]
     ready = [*ready, *last]
     add_ons = begin(nodes.add_ons, job, upgrading.is_one, after=[at[control_plane], *ready])
     # Both at once, unless one takes away what the other may change.
     first = [add_ons] if cluster_dns.replaces_kubeadms(job.manifest) else []
     dns = begin(nodes.cluster_dns, job, after=[at[control_plane], *ready, *first])
-    joined = [
-        begin(nodes.join, job, node.name, after=[at[node.name], at[control_plane], *ready])
-        for node in cluster.worker_nodes
-        if node.name in absent
-    ]
+    joined: list[PrefectFuture[Any]] = []
+    for node in cluster.worker_nodes:
+        if node.name in absent:
+            after = [at[node.name], at[control_plane], *ready]
+            if restoring and membership.has_joined(cluster, found.get(node.name)):
+                after = [begin(restore_steps.start_again, job, node.name, after=after)]
+            joined.append(begin(nodes.join, job, node.name, bool(restoring), after=after))
     if cluster.cni.by != "bridge":
         begin(nodes.apply_cni, job, after=[at[control_plane], *ready, *map(allow_failure, joined)])
     if upgrading.is_one:

@@ -21,7 +21,18 @@ from flows.run.task import run_task
 from flows.steps.job import Job
 from tasks import deployed
 from tasks.events import ChangeMade, ImagesPushed, emit
-from tasks.kubernetes import addons, certificates, cni, control_planes, etcd, kubeadm, members, removal, replacement
+from tasks.kubernetes import (
+    addons,
+    certificates,
+    cni,
+    control_planes,
+    etcd,
+    kubeadm,
+    members,
+    removal,
+    replacement,
+    restore,
+)
 from tasks.kubernetes import cluster_dns as dns
 from tasks.kubernetes.members import Members
 from tasks.lab import lab
@@ -32,6 +43,7 @@ from tasks.node.survey import survey as survey_machine
 from tasks.release import registry
 from tasks.release.fetch.fetch_image import held_image
 from tasks.release.store import Store
+from tasks.ssh.connection import Connection
 from tasks.ssh.pool import connection, new_connection
 from tasks.steps import step
 
@@ -155,6 +167,7 @@ def init(job: Job, name: str) -> None:
     """The control plane, or the first of several."""
     node = job.cluster.node(name)
     with connection(job.cluster, node.name) as ssh, step(node.name, "kubeadm init") as shown:
+        restore.refuse_unfinished(ssh)
         if kubeadm.is_member(ssh, job.cluster, node):
             shown.ended_as("already done")
             return
@@ -203,8 +216,14 @@ def apply_cni(job: Job) -> None:
 
 
 @run_task("kubeadm join {name}")
-def join(job: Job, name: str) -> None:
-    """A worker into the cluster."""
+def join(job: Job, name: str, restored: bool = False) -> None:
+    """A worker into the cluster.
+
+    Args:
+        job: What is being deployed.
+        name: The node.
+        restored: Whether the cluster came back from a backup, with the Node object that it had.
+    """
     node = job.cluster.node(name)
     with connection(job.cluster, name) as ssh, step(name, "kubeadm join") as shown:
         if kubeadm.is_member(ssh, job.cluster, node):
@@ -213,7 +232,7 @@ def join(job: Job, name: str) -> None:
         certificates.refuse_ended(ssh, job.cluster)  # a member it is, whose kubelet cannot say so
         if kubeadm.has_lost_kubeconfig(ssh):
             with control_planes.connected(job.cluster) as control_plane:
-                members.forget(control_plane, name)
+                _make_way(control_plane, name, restored)
         with this_run().join_tokens.credentials(job.cluster) as credentials:
             kubeadm.join(ssh, job.cluster, job.release, job.manifest, node, credentials)
         made = Change("cluster", job.cluster.name, "join", after="by kubeadm", node=name)
@@ -221,11 +240,16 @@ def join(job: Job, name: str) -> None:
 
 
 @run_task("kubeadm join {name}")
-def join_control_plane(job: Job, name: str) -> None:
+def join_control_plane(job: Job, name: str, restored: bool = False) -> None:
     """Another control plane into the cluster.
 
     What etcd and the API server still know of a machine that had this name goes first, and then what a join that came
     to no end has left on it. One has come to its end when the node is marked as a control plane, which is its last act.
+
+    Args:
+        job: What is being deployed.
+        name: The node.
+        restored: Whether the cluster came back from a backup, with the Node object that it had.
     """
     cluster, node = job.cluster, job.cluster.node(name)
     with connection(cluster, name) as ssh, step(name, "kubeadm join") as shown:
@@ -235,7 +259,7 @@ def join_control_plane(job: Job, name: str) -> None:
         certificates.refuse_ended(ssh, cluster)
         with control_planes.connected(cluster, but=name) as other, this_run().join_tokens.credentials(cluster) as made:
             etcd.leave(other, name, str(node.address))
-            members.forget(other, name)
+            _make_way(other, name, restored)
             kubeadm.clear_half_joined(ssh)
             alone = len(etcd.ask(other).members) == 1
             with kubeadm.uploaded_certificates(other) as key:
@@ -266,6 +290,14 @@ def _images_of_cni(cluster: Cluster) -> dict[str, ImageEntry]:
         return {}
     found = {name: held_image(cni.tagged(name), Store()) for name in cni.images(cni.manifests(cluster))}
     return {name: image for name, image in found.items() if image}
+
+
+def _make_way(control_plane: Connection, name: str, restored: bool) -> None:
+    """What the API server knows by the name of a node that joins is no obstacle to it; of a backup it stays."""
+    if restored:
+        members.expect(control_plane, name)
+    else:
+        members.forget(control_plane, name)
 
 
 def _is_marked(cluster: Cluster, name: str) -> bool:

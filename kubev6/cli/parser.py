@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from kubev6.cli import (
+    backup,
     bisect,
     build,
     bundle,
@@ -26,6 +27,7 @@ from kubev6.cli import (
     replace,
     report,
     reset,
+    restore,
     rollback,
     schema,
     series,
@@ -36,7 +38,10 @@ from kubev6.cli import (
 from kubev6.cli.command import EXIT_STATUSES, Help
 
 GROUPS = (
-    ("Bring a cluster up, and take it down again", (deploy, dev, bisect, rollback, replace, reset, lab)),
+    (
+        "Bring a cluster up, and take it down again",
+        (deploy, dev, bisect, rollback, replace, backup, restore, reset, lab),
+    ),
     ("Look at a cluster, and use it", (verify, e2e, certs, report, compare, render, kubectl, ssh, bundle)),
     ("Releases and their patches", (build, fetch, images, releases, series)),
     ("This machine, Prefect, your shell and your editor", (cache, server, completion, schema)),

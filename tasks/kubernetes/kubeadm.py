@@ -126,6 +126,20 @@ def init(connection: Connection, cluster: Cluster, manifest: Manifest) -> None:
     connection.run(f"{tokens} | xargs -r {kubectl} delete", step="kubeadm init")
 
 
+def init_etcd(connection: Connection, cluster: Cluster, manifest: Manifest) -> None:
+    """Begin a control plane whose authorities are there already, as far as its etcd: the kubelet runs that alone.
+
+    Args:
+        connection: To the machine, whose kubernetes stage has been applied.
+        cluster: The topology.
+        manifest: The release.
+
+    Raises:
+        NodeError: It failed; the detail holds its output and the last lines of the kubelet.
+    """
+    _kubeadm(connection, "init", kubeadm_commands.init_etcd(cluster, manifest), INIT_SECONDS)
+
+
 def upgrade(connection: Connection, script: str) -> None:
     """Run ``kubeadm upgrade`` on a node; what it has done already it leaves alone.
 

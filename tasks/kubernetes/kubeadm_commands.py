@@ -67,6 +67,20 @@ def init(cluster: Cluster, manifest: Manifest) -> str:
     return command if kubeadm_starts_kubelet(manifest.version) else _with_kubelet(command)
 
 
+def init_etcd(cluster: Cluster, manifest: Manifest) -> str:
+    """The script that begins a control plane as far as its etcd, by the phases of ``kubeadm init``.
+
+    Args:
+        cluster: The topology.
+        manifest: The release, of 1.13 at the least.
+    """
+    phases = ["certs all", "kubeconfig all", "kubelet-start", "etcd local"]
+    commands = [f"kubeadm init phase {phase} --config {KUBEADM_CONFIG}" for phase in phases]
+    if pinned_images(cluster, manifest) and kubeadm_patches(manifest.version) == "option":
+        commands[-1] += f" --experimental-patches {KUBEADM_PATCHES}"
+    return f"mkdir -p {MANIFESTS} && {' && '.join(commands)}"
+
+
 def upgrade_control_plane(cluster: Cluster, manifest: Manifest) -> str:
     """The script that brings the control plane to the next minor version, with the new kubeadm.
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from configs.errors import KubeV6Error, NodeError
+from tasks import bounded
 from tasks.kubernetes.checks import ROLES
 from tasks.kubernetes.kubeadm import ADMIN, KUBECTL
 from tasks.kubernetes.kubeadm_commands import ETCD_DATA
@@ -87,6 +89,38 @@ def forget(control_plane: Connection, name: str) -> None:
     control_plane.run(delete, step="kubeadm join", timeout=60)
 
 
+def expect(control_plane: Connection, name: str) -> None:
+    """Let a node join again that keeps its Node object: kubeadm refuses one that is Ready, as the object may still say.
+
+    A control plane is not marked as one until it has joined.
+
+    Args:
+        control_plane: To the control plane.
+        name: The node.
+
+    Raises:
+        NodeError: The API server does not answer.
+    """
+    get = [*KUBECTL.split(), SOON, "get", "node", name, "--ignore-not-found", "-o", "json"]
+    said = control_plane.run(get, step="kubeadm join", timeout=20).stdout
+    if not said.strip():
+        return
+    node = bounded.parsed(said)
+    conditions = [
+        {**each, "status": "Unknown", "reason": "Restored", "message": "restored from a backup, and has yet to join"}
+        if each["type"] == "Ready"
+        else each
+        for each in node["status"].get("conditions", ())
+    ]
+    del node["metadata"]["resourceVersion"]
+    content = json.dumps({**node, "status": {**node["status"], "conditions": conditions}}).encode()
+    put = [*KUBECTL.split(), SOON, "replace", "--raw", f"/api/v1/nodes/{name}/status", "-f", "-"]
+    control_plane.run(put, step="kubeadm join", stdin=content, timeout=20)
+    if any(label in node["metadata"].get("labels", {}) for label in ROLES):
+        unmark = [*KUBECTL.split(), SOON, "label", "node", name, *(f"{label}-" for label in ROLES)]
+        control_plane.run(unmark, step="kubeadm join", timeout=20)
+
+
 def refuse_lost_state(control_plane: Connection) -> None:
     """Refuse a control plane that has lost what makes it one; what depends on it would fail in words of its own.
 
@@ -114,8 +148,7 @@ def refuse_lost_state(control_plane: Connection) -> None:
             name,
             "proof",
             f"the control plane has lost its state: {seen}",
-            todo="put /etc/kubernetes and /var/lib/etcd back from a backup, "
-            "or `kubev6 reset` the whole cluster and deploy",
+            todo="`kubev6 reset` the whole cluster, and `kubev6 restore` a backup of it, or deploy a new one",
         )
 
 

@@ -52,7 +52,8 @@ def refuse(cluster: Cluster, name: str) -> None:
     if controlling == [name]:
         raise ConfigError(
             f"{name} is the only control plane, and what the cluster knows is lost with it",
-            todo="`kubev6 reset` the other machines, put another one in its place, and `kubev6 deploy`",
+            todo="put another one in its place, and `kubev6 restore` a backup; without one, `kubev6 reset` the other "
+            "machines and `kubev6 deploy`",
         )
     with step(name, "who answers"), control_planes.connected(cluster, but=name) as ssh:
         told = etcd.ask(ssh) if name in controlling else Told([], "")
@@ -100,12 +101,12 @@ def no_majority(members: Sequence[Member], name: str) -> str:
 
 def _refuse_etcd(name: str, asked: str, told: Told) -> None:
     if told.seen:
-        todo = f"see what runs there (kubev6 ssh {asked}); with most of the control planes lost, restore a backup"
+        todo = f"see what runs there (kubev6 ssh {asked}); with most control planes lost, `kubev6 restore` a backup"
         raise NodeError(asked, STEP, f"its etcd does not answer: {told.seen}", todo=todo)
     if any(each.name == name and not each.seen for each in told.members):
         raise _alive(name, "its member of etcd answers")
     if why := no_majority(told.members, name):
-        todo = "bring the others up first; with most of the control planes lost, restore a backup"
+        todo = "bring the others up first; with most of the control planes lost, `kubev6 restore` a backup"
         raise NodeError(name, STEP, why, todo=todo)
 
 

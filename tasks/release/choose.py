@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 
+from configs.backup import Backup
 from configs.errors import ConfigError, KubeV6Error
 from configs.manifest import Manifest
 from configs.plan.derived import refuse_misfit
@@ -161,6 +162,28 @@ def running(cluster: Cluster) -> Decision:
     known = deployed.last(cluster)
     release = (known.release if known else None) or load_release(manifest.name)
     return Decision(release, True, "what the cluster runs", manifest.key)
+
+
+def of_backup(backup: Backup) -> Decision:
+    """The build that a cluster ran when it was backed up.
+
+    Args:
+        backup: What the backup says of itself.
+
+    Raises:
+        KubeV6Error: The store does not have it, whole.
+    """
+    decision = Decision(backup.release, True, f"what the cluster ran on {backup.made}", backup.manifest.key)
+    if Store().find(backup.release.name, backup.manifest.key) is None:
+        build = "builds" if backup.release.build else "fetches"
+        raise KubeV6Error(
+            f"the backup is of {backup.manifest.version}, and the store does not have that build "
+            f"({backup.manifest.key[:12]}) of release {backup.release.name}",
+            todo=f"`kubev6 {build[:-1]} {backup.release.name}` {build} it, where its file and sources are as they were "
+            "then; or name the data directory that has it by KUBEV6_DATA; nothing was changed",
+        )
+    _in_store_as_it_is(decision, Store())
+    return decision
 
 
 def is_to_be_built(decision: Decision) -> bool:

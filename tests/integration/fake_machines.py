@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+from configs.backup import Backup
 from configs.errors import KubeV6Error, NodeError
 from configs.manifest import BinaryEntry, ImageEntry, Manifest, SourceEntry
 from configs.membership import Identity, Membership, identity
@@ -29,7 +30,19 @@ from kubev6.cli import main
 from kubev6.server.orchestration import Orchestration
 from tasks import deployed, inventory
 from tasks.events import ReleaseChosen, emit
-from tasks.kubernetes import addons, certificates, cluster_dns, etcd, kubeadm, members, probe_pods, replacement, upgrade
+from tasks.kubernetes import (
+    addons,
+    backup,
+    certificates,
+    cluster_dns,
+    etcd,
+    kubeadm,
+    members,
+    probe_pods,
+    replacement,
+    restore,
+    upgrade,
+)
 from tasks.kubernetes.addons import Mend
 from tasks.kubernetes.checks import Check
 from tasks.kubernetes.etcd import Told
@@ -42,7 +55,8 @@ from tasks.node import reset as task_of_reset
 from tasks.node.change import Change
 from tasks.node.reset import Reset
 from tasks.paths import data_dir
-from tasks.release import registry
+from tasks.release import choose, registry
+from tasks.release.choose import Decision
 from tasks.release.compile import CompileError
 from tasks.release.registry import Pushed
 from tasks.release.series import series_file, working_tree
@@ -50,6 +64,8 @@ from tasks.ssh.connection import Connection, Result
 from tasks.ssh.endpoint import Endpoint
 from tasks.steps import step
 from tests.fakes import fake_of, substitute_for_good
+from tests.unit import sample_backup
+from tests.unit.test_certificate import ELLIPTIC
 from tests.waiting import eventually
 
 TOKEN = "abcdef.0123456789abcdef"
@@ -316,6 +332,28 @@ def refuse_replacement(cluster: Cluster, name: str) -> None:
         pass
 
 
+def asked_for_backup(ssh: FakeConnection, progress: Callable[..., None]) -> tuple[backup._Told, bytes]:
+    """What a control plane tells for a backup."""
+    assert is_member(ssh)
+    progress("1 MiB", 1, 2)
+    pki = {"ca.crt": ELLIPTIC, "ca.key": f"-----BEGIN PRIVATE KEY-----\n{TOKEN}\n"}
+    return backup._Told(pki, "kind: ClusterConfiguration\n", "3.4.23"), sample_backup.snapshot(
+        sample_backup.CHANGES, {}
+    )
+
+
+def begin_restored(ssh: FakeConnection, cluster: Cluster, _: object, restoring: restore.Restoring) -> bool:
+    """The first control plane of a cluster that comes back."""
+    assert not is_member(ssh)
+    assert (ssh.node, restoring.backup.topology) == (cluster.control_plane.name, cluster)
+    have_joined.add(ssh.node)
+    return True
+
+
+def of_backup(_made: Backup) -> Decision:
+    return Decision(_made.release, True, "as of the backup", _made.manifest.key)
+
+
 def build_of(manifest: Manifest, digest: str) -> Manifest:
     """A build that holds other bytes than every other one."""
     version = versions[digest]
@@ -354,7 +392,7 @@ def install_fakes() -> None:
     deploy = importlib.import_module("flows.deploy")
     from flows.steps import proof
     from flows.steps import upgrade as upgrade_steps
-    from tasks.release.choose import Chosen, Decision
+    from tasks.release.choose import Chosen
     from tasks.ssh import pool
 
     manifest = build_of(BUILT, "0" * 64) if behaviour in (*UPGRADED, "another-build") else BUILT
@@ -466,6 +504,11 @@ def install_fakes() -> None:
         (kubeadm, "uploaded_certificates"): uploaded_certificates,
         (kubeadm, "clear_half_joined"): lambda _: None,
         (members, "forget"): lambda *_: None,
+        (members, "expect"): announced("expect", None),
+        (restore, "refuse_unfinished"): lambda _: None,
+        (restore, "begin"): begin_restored,
+        (restore, "state"): lambda _: restore.State("", "", data=False),
+        (backup, "_ask"): asked_for_backup,
         (etcd, "leave"): leave_etcd,
         (etcd, "ask"): lambda _: Told([], ""),
         (endpoint, "refuse_taken"): lambda *_: None,
@@ -494,6 +537,10 @@ if __name__ == "__main__":
     know_endpoints()
     if behaviour in UPGRADED:
         know_former()
+    if "restore" in sys.argv:
+        substitute_for_good(choose, "of_backup", of_backup)
+    if "backup" in sys.argv:
+        deployed.remember(topology(), BUILT, load_release("debian-1.20"), proved=True)
     if "replace" in sys.argv:
         deployed.remember(topology(), BUILT, load_release("debian-1.20"), proved=True)
         substitute_for_good(replacement, "refuse", refuse_replacement)

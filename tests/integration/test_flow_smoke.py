@@ -19,9 +19,11 @@ from configs.schema.loading import load_cluster
 from flows.run.record import RunRecord, runs
 from kubev6.server.temporary_server import TemporaryServer
 from tasks import deployed
+from tasks.backup import archive, keys
 from tests.integration import fake_machines
 from tests.integration.git_project import Project
 from tests.integration.shown_lines import ends_in_order, position
+from tests.unit import sample_backup
 
 PROGRAM = Path(fake_machines.__file__)
 IN_PLACE = f"kube-control-plane: preflight: the cluster cannot be brought to {fake_machines.VERSION} in place:"
@@ -174,6 +176,58 @@ def test_a_dead_control_plane_of_a_lab_is_made_anew_and_gets_what_the_cluster_ru
     assert order == sorted(order)
     changes = [(change.node, change.action) for change in the_record().changes]
     assert changes == [("kube-control-plane-1", "remove"), ("kube-control-plane-1", "join")]
+
+
+def backup_key(directory: Path) -> Path:
+    """A private key, beside its public one."""
+    key = directory / "id_ed25519"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    return key
+
+
+def test_a_backup_holds_what_the_control_plane_says_and_nothing_of_it_is_readable(
+    own_data: Path, tmp_path: Path
+) -> None:
+    key = backup_key(tmp_path)
+    for _ in range(2):
+        status, out, lines = run("ready", "--key", f"{key}.pub", "--keep", "1", command="backup")
+        assert status == 0, lines
+        position(lines, r"kube-control-plane etcd snapshot \d.* 5 keys, revision 9$")
+        position(lines, r"lab backup file \d.* /.*\.kubev6\.age ")
+    (file,) = (own_data / "backups" / "lab").glob("*.age")
+    assert out.startswith(f"5 objects of lab, as kube-control-plane has them, are in\n{file}\nRemoved: ")
+    made, content = archive.unpacked(keys.opened(file.read_bytes(), keys.private(str(key)), "file"), "file")
+    assert (made.topology.name, made.etcd, made.objects, made.nodes) == ("lab", "3.4.23", 5, ("kube-1", "kube-10"))
+    assert content["pki/ca.key"].startswith(b"-----BEGIN PRIVATE KEY-----")
+    kept = [each for each in own_data.rglob("*") if each.is_file()]
+    assert not [each for each in kept if b"PRIVATE KEY" in each.read_bytes() or b"/registry/" in each.read_bytes()]
+    assert {record.status for _, record in runs()} == {"succeeded"}
+
+
+def test_a_cluster_comes_back_from_a_backup_in_the_order_of_a_deploy(own_data: Path, tmp_path: Path) -> None:
+    key, file = backup_key(tmp_path), tmp_path / "lab-ha.age"
+    public = (tmp_path / "id_ed25519.pub").read_text().strip()
+    sample_backup.write(file, public, sample_backup.backup(load_cluster("lab-ha")))
+    words = (str(file), "--key", str(key), "--cluster", "lab-ha")
+    status, out, lines = run("ha", *words, command="restore")
+    assert status == 1
+    assert f"lab-ha comes back as it was on {sample_backup.MADE}: 5 objects, v1.20.2+" in out
+    assert lines[-1] == "kubev6: restore asks first, and there is no terminal to answer at; --yes answers for you"
+    status, out, lines = run("ha", *words, "--yes", command="restore")
+    assert status == 0, lines
+    steps = ("survey", "kubernetes", "restore")
+    order = [position(lines, rf"kube-control-plane-1 {step} \d") for step in steps]
+    order += [position(lines, rf"kube-control-plane-{number} kubeadm join \d") for number in (2, 3)]
+    order.append(position(lines, r"kube-worker-1 kubeadm join \d"))
+    assert order == sorted(order)
+    assert not any("kubeadm init" in line for line in lines)
+    changes = [(change.node, change.action) for change in the_record().changes if change.kind == "cluster"]
+    assert changes == [
+        ("kube-control-plane-1", "restore"),
+        *((f"kube-{name}", "join") for name in ("control-plane-2", "control-plane-3", "worker-1")),
+    ]
+    kept = [each for each in own_data.rglob("*") if each.is_file()]
+    assert not [each for each in kept if b"PRIVATE KEY" in each.read_bytes()]
 
 
 def test_a_ready_cluster_is_left_as_it_is(own_data: Path) -> None:

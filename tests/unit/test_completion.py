@@ -36,7 +36,7 @@ def completed(line: str, where: Path) -> set[str]:
 @pytest.mark.parametrize(
     ("line", "answer"),
     [
-        ("kubev6 re", {"render", "replace", "report", "releases", "reset"}),
+        ("kubev6 re", {"render", "replace", "report", "releases", "reset", "restore"}),
         ("kubev6 ssh kube-w", {"kube-worker-1", "kube-worker-2"}),
         ("kubev6 ssh --cluster kube-v6 kube-m", {"kube-master", "kube-minion-1", "kube-minion-2"}),
         ("kubev6 ssh --cluster no-such-cluster ", set()),

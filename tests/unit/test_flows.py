@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 from prefect import Flow
 
+from flows.backup import backup
 from flows.build import build
 from flows.deploy import deploy
 from flows.e2e import e2e
 from flows.fetch import fetch
 from flows.nightly import nightly
 from flows.reset import reset
+from flows.restore import restore
 
 
 @pytest.mark.parametrize(
@@ -26,11 +28,18 @@ from flows.reset import reset
         (fetch, "release"),
         (nightly, "release"),
         (nightly, "cluster"),
+        (backup, "cluster"),
+        (restore, "cluster"),
     ],
     ids=lambda value: value if isinstance(value, str) else value.name,
 )
 def test_a_name_that_means_nothing_ends_a_flow_as_failed_in_one_line(flow: Flow[Any, Any], parameter: str) -> None:
-    state = flow.fn(**{**({"release": "debian-1.20"} if flow is nightly else {}), parameter: "nowhere"})
+    wanted: dict[Flow[Any, Any], dict[str, Any]] = {
+        nightly: {"release": "debian-1.20"},
+        backup: {"keys": ()},
+        restore: {"backup": "/b", "key": "/k"},
+    }
+    state = flow.fn(**{**wanted.get(flow, {}), parameter: "nowhere"})
     assert state.is_failed()
     assert str(state.message).startswith(f"there is no {parameter} called nowhere; name a file, or one of: ")
     assert "\n" not in str(state.message)

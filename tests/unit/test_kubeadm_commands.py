@@ -126,6 +126,17 @@ def test_what_kubeadm_has_written_is_on_the_disk_when_it_has_ended(tmp_path: Pat
     }
 
 
+def test_the_etcd_of_a_control_plane_that_comes_back_is_begun_before_its_api(tmp_path: Path) -> None:
+    script = kubeadm_commands.init_etcd(load_cluster("lab"), release("v1.20.2"))
+    assert run(tmp_path, script, f"echo $* >>{tmp_path}/ran")[0] == 0
+    config = f"--config {tmp_path}/etc/kubernetes/kubev6-kubeadm.yaml"
+    ran = [
+        line.removeprefix("init phase ").partition(f" {config}")[0]
+        for line in (tmp_path / "ran").read_text().splitlines()
+    ]
+    assert ran == ["certs all", "kubeconfig all", "kubelet-start", "etcd local"]
+
+
 def test_a_worker_takes_the_authority_of_the_cluster_that_it_joins_and_not_one_that_is_there() -> None:
     assert "rm -f /etc/kubernetes/pki/ca.crt" in join(release("v1.20.2"))
     assert "ca.crt" not in join(release("v1.20.2"), control_plane=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -104,7 +105,7 @@ def test_a_control_plane_that_has_lost_its_state_says_so_and_what_to_do(
     if not seen:
         refuse_lost_state(cast(Connection, here))
         return
-    with pytest.raises(NodeError, match=f"lost its state: {seen}.*backup.*reset"):
+    with pytest.raises(NodeError, match=f"lost its state: {seen}.*kubev6 reset.*backup"):
         refuse_lost_state(cast(Connection, here))
 
 
@@ -173,3 +174,43 @@ def test_a_kubeadm_that_hangs_is_ended_and_not_tried_again_and_its_last_words_ar
     with pytest.raises(NodeError, match=rf"kubeadm init: {seen}: \[apiclient\] waits for the API") as caught:
         kubeadm.init(cast(Connection, here), load_cluster("lab"), MANIFEST)
     assert caught.value.transient is transient
+
+
+@pytest.mark.parametrize(
+    ("labels", "unmarks"), [({"mine": "yes"}, False), ({"node-role.kubernetes.io/master": "", "mine": "yes"}, True)]
+)
+def test_a_node_that_comes_back_with_its_cluster_is_not_ready_nor_marked_until_it_has_joined(
+    labels: dict[str, str], unmarks: bool
+) -> None:
+    there = {
+        "metadata": {"name": NODE, "resourceVersion": "7", "labels": labels},
+        "spec": {"podCIDR": "fd00:100::/64"},
+        "status": {"conditions": [{"type": "Ready", "status": "True"}, {"type": "DiskPressure", "status": "False"}]},
+    }
+    ran, put = list[list[str]](), list[dict[str, Any]]()
+
+    def answer(words: list[str], *, step: str, stdin: bytes = b"", timeout: float) -> SimpleNamespace:
+        assert step
+        assert timeout
+        ran.append(words)
+        put.extend([json.loads(stdin)] if stdin else [])
+        return SimpleNamespace(stdout=json.dumps(there) if "get" in words else "")
+
+    members.expect(cast(Connection, SimpleNamespace(run=answer)), NODE)
+    (node,) = put
+    ready, pressure = node["status"]["conditions"]
+    assert (ready["status"], pressure) == ("Unknown", there["status"]["conditions"][1])  # type: ignore[index]
+    assert (node["metadata"], node["spec"]) == ({"name": NODE, "labels": labels}, there["spec"])
+    assert f"/api/v1/nodes/{NODE}/status" in ran[1]
+    assert [words[-1] for words in ran[2:]] == ["node-role.kubernetes.io/master-"] * unmarks
+
+
+def test_a_node_that_the_cluster_does_not_know_needs_nothing_to_join() -> None:
+    ran = list[list[str]]()
+
+    def answer(words: list[str], *, step: str, timeout: float) -> SimpleNamespace:  # noqa: ARG001
+        ran.append(words)
+        return SimpleNamespace(stdout="")
+
+    members.expect(cast(Connection, SimpleNamespace(run=answer)), NODE)
+    assert len(ran) == 1
