@@ -58,8 +58,9 @@ test-racks: $(READY) rack-packages ## each networking tool on virtual machines: 
 	run 'netplan or networkmanager'; ended=$$?; wait $$! || ended=$$?; cat "$$log"; rm "$$log"; \
 	$(BIN)/python -m docs.generator; exit $$ended
 
-test-ha: $(READY) docker-group test-packages ## a lab with three control planes, one of which is killed, taken out, replaced; 25 minutes
-	@export KUBEV6_TEST_HA=all; $(call with_docker,$(BIN)/python -m pytest -s tests/cluster/test_control_planes.py)
+test-ha: $(READY) docker-group test-packages ## labs whose control planes are killed, taken out, replaced, lost and restored; 40 minutes
+	@export KUBEV6_TEST_HA=all; \
+	$(call with_docker,$(BIN)/python -m pytest -s tests/cluster/test_control_planes.py tests/cluster/test_backup.py)
 
 releases: $(READY) docker-group test-packages ## each release of which KUBEV6_TREES holds a tree, built and on a lab
 	@$(call with_docker,$(BIN)/python -m pytest tests/cluster/test_releases.py)

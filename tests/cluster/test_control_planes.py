@@ -30,6 +30,7 @@ from tasks.scope import Threads
 from tasks.ssh.connection import connect
 from tests.another_build import stored_build
 from tests.checkout import REPO
+from tests.cluster import objects
 from tests.waiting import eventually
 
 NAME = "kubev6-ha-test"
@@ -242,6 +243,25 @@ def test_another_build_rolls_on_one_control_plane_after_the_other_and_goes_back(
         assert builds() == {True}
         kubev6("rollback", *cluster.arguments)
         assert builds() == {False}
+    assert "\n0 changes.\n" in cluster.deploy()
+
+
+def test_all_control_planes_are_lost_and_every_object_comes_back(cluster: Cluster, tmp_path: Path) -> None:
+    def kubectl(*words: str) -> str:
+        return kubev6("kubectl", *cluster.arguments, "--", *words)
+
+    key = objects.new_key(tmp_path)
+    objects.make(kubectl)
+    before = objects.seen(kubectl)
+    kubev6("backup", *cluster.arguments, "--key", f"{key}.pub")
+    restore = ("restore", *cluster.arguments, "--key", str(key), "--yes")
+    assert f"{FIRST}: restore: it is a control plane of {NAME} still" in refused(*restore)
+    for node in (FIRST, SECOND, THIRD):
+        machine(node).remove(force=True, v=True)
+    out = kubev6(*restore)
+    assert re.search(r"etcd members +1 +1\b", out), out
+    assert objects.lost(before, objects.seen(kubectl)) == []
+    assert {each.name: each.seen for each in etcd_of(FIRST).members} == {FIRST: "", SECOND: "", THIRD: ""}
     assert "\n0 changes.\n" in cluster.deploy()
 
 

@@ -35,6 +35,7 @@ from tasks.paths import cluster_dir, cluster_lock, data_dir
 from tasks.ssh.connection import connect
 from tests.another_build import stored_build
 from tests.checkout import REPO
+from tests.cluster import objects
 from tests.conftest import KEPT_LAB
 from tests.waiting import eventually
 
@@ -466,6 +467,34 @@ def test_certificates_that_have_ended_are_named_and_renewed_although_nobody_can_
         kept = {"ca", "etcd/ca", "front-proxy-ca", "kubelet client", "kubelet server", "registry"}
         assert {name for name, serial in before.items() if after[name] == serial} == kept
         assert members(cluster) == machines_of(cluster)  # by the new kubeconfig
+
+
+def test_the_control_plane_is_lost_with_all_that_it_had_and_comes_back_from_a_backup_with_every_object(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    of_cluster = ("--cluster", str(cluster.file))
+
+    def kubectl(*words: str) -> str:
+        done = kubev6("kubectl", *of_cluster, "--", *words)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    with cluster.changing():
+        objects.make(kubectl)
+        before, key = objects.seen(kubectl), objects.new_key(tmp_path)
+        backup = kubev6("backup", *of_cluster, "--key", f"{key}.pub", "--to", str(tmp_path))
+        assert backup.returncode == 0, backup.stderr
+        (file,) = tmp_path.glob(f"{NAME}-*.kubev6.age")
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        container_engine.client().containers.get(f"kubev6-{NAME}.kube-control-plane").remove(force=True, v=True)
+        restored = kubev6("restore", *of_cluster, str(file), "--key", str(key), "--yes")
+        assert restored.returncode == 0, restored.stdout + restored.stderr
+        assert objects.lost(before, objects.seen(kubectl)) == []
+        again = kubev6("restore", *of_cluster, str(file), "--key", str(key), "--yes")
+        assert again.returncode == 1
+        assert "kube-control-plane: restore: it is a control plane of" in again.stderr
+        objects.remove(kubectl)
+        assert deploy_and_list_changes(cluster) == {}
 
 
 def test_restarted_machines_come_back_as_they_were(cluster: Cluster) -> None:
