@@ -453,7 +453,9 @@ def install_fakes() -> None:
         with step("kube-control-plane", "proof"):
             return (Check("pod to pod", "pod on kube-worker-1", "x", not broken.get(behaviour), manifest.version),)
 
-    def verify(_cluster: object, _manifest: object, _connection: object, namespace: str) -> tuple[Check, ...]:
+    def verify(
+        _cluster: object, _manifest: object, _connection: object, namespace: str, **_: object
+    ) -> tuple[Check, ...]:
         with step("kube-control-plane", "proof") as shown:
             shown.ended_as(f"with pods {'made ahead' if namespace else 'of its own'}")
             return checks
