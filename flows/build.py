@@ -23,7 +23,7 @@ from flows.run.runner import THREADS
 from flows.steps import release as steps
 from tasks.events import ReleaseChosen, emit
 from tasks.in_use import in_use
-from tasks.release.build import ImageOrder, Tools, building, image_orders, known_tools, recipe
+from tasks.release.build import ImageOrder, Tools, building, image_orders, known_tools, recipe, release_key
 from tasks.release.fetch import mirror as mirrors
 from tasks.release.fetch.fetch import plugins_part
 from tasks.release.fetch.mirror import Mirror
@@ -66,7 +66,7 @@ def built(
     mirror: Mirror | None,
     refresh: Refresh,
     *,
-    before_compiling: Callable[[], object] = lambda: None,
+    before_compiling: Callable[[str], object] = lambda _: None,
 ) -> Manifest:
     """The order: source, series, and then either the release as the store holds it or compilation, images, release.
 
@@ -75,7 +75,8 @@ def built(
         sources: Other places for the remotes of its series, by name.
         mirror: Where other projects' images and CNI plugins are read from; None for their publishers.
         refresh: Which stage is made again although its result is here, or all of them.
-        before_compiling: Called before what takes minutes begins; what it raises keeps it from beginning.
+        before_compiling: Called before what takes minutes begins, with the key of the release, which is empty where
+            its tools have to be made first; what it raises keeps it from beginning.
 
     Raises:
         KubeV6Error: A part of it failed; running it again goes on from what is done.
@@ -86,14 +87,11 @@ def built(
     tree = value(source)
     picking = steps.cherry_pick.submit(release, tree, refresh, wait_for=[source])
     picked = value(picking)
-    if (
-        tree
-        and picked
-        and (kept := None if force else kept_of(release, picked, known_tools(release, tree, picked), picking))
-    ):
+    known = known_tools(release, tree, picked) if tree and picked else None
+    if picked and (kept := None if force else kept_of(release, picked, known, picking)):
         return kept
     if picked:
-        before_compiling()
+        before_compiling(release_key(release, picked, known.toolchain, known.compiler) if known else "")
     making_tools = steps.toolchain.submit(release, tree, picked, wait_for=[picking])
     tools = value(making_tools)
     with building(release) if tools else nullcontext():

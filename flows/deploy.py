@@ -270,7 +270,7 @@ def provide(
             decision, Store(), mirror, lambda: fetched(release, mirror, bool(refresh))
         )
         return result(release_steps.provide.submit(chosen, mirror))
-    manifest = built(release, {}, mirror, refresh, before_compiling=before_compiling)
+    manifest = built(release, {}, mirror, refresh, before_compiling=lambda _: before_compiling())
     why = f"{decision.why}, built from source"
     emit(ReleaseChosen(manifest=manifest, why=why))
     return Chosen(release, manifest, why)

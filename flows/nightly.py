@@ -45,6 +45,7 @@ from tasks.events import ImagesPushed, ReleaseChosen, emit
 from tasks.in_use import in_use
 from tasks.release import registry as registry_of
 from tasks.release import registry_tags
+from tasks.release.failed_builds import Attempt
 from tasks.release.fetch import mirror as mirrors
 from tasks.release.refresh import Refresh
 from tasks.release.registry_login import RegistryLogin
@@ -93,19 +94,26 @@ def nightly(
             raise ConfigError("e2e is about what is deployed, and deploy is off", todo="turn it on: deploy")
         if topology is None and (push or deploy):
             raise ConfigError("push and deploy are about a cluster, and none is named", todo="name it: cluster")
-        with flow_run("nightly", topology or wanted.name):
+        with flow_run("nightly", topology or wanted.name) as run:
+            named = run.recording.path.stem if run.recording else ""
+            attempt = Attempt(wanted, topology if deploy else None, named, again=bool(refresh))
             before = [manifest.key for manifest in Store().list() if manifest.name == wanted.name]
             with in_use(called("nightly")):
                 current = wanted.model_copy(update={"build": result(followed.submit(build, sources or {}))})
                 pinned = release if current == wanted else str(moving_refs.write_release(current))
-                manifest = built(current, sources or {}, mirrors.chosen(mirror), refresh)
+                with attempt.remembered():
+                    chosen = mirrors.chosen(mirror)
+                    manifest = built(current, sources or {}, chosen, refresh, before_compiling=attempt.refuse_same)
+                    attempt.refuse_same(manifest.key)  # which may have been built, and not have come up
                 emit(ReleaseChosen(manifest=manifest, why="built from source"))
             done = ["nothing has changed" if manifest.key in before else f"built {manifest.version}"]
             touched = topology if push or deploy else None
             # Nobody brings another build onto the cluster before this one is tested and pushed.
             with locked(touched.name, called("nightly"), if_busy) if touched else nullcontext():
                 if deploy:  # which brings up the cluster's own registry, where it is not up
-                    done.append(deployed(cluster, pinned, mirror, if_busy))
+                    with attempt.remembered():
+                        done.append(deployed(cluster, pinned, mirror, if_busy))
+                attempt.succeeded()
                 if e2e:
                     done.append(tested(cluster, e2e, mirror, if_busy, sources or {}))
                 if registry:
@@ -183,7 +191,10 @@ def deployed(cluster: str, release: str, mirror: str, if_busy: IfBusy) -> str:
     """
     state = deploy_flow(cluster, prebuilt=True, release=release, mirror=mirror, if_busy=if_busy, return_state=True)
     if not state.is_completed():
-        raise KubeV6Error(f"deploy on {cluster}: {state.message}")
+        error = state.result(raise_on_failure=False)
+        raise KubeV6Error(f"deploy on {cluster}: {state.message}") from (
+            error if isinstance(error, KubeV6Error) else None
+        )
     return f"deployed on {cluster}"
 
 

@@ -50,6 +50,8 @@ class OnTheWay(BaseModel):
 
 
 LAST, BEFORE, UPGRADING = "release.json", "previous-release.json", "upgrade.json"
+FAILED = "failed-{}.json"
+"""Which build of a release has failed there (:mod:`tasks.release.failed_builds`)."""
 log = logging.getLogger("kubev6.deployed")
 
 
@@ -151,6 +153,8 @@ def forget(cluster: Cluster) -> None:
     """Forget the release, and remove the kubeconfig: there is no control plane any more."""
     for name in (LAST, BEFORE, UPGRADING, "kubeconfig"):
         _path(cluster, name).unlink(missing_ok=True)
+    for path in cluster_dir(cluster.name).glob(FAILED.format("*")):
+        path.unlink(missing_ok=True)
 
 
 def remember_machines(cluster: Cluster) -> None:

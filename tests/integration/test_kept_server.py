@@ -433,6 +433,51 @@ def test_a_night_builds_and_deploys_what_is_new_and_tells_of_a_conflict(
     assert (told["state"], told["message"]) == ("Failed", failed["state"]["message"])
 
 
+def test_a_night_of_upstreams_tests_is_told_by_the_first_that_fails_and_the_same_failing_build_is_not_tried_again(
+    server: str, moving_release: tuple[Path, Project], data: Path
+) -> None:
+    """Build, roll, prove, test, push, notify: the deployment as a whole."""
+    release, project = moving_release
+    project.commit("New", {"b": "1\n"})
+
+    def night() -> tuple[int, str]:
+        (data / "told").unlink(missing_ok=True)
+        status, said = deployment_run("nightly-e2e", f"--param=release={release}", "--param=cluster=lab")
+        runs = [each for each in runs_of(server) if each["name"] == "nightly-moving"]
+        assert runs[0]["state"]["type"] == ("FAILED" if status else "COMPLETED"), said
+        return status, runs[0]["state"]["message"]
+
+    def told() -> str:
+        eventually(lambda: whole(data / "told"))
+        return str(json.loads((data / "told").read_text())["message"])
+
+    status, message = night()
+    assert status == 0, message
+    assert re.fullmatch(
+        r"built v1\.20\.2\+kubev6\.moving\.\w{7}; deployed on lab; e2e on lab: 3 tests, all as expected; "
+        r"https://\[fd00::64\]:5000 has it",
+        message,
+    )
+    assert [test.words for test in last_record().tests] == ["passed"] * 3
+    assert not (data / "told").exists()
+
+    (data / "data" / "outcomes.json").write_text('{"[sig-network] network 2": "failed"}')
+    status, message = night()
+    assert (status, message) == (1, "e2e on lab: 1 test of 3: [sig-network] network 2 (failed)")
+    assert told() == message
+    assert last_record().status == "failed"
+    project.commit("Break it", {"uncompilable": "yes\n"})
+    assert night() == (1, told())
+    seen = "compiling moving failed: proxy.go:7:2: undefined: x"
+    assert told() == seen
+    first = run_record.runs()[0][0].stem
+    status, message = night()
+    assert status == 1
+    assert message.startswith(f"nothing has changed since run {first}, in which this build failed: {seen}; mend what")
+    assert told() == message
+    assert [each.title for each in last_record().steps if each.title in ("compile", "lab")] == []
+
+
 def test_a_git_server_that_is_busy_for_a_moment_ends_no_build(moving_release: tuple[Path, Project]) -> None:
     release, project = moving_release
     moved = project.commit("Make a three", {"a": "3\n"})

@@ -381,9 +381,9 @@ def test_what_is_to_be_built_is_made_in_the_order_of_builds_and_not_compiled_for
 ) -> None:
     decision, manifest, seen = decide(cluster, False, "", store), kept(store, "debian-1.20"), list[object]()
 
-    def built(*given: object, before_compiling: Callable[[], object]) -> Manifest:
+    def built(*given: object, before_compiling: Callable[[str], object]) -> Manifest:
         seen.append(given)
-        before_compiling()
+        before_compiling("key")
         return manifest
 
     substitute(monkeypatch, deploy, "built", built)
