@@ -1,7 +1,8 @@
 """Run upstream's own tests of a release against the cluster that runs it.
 
-They are compiled from the release's own tree, with the image that most of them run in pods; other images come from the
-mirror or their publishers, and what cannot be had is told before. They run on the control plane. A profile says which
+They are compiled from the release's own tree, of a published release from what its file would be built from, with the
+image that most of them run in pods; other images come from the mirror or their publishers, and what cannot be had is
+told before. They run on the control plane. A profile says which
 tests are run, and which are known to fail and why; one of those that passes is told like one that fails.
 
 What each said is kept beside the record of the run, as JUnit's XML and as the log of all of them; `kubev6 report` shows
@@ -19,7 +20,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +32,7 @@ from kubev6.cli.command import (
     add_json,
     add_mirror,
     add_showing,
+    add_source,
     add_task_runner,
     completed_by,
     refuse_missing_runner,
@@ -79,6 +81,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="run each so often, to find those that fail sometimes",
     )
     parser.add_argument("--list", action="store_true", help="print the names of the tests, and run none")
+    add_source(parser)
     add_mirror(parser)
     add_if_busy(parser, "wait")
     add_task_runner(parser)
@@ -89,6 +92,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run upstream's tests, or list them."""
     from configs.schema.loading import load_cluster, load_profile
+    from flows import parameters
     from flows.run.record import E2E_LOG, JUNIT
     from kubev6.console import e2e
     from kubev6.console.display import plain_console
@@ -99,9 +103,10 @@ def run(args: argparse.Namespace) -> int:
     refuse_missing_runner(args.task_runner)
     cluster, profile = load_cluster(args.cluster), load_profile(args.profile)
     under_test = suite.under_test(cluster)
+    sources = {remote: parameters.source(place) for remote, place in args.source}
     if args.list:
-        return _list(args, cluster, *under_test, profile)
-    came_to = run_tests(args, cluster, args.profile, args.focus, args.parallel, args.repeat)
+        return _list(args, cluster, *under_test, profile, sources)
+    came_to = run_tests(args, cluster, args.profile, args.focus, args.parallel, args.repeat, sources)
     done, record = came_to.done, came_to.record
     if args.json:
         print(e2e.as_json(done.tests, done.lacking, done.stand_ins, record.stem if record else ""))
@@ -129,7 +134,13 @@ class CameTo:
 
 
 def run_tests(
-    args: argparse.Namespace, cluster: Cluster, profile: str, focus: str, parallel: int = PARALLEL, repeat: int = 1
+    args: argparse.Namespace,
+    cluster: Cluster,
+    profile: str,
+    focus: str,
+    parallel: int = PARALLEL,
+    repeat: int = 1,
+    sources: Mapping[str, str] | None = None,
 ) -> CameTo:
     """Run the flow, with its steps on the screen.
 
@@ -140,6 +151,7 @@ def run_tests(
         focus: Only those of them in whose name this is found.
         parallel: How many at a time.
         repeat: How often each.
+        sources: Other places for the remotes of the release's series, by name.
 
     Raises:
         KubeV6Error: They could not be made or run.
@@ -157,7 +169,7 @@ def run_tests(
 
         flow = e2e.with_options(task_runner=task_runner(args.task_runner))
         where, which = parameters.named(args.cluster), parameters.named(profile)
-        more = (focus, parallel, repeat, parameters.place(args.mirror), args.if_busy)
+        more = (focus, parallel, repeat, parameters.place(args.mirror), args.if_busy, dict(sources or {}))
         done = here.prefect.outcome(flow, where, which, *more)
         record = here.context.recording.path if here.context.recording else None
     assert isinstance(done, Tested)
@@ -178,13 +190,20 @@ def _before(cluster: str, this: Path | None) -> RunRecord | None:
     )
 
 
-def _list(args: argparse.Namespace, cluster: Cluster, release: Release, manifest: Manifest, profile: Profile) -> int:
+def _list(
+    args: argparse.Namespace,
+    cluster: Cluster,
+    release: Release,
+    manifest: Manifest,
+    profile: Profile,
+    sources: Mapping[str, str],
+) -> int:
     """Print the names of the tests that would be run."""
     from kubev6.cli.running import running
     from tasks.release import suite
 
     with running("e2e-list", args, on=cluster):
-        found = suite.names(release, manifest, profile)
+        found = suite.names(release, manifest, profile, sources)
     for name in found:
         if not args.focus or re.search(args.focus, name):
             tell(name)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,35 +98,37 @@ class Suite:
 
 
 def under_test(cluster: Cluster) -> tuple[Release, Manifest]:
-    """The release that a cluster runs, whose tests can be made.
+    """The release that a cluster runs, whose tests can be made: of one that was fetched from what its file builds.
 
     Raises:
-        ConfigError: It was not built here.
+        ConfigError: Its file says nothing to build it from.
         KubeV6Error: Nothing was deployed from here.
     """
     manifest, last = deployed.deployed(cluster), deployed.last(cluster)
     release = last.release if last and last.release else load_release(manifest.name)
-    if manifest.source.kind != "built" or release.build is None:
+    if release.build is None:
         raise ConfigError(
-            f"cluster {cluster.name} runs {manifest.version}, which was fetched, and upstream's tests are made from a "
-            "release's own tree",
-            todo="`kubev6 deploy` brings it to a release that is built from source",
+            f"cluster {cluster.name} runs {manifest.version}, upstream's tests are made from a release's own tree, and "
+            f"the file of release {release.name} names none",
+            todo="give it `build: {series: ...}` with Kubernetes of that version as its base, and deploy it again, "
+            "which changes nothing on the machines; or deploy a release that is built from source",
         )
     return release, manifest
 
 
-def names(release: Release, manifest: Manifest, profile: Profile) -> tuple[str, ...]:
+def names(release: Release, manifest: Manifest, profile: Profile, sources: Mapping[str, str]) -> tuple[str, ...]:
     """The names of tests, which are compiled for that where they are not here. No cluster is asked.
 
     Args:
         release: How the release wants to be configured.
         manifest: What it holds.
         profile: Which of its tests.
+        sources: Other places for the remotes of its series, by name.
 
     Raises:
         KubeV6Error: They cannot be made.
     """
-    source = build.obtain_source(release, {}, "")
+    source = build.obtain_source(release, sources, "")
     picked = build.pick_series(release, source, "")
     refuse_other_tree(manifest, picked)
     tools = build.ready_tools(release, source, picked)
@@ -136,16 +138,16 @@ def names(release: Release, manifest: Manifest, profile: Profile) -> tuple[str, 
 
 
 def refuse_other_tree(manifest: Manifest, picked: Picked) -> None:
-    """Refuse tests of another tree than the cluster runs.
+    """Refuse tests of another tree than the cluster runs, as far as that is known.
 
     Args:
-        manifest: The release that the cluster runs.
+        manifest: The release that the cluster runs; one that was fetched says no tree.
         picked: The series that the tests would be made of.
 
     Raises:
         ConfigError: They would be.
     """
-    if picked.tree == manifest.source.tree:
+    if manifest.source.kind == "fetched" or picked.tree == manifest.source.tree:
         return
     again = "kubev6 dev" if series_file.is_working_tree(picked.series) else "kubev6 deploy"
     raise ConfigError(
