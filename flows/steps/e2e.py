@@ -8,6 +8,7 @@ from configs.errors import KubeV6Error
 from configs.manifest import Manifest
 from configs.plan.derived import certificate_path, container_runtime, registry_name
 from configs.schema.e2e import Profile
+from configs.words import counted
 from flows.run.task import run_task
 from flows.steps.job import Job
 from tasks.kubernetes import control_planes, e2e
@@ -46,7 +47,7 @@ def choose(programs: Programs, tools: Tools, profile: Profile, focus: str) -> Se
                 f"profile {profile.name} has no test {asked}",
                 todo="`kubev6 e2e --list` names those that it has; --profile takes another one, or a file of your own",
             )
-        shown.ended_as(f"{len(names)} tests")
+        shown.ended_as(counted(len(names), "test"))
     return Selection(exactly(names), (), names) if focus else Selection(profile.focus, profile.skip, names)
 
 
