@@ -20,6 +20,7 @@ from flows.run import names
 from flows.run.lifecycle import called, failed, flow_run
 from flows.run.lock import locked
 from flows.run.record import E2E_LOG, JUNIT
+from flows.run.redaction import to_show
 from flows.run.results import result, results
 from flows.run.runner import THREADS
 from flows.steps import e2e as steps
@@ -88,9 +89,10 @@ def e2e(
                 run.recording.keep(E2E_LOG, log)
     except KubeV6Error as error:
         return failed(error)
-    bad = [f"{test.name} ({test.words})" for test in done.tests if test.unexpected]
+    bad = [f"{test.name} ({test.sentence})" for test in done.tests if test.unexpected]
     if bad:
-        return Failed(message=f"{counted(len(bad), 'test')} of {len(done.tests)}: " + ";\n".join(bad), data=done)
+        said = f"{counted(len(bad), 'test')} of {len(done.tests)}: " + ";\n".join(bad)
+        return Failed(message=to_show(said), data=done)
     return Completed(message=f"{counted(len(done.tests), 'test')}, all as expected", data=done)
 
 

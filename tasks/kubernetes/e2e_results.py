@@ -11,7 +11,11 @@ from typing import Literal
 
 from configs.plan.versions import reaches
 from configs.schema.e2e import KnownFailure, Profile
+from configs.words import shortened
 
+_PLACE = re.compile(r"\S+\.go:\d+(\s.*)?")
+_WHEN = re.compile(r"^[A-Z][a-z]{2} +\d+ [\d:.]+: ")
+"""What stands in upstream's messages between what went wrong, and before it."""
 TestOutcome = Literal["passed", "failed", "skipped", "not run"]
 
 
@@ -71,6 +75,13 @@ class TestResult:
         if self.known and self.outcome == "failed":
             return "failed, as is known"
         return self.outcome
+
+    @property
+    def sentence(self) -> str:
+        """The same, and where it failed the line of its message that says why: others say where, or when."""
+        lines = (line.strip() for line in self.message.splitlines() if self.outcome == "failed")
+        why = next((line for line in lines if line and not _PLACE.fullmatch(line)), "")
+        return f"{self.words}: {shortened(_WHEN.sub('', why), 200)}" if why else self.words
 
 
 @dataclass(frozen=True, slots=True)

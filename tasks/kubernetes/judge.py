@@ -101,7 +101,7 @@ def by_tests(tried: Tried) -> Judgment:
     if not_run := [test for test in told if test.outcome == "not run"]:
         return Judgment("unknown", f"{not_run[0].name}: not run{f', {why}' if (why := not_run[0].message) else ''}")
     if failed := [test for test in told if test.outcome == "failed"]:
-        return Judgment("bad", f"{failed[0].name}: {failed[0].words}")
+        return Judgment("bad", f"{failed[0].name}: {failed[0].sentence}")
     if not any(test.outcome == "passed" for test in told):
         return Judgment("skip", "no test passed or failed: they skip themselves, or are known to fail")
     return Judgment("good", f"{said.seen}; {counted(len(told), 'test')} of upstream's, none failed")

@@ -84,6 +84,27 @@ def test_of_several_times_the_longest_and_the_first_reason_count() -> None:
     assert (test.seconds, test.message, test.passes, test.failures) == (9.0, "timed out", 1, 2)
 
 
+@pytest.mark.parametrize(
+    ("outcome", "message", "sentence"),
+    [
+        (
+            "failed",
+            "/go/src/test/e2e/framework/framework.go:629\nNov 28 10:41:44.865: Affinity should hold but didn't.\n"
+            "/go/src/test/e2e/network/service.go:205",
+            "failed: Affinity should hold but didn't.",
+        ),
+        ("failed", "service.go:205 @ 11/28/26 10:41:44", "failed"),
+        ("failed", "", "failed"),
+        ("failed", "x" * 300, f"failed: {'x' * 199}…"),
+        ("skipped", "needs two nodes", "skipped"),
+    ],
+)
+def test_why_a_test_failed_is_a_line_of_what_it_says(
+    outcome: Literal["failed", "skipped"], message: str, sentence: str
+) -> None:
+    assert TestResult(A, outcome, message=message).sentence == sentence
+
+
 def test_junit_says_what_was_not_expected_and_holds_whatever_a_test_prints() -> None:
     tests = (
         TestResult(A, "passed", 1.5, passes=1),
