@@ -105,6 +105,8 @@ def _once(args: argparse.Namespace, cluster: Cluster, given: Sequence[str]) -> t
         came_to.check_told()
         if holds:
             passed = [_passes(args, cluster, *check) for _, *check in args.check]  # all of them are run
+            if not all(passed):
+                standard_error.say("the cluster stays as it is, to be looked at; `kubev6 rollback` goes back")
             holds = all(passed)
     return 0 if holds else 1, done.manifest.source.tree
 

@@ -6,6 +6,7 @@ machine. Run as a program: the first word says how the machines behave, the rest
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import importlib
 import subprocess
@@ -15,6 +16,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from configs.backup import Backup
 from configs.errors import KubeV6Error, NodeError
@@ -24,6 +27,7 @@ from configs.plan.kernel import Kernel
 from configs.plan.state import StageState
 from configs.plan.systems import Machine
 from configs.schema.cluster import Cluster, Node
+from configs.schema.e2e import Profile
 from configs.schema.loading import load_cluster, load_release
 from configs.schema.release import Release
 from kubev6.cli import main
@@ -45,6 +49,7 @@ from tasks.kubernetes import (
 )
 from tasks.kubernetes.addons import Mend
 from tasks.kubernetes.checks import Check
+from tasks.kubernetes.e2e_results import TestResult
 from tasks.kubernetes.etcd import Told
 from tasks.kubernetes.kubeadm import JoinCredentials
 from tasks.kubernetes.members import Members
@@ -67,6 +72,10 @@ from tests.fakes import fake_of, substitute_for_good
 from tests.unit import sample_backup
 from tests.unit.test_certificate import ELLIPTIC
 from tests.waiting import eventually
+
+if TYPE_CHECKING:  # they import Prefect, which has to be started first
+    from flows.e2e import Tested
+    from flows.steps.job import Job
 
 TOKEN = "abcdef.0123456789abcdef"
 CERTIFICATE_KEY = "0123456789abcdef" * 4
@@ -364,11 +373,32 @@ def build_of(manifest: Manifest, digest: str) -> Manifest:
     return manifest.model_copy(update=made)
 
 
+def files_of(series: series_file.WorkingTree) -> list[str]:
+    """What is at the top of a tree, as it stands or as a commit has it."""
+    if not series.commit:
+        return [path.name for path in Path(series.path).iterdir()]
+    words = ["git", "-C", str(series.path), "ls-tree", "--name-only", series.commit]
+    return subprocess.run(words, check=True, capture_output=True, text=True).stdout.split()
+
+
+def tested(job: Job, profile: Profile, focus: str, *_: object) -> tuple[Tested, bytes]:
+    """What comes of upstream's tests: the second fails of a tree with a file ``failing``."""
+    from flows.e2e import Tested
+
+    assert job.release.build
+    series = series_file.load(job.release.build.series)
+    fails = isinstance(series, series_file.WorkingTree) and "failing" in files_of(series)
+    names = [f"[{profile.name}] {focus} works {number}" for number in (1, 2)]
+    with step("kube-control-plane", "e2e"):
+        bad = TestResult(names[1], "failed", message="service.go:7\nIt should hold.") if fails else None
+        return Tested((TestResult(names[0], "passed"), bad or TestResult(names[1], "passed")), (), ()), gzip.compress(
+            b""
+        )
+
+
 def of_commit(manifest: Manifest, series: series_file.WorkingTree) -> Manifest:
     """What a commit compiles to; the files at the top of its tree say what comes of it."""
-    there = subprocess.run(
-        ["git", "-C", series.path, "ls-tree", "--name-only", series.commit], check=True, capture_output=True, text=True
-    ).stdout.split()
+    there = files_of(series)
     if "uncompilable" in there:
         raise CompileError(f"compiling {series.commit} failed: proxy.go:7:2: undefined: x")
     if "unreachable" in there:
@@ -490,6 +520,7 @@ def install_fakes() -> None:
         (lab, "status_all"): lambda: (LabStatus(topology().name, tuple(machines)),),
         (lab, "remove_machine"): remove_machine,
         (deploy, "provide"): provide,
+        (importlib.import_module("flows.e2e"), "tested"): tested,
         (host_facts, "ask"): surveyed,
         (engine, "bring_to"): bring_to,
         (engine, "plan_changes"): plan_changes,

@@ -249,6 +249,27 @@ def test_a_working_tree_is_brought_onto_a_cluster_in_the_same_order(own_data: Pa
     assert log.name.endswith("-dev.log")
 
 
+def test_upstreams_tests_are_run_after_the_proof_of_a_working_tree_and_one_that_fails_fails_the_command(
+    tmp_path: Path,
+) -> None:
+    tree = checkout(tmp_path)
+    words = ("--source", str(tree.path), "--check", "e2e:NodePort")
+    status, out, lines = run("ready", *words, command="dev")
+    assert status == 0, lines
+    assert "\nproof      2 of 2 checks hold\n" in out
+    assert re.search(r"\ntests      2 tests: 2 passed\. .* in all\.\n$", out)
+    proof, tests = (position(lines, rf"kube-control-plane {step} \d") for step in ("proof", "e2e"))
+    assert proof < tests
+
+    (tree.path / "failing").touch()
+    status, out, lines = run("ready", *words, command="dev")
+    assert status == 1
+    assert "\n[network] NodePort works 2: failed\n    service.go:7\n    It should hold.\n" in out
+    assert re.search(r"\ntests      2 tests: 1 passed; 1 failed\. .* in all\.\n$", out)
+    assert lines[-1] == "kubev6: the cluster stays as it is, to be looked at; `kubev6 rollback` goes back"
+    assert [record.status for _, record in runs()[:2]] == ["tests failed", "succeeded"]
+
+
 def test_a_working_tree_that_is_watched_is_brought_again_when_it_changes_until_ctrl_c(tmp_path: Path) -> None:
     tree = checkout(tmp_path)
     process = start("ready", "--source", str(tree.path), "--watch", command="dev")
@@ -320,6 +341,27 @@ def test_commits_are_brought_onto_a_cluster_until_the_one_that_broke_it_is_found
     assert [all(check.ok for check in recorded[name].checks) for name in shown] == [False, True]
     assert (last := deployed.last(load_cluster("lab")))
     assert (last.manifest.source.commit, last.proved) == (made[3], True)
+
+
+def test_a_commit_that_fails_one_of_upstreams_tests_is_found_and_the_cluster_goes_back_from_it(tmp_path: Path) -> None:
+    tree = checkout(tmp_path)
+    changes: tuple[dict[str, str | None], ...] = ({"proxy.go": "// 0\n"}, {"proxy.go": "// 1\n"}, {"failing": ""})
+    made = [tree.commit(f"commit {number}", files) for number, files in enumerate(changes)]
+    words = ("HEAD~2", "HEAD", "--source", str(tree.path), "--check", "e2e:NodePort")
+
+    status, out, lines = run("commits", *words, command="bisect")
+
+    assert status == 0, lines
+    told = [line.split()[0] for line in out.splitlines() if " s; " in line]
+    assert told == ["bad", "good"]
+    end, cluster = out.splitlines()[-2:]
+    assert end.startswith(
+        f'{made[2][:12]} "commit 2" by Ann Example <ann@example.org> is the first bad commit by e2e:NodePort: '
+        "[network] NodePort works 2: failed: It should hold.; the report is drawn by"
+    )
+    assert cluster == f'Cluster lab runs {made[1][:12]} "commit 1", the last good one.'
+    commands = [record.command for _, record in reversed(runs())]
+    assert commands == ["bisect", "e2e", "rollback", "bisect", "e2e"]
 
 
 def test_a_node_that_its_cluster_does_not_hear_of_is_asked_itself_and_joins_no_second_time(own_data: Path) -> None:
