@@ -120,6 +120,8 @@ def differences(then: Cluster, now: Cluster) -> tuple[str, ...]:
         for name in _FIXED
         if (before := _dumped(then, name)) != (after := _dumped(now, name))
     ]
+    if then.cni.by != now.cni.by:
+        found.append(f"cni.by was {then.cni.by}, and the file says {now.cni.by}")
     if found:
         return tuple(found)
     known = {node.name: node for node in now.nodes}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -154,10 +154,12 @@ def await_static_pods(control_plane: Connection, images: Mapping[str, str]) -> N
     if asked.status != 0:
         reasons = dict.fromkeys(re.findall(rf"(?m)^(?:{pods}) \S* (\S+)$", asked.stdout))
         words = f" ({', '.join(reasons)})" if reasons else ""
+        lines = asked.stdout.splitlines()
+        bad = [name for name, line in zip(images, wanted, strict=True) if line not in lines]
         raise NodeError(
             control_plane.node,
             STEP,
-            f"{' and '.join(images)} not Ready with the new image{words}{_last_words(control_plane, images)}",
+            f"{' and '.join(bad)} not Ready with the new image{words}{_last_words(control_plane, bad)}",
             detail=asked.stdout + asked.stderr,
         )
 
@@ -249,7 +251,7 @@ def _until(condition: str, seconds: int, hopeless: str, otherwise: str) -> str:
     )
 
 
-def _last_words(control_plane: Connection, names: Mapping[str, str]) -> str:
+def _last_words(control_plane: Connection, names: Sequence[str]) -> str:
     """What the newest container of each pod wrote last, for a person; empty where it has written nothing."""
     told = []
     for name in names:

@@ -19,7 +19,7 @@ from configs.backup import Backup
 from configs.errors import ConfigError, KubeV6Error
 from configs.membership import Membership
 from configs.plan.systems import Machine
-from configs.schema.cluster import Cluster
+from configs.schema.cluster import Cluster, Cni
 from configs.schema.loading import load_cluster
 from kubev6.cli import main
 from tasks import scope, secrets
@@ -261,6 +261,8 @@ def without(cluster: Cluster, name: str) -> Cluster:
         (changed(LAB, description="other words", release="v1.34.2", lab=None), ""),
         (changed(LAB, name="rack-1"), "name was lab, and the file says rack-1; name that cluster's file with"),
         (changed(LAB, services=HA.services.model_copy(update={"domain": "x.local"})), "services was subnet fd00:"),
+        (changed(LAB, cni=Cni(by="none")), "cni.by was bridge, and the file says none"),
+        (changed(LAB, cni=Cni(plugins="system")), ""),
         (changed(LAB, endpoint=HA.endpoint), "endpoint was absent, and the file says name"),
         (with_node(LAB, WORKER, ssh=LAB.nodes[0].ssh.model_copy(update={"host": "elsewhere"})), ""),
         (with_node(LAB, WORKER, roles=("control-plane",)), f"roles of {WORKER} was worker, and the file says con"),
