@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -23,6 +24,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any
 
+import yaml
 from pydantic import BaseModel
 
 from configs.errors import KubeV6Error
@@ -140,20 +142,15 @@ def up(port: int) -> Kept:
             raise KubeV6Error(seen, todo=f"run `kubev6 server down` first, or leave --port {port} away")
         check_version(kept)
         with step("server", "deployments") as shown:
-            schedules, parameters = _schedules(kept), deployment_parameters.saved(kept.url)
+            parameters = deployment_parameters.saved(kept.url)
             pool = {"base_job_template": JOB_TEMPLATE}
             if ask(kept.url, f"/work_pools/{POOL}") is None:
                 ask(kept.url, "/work_pools/", {"name": POOL, "type": "process", **pool})
             else:  # which may have a limit that a person gave it
                 ask(kept.url, f"/work_pools/{POOL}", pool, method="PATCH")
-            _prefect(kept, "deploy", "--all", "--prefect-file", str(DEPLOYMENTS))
+            _deploy(kept)
             wanted = {each.name: each.parameters for each in _wanted()}
             deployment_parameters.give_back(kept.url, parameters, wanted)
-            # One that is new is off: nobody has said yet what it is to run for.
-            for schedule, deployment in _schedules(kept).items():
-                if schedule not in schedules:
-                    turned_off = {"active": False}
-                    ask(kept.url, f"/deployments/{deployment}/schedules/{schedule}", turned_off, method="PATCH")
             shown.ended_as("as in prefect.yaml")
         lost_runs.end_all(kept.url)
         if kept.worker is None or not kept.worker.alive:
@@ -419,10 +416,26 @@ def _wanted() -> tuple[_Deployment, ...]:
     return checked(DEPLOYMENTS, _PrefectFile, read_yaml(DEPLOYMENTS)).deployments
 
 
-def _schedules(kept: Kept) -> dict[str, str]:
-    """The id of the deployment of every schedule, by the schedule's id."""
-    found = ask(kept.url, "/deployments/filter", {})
-    return {schedule["id"]: deployment["id"] for deployment in found for schedule in deployment["schedules"]}
+def _deploy(kept: Kept) -> None:
+    """Make the deployments what prefect.yaml says.
+
+    A schedule that is new begins switched off: nobody has said yet what it is to run for. One that was on for a moment
+    would have runs to come, which the server plans every few seconds.
+    """
+    known = {
+        (deployment["name"], schedule["slug"])
+        for deployment in ask(kept.url, "/deployments/filter", {})
+        for schedule in deployment["schedules"]
+    }
+    described: Any = read_yaml(DEPLOYMENTS)
+    for deployment in described["deployments"]:
+        for schedule in deployment.get("schedules", ()):
+            if (deployment["name"], schedule["slug"]) not in known:
+                schedule["active"] = False
+    with tempfile.TemporaryDirectory() as directory:
+        file = Path(directory, "prefect.yaml")
+        file.write_text(yaml.safe_dump(described))
+        _prefect(kept, "deploy", "--all", "--prefect-file", str(file))
 
 
 @contextmanager

@@ -14,8 +14,8 @@ KINDS = (
     "namespaces,configmaps,secrets,serviceaccounts,services,deployments,replicasets,daemonsets,nodes,"
     "clusterroles,clusterrolebindings,roles,rolebindings,persistentvolumes,apiservices"
 )
-MADE_ANEW = ("lease", "bootstrap-token", "kube-root-ca.crt")
-"""What a cluster makes and takes away by itself."""
+MADE_ANEW = ("lease", "bootstrap-token", "kube-root-ca.crt", "kube-public/cluster-info")
+"""What a cluster makes and takes away by itself, and what it signs anew with each bootstrap token."""
 Objects = dict[str, str]
 
 

@@ -16,6 +16,7 @@ from configs.manifest import BinaryEntry, Manifest, SourceEntry
 from configs.schema.cluster import Cluster
 from configs.schema.e2e import Profile
 from configs.schema.release import Release
+from flows.backup import backup
 from flows.deploy import deploy
 from flows.e2e import Tested
 from flows.nightly import nightly
@@ -37,7 +38,7 @@ from tests.fakes import substitute_for_good
 from tests.integration import fake_machines
 from tests.integration.small_image import small_image
 
-__all__ = ["deploy", "nightly"]
+__all__ = ["backup", "deploy", "nightly"]
 
 
 def built(

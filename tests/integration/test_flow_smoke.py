@@ -360,7 +360,7 @@ def test_a_commit_that_fails_one_of_upstreams_tests_is_found_and_the_cluster_goe
         "[network] NodePort works 2: failed: It should hold.; the report is drawn by"
     )
     assert cluster == f'Cluster lab runs {made[1][:12]} "commit 1", the last good one.'
-    commands = [record.command for _, record in reversed(runs())]
+    commands = [record.command for _, record in sorted(runs(), key=lambda run: run[1].started)]
     assert commands == ["bisect", "e2e", "rollback", "bisect", "e2e"]
 
 

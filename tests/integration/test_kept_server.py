@@ -201,6 +201,9 @@ def test_what_is_up_is_said_and_schedules_are_off_until_somebody_turns_them_on(s
     assert re.search(r"server .* answers; .* pool kubev6 is there worker .* runs; .* runs 0 under way$", out)
     nightly = ask(server, "/deployments/name/kubev6/nightly-rebuild")
     assert [(each["slug"], each["active"]) for each in nightly["schedules"]] == [("nightly", False)]
+    every = ask(server, "/deployments/filter", {})
+    assert not any(schedule["active"] for each in every for schedule in each["schedules"])
+    assert ask(server, "/flow_runs/filter", {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}) == []
 
 
 ELSEWHERE = """
