@@ -188,7 +188,7 @@ def _ask(ssh: Connection, progress: Any) -> tuple[_Told, bytes]:
     line, _, packed = said.partition(b"\n")
     try:
         unpacker = zlib.decompressobj()
-        database = unpacker.decompress(packed)
+        database = unpacker.decompress(packed, archive.LARGEST)
         if not unpacker.eof:
             raise ValueError("its end is missing")
         return bounded.formed(line, _Told), database

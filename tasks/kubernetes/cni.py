@@ -155,11 +155,17 @@ def apply(connection: Connection, cluster: Cluster, text: str, version: str) -> 
         NodeError: The API server does not answer, or refuses an object.
     """
     with step(cluster.name, "CNI") as shown:
-        changes = []
-        for name, patch in pod_subnets(cluster, _nodes(connection)):
-            words = [*KUBECTL.split(), "patch", "node", name, "-p", json.dumps(patch)]
-            connection.run(f"{quote(words)} >/dev/null", step="CNI")
-            changes.append(Change("node", name, "set", after=f"podCIDR {patch['spec']['podCIDR']}", node=cluster.name))
+        silent = dict(pod_subnets(cluster, _nodes(connection)))
+        changes = [
+            Change("node", name, "set", after=f"podCIDR {patch['spec']['podCIDR']}", node=cluster.name)
+            for name, patch in silent.items()
+        ]
+        patch_node = [*KUBECTL.split(), "patch", "node"]
+        commands = [
+            f"{quote([*patch_node, name, '-p', json.dumps(patch)])} >/dev/null" for name, patch in silent.items()
+        ]
+        if commands:
+            connection.run(" && ".join(commands), step="CNI", timeout=60 + len(commands))
         if text:
             said = connection.run(_script(version), step="CNI", stdin=text.encode(), timeout=DEFINED_SECONDS + 120)
             before, _, after = said.stdout.partition("=\n")
@@ -205,7 +211,10 @@ def _files(cluster: Cluster) -> Iterator[Path]:
         if not path.is_dir():
             yield path
             continue
-        inside = sorted(each for each in path.iterdir() if each.suffix in SUFFIXES)
+        try:
+            inside = sorted(each for each in path.iterdir() if each.suffix in SUFFIXES)
+        except OSError as error:
+            raise _unreadable(path, error.strerror or str(error)) from None
         if not inside:
             raise _unreadable(path, f"the directory holds no file that ends in {', '.join(SUFFIXES)}")
         yield from inside

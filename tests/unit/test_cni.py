@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from ipaddress import IPv6Network
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,6 +23,7 @@ from configs.schema.loading import load_cluster, load_release
 from tasks.kubernetes import cni
 from tasks.node.compatibility import Candidate, problems
 from tests.checkout import REPO
+from tests.fakes import substitute
 
 SHIPPED = (REPO / "configs" / "clusters" / "lab.yaml").read_text()
 RELEASE = load_release("debian-1.20")
@@ -261,6 +264,31 @@ def test_nodes_tell_their_pod_subnets_once() -> None:
         node("kube-worker-2", ready=True, subnet="fd00::/64"),
     ]
     assert list(cni.pod_subnets(cluster, nodes)) == [(name, {"spec": {"podCIDR": subnet, "podCIDRs": [subnet]}})]
+
+
+def test_all_nodes_are_told_their_pod_subnets_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = load_cluster("lab")
+    names = [each.name for each in cluster.kubernetes_nodes]
+    substitute(monkeypatch, cni, "_nodes", lambda _: [node(name, ready=False) for name in names])
+    ran: list[str] = []
+    connection: Any = SimpleNamespace(run=lambda script, **_: ran.append(script))
+    changes = cni.apply(connection, cluster, "", "v1.34.2")
+    assert [(change.subject, change.action) for change in changes] == [(name, "set") for name in names]
+    (script,) = ran
+    assert [words.split(" patch node ")[1].split()[0] for words in script.split(" && ")] == names
+    assert subprocess.run(["sh", "-n", "-c", script], check=False).returncode == 0
+
+
+def test_a_directory_that_cannot_be_read_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "cni").mkdir()
+    cluster = cluster_with(tmp_path, "{by: manifests, manifests: [cni]}")
+
+    def refuse(_: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    substitute(monkeypatch, Path, "iterdir", refuse)
+    with pytest.raises(ConfigError, match=r"/cni: Permission denied; name files of Kubernetes' objects"):
+        cni.refuse_unreadable(cluster)
 
 
 def test_what_is_changed_is_told_by_what_is_wanted_and_not_by_what_becomes_of_it() -> None:
