@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections import defaultdict
 from collections.abc import Iterator
@@ -91,3 +92,12 @@ def heard(run: RunContext) -> Iterator[list[Event]]:
     events: list[Event] = []
     with run.events.heard_by(events.append):
         yield events
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_much_as_before() -> Iterator[None]:
+    """The log of a run takes every word of its process, also those of the tests that come after."""
+    root = logging.getLogger()
+    before = root.level
+    yield
+    root.setLevel(before)
