@@ -6,7 +6,6 @@ else does.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 import tarfile
@@ -48,17 +47,6 @@ def is_current(client: docker.DockerClient, reference: str, inputs: str) -> bool
     except docker.errors.ImageNotFound:
         return False
     return str(found.labels.get(INPUTS_LABEL, "")) == inputs
-
-
-def directory_digest(directory: Path) -> str:
-    """sha256 over names, execute bits and contents of the files under ``directory``."""
-    digest = hashlib.sha256()
-    for path in sorted(directory.rglob("*")):
-        if path.is_file():
-            executable = bool(path.stat().st_mode & 0o100)
-            digest.update(f"{path.relative_to(directory)}\0{executable}\0".encode())
-            digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
 
 
 def directory_context(directory: Path) -> IO[bytes]:

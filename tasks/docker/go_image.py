@@ -18,6 +18,7 @@ from tasks.docker.apt_sources import AptSources
 from tasks.docker.toolchain import Toolchain
 from tasks.exclusive import exclusive
 from tasks.paths import RECIPES, cache_dir
+from tasks.recipes import directory_digest
 from tasks.replace import write_whole
 from tasks.steps import step
 
@@ -27,7 +28,7 @@ REPOSITORY = "kubev6/toolchain-go"
 
 def reference(tools: Toolchain, package: GoPackage) -> str:
     """What the image with a Go is called, made from this toolchain and the recipe as it stands."""
-    parts = (tools.identity, docker_build.directory_digest(RECIPE), *package)
+    parts = (tools.identity, directory_digest(RECIPE), *package)
     return f"{REPOSITORY}:{package.go}-{hashlib.sha256('|'.join(parts).encode()).hexdigest()[:12]}"
 
 

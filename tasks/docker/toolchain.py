@@ -27,6 +27,7 @@ from tasks.docker import base_image, container_engine
 from tasks.docker import build as docker_build
 from tasks.exclusive import exclusive
 from tasks.paths import RECIPES, cache_dir
+from tasks.recipes import directory_digest
 from tasks.replace import write_whole
 from tasks.ssh.command_log import ran
 from tasks.steps import step
@@ -152,7 +153,7 @@ def ready() -> Toolchain:
 
 def reference() -> str:
     """What the image of the recipe as it stands is called."""
-    return f"kubev6/toolchain:{docker_build.directory_digest(RECIPE)[:12]}"
+    return f"kubev6/toolchain:{directory_digest(RECIPE)[:12]}"
 
 
 def holds(client: docker.DockerClient, image: str) -> bool:
@@ -166,7 +167,7 @@ def holds(client: docker.DockerClient, image: str) -> bool:
 
 def _make(client: docker.DockerClient) -> Toolchain:
     with step("build", "toolchain image") as shown:
-        inputs, image = docker_build.directory_digest(RECIPE), reference()
+        inputs, image = directory_digest(RECIPE), reference()
         base = base_image.base_image()
         with docker_build.directory_context(RECIPE) as context:
             docker_build.build(client, image, context, inputs=inputs, arguments={"BASE": base}, shown=shown)
@@ -297,4 +298,4 @@ def _remove(container: Container) -> None:
 
 def record_file() -> Path:
     """Where it is written down what the toolchain of the recipe as it stands came to hold."""
-    return cache_dir() / "toolchain" / f"{docker_build.directory_digest(RECIPE)}.json"
+    return cache_dir() / "toolchain" / f"{directory_digest(RECIPE)}.json"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -12,7 +13,7 @@ from urllib.parse import urlsplit
 from configs.plan.stages.kubernetes import STATIC_PODS
 from configs.plan.translation import ANY_ULA, WELL_KNOWN_PREFIX, embedded, may_stand_for
 from configs.plan.versions import is_stamped
-from configs.schema.cluster import API_PORT, Cluster, Endpoint
+from configs.schema.cluster import API_PORT, Cluster, Endpoint, Node
 from tasks.kubernetes import pod_pairs
 from tasks.kubernetes.readiness import is_ready, name_of, why_pod
 
@@ -20,6 +21,12 @@ NO_OTHER_NODE = "no other node"
 """The check that the API server knows no node which the cluster's file does not name."""
 ROLES = ("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master")
 """Labels by which kubeadm marks a control plane when all else of its join is done; until 1.19 the latter alone."""
+EVERY, LEAVING = "every-pod", "leaving-pod"
+"""The Services in front of all pods of the proof, and of the one that leaves it in the end."""
+SMALL, LARGE = 100, 20_000
+"""Bytes of what is sent: a name has room in it; and so many that they go in several full packets on any link."""
+TIMES = 10
+"""How often a Service with affinity is asked: of three pods at random it is the same one in one case of 20,000."""
 PROXY_MODE = "http://[::1]:10249/proxyMode"
 """Where kube-proxy that is bound to IPv6 says its mode (its ``metricsBindAddress``)."""
 
@@ -56,18 +63,24 @@ class Probe:
         node: The node that asks.
         from_pod: True when the pod on that node asks, not the node itself.
         target: What is asked, as shown.
-        kind: ``fetch`` a URL, or ``resolve`` a name.
-        argument: The URL or the name.
+        kind: ``fetch`` a URL, ``resolve`` a name, send a ``datagram``, or find that connections are ``refused``.
+        argument: The URL, the name, or an address with its port.
         expect: Text that the answer must hold, or for a name the prefix that an address must be inside.
+        size: Bytes that are sent, of which as many must come back; 0 to send nothing.
+        times: How often a page is fetched, which must be the same each time.
+        from_address: Which address of the node asks; empty for what the kernel takes.
     """
 
     name: str
     node: str
     from_pod: bool
     target: str
-    kind: Literal["fetch", "resolve"]
+    kind: Literal["fetch", "resolve", "datagram", "refused"]
     argument: str
     expect: str
+    size: int = 0
+    times: int = 1
+    from_address: str = ""
 
     @property
     def source(self) -> str:
@@ -82,18 +95,22 @@ def probes(
     services: Mapping[str, tuple[str, int]],
     *,
     full: bool = False,
+    old: bool = False,
 ) -> tuple[Probe, ...]:
     """Every question that proves the cluster's network: so many for each node, however many nodes there are.
 
-    Only all pairs of pods are more, which a large cluster is asked for when somebody wants that
+    Those for what is ``refused`` are for after the others, when the pod of :data:`LEAVING` has lost its label. Only all
+    pairs of pods are more, which a large cluster is asked for when somebody wants that
     (:mod:`tasks.kubernetes.pod_pairs`).
 
     Args:
         cluster: The topology.
         namespace: Where the probe pods are.
         pods: Address of the probe pod on each node, by node.
-        services: ClusterIP and NodePort of the Service in front of that pod, by node.
+        services: ClusterIP and NodePort of the Service in front of that pod, by node; and of :data:`EVERY` and
+            :data:`LEAVING`.
         full: Whether all pairs of pods are asked, however many nodes there are.
+        old: Whether the pods' image is of an earlier kubev6: its program fetches and resolves, and knows nothing else.
     """
     nodes = cluster.kubernetes_nodes
     found = [
@@ -103,8 +120,8 @@ def probes(
     api = str(cluster.services.subnet.network_address + 1)
     outside_name = urlsplit(cluster.verify.outside).hostname or ""
     # The next node in a ring: with one node only, itself.
-    for name, next_node in zip((node.name for node in nodes), (*nodes[1:], nodes[0]), strict=True):
-        other = next_node.name
+    for node, next_node in zip(nodes, (*nodes[1:], nodes[0]), strict=True):
+        name, other = node.name, next_node.name
         cluster_ip, node_port = services[other]
         own = f"http://[{services[name][0]}]/"
         found.append(Probe("hairpin", name, True, "its own Service", "fetch", own, name))
@@ -128,11 +145,52 @@ def probes(
                 Probe("NAT64 name", name, from_pod, outside_name, "resolve", outside_name, str(cluster.nat64.prefix)),
                 Probe("NAT64 fetch", name, from_pod, cluster.verify.outside, "fetch", cluster.verify.outside, ""),
             ]
+            if not old:
+                found += _of_services(name, from_pod, other, services)
+                found += _of_source(node, from_pod, next_node, pods, services)
         if cluster.endpoint:
             found += _of_endpoint(cluster, cluster.endpoint, name)
         if (mode := cluster.kube_proxy.mode) != "iptables":  # which others fall back to without a word
             found.append(Probe("kube-proxy mode", name, False, mode, "fetch", PROXY_MODE, mode))
     return tuple(found)
+
+
+def _of_services(name: str, from_pod: bool, other: str, services: Mapping[str, tuple[str, int]]) -> Iterator[Probe]:
+    """What else Services are for: UDP, packets as large as the way takes, the same pod again, no pod that has left."""
+    to, at = f"Service of {other}", services[other][0]
+    every, leaving = services[EVERY][0], services[LEAVING][0]
+    ask = partial(Probe, node=name, from_pod=from_pod)
+    yield ask("UDP", target=to, kind="datagram", argument=f"[{at}]:80", expect=other, size=SMALL)
+    yield ask("large datagram", target=to, kind="datagram", argument=f"[{at}]:80", expect=other, size=LARGE)
+    yield ask("large page", target=to, kind="fetch", argument=f"http://[{at}]/", expect=other, size=LARGE)
+    yield ask(
+        "session affinity", target="Service of all", kind="fetch", argument=f"http://[{every}]/", expect="", times=TIMES
+    )
+    to = "Service that a pod leaves"
+    yield ask("endpoint there", target=to, kind="fetch", argument=f"http://[{leaving}]/", expect="")
+    yield ask("endpoint gone", target=to, kind="refused", argument=f"[{leaving}]:80", expect="refused")
+
+
+def _of_source(
+    node: Node,
+    from_pod: bool,
+    other: Node,
+    pods: Mapping[str, str],
+    services: Mapping[str, tuple[str, int]],
+) -> Iterator[Probe]:
+    """A pod sees who asks, where nothing has to be masqueraded: a pod by a ClusterIP, a node by its policy ``Local``.
+
+    What a node asks itself, or a pod by its own Service, has to be.
+    """
+    if node == other:
+        return
+    if from_pod:
+        url, source, to = f"http://[{services[other.name][0]}]/from", pods[node.name], f"Service of {other.name}"
+    else:
+        port = services[EVERY][1]
+        url, source, to = f"http://[{other.address}]:{port}/from", str(node.address), f"{other.name}:{port}"
+    bound = "" if from_pod else source
+    yield Probe("source address", node.name, from_pod, to, "fetch", url, f"[{source}]:", from_address=bound)
 
 
 def _of_endpoint(cluster: Cluster, endpoint: Endpoint, name: str) -> Iterator[Probe]:
@@ -161,6 +219,10 @@ def judge(probe: Probe, status: int, output: str, seconds: float) -> Check:
         ok, seen = False, text.splitlines()[-1] if text else f"exit status {status}"
     elif probe.kind == "resolve":
         ok, seen = _resolved(IPv6Network(probe.expect), text)
+    elif probe.times > 1:
+        ok, seen = len(text.split()) == 1, _short(text)
+        if not ok:
+            seen = f"one pod each time was expected, not {seen or 'nothing'}"
     else:
         ok = bool(text) and probe.expect in text
         seen = _short(text) if text else "an empty answer"

@@ -17,9 +17,10 @@ from configs.plan.node import image_reference
 from configs.render import render
 from configs.schema.cluster import Cluster
 from tasks.kubernetes import waiting
-from tasks.kubernetes.checks import static_pods
+from tasks.kubernetes.checks import EVERY, LEAVING, static_pods
 from tasks.kubernetes.kubeadm import KUBECTL, Listed
 from tasks.kubernetes.readiness import counts_of, is_ready, is_rolled_out, name_of, why_node, why_pod
+from tasks.recipes import PROBE
 from tasks.ssh.connection import Connection
 from tasks.steps import Step
 
@@ -155,8 +156,8 @@ def make(control_plane: Connection, cluster: Cluster, manifest: Manifest) -> str
         NodeError: The API server does not take them.
     """
     namespace = f"kubev6-proof-{uuid.uuid4().hex[:8]}"
-    image = image_reference(cluster, manifest, "probe")
-    objects = render("probe.yaml", cluster=cluster, namespace=namespace, image=image)
+    image = image_reference(cluster, manifest, PROBE)
+    objects = render("probe.yaml", cluster=cluster, namespace=namespace, image=image, every=EVERY, leaving=LEAVING)
     # Looking its own objects up in the API's description would take longer than making them.
     control_plane.run(f"{KUBECTL} create --validate=false -f - >/dev/null", step="proof", stdin=objects.encode())
     return namespace

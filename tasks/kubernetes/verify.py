@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+import logging
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
 from types import MappingProxyType
 
 from configs.errors import NodeError
@@ -13,32 +12,20 @@ from configs.manifest import Manifest
 from configs.schema.cluster import Cluster
 from configs.words import counted
 from tasks.kubernetes import certificates, cni, etcd, members, probe_pods
-from tasks.kubernetes.certificates import Told
-from tasks.kubernetes.checks import Check, Probe, check_objects, check_roles, judge, pairs_note, probes
-from tasks.kubernetes.kubeadm import KUBECTL
+from tasks.kubernetes.asking import Asker
+from tasks.kubernetes.checks import Check, check_objects, check_roles, pairs_note, probes
+from tasks.recipes import PROBE, program_tag
 from tasks.scope import Threads
 from tasks.ssh.connection import Connection
-from tasks.ssh.program import program
 from tasks.steps import step
 
-PATIENCE_SECONDS = 20
-Question = dict[str, str]
-"""As it goes over the wire."""
-Answer = tuple[int, str, float]
-"""Status, output and seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """What :mod:`tasks.node_agent.verify_probe` says of a node.
-
-    Attributes:
-        answers: By the questions' ids.
-        certificates: Those of the node.
-    """
-
-    answers: dict[str, Answer]
-    certificates: Told
+OLD = (
+    "the image of the proof's pods is of an earlier kubev6: UDP, large packets, session affinity, source addresses and "
+    "endpoints are not asked for; `kubev6 deploy` brings the present one"
+)
+log = logging.getLogger("kubev6.proof")
+LEAVE = ("label", "pods", "-l", "leaving", "leaving-")
+"""What takes the pod away from its Service, and leaves it where it is: only the proxies can refuse for it."""
 
 
 def verify(
@@ -87,29 +74,18 @@ def verify(
                 if len(cluster.control_planes) > 1:
                     checks += check_roles(cluster, found.nodes)
                     checks += etcd.judge(cluster, control_plane.node, etcd.ask(control_plane))
-                questions = probes(cluster, namespace, *found.addresses(), full=full)
+                if old := manifest.image(PROBE).tag != program_tag(PROBE):
+                    log.warning(OLD)
+                questions = probes(cluster, namespace, *found.addresses(), full=full, old=old)
                 current.progress(f"asks {counted(len(questions), 'question')}")
-                asked = _by_source(questions)
-                from_pods = {name: asked[name, True] for name in names}
-                kubectl = [*KUBECTL.split(), "-n", namespace]
-                told = list(
-                    pool.map(
-                        lambda name: _ask(
-                            connections[name],
-                            asked[name, False],
-                            from_pods if name == cluster.control_plane.name else {},
-                            kubectl,
-                            certificates.registry_files(cluster, name),
-                        ),
-                        names,
-                    )
-                )
+                asker = Asker(cluster, namespace, connections, pool)
+                answers, told = asker.ask([each for each in questions if each.kind != "refused"])
+                if refused := [each for each in questions if each.kind == "refused"]:
+                    answers += asker.ask(refused, before=LEAVE)[0]
             finally:
                 probe_pods.remove(control_plane, manifest)
-        for name, each in zip(names, told, strict=True):
-            checks.append(certificates.judge(name, certificates.dated(name, each.certificates)))
-        answers = {question: answer for each in told for question, answer in each.answers.items()}
-        checks += [judge(question, *answers[str(index)]) for index, question in enumerate(questions)]
+        checks += [certificates.judge(name, certificates.dated(name, each)) for name, each in told.items()]
+        checks += answers
         failed = sum(not check.ok for check in checks)
         outcome = f"{len(checks)} checks, " + (f"{failed} FAILED" if failed else "all ok")
         note = pairs_note(checks)
@@ -124,52 +100,3 @@ def _refuse_lost_state(control_plane: Connection, cluster: Cluster) -> None:
     except NodeError:
         certificates.refuse_ended(control_plane, cluster)
         raise
-
-
-def _by_source(questions: Iterable[Probe]) -> Mapping[tuple[str, bool], list[Question]]:
-    """The questions as they go over the wire, by the node and whether its pod asks; their ids are their places."""
-    found: defaultdict[tuple[str, bool], list[Question]] = defaultdict(list)
-    for index, each in enumerate(questions):
-        wire = {"id": str(index), "kind": each.kind, "argument": each.argument}
-        found[each.node, each.from_pod].append(wire)
-    return found
-
-
-def _ask(
-    connection: Connection,
-    own: list[Question],
-    from_pods: Mapping[str, list[Question]],
-    kubectl: list[str],
-    registry: list[str],
-) -> Answered:
-    """Ask all questions of one node in one round trip; the control plane also asks those of every pod.
-
-    Args:
-        connection: To the node.
-        own: Those of the node itself.
-        from_pods: Those of pods that are asked from there, by the pod.
-        kubectl: kubectl with its options, the namespace of the pods among them.
-        registry: Where the node may have the certificate of the registry.
-    """
-    payload = {
-        "node": own,
-        "pods": from_pods,
-        "kubectl": kubectl,
-        "patience": PATIENCE_SECONDS,
-        "registry": registry,
-    }
-    answered: Answered = connection.run_python(
-        program("verify_probe"),
-        payload,
-        step="proof",
-        timeout=PATIENCE_SECONDS + 10 * (len(own) + len(from_pods)) + 60,
-        kind=Answered,
-    )
-    asked = {question["id"] for each in (own, *from_pods.values()) for question in each}
-    if answered.answers.keys() != asked:
-        raise NodeError(
-            connection.node,
-            "proof",
-            f"it answered {len(answered.answers)} questions, other ones than the {len(asked)} that were asked",
-        )
-    return answered

@@ -18,6 +18,7 @@ from tasks.docker import apt_sources, base_image, container_engine
 from tasks.docker import build as docker_build
 from tasks.exclusive import exclusive
 from tasks.paths import RECIPES, cache_dir
+from tasks.recipes import directory_digest
 from tasks.steps import step
 
 NETWORKING_RECIPE = RECIPES / "lab-networking"
@@ -199,4 +200,4 @@ def _with_keepalived(image: str, wanted: bool | None) -> str:
 
 def _inputs(client: docker.DockerClient, base: str, recipe: Path) -> str:
     identity = str(client.images.get(base).id)
-    return hashlib.sha256(f"{identity}\0{docker_build.directory_digest(recipe)}".encode()).hexdigest()
+    return hashlib.sha256(f"{identity}\0{directory_digest(recipe)}".encode()).hexdigest()

@@ -13,14 +13,16 @@ import sys
 import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Tuple
 
 from tasks.node_agent.certificates import told
-from tasks.node_agent.commands import text
+from tasks.node_agent.commands import run, text
 from tasks.node_agent.files import text_of
 
 CA = "/etc/kubernetes/pki/ca.crt"
 TIMEOUT = 5.0
+LARGEST = 65536
+"""Bytes that are read of an answer."""
 FIRST_TIMEOUT = 0.25
 """A packet to a Service that has not arrived here yet is lost, and sent again only after a second (RFC 6298, 2.1). So
 first attempts are short, and each one longer than the one before."""
@@ -28,34 +30,92 @@ first attempts are short, and each one longer than the one before."""
 EXECS_AT_ONCE = 8
 """Each is a kubectl of some 50 MB on the control plane, so a thousand pods are not asked at once."""
 
-Question = Dict[str, str]
+Question = Dict[str, Any]
 Answer = List[Any]
 
 
-def fetch(url: str, timeout: float) -> str:
-    """What an address answers, at most 64 KiB; HTTPS has to have a certificate of the cluster's own authority."""
+class FromAddress(urllib.request.HTTPHandler):
+    """HTTP from one address of the machine, which may have several."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__()
+        self.address = address
+
+    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        """As the base class does, but for the address."""
+        return self.do_open(http.client.HTTPConnection, req, source_address=(self.address, 0))
+
+
+def whole(came: bytes, size: int) -> str:
+    """What came back, which has to be as much as was sent."""
+    if len(came) != size:
+        raise ValueError("{} bytes were sent, and {} came back".format(size, len(came)))
+    return text(came).strip()
+
+
+def fetch(question: Question, timeout: float) -> str:
+    """What an address answers, at most 64 KiB; HTTPS has to have a certificate of the cluster's own authority.
+
+    Fetched several times, it is each of the different pages that came.
+    """
+    url, size = question["argument"], question["size"]
     # A proxy set for the machine would answer in the cluster's place.
     handlers: List[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
     if url.startswith("https:"):
         handlers.append(urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=CA)))
-    with urllib.request.build_opener(*handlers).open(url, timeout=timeout) as answer:
-        return text(answer.read(65536))
+    if question["source"]:
+        handlers.append(FromAddress(question["source"]))
+    opener = urllib.request.build_opener(*handlers)
+    pages: List[str] = []
+    for _ in range(question["times"]):
+        with opener.open(url, bytes(size) or None, timeout=timeout) as answer:
+            came = answer.read(LARGEST)
+        page = whole(came, size) if size else text(came)
+        pages += [page] * (page not in pages)
+    return "".join(pages)
 
 
-def resolve(name: str, timeout: float) -> str:  # noqa: ARG001 - asked as fetch is; the resolver has a time of its own
+def resolve(question: Question, timeout: float) -> str:  # noqa: ARG001 - the resolver has a time of its own
     """A name's IPv6 addresses, one a line, from the node's resolver."""
-    found = socket.getaddrinfo(name, None, socket.AF_INET6, socket.SOCK_STREAM)
+    found = socket.getaddrinfo(question["argument"], None, socket.AF_INET6, socket.SOCK_STREAM)
     return "\n".join(sorted({str(entry[4][0]) for entry in found}))
+
+
+def address_of(question: Question) -> Tuple[str, int]:
+    """Of ``[address]:port``."""
+    host, _, port = question["argument"].rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def datagram(question: Question, timeout: float) -> str:
+    """What comes back for a datagram of so many bytes; each attempt has a port of its own."""
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as connection:
+        connection.settimeout(timeout)
+        connection.connect(address_of(question))
+        connection.send(bytes(question["size"]))
+        return whole(connection.recv(LARGEST), question["size"])
+
+
+def refused(question: Question, timeout: float) -> str:
+    """Well when connections are refused at once: nobody stands behind the address, and who asks is told."""
+    try:
+        socket.create_connection(address_of(question), timeout).close()
+    except ConnectionRefusedError:
+        return "refused"
+    raise ValueError("somebody still answers")
+
+
+KINDS = {"fetch": fetch, "resolve": resolve, "datagram": datagram, "refused": refused}
 
 
 def ask(question: Question, deadline: float) -> Answer:
     """The answer to a question, the first good one, or the last before the deadline of the monotonic clock."""
-    attempt = {"fetch": fetch, "resolve": resolve}[question["kind"]]
+    attempt = KINDS[question["kind"]]
     timeout = FIRST_TIMEOUT
     while True:
         started = time.monotonic()
         try:
-            return [0, attempt(question["argument"], timeout), time.monotonic() - started]
+            return [0, attempt(question, timeout), time.monotonic() - started]
         except (OSError, ValueError, http.client.HTTPException) as error:
             if time.monotonic() > deadline:
                 return [1, str(error), time.monotonic() - started]
@@ -89,9 +149,15 @@ def main(
     kubectl: List[str],
     patience: float,
     registry: List[str],
+    before: List[str],
 ) -> None:
-    """Ask the node's questions and meanwhile those of the pods; print the answers and its certificates as JSON."""
+    """Ask the node's questions and meanwhile those of the pods; print the answers and its certificates as JSON.
+
+    What is to be done before that changes the very objects which are asked for.
+    """
     answers: Dict[str, Answer] = {}
+    if before:
+        run(kubectl + before)
     deadline = time.monotonic() + patience
     with ThreadPoolExecutor(EXECS_AT_ONCE) as executor:
         begun = [executor.submit(ask_from_pod, pod, each, kubectl, deadline) for pod, each in sorted(pods.items())]

@@ -31,11 +31,11 @@ from configs.plan.upstream import (
 )
 from configs.plan.versions import etcd_is_too_old, image_name, image_tag, oldest_etcd, parse_version
 from configs.schema.release import Build, GoToolchain, Release
-from tasks.docker import build as docker_build
 from tasks.docker import toolchain
 from tasks.docker.toolchain import Toolchain
 from tasks.exclusive import exclusive, holder
 from tasks.paths import RECIPES, cache_dir
+from tasks.recipes import directory_digest
 from tasks.release import compile, compiler, images, results
 from tasks.release.compile import Reported, Traits
 from tasks.release.compiler import Compiler
@@ -503,7 +503,7 @@ def release_key(release: Release, picked: Picked, tools: Toolchain, go: Compiler
         "tree": picked.tree,
         "toolchain": tools.identity,
         "platform": tools.platform,
-        "recipes": {name: docker_build.directory_digest(RECIPES / name) for name in ("toolchain", "images")},
+        "recipes": {name: directory_digest(RECIPES / name) for name in ("toolchain", "images")},
         "targets": compile.TARGETS,
         "commands": [compile.COMPILE, compile.COMPILE_PROGRAM, compile.ENVIRONMENT, compile.WITH_CGO],
     }

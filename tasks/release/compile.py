@@ -16,11 +16,11 @@ from pathlib import Path
 
 from configs.errors import EndedError, KubeV6Error
 from tasks import steps
-from tasks.docker import build as docker_build
 from tasks.docker import toolchain
 from tasks.docker.toolchain import StatusError, Toolchain
 from tasks.exclusive import exclusive
 from tasks.paths import RECIPES, cache_dir, data_dir
+from tasks.recipes import directory_digest
 from tasks.release import go_cache, results
 from tasks.release.compiler import Compiler
 from tasks.release.results import Compiled
@@ -390,7 +390,7 @@ def compile_program(directory: Path, name: str, tools: Toolchain, *, force: bool
     Raises:
         KubeV6Error: It does not compile.
     """
-    sources = docker_build.directory_digest(directory)
+    sources = directory_digest(directory)
     key = results.key_of(sources, tools.identity, tools.go, COMPILE_PROGRAM, PROGRAM_ENVIRONMENT)
     with exclusive(cache_dir() / "results" / f".{name}.lock", what=f"compilation of {name}"):
         kept = None if force else results.find(name, key)

@@ -20,7 +20,8 @@ from tasks.docker import container_engine
 from tasks.docker.keep_image import keep_image
 from tasks.docker.toolchain import RECIPE, Toolchain
 from tasks.exclusive import exclusive
-from tasks.paths import RECIPES, cache_dir
+from tasks.paths import cache_dir
+from tasks.recipes import IMAGES, directory_digest, program_tag
 from tasks.release import compile, results
 from tasks.release.fetch.fetch_image import NotPulledError, fetch_in_step, held_image
 from tasks.release.fetch.mirror import LackingError, Mirror
@@ -29,7 +30,6 @@ from tasks.release.store import Store
 from tasks.replace import write_whole
 from tasks.steps import Step, step
 
-IMAGES = RECIPES / "images"
 COREDNS = "coredns/coredns"
 STAND_IN = "cluster-dns-stand-in"
 
@@ -161,7 +161,7 @@ def build_program(
         KubeV6Error: It does not compile, the build failed, or the store cannot be written.
     """
     directory = IMAGES / name
-    tag = docker_build.directory_digest(directory)[:12]
+    tag = program_tag(name)
     files = {name: compile.compile_program(directory, name, tools, force=force)}
     return build(name, tag, tools, store, files=files, stand_in_for=stand_in_for, force=force)
 
@@ -174,7 +174,7 @@ def debian_tag(version: str) -> str:
 def _key(name: str, tag: str, content: Mapping[str, Path], tools: Toolchain, *more: str) -> str:
     """sha256 of everything that decides the bytes of an image."""
     digests = {each: hashlib.sha256(path.read_bytes()).hexdigest() for each, path in content.items()}
-    recipe = docker_build.directory_digest(RECIPE)
+    recipe = directory_digest(RECIPE)
     return results.key_of(name, tag, digests, recipe, tools.identity, tools.platform, *more)
 
 

@@ -1,21 +1,26 @@
-"""The image of the proof, for releases that were not built here and so come without it."""
+"""The image of the proof, for releases that were not built here, or by an earlier kubev6."""
 
 from __future__ import annotations
 
+import logging
+
+from configs.errors import KubeV6Error
 from configs.manifest import ImageEntry, Manifest
-from tasks.docker import build as docker_build
 from tasks.docker import toolchain
+from tasks.recipes import PROBE, program_tag
 from tasks.release import images
 from tasks.release.fetch.fetch_image import fetch_in_step
 from tasks.release.fetch.mirror import LackingError, Mirror, unpublished
 from tasks.release.store import Store
 from tasks.steps import step
 
-PROBE = "probe"
+log = logging.getLogger("kubev6.release")
 
 
 def with_probe(manifest: Manifest, store: Store, mirror: Mirror | None = None) -> Manifest:
     """A release with the image that its cluster is proved with. One that is in the store already is not made again.
+
+    One of an earlier kubev6 is kept where the present one cannot be had, and that is told: it asks less.
 
     Args:
         manifest: The release.
@@ -26,19 +31,22 @@ def with_probe(manifest: Manifest, store: Store, mirror: Mirror | None = None) -
         The release, which the store then has like this.
 
     Raises:
-        KubeV6Error: The image is in no release of the store and not in the mirror, and could not be built.
+        KubeV6Error: No image is in the release, one of the store or the mirror, and it could not be built.
     """
-    if any(image.name == PROBE for image in manifest.images):
+    own = {image.tag for image in manifest.images if image.name == PROBE}
+    if program_tag(PROBE) in own:
         return manifest
-    image = _held(store) or _mirrored(store, mirror) or images.build_program(PROBE, toolchain.ready(), store)
-    whole = manifest.model_copy(update={"images": (*manifest.images, image)})
+    try:
+        image = _held(store) or _mirrored(store, mirror) or images.build_program(PROBE, toolchain.ready(), store)
+    except KubeV6Error as error:
+        if not own:
+            raise
+        log.warning("the present image of the proof's pods cannot be had, an earlier one is taken: %s", error.message)
+        return manifest
+    others = (each for each in manifest.images if each.name != PROBE)
+    whole = manifest.model_copy(update={"images": (*others, image)})
     store.write(whole)
     return whole
-
-
-def _tag() -> str:
-    """The tag that it gets from the sources that are here."""
-    return docker_build.directory_digest(images.IMAGES / PROBE)[:12]
 
 
 def _mirrored(store: Store, mirror: Mirror | None) -> ImageEntry | None:
@@ -47,7 +55,7 @@ def _mirrored(store: Store, mirror: Mirror | None) -> ImageEntry | None:
         return None
     with step(PROBE, "image") as shown:
         try:
-            return fetch_in_step(unpublished(PROBE, _tag()), store, mirror, shown)
+            return fetch_in_step(unpublished(PROBE, program_tag(PROBE)), store, mirror, shown)
         except LackingError as error:
             shown.ended_as(f"{error.message}; it is built")
             return None
@@ -58,6 +66,6 @@ def _held(store: Store) -> ImageEntry | None:
     for release in store.list():
         for image in release.images:
             alone = release.model_copy(update={"images": (image,), "binaries": (), "cni": ()})
-            if (image.name, image.tag) == (PROBE, _tag()) and not store.check(alone):
+            if (image.name, image.tag) == (PROBE, program_tag(PROBE)) and not store.check(alone):
                 return image
     return None

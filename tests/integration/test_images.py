@@ -35,6 +35,7 @@ from tasks.docker import build as docker_build
 from tasks.docker import container_engine, toolchain
 from tasks.docker.build import context_of
 from tasks.docker.toolchain import Toolchain
+from tasks.recipes import IMAGES
 from tasks.release import compile, go_cache, images
 from tasks.release.fetch import checksums
 from tasks.release.fetch.mirror import Mirror
@@ -70,7 +71,7 @@ def image(
 
     def build(name: str) -> str:
         if name not in built:
-            directory = images.IMAGES / name
+            directory = IMAGES / name
             files = {"Dockerfile": directory / "Dockerfile"}
             if f"COPY {name} " in files["Dockerfile"].read_text():
                 ours = (directory / "go.mod").exists()
@@ -263,7 +264,7 @@ def test_a_debian_version_as_a_tag(version: str, tag: str) -> None:
 
 
 def test_the_programs_of_our_own_pass_their_tests(tools: Toolchain) -> None:
-    for directory in sorted(path.parent for path in images.IMAGES.glob("*/go.mod")):
+    for directory in sorted(path.parent for path in IMAGES.glob("*/go.mod")):
         lines: list[str] = []
         with go_cache.filling(lines.append) as cache:
             toolchain.run(

@@ -6,12 +6,16 @@ import pytest
 
 from configs.schema.cluster import Cluster, KubeProxy
 from configs.schema.loading import load_cluster
-from tasks.kubernetes.checks import Check, Probe, check_objects, judge, pairs_note, probes
+from tasks.kubernetes.checks import EVERY, LEAVING, Check, Probe, check_objects, judge, pairs_note, probes
 
 LAB = load_cluster("lab")
 NODES = ("kube-control-plane", "kube-worker-1", "kube-worker-2")
 PODS = {name: f"fd00:10{number}::5" for number, name in enumerate(NODES)}
-SERVICES = {name: (f"fd00:1234::10{number}", 30100 + number) for number, name in enumerate(NODES)}
+SERVICES = {
+    **{name: (f"fd00:1234::10{number}", 30100 + number) for number, name in enumerate(NODES)},
+    EVERY: ("fd00:1234::e", 30200),
+    LEAVING: ("fd00:1234::f", 30300),
+}
 VERSION = "v1.20.2+kubev6.x"
 
 
@@ -30,6 +34,42 @@ def test_every_node_the_control_plane_too_and_every_pod_is_asked(name: str) -> N
         *NODES,
         *(f"pod on {node}" for node in NODES),
     }
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "UDP",
+        "large datagram",
+        "large page",
+        "session affinity",
+        "source address",
+        "endpoint there",
+        "endpoint gone",
+    ],
+)
+def test_what_a_service_is_for_is_asked_from_every_node_and_pod_but_of_an_old_image(name: str) -> None:
+    sources = set(NODES) | {f"pod on {node}" for node in NODES}
+    assert {source for asked_name, source, _ in asked() if asked_name == name} == sources
+    assert name not in {probe.name for probe in probes(LAB, "proof", PODS, SERVICES, old=True)}
+
+
+def test_a_pod_sees_who_asks_where_nothing_has_to_be_masqueraded() -> None:
+    found = {
+        (probe.source, probe.argument): (probe.expect, probe.from_address)
+        for probe in probes(LAB, "proof", PODS, SERVICES)
+        if probe.name == "source address" and probe.node == "kube-worker-1"
+    }
+    assert found == {
+        ("pod on kube-worker-1", "http://[fd00:1234::102]/from"): ("[fd00:101::5]:", ""),
+        ("kube-worker-1", "http://[fd00::102]:30200/from"): ("[fd00::101]:", "fd00::101"),
+    }
+
+
+def test_a_single_machine_is_not_asked_what_has_to_be_masqueraded() -> None:
+    alone, pods, services = large(0)
+    assert len(alone.kubernetes_nodes) == 1
+    assert "source address" not in {probe.name for probe in probes(alone, "proof", pods, services)}
 
 
 def test_a_pod_reaches_itself_through_its_own_service() -> None:
@@ -55,6 +95,9 @@ def test_nothing_is_asked_from_the_translator_itself() -> None:
     assert LAB.support.name not in {probe.node for probe in probes(LAB, "proof", PODS, SERVICES)}
 
 
+AFFINITY = Probe("session affinity", "a", True, "Service of all", "fetch", "http://[fd00::1]/", "", times=10)
+SOURCE = Probe("source address", "a", False, "b:30200", "fetch", "http://[fd00::2]:30200/from", "[fd00::1]:")
+REFUSED = Probe("endpoint gone", "a", False, "Service that a pod leaves", "refused", "[fd00::1]:80", "refused")
 FETCH = Probe("ClusterIP", "kube-worker-1", True, "Service of b", "fetch", "http://[fd00::1]/", "kube-worker-2")
 API = Probe("API", "kube-worker-1", False, "[fd00:1234::1]:443", "fetch", "https://x/version", "gitVersion")
 WELL_KNOWN = Probe("NAT64 name", "kube-worker-1", False, "x.test", "resolve", "x.test", "64:ff9b::/96")
@@ -85,6 +128,19 @@ RESOLVE = Probe("NAT64 name", "kube-worker-1", False, "x.test", "resolve", "x.te
             "take a prefix of your own such as fd00:64:ff9b::/96",
         ),
         (RESOLVE, 1, "NXDOMAIN", False, "NXDOMAIN"),
+        (AFFINITY, 0, "kube-worker-1\n", True, "kube-worker-1"),
+        (
+            AFFINITY,
+            0,
+            "kube-worker-1\nkube-worker-2\n",
+            False,
+            "one pod each time was expected, not kube-worker-1 kube-worker-2",
+        ),
+        (AFFINITY, 0, "", False, "one pod each time was expected, not nothing"),
+        (SOURCE, 0, "[fd00::1]:40102\n", True, "[fd00::1]:40102"),
+        (SOURCE, 0, "[fd00::11]:40102\n", False, "'[fd00::1]:' was expected, not [fd00::11]:40102"),
+        (REFUSED, 0, "refused", True, "refused"),
+        (REFUSED, 1, "somebody still answers", False, "somebody still answers"),
     ],
 )
 def test_an_answer_is_judged_by_what_it_says(probe: Probe, status: int, output: str, ok: bool, seen: str) -> None:
@@ -206,10 +262,11 @@ def large(workers: int) -> tuple[Cluster, dict[str, str], dict[str, tuple[str, i
         }
     )
     names = [each.name for each in lab.kubernetes_nodes]
-    return lab, dict.fromkeys(names, "fd00:101::5"), dict.fromkeys(names, ("fd00:1234::1", 30100))
+    services = dict.fromkeys([*names, EVERY, LEAVING], ("fd00:1234::1", 30100))
+    return lab, dict.fromkeys(names, "fd00:101::5"), services
 
 
-@pytest.mark.parametrize(("workers", "questions"), [(2, 45), (18, 589), (19, 320), (99, 1600), (999, 16000)])
+@pytest.mark.parametrize(("workers", "questions"), [(2, 87), (18, 855), (19, 600), (99, 3000), (999, 30000)])
 def test_the_questions_are_as_many_as_the_nodes(workers: int, questions: int) -> None:
     cluster, pods, services = large(workers)
     assert len(probes(cluster, "proof", pods, services)) == questions

@@ -27,7 +27,7 @@ from configs.schema.cluster import Cluster, Node
 from configs.schema.loading import load_cluster, load_release
 from tasks import deployed
 from tasks.kubernetes import control_planes, etcd, kubeadm_commands, removal
-from tasks.kubernetes.checks import ROLES, check_roles, probes
+from tasks.kubernetes.checks import EVERY, LEAVING, ROLES, check_roles, probes
 from tasks.kubernetes.etcd import Member, Told
 from tasks.kubernetes.kubeadm import ADMIN
 from tasks.node import endpoint
@@ -183,7 +183,7 @@ def test_an_even_number_is_warned_of_once_with_what_it_costs() -> None:
 def test_the_api_is_proved_by_the_endpoint_and_by_every_member() -> None:
     nodes = [node.name for node in HA.kubernetes_nodes]
     pods = dict.fromkeys(nodes, "fd00:1::1")
-    asked = probes(HA, "proof", pods, dict.fromkeys(nodes, ("fd00:1234::1", 30000)))
+    asked = probes(HA, "proof", pods, dict.fromkeys([*nodes, EVERY, LEAVING], ("fd00:1234::1", 30000)))
     targets = {(each.node, each.target) for each in asked if each.name == "API" and not each.from_pod}
     places = ("[fd00::6443]:6443", "kube-api:6443", "[fd00::11]:6443", "[fd00::12]:6443", "[fd00::13]:6443")
     assert targets >= {(node, place) for node in nodes for place in places}

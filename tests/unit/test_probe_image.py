@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from configs.errors import KubeV6Error
 from configs.manifest import BinaryEntry, ImageEntry, Manifest
 from configs.schema.loading import load_release
-from tasks.docker import build as docker_build
 from tasks.docker import toolchain
+from tasks.recipes import program_tag
 from tasks.release import images
 from tasks.release.fetch import mirror_directory
 from tasks.release.fetch.mirror import Mirror
@@ -21,7 +22,7 @@ from tasks.release.store import Store
 from tests.fakes import substitute
 from tests.unit.sample import manifest
 
-TAG = docker_build.directory_digest(images.IMAGES / "probe")[:12]
+TAG = program_tag("probe")
 
 
 def release(store: Store, name: str, *held: ImageEntry) -> Manifest:
@@ -68,9 +69,32 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_a_release_that_has_it_is_left_as_it_is(tmp_path: Path, built: list[str]) -> None:
     store = Store(tmp_path)
-    own = release(store, "own", probe(store, "old"))
+    own = release(store, "own", probe(store, TAG))
     assert with_probe(own, store) == own
     assert built == []
+
+
+def test_one_of_an_earlier_kubev6_is_replaced(tmp_path: Path, built: list[str]) -> None:
+    store = Store(tmp_path)
+    whole = with_probe(release(store, "own", probe(store, "old")), store)
+    assert [image.tag for image in whole.images] == [TAG]
+    assert store.current("own") == whole
+    assert built == ["probe"]
+
+
+def test_one_of_an_earlier_kubev6_is_better_than_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def no_engine() -> None:
+        raise KubeV6Error("Docker does not answer")
+
+    substitute(monkeypatch, toolchain, "ready", no_engine)
+    store = Store(tmp_path)
+    own = release(store, "own", probe(store, "old"))
+    assert with_probe(own, store) == own
+    assert "an earlier one is taken: Docker does not answer" in caplog.text
+    with pytest.raises(KubeV6Error, match="Docker does not answer"):
+        with_probe(release(store, "fetched"), store)
 
 
 def test_another_release_of_the_store_lends_it(tmp_path: Path, built: list[str]) -> None:
