@@ -9,6 +9,7 @@ import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 import docker
 import pytest
@@ -91,11 +92,14 @@ def store(tmp_path: Path) -> Store:
 
 
 def built_image(client: docker.DockerClient, content: bytes) -> tuple[str, Iterator[bytes]]:
-    """Let the engine build an image of one file; its id, and its archive."""
+    """Let the engine build an image of one file; its id, and its archive.
+
+    No other has its id: tests side by side build and remove such images of the same file.
+    """
     context = io.BytesIO()
     with tarfile.open(fileobj=context, mode="w") as tar:
         for name, text in (
-            ("Dockerfile", b'FROM scratch\nCOPY file /file\nCMD ["/file"]\n'),
+            ("Dockerfile", f'FROM scratch\nCOPY file /file\nCMD ["/file"]\nLABEL of={uuid4()}\n'.encode()),
             ("file", content),
         ):
             entry = tarfile.TarInfo(name)
