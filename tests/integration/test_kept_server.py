@@ -378,14 +378,15 @@ def test_a_cluster_is_one_run_s_and_cancelling_that_ends_it_soon_with_nothing_le
 
     status, out, err = run(*PREFECT, "flow-run", "cancel", identity)
     assert status == 0, out + err
-    eventually(lambda: ask(server, f"/flow_runs/{identity}")["state"]["type"] == "CANCELLED")
-    eventually(lambda: not under_way(server), 5)
-    began = {each["type"]: each["timestamp"] for each in ask(server, f"/flow_run_states/?flow_run_id={identity}")}
-    asked, ended = (datetime.fromisoformat(began[state]) for state in ("CANCELLING", "CANCELLED"))
-    assert ended - asked < timedelta(seconds=10)
+    # What comes after the run's own end is Prefect's: a process for hooks, and then the state.
+    eventually(lambda: ask(server, f"/flow_runs/{identity}")["state"]["type"] == "CANCELLED", 40)
+    eventually(lambda: not under_way(server))
     assert "… **Stopped** · deploy lab" in artifacts_of(server, identity)["nodes-lab"]
     records = [record for _, record in run_record.runs()]
     assert [record.status for record in records[:3]] == ["failed", "failed", "stopped"]
+    began = {each["type"]: each["timestamp"] for each in ask(server, f"/flow_run_states/?flow_run_id={identity}")}
+    ended = records[2].started + timedelta(seconds=records[2].seconds)
+    assert ended - datetime.fromisoformat(began["CANCELLING"]) < timedelta(seconds=10)
     assert local_run("ready", "--if-busy", "refuse")[0] == 0
 
 
