@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+ETHERNET_MTU = 1500
+"""Bytes of the largest packet of Ethernet, where nobody has set another (RFC 2464, section 2)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Interface:
@@ -14,12 +17,14 @@ class Interface:
         kind: What makes it, where it is no card: ``bond``, ``vlan``, ``bridge`` and so on (ip-link(8)).
         port_of: The bond, bridge or team that it is a port of.
         kept: Lines of the file that configures it which stay in ours: what makes it, and what hangs on it.
+        mtu: Bytes of the largest packet that it sends.
     """
 
     name: str
     kind: str = ""
     port_of: str = ""
     kept: tuple[str, ...] = ()
+    mtu: int = ETHERNET_MTU
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,16 +94,23 @@ class Node(Model):
         return "control-plane" in self.roles or "worker" in self.roles
 
 
+LEAST_MTU, LARGEST_MTU = 1280, 65535
+"""Bytes: IPv6 wants the former of every link (RFC 8200, section 5), and its length field ends at the latter."""
+
+
 class Fabric(Model):
     """The cluster's IPv6 network (the how-to's eth1), on which kubev6 gives the machines their addresses.
 
     Attributes:
         interface: Its interface, of the same name on every machine.
         subnet: Its prefix, in which every node has its address.
+        mtu: Bytes of the largest packet on its links. A machine whose interface has another is refused, and a lab is
+            made so. Where it is absent, the pods of each machine have what its interface has.
     """
 
     interface: Interface = "eth1"
     subnet: Network6
+    mtu: int | None = Field(default=None, ge=LEAST_MTU, le=LARGEST_MTU, examples=[9000])
 
 
 class Uplink(Model):

@@ -147,7 +147,7 @@ def probes(
             ]
             if not old:
                 found += _of_services(name, from_pod, other, services)
-                found += _of_source(node, from_pod, next_node, pods, services)
+                found += _of_source(cluster, node, from_pod, next_node, pods, services)
         if cluster.endpoint:
             found += _of_endpoint(cluster, cluster.endpoint, name)
         if (mode := cluster.kube_proxy.mode) != "iptables":  # which others fall back to without a word
@@ -172,6 +172,7 @@ def _of_services(name: str, from_pod: bool, other: str, services: Mapping[str, t
 
 
 def _of_source(
+    cluster: Cluster,
     node: Node,
     from_pod: bool,
     other: Node,
@@ -180,17 +181,18 @@ def _of_source(
 ) -> Iterator[Probe]:
     """A pod sees who asks, where nothing has to be masqueraded: a pod by a ClusterIP, a node by its policy ``Local``.
 
-    What a node asks itself, or a pod by its own Service, has to be.
+    What a node asks itself, or a pod by its own Service, has to be; and what pods send, where the topology says so.
     """
     if node == other:
         return
+    own, port = str(node.address), services[EVERY][1]
+    seen = own if not from_pod or (cluster.pods.masquerade and cluster.cni.by == "bridge") else pods[node.name]
     if from_pod:
-        url, source, to = f"http://[{services[other.name][0]}]/from", pods[node.name], f"Service of {other.name}"
+        at, to = f"[{services[other.name][0]}]", f"Service of {other.name}"
     else:
-        port = services[EVERY][1]
-        url, source, to = f"http://[{other.address}]:{port}/from", str(node.address), f"{other.name}:{port}"
-    bound = "" if from_pod else source
-    yield Probe("source address", node.name, from_pod, to, "fetch", url, f"[{source}]:", from_address=bound)
+        at, to = f"[{other.address}]:{port}", f"{other.name}:{port}"
+    url, bound = f"http://{at}/from", "" if from_pod else own
+    yield Probe("source address", node.name, from_pod, to, "fetch", url, f"[{seen}]:", from_address=bound)
 
 
 def _of_endpoint(cluster: Cluster, endpoint: Endpoint, name: str) -> Iterator[Probe]:

@@ -20,6 +20,7 @@ from docker.models.images import Image
 
 from configs.errors import ConfigError, KubeV6Error
 from configs.plan.derived import container_runtime
+from configs.plan.interfaces import ETHERNET_MTU
 from configs.plan.versions import Runtime
 from configs.schema.cluster import Cluster, Lab, Node
 from configs.schema.loading import load_release
@@ -105,7 +106,7 @@ def up(cluster: Cluster, release: Release | None = None) -> LabRecord:
     with step(cluster.name, "lab") as shown, _alone(shown):
         public_key = lab_record.ensure_key(cluster.name)
         management = lab_network.ensure_management(client, cluster.name)
-        fabric = lab_network.ensure_fabric(client, cluster.name)
+        fabric = lab_network.ensure_fabric(client, cluster.name, cluster.fabric.mtu or ETHERNET_MTU)
         subnet = lab_network.subnet(management)
         present = lab_machine.present(client, cluster.name, management, fabric)
         runtimes = _runtimes(cluster, present.values())

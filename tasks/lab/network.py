@@ -19,12 +19,15 @@ from docker.models.containers import Container
 from docker.models.networks import Network
 
 from configs.errors import KubeV6Error
+from configs.plan.interfaces import ETHERNET_MTU
 from configs.schema.cluster import Node
 from tasks.docker import container_engine
 from tasks.lab import record as lab_record
 from tasks.lab.record import LAB_LABEL, NODE_LABEL
 
 FABRIC_INTERFACE = "eth1"
+MTU_OPTION = "com.docker.network.driver.mtu"
+"""Of Docker's bridges, for the ends in the containers too."""
 FIRST_HOST = 10
 """Nodes get management addresses from this host number on; lower ones are Docker's gateway and the web server."""
 OUTSIDE_HOST = 2
@@ -54,7 +57,7 @@ def ensure_management(client: docker.DockerClient, name: str) -> Network:
     existing = client.networks.list(names=[f"^{full_name}$"])
     if existing:
         return existing[0]
-    options = {"com.docker.network.driver.mtu": str(_default_mtu())}
+    options = {MTU_OPTION: str(_default_mtu())}
     find_free = partial(_free_subnet, client, name)
     for _attempt in range(5):
         free = container_engine.ask(f"find a subnet for the network {full_name}", find_free, NO_SUBNET)
@@ -90,7 +93,7 @@ def _free_subnet(client: docker.DockerClient, name: str) -> IPv4Network:
         remove(proposal)
 
 
-def ensure_fabric(client: docker.DockerClient, name: str) -> Network:
+def ensure_fabric(client: docker.DockerClient, name: str, mtu: int = ETHERNET_MTU) -> Network:
     """The network of eth1, made when there is none.
 
     It is internal and without IPv6 of Docker's: its addresses are the cluster's affair.
@@ -98,6 +101,7 @@ def ensure_fabric(client: docker.DockerClient, name: str) -> Network:
     Args:
         client: The engine.
         name: The lab's name.
+        mtu: Bytes of the largest packet on it, where it is made.
 
     Returns:
         The network.
@@ -112,7 +116,12 @@ def ensure_fabric(client: docker.DockerClient, name: str) -> Network:
     return container_engine.ask(
         f"make the network {full_name}",
         lambda: client.networks.create(
-            full_name, driver="bridge", internal=True, labels={LAB_LABEL: name}, check_duplicate=True
+            full_name,
+            driver="bridge",
+            internal=True,
+            options={MTU_OPTION: str(mtu)},
+            labels={LAB_LABEL: name},
+            check_duplicate=True,
         ),
     )
 
@@ -193,9 +202,9 @@ def remove(network: Network) -> None:
 
 
 def _default_mtu() -> int:
-    """MTU of the interface of this machine's IPv4 default route; 1500 when it has none."""
+    """MTU of the interface of this machine's IPv4 default route; Ethernet's when it has none."""
     for line in Path("/proc/net/route").read_text().splitlines()[1:]:
         interface, destination, _gateway, _flags, *_rest, mask = line.split()[:8]
         if int(destination, 16) == 0 and int(mask, 16) == 0:
             return int(Path("/sys/class/net", interface, "mtu").read_text())
-    return 1500
+    return ETHERNET_MTU

@@ -121,6 +121,18 @@ def network_configuration(it: Candidate) -> Iterable[str]:
     return tools.problems(it.cluster, it.machine)
 
 
+def fabric_mtu(it: Candidate) -> Iterator[str]:
+    """What a machine sends that another one of the link does not take is lost, without a word (RFC 4861, 4.6.4)."""
+    fabric = it.cluster.fabric
+    if not fabric.mtu or fabric.interface not in it.machine.interfaces:
+        return
+    if (mtu := it.machine.interface(fabric.interface).mtu) != fabric.mtu:
+        yield (
+            f"{fabric.interface} has an MTU of {mtu}, and `fabric.mtu` says {fabric.mtu}: set it there, now and in the "
+            "file that configures the interface, or take `fabric.mtu` out of the cluster file"
+        )
+
+
 def jool_versions(it: Candidate) -> Iterator[str]:
     """Jool's module answers only a command of its own version (:func:`configs.plan.jool.mismatch`)."""
     if "support" in it.node.roles and it.cluster.nat64.by == "jool" and (found := mismatch(it.machine.jool)):
@@ -437,6 +449,7 @@ PROBLEMS: tuple[Rule, ...] = (
     other_minor,
     operating_system,
     network_configuration,
+    fabric_mtu,
     jool_versions,
     tun_device,
     kernel_ipv6,

@@ -66,6 +66,15 @@ def test_a_pod_sees_who_asks_where_nothing_has_to_be_masqueraded() -> None:
     }
 
 
+def test_pods_that_are_masqueraded_are_seen_as_their_node() -> None:
+    masked = LAB.model_copy(update={"pods": LAB.pods.model_copy(update={"masquerade": True})})
+    found = [probe for probe in probes(masked, "proof", PODS, SERVICES) if probe.name == "source address"]
+    assert {(probe.node, probe.expect) for probe in found} == {
+        (node.name, f"[{node.address}]:") for node in LAB.kubernetes_nodes
+    }
+    assert len(found) == 6
+
+
 def test_a_single_machine_is_not_asked_what_has_to_be_masqueraded() -> None:
     alone, pods, services = large(0)
     assert len(alone.kubernetes_nodes) == 1

@@ -9,6 +9,7 @@ import pytest
 
 from configs.errors import NodeError
 from configs.manifest import ImageEntry, Manifest, SourceEntry
+from configs.plan.interfaces import Interface
 from configs.plan.kernel import Kernel
 from configs.plan.systems import Machine, SysctlLine
 from configs.plan.versions import KubeProxyMode, Runtime
@@ -190,6 +191,16 @@ def test_what_stands_against_a_machine_is_named(
     assert len(found) == len(seen)
     for problem, part in zip(found, seen, strict=True):
         assert part in problem
+
+
+@pytest.mark.parametrize(
+    ("wanted", "there", "refused"),
+    [(None, 9000, False), (9000, 9000, False), (1500, 1500, False), (1500, 9000, True), (9000, 1500, True)],
+)
+def test_a_machine_whose_fabric_takes_other_packets_is_refused(wanted: int | None, there: int, refused: bool) -> None:
+    cluster = CLUSTER.model_copy(update={"fabric": CLUSTER.fabric.model_copy(update={"mtu": wanted})})
+    found = found_against(cluster, RELEASE, WORKER, replace(GOOD, details=(Interface("eth1", mtu=there),)))
+    assert [f"an MTU of {there}, and `fabric.mtu` says {wanted}" in problem for problem in found] == [True] * refused
 
 
 def test_one_line_names_the_node_and_every_reason() -> None:

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from configs.plan.interfaces import Interface
+from configs.plan.node import plan_node
 from configs.plan.routes import routes
 from configs.plan.state import StageState
+from configs.plan.systems import Machine
 from configs.schema.loading import CONFIGS, load_cluster, load_release
 from tests.unit.sample import manifest, plan
 
@@ -61,6 +64,22 @@ def test_the_cni_configuration_is_where_it_is_read_alone_there_and_on_the_master
         ]
     ]
     assert runtime.only_files_in == ("/etc/cni/net.d",)
+
+
+@pytest.mark.parametrize(
+    ("of_fabric", "of_interface", "mtu"),
+    [(None, 1500, None), (None, 1280, 1280), (9000, 1500, 9000), (1500, 1500, None)],
+)
+def test_pods_send_packets_as_large_as_the_fabric_takes(
+    of_fabric: int | None, of_interface: int, mtu: int | None
+) -> None:
+    cluster = CLUSTER.model_copy(update={"fabric": CLUSTER.fabric.model_copy(update={"mtu": of_fabric})})
+    machine = Machine(details=(Interface(CLUSTER.fabric.interface, mtu=of_interface),))
+    runtime = plan_node(cluster, RELEASE, None, "kube-minion-1", machine).stage("runtime")
+    assert runtime is not None
+    (text,) = (file.content for file in runtime.files if file.path.startswith("/etc/cni"))
+    bridge, _ = json.loads(text)["plugins"]
+    assert bridge.get("mtu") == mtu
 
 
 def test_hairpin_is_on_and_masquerading_a_setting_that_is_off() -> None:

@@ -25,7 +25,7 @@ MAC = "52:54:00:00:00:01"
 LINKS = f"""\
 1: lo: <LOOPBACK,UP> mtu 65536 qdisc noqueue \\    link/loopback 00:00:00:00:00:00 brd 00:00:00:00:00:00 promiscuity 0
 2: eth0: <UP> mtu 1500 qdisc mq \\    link/ether 52:54:00:00:00:00 brd ff:ff promiscuity 0 minmtu 68
-3: eth1: <UP> mtu 1500 qdisc mq \\    link/ether {MAC} brd ff:ff promiscuity 0 minmtu 68 \\    altname enp0s3
+3: eth1: <UP> mtu 9000 qdisc mq \\    link/ether {MAC} brd ff:ff promiscuity 0 minmtu 68 \\    altname enp0s3
 7: veth0@if2: <UP> mtu 1500 qdisc noqueue master cbr0 \\    link/ether 52:54:00:00:00:07 brd ff:ff \\    veth
 """
 DRIVERS = "eth0 virtio_net\neth1 mlx5_core\n"
@@ -769,6 +769,7 @@ def test_an_interface_is_told_with_all_that_files_may_match() -> None:
         "ether",
         "",
     )
+    assert (eth0.mtu, eth1.mtu) == (1500, 9000)
     assert eth0.permanent_mac == "525400000000"
     old = "3: eth1.100: <UP> mtu 1500 qdisc noqueue state UP\n4: bond0: <UP> mtu 1500\n5: eth2: <UP> mtu 1500"
     assert [(link.name, link.kind) for link in links_of(old)] == [

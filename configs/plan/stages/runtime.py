@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from configs.plan import versions
 from configs.plan.derived import CNI_BIN_DIR, Derived
+from configs.plan.interfaces import ETHERNET_MTU
 from configs.plan.state import File, Reload, Service, StageState
 from configs.schema.cluster import Node
 
@@ -40,8 +41,11 @@ def runtime(derived: Derived, node: Node) -> StageState:
 
 
 def _bridge(derived: Derived, node: Node) -> tuple[File, ...]:
-    """The configuration of the bridge that pods are plugged into."""
-    return (File(f"{CNI_DIRECTORY}/{BRIDGE}", derived.render("cni-bridge.conflist", node=node)),)
+    """The configuration of the bridge that pods are plugged into; they send no larger packets than the fabric takes."""
+    fabric = derived.cluster.fabric
+    mtu = fabric.mtu or derived.machine.interface(fabric.interface).mtu
+    text = derived.render("cni-bridge.conflist", node=node, mtu=0 if mtu == ETHERNET_MTU else mtu)
+    return (File(f"{CNI_DIRECTORY}/{BRIDGE}", text),)
 
 
 def _links(derived: Derived) -> tuple[File, ...]:

@@ -40,8 +40,12 @@ def interfaces(
     kept = {"networkd": networkd.kept, "network-scripts": network_scripts.kept}.get(networking)
     found = (
         Interface(
-            link.name, link.kind or "", link.port_of, kept(said.get(networking, ""), links, link.name) if kept else ()
+            link.name,
+            link.kind or "",
+            link.port_of,
+            kept(said.get(networking, ""), links, link.name) if kept else (),
+            link.mtu,
         )
         for link in links
     )
-    return tuple(each for each in found if each.kind or each.port_of or each.kept)
+    return tuple(each for each in found if each != Interface(each.name))

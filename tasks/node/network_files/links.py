@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import pairwise
 
+from configs.plan.interfaces import ETHERNET_MTU
+
 KINDS = (
     *(
         "bond",
@@ -47,6 +49,7 @@ class Link:
         type: As networkd calls it, such as ``ether``; empty when the machine does not tell.
         kind: What makes it; empty of a card, None when the machine does not tell.
         port_of: The bond, bridge or team that it is a port of.
+        mtu: Bytes of the largest packet that it sends.
     """
 
     names: tuple[str, ...]
@@ -56,6 +59,7 @@ class Link:
     type: str = ""
     kind: str | None = None
     port_of: str = ""
+    mtu: int = ETHERNET_MTU
 
     @property
     def name(self) -> str:
@@ -96,6 +100,7 @@ def _link(line: str, driver_of: Mapping[str, str]) -> Link | None:
         type_,
         kind,
         behind.get("master", "") if port else "",
+        int(found) if (found := behind.get("mtu", "")).isdecimal() else ETHERNET_MTU,
     )
 
 
