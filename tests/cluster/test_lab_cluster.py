@@ -217,7 +217,8 @@ def test_the_proof_for_machines_holds_every_check_and_all_are_ok(cluster: Cluste
     by_name = {name: [c for c in checks if c["name"] == name] for name in {c["name"] for c in checks}}
     assert len(by_name["pod to pod"]) == 6
     assert len(by_name["node Ready"]) == len(by_name["hairpin"]) == len(by_name["cluster DNS"]) == 3
-    for name in ("ClusterIP", "NodePort", "API", "NAT64 name", "NAT64 fetch"):
+    services = ("UDP", "large datagram", "large page", "session affinity", "endpoint there", "endpoint gone")
+    for name in ("ClusterIP", "NodePort", *services, "source address", "API", "NAT64 name", "NAT64 fetch"):
         assert len({check["source"] for check in by_name[name]}) == 6
     assert all(check["seen"].startswith("fd00:64:ff9b::") for check in by_name["NAT64 name"])
     assert all(check["seen"] == lab_machine.OUTSIDE_PAGE.strip() for check in by_name["NAT64 fetch"])
@@ -423,19 +424,32 @@ def test_upstreams_own_tests_of_the_network_pass(cluster: Cluster) -> None:
     eventually(lambda: on("kube-control-plane", left) == "", 120)  # those of the last tests go by themselves
 
 
+RULES = {
+    "kube-worker-2": "-t nat -I POSTROUTING -o eth1 -s fd00:102::/64 -j MASQUERADE",
+    "kube-control-plane": "-I FORWARD -p udp --dport 8080 -j DROP",
+}
+"""What hides who asks, and what UDP does not pass, by the machine."""
+
+
 def test_what_has_drifted_fails_the_proof_shows_in_a_plan_and_is_mended_by_a_deploy(cluster: Cluster) -> None:
     with cluster.changing():
         broken = kubev6(
             "ssh", "--cluster", str(cluster.file), WORKER, "--", "ip", "-6", "route", "del", "fd00:102::/64"
         )
         assert broken.returncode == 0, broken.stderr
+        for node, rule in RULES.items():
+            on(node, f"ip6tables {rule}")
 
         proof = kubev6("verify", "--cluster", str(cluster.file), "--json")
         assert proof.returncode == 1
         failed = [check for check in json.loads(proof.stdout) if not check["ok"]]
-        assert ("pod to pod", f"pod on {WORKER}", "pod on kube-worker-2") in [
-            (check["name"], check["source"], check["target"]) for check in failed
-        ]
+        assert {(check["name"], check["source"], check["target"]) for check in failed} >= {
+            ("pod to pod", f"pod on {WORKER}", "pod on kube-worker-2"),
+            ("source address", "pod on kube-worker-2", "Service of kube-control-plane"),
+            ("UDP", "kube-worker-2", "Service of kube-control-plane"),
+        }
+        for node, rule in RULES.items():
+            on(node, f"ip6tables {rule.replace('-I ', '-D ')}")
 
         planned = kubev6("deploy", "--cluster", str(cluster.file), "--plan")
         assert "fd00:102::/64" in planned.stdout
