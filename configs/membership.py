@@ -39,6 +39,10 @@ class Membership:
         static_pods: Each static pod that kubeadm has written there, and the reference of its image.
         version: The kubelet's, of a node.
         cni: The files that configure its CNI, of which the first by name counts.
+        address: The address that its kubelet was told at its join; empty where it says none, as before 1.11.
+        pods: The addresses of its pods, where kubev6's bridge connects them.
+        domain: The domain in which its kubelet names Services.
+        services: The subnet from which its API server gives Services addresses.
     """
 
     recorded: Identity | None = None
@@ -49,6 +53,10 @@ class Membership:
     static_pods: tuple[tuple[str, str], ...] = ()
     version: str = ""
     cni: tuple[str, ...] = ()
+    address: str = ""
+    pods: tuple[str, ...] = ()
+    domain: str = ""
+    services: str = ""
 
     @property
     def tag(self) -> str:

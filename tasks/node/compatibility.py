@@ -433,6 +433,11 @@ def other_role(it: Candidate) -> Iterable[str]:
     return membership.other_role(it.cluster, it.node, it.machine.membership)
 
 
+def other_networks(it: Candidate) -> Iterable[str]:
+    """A member's addresses and subnets are not changed in place (:func:`tasks.node.membership.other_networks`)."""
+    return membership.other_networks(it.cluster, it.node, it.machine.membership)
+
+
 def other_minor(it: Candidate) -> Iterator[str]:
     """Another minor version is known not to go before the release is made; another build of one is seen then."""
     there, wanted = it.machine.membership.tag, it.version
@@ -446,6 +451,7 @@ def other_minor(it: Candidate) -> Iterator[str]:
 PROBLEMS: tuple[Rule, ...] = (
     other_cluster,
     other_role,
+    other_networks,
     other_minor,
     operating_system,
     network_configuration,

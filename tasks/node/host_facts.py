@@ -274,6 +274,8 @@ def _membership(kubernetes: str, record: str) -> Membership:
         static_pods=tuple(_image(line) for line in said.get("image", ())),
         version=" ".join(said.get("node", ())).removeprefix("Kubernetes").strip(),
         cni=tuple(said.get("cni", ())),
+        pods=tuple(said.get("pod", ())),
+        **{each: said.get(each, [""])[0].strip("\"'") for each in ("address", "domain", "services")},
     )
 
 

@@ -185,7 +185,13 @@ cd /etc/kubernetes 2>/dev/null && {
         sed -n "s|^ *image: *|image $pod |p" manifests/$pod.yaml 2>/dev/null
     done
     [ -e manifests/kube-apiserver.yaml ] || [ -e pki/ca.key ] && echo control-plane
+    sed -n "s|^ *- --service-cluster-ip-range=|services |p" manifests/kube-apiserver.yaml 2>/dev/null
     [ -s kubelet.conf ] && echo "node $(version_of kubelet)"
+    # What a member goes by until it leaves, whatever a later deploy says.
+    sed -n 's|.*--node-ip=\([0-9a-fA-F:.]*\).*|address \1|p' /var/lib/kubelet/kubeadm-flags.env 2>/dev/null
+    sed -n 's|^clusterDomain: *|domain |p' /var/lib/kubelet/config.yaml 2>/dev/null
+    # By the files that host-local keeps for our bridge's network, which are called after the addresses.
+    ls /var/lib/cni/networks/mynet 2>/dev/null | sed -n 's/^[0-9a-f:]*:[0-9a-f:]*$/pod &/p'
     for file in /etc/cni/net.d/*.conf /etc/cni/net.d/*.conflist; do
         [ -e "$file" ] && echo "cni ${file##*/}"
     done

@@ -7,6 +7,7 @@ refused when all machines have been asked and before any is changed; each refusa
 from __future__ import annotations
 
 from collections.abc import Collection, Container, Iterator, Sequence
+from ipaddress import IPv6Network, ip_address, ip_interface
 
 from configs.errors import CombinedError, KubeV6Error, NodeError
 from configs.manifest import Manifest
@@ -53,6 +54,54 @@ def other_role(cluster: Cluster, node: Node, seen: Membership) -> Iterator[str]:
         yield f"it is a worker of this cluster, and the file wants a {node.roles[0]}: `kubev6 reset {node.name}` first"
     elif seen.is_node and wanted and not seen.is_control_plane:
         yield f"it is a worker of this cluster, and the file wants a control plane: `kubev6 reset {node.name}` first"
+
+
+def other_networks(cluster: Cluster, node: Node, seen: Membership) -> Iterator[str]:
+    """A member keeps the networks that it was made with, and kubeadm tells it of no others.
+
+    Its CNI and the routes of all others would be changed under its pods, and nothing else.
+    """
+    if seen.server != identity(cluster).server or not seen.is_node:
+        return
+    if _is_other(seen.address, node.address):
+        alone = "control-plane" in node.roles and len(cluster.control_planes) == 1
+        first = "the cluster with its former file" if alone else node.name
+        yield (
+            f"it is in this cluster by the address {seen.address}, and the file says {node.address}: take that back, "
+            f"or `kubev6 reset` {first} first"
+        )
+    elsewhere = [pod for pod in seen.pods if node.pod_subnet and not _is_in(pod, node.pod_subnet)]
+    if cluster.cni.by == "bridge" and elsewhere:
+        yield (
+            f"its pods have addresses such as {elsewhere[0]}, and by the file they would be of {node.pod_subnet}: take "
+            "that back, or `kubev6 reset` the cluster with its former file first"
+        )
+    services = cluster.services
+    for field, there, wanted, is_other in (
+        ("subnet", seen.services, services.subnet, _is_other(seen.services, services.subnet)),
+        ("domain", seen.domain, services.domain, seen.domain not in ("", services.domain)),
+    ):
+        if is_other:
+            yield (
+                f"its cluster has {there} as services.{field}, and the file says {wanted}: take that back, or "
+                "`kubev6 reset` the cluster with its former file first"
+            )
+
+
+def _is_other(seen: str, wanted: object) -> bool:
+    """Whether an address or a subnet is another one, however it is written; False for what is none."""
+    try:
+        return ip_interface(seen) != ip_interface(str(wanted))
+    except ValueError:
+        return False
+
+
+def _is_in(pod: str, subnet: IPv6Network) -> bool:
+    """Whether an address is in a subnet; True for what is none."""
+    try:
+        return ip_address(pod) in subnet
+    except ValueError:
+        return True
 
 
 def first_control_plane(cluster: Cluster, found: Found, *, but: Container[str] = ()) -> Node:

@@ -77,6 +77,31 @@ def test_a_machine_of_another_cluster_role_or_minor_version_is_refused(
     assert all(seen in each for each in found)
 
 
+@pytest.mark.parametrize(
+    ("node", "membership", "seen"),
+    [
+        ("kube-worker-1", replace(WORKER, pods=("fd00:101::5", "fd00:0101:0::7")), ""),
+        ("kube-worker-1", replace(WORKER, pods=("fd00:101::5", "fd00:99::5")), "addresses such as fd00:99::5"),
+        ("kube-worker-1", replace(WORKER, pods=("fd00:99::5",), is_node=False), ""),  # no pods any more
+        ("kube-worker-1", replace(WORKER, address="fd00:0::101"), ""),
+        ("kube-worker-1", replace(WORKER, address="fd00::109"), "address fd00::109, and the file says fd00::101"),
+        ("kube-worker-1", replace(WORKER, domain="cluster.local"), ""),
+        ("kube-worker-1", replace(WORKER, domain="old.local"), "has old.local as services.domain"),
+        ("kube-control-plane", replace(CONTROL_PLANE, services="fd00:1234:0::/110"), ""),
+        ("kube-control-plane", replace(CONTROL_PLANE, services="what a person wrote"), ""),
+        (
+            "kube-control-plane",
+            replace(CONTROL_PLANE, services="fd00:9999::/112"),
+            "has fd00:9999::/112 as services.subnet, and the file says fd00:1234::/110",
+        ),
+    ],
+)
+def test_the_networks_of_a_member_are_not_changed_under_its_pods(node: str, membership: Membership, seen: str) -> None:
+    found = against(node, membership)
+    assert len(found) == bool(seen)
+    assert all(seen in each and "kubev6 reset" in each for each in found)
+
+
 def found(support: Membership | None, control_plane: Membership | None, *workers: Membership) -> Found:
     names = (CLUSTER.support.name, CLUSTER.control_plane.name, *(node.name for node in CLUSTER.worker_nodes))
     given = (support, control_plane, *workers)
@@ -177,3 +202,25 @@ def test_what_a_control_plane_runs_is_its_images_tag(tmp_path: Path, image: str)
     asked = host_facts.SCRIPT.replace("/etc/kubernetes", str(tmp_path))
     said = subprocess.run(["sh", "-c", asked], capture_output=True, text=True, timeout=60, check=False).stdout
     assert host_facts.parse(said).membership.tag == "v1.20.2_kubev6.b"
+
+
+def test_the_networks_of_a_member_are_read_from_what_kubeadm_and_the_bridge_have_written(tmp_path: Path) -> None:
+    files = {
+        "etc/manifests/kube-apiserver.yaml": "    - --service-cluster-ip-range=fd00:1234::/112\n    - --x=fd00::/8\n",
+        "kubelet/kubeadm-flags.env": 'KUBELET_KUBEADM_ARGS="--x=1 --node-ip=fd00::102 --register-with-taints="\n',
+        "kubelet/config.yaml": "clusterDNS:\n- fd00:1234::a\nclusterDomain: cluster.local\nx:\n  clusterDomain: y\n",
+        "cni/networks/mynet/fd00:102::5": "",
+        "cni/networks/mynet/last_reserved_ip.0": "",
+        "cni/networks/mynet/lock": "",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    places = {"/etc/kubernetes": "etc", "/var/lib/kubelet": "kubelet", "/var/lib/cni": "cni"}
+    asked = host_facts.SCRIPT
+    for place, copy in places.items():
+        asked = asked.replace(place, str(tmp_path / copy))
+    said = subprocess.run(["sh", "-c", asked], capture_output=True, text=True, timeout=60, check=False).stdout
+    seen = host_facts.parse(said).membership
+    assert (seen.services, seen.domain, seen.address) == ("fd00:1234::/112", "cluster.local", "fd00::102")
+    assert seen.pods == ("fd00:102::5",)
