@@ -151,6 +151,9 @@ class Machine:
             one.
         sysctl_lines: The lines of its files that set what nodes need, in the order in which they count, ours left out.
         resolvers: The resolvers that it uses, for DNS64 to forward to when the topology names none.
+        resolver_scripts: Its network scripts by which ifup writes resolvers of their own into resolv.conf.
+        writers: What writes resolv.conf anew (``dhcpcd``, ``rdnssd``, ``openresolv``) or the names in ``/etc/hosts``:
+            ``cloud-init``, and ``user-data`` where that tells it to, which goes before all files.
         resolved: Whether systemd-resolved answers its own questions.
         networkmanager: Whether NetworkManager runs, whatever configures the interfaces that are ours.
         firewalld: Whether firewalld runs.
@@ -187,6 +190,8 @@ class Machine:
     ssh_advertised: str = ""
     sysctl_lines: tuple[SysctlLine, ...] = ()
     resolvers: tuple[str, ...] = ()
+    resolver_scripts: tuple[str, ...] = ()
+    writers: tuple[str, ...] = ()
     resolved: bool = False
     networkmanager: bool = False
     firewalld: bool = False

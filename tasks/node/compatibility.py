@@ -18,7 +18,7 @@ from configs.plan.networking import tools
 from configs.plan.packet_filter import UFW_WITHOUT_IPV6, Packet
 from configs.plan.stages.network import IPVS
 from configs.plan.stages.runtime import BRIDGE
-from configs.plan.systems import Machine, runtime_version, system_of
+from configs.plan.systems import Machine, networking_of, runtime_version, system_of
 from configs.plan.versions import (
     Runtime,
     cni_shows_ipv6,
@@ -163,6 +163,27 @@ def ipv6_disabled(it: Candidate) -> Iterator[str]:
         yield (
             f"{key} is 1, and the cluster needs IPv6 there: set it to 0 in {place or 'the file that does so, if any'}, "
             f"and now by `sysctl -w {key}=0`"
+        )
+
+
+def resolver_scripts(it: Candidate) -> Iterator[str]:
+    """ifup-post puts the resolvers that a network script names in the place of the cluster's, at every start."""
+    ours = {f"ifcfg-{each.interface}" for each in (it.cluster.fabric, it.cluster.uplink) if each}
+    uses = "network-scripts" in (networking_of(it.machine), *it.machine.beside)
+    for path in it.machine.resolver_scripts if it.node.in_kubernetes and uses else ():
+        if path.rpartition("/")[2] not in ours:
+            yield (
+                f"{path} has its resolvers written into /etc/resolv.conf at every start, and every name is to be asked "
+                "of the cluster's DNS64: take DNS1 and the like out of it, or write PEERDNS=no and RESOLV_MODS=no there"
+            )
+
+
+def names_by_user_data(it: Candidate) -> Iterator[str]:
+    """What user data say of ``manage_etc_hosts`` goes before every file of cloud-init's."""
+    if "user-data" in it.machine.writers:
+        yield (
+            "the user data of its cloud-init have /etc/hosts written anew at every start (manage_etc_hosts), without "
+            "the cluster's names: take that out of them, or `touch /etc/cloud/cloud-init.disabled`"
         )
 
 
@@ -461,6 +482,8 @@ PROBLEMS: tuple[Rule, ...] = (
     kernel_ipv6,
     ipv6_disabled,
     sysctl_files,
+    resolver_scripts,
+    names_by_user_data,
     advertised_ssh,
     packet_filter,
     firewalld_zones,

@@ -18,7 +18,7 @@ from configs.plan.systems import Machine, Networking, Unasked, systems
 from configs.plan.versions import Runtime
 from tasks import bounded
 from tasks.node import network_files
-from tasks.node.network_files import ifupdown, netplan, networkd
+from tasks.node.network_files import ifupdown, netplan, network_scripts, networkd
 from tasks.node.network_files.links import links_of
 from tasks.node.packet_filters import packet_filters
 from tasks.node.sysctl_files import sysctl_lines
@@ -83,6 +83,8 @@ def parse(text: str, asked: float = 0.0) -> Machine:
         ssh_advertised=_ssh_advertised(said.get("ssh", ""), said.get("advertised", "")),
         sysctl_lines=sysctl_lines(said.get("sysctl", "")),
         resolvers=resolvers(said.get("resolvers", ""), dict(re.findall(r"(?m)^(\d+): ([^:@\s]+)", shown))),
+        resolver_scripts=tuple(network_scripts.with_resolvers(said.get("network-scripts", ""))),
+        writers=tuple(said.get("writers", "").split()),
         resolved="active" in units.get("systemd-resolved", ()),
         networkmanager=_rules(units, "NetworkManager"),
         firewalld=_rules(units, "firewalld"),

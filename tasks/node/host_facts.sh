@@ -25,6 +25,17 @@ section resolvers
 # systemd-resolved's stub answers on the machine's own loopback only for itself, so the list behind it is read instead.
 grep -qs 'nameserver 127.0.0.53' /etc/resolv.conf && file=/run/systemd/resolve/resolv.conf
 cat "${file:-/etc/resolv.conf}"
+section writers
+# What writes resolv.conf, or /etc/hosts, whatever is in it.
+for program in dhcpcd rdnssd; do command -v "$program" >/dev/null && echo "$program"; done
+for file in /lib/resolvconf/libc /usr/lib/resolvconf/libc /usr/libexec/resolvconf/libc; do
+    [ -e "$file" ] && echo openresolv && break
+done
+if [ -d /etc/cloud/cloud.cfg.d ] && [ ! -e /etc/cloud/cloud-init.disabled ]; then
+    echo cloud-init
+    grep -Eqs '^manage_etc_hosts:[[:space:]]*["'"'"']?([Tt]rue|template|localhost)' \
+        /var/lib/cloud/instance/cloud-config.txt && echo user-data
+fi
 section units
 units="NetworkManager systemd-networkd systemd-resolved networking network firewalld"
 # One question for all, and a second one only for those that there are: each takes a while.
@@ -82,7 +93,7 @@ interfaces() (
 )
 interfaces /etc/network/interfaces
 section network-scripts
-SHOWN='/^[[:space:]]*(export[[:space:]]+)?(DEVICE|HWADDR|MACADDR|ONBOOT|AUTOCONNECT_PRIORITY|TYPE|DEVICETYPE|VLAN|VLAN_ID|PHYSDEV|REORDER_HDR|GVRP|MVRP|BONDING_MASTER|BONDING_OPTS|STP|DELAY|BRIDGING_OPTS|TEAM_CONFIG|MTU|ETHTOOL_OPTS)=/s/^/ /p'
+SHOWN='/^[[:space:]]*(export[[:space:]]+)?(DEVICE|HWADDR|MACADDR|ONBOOT|AUTOCONNECT_PRIORITY|TYPE|DEVICETYPE|VLAN|VLAN_ID|PHYSDEV|REORDER_HDR|GVRP|MVRP|BONDING_MASTER|BONDING_OPTS|STP|DELAY|BRIDGING_OPTS|TEAM_CONFIG|MTU|ETHTOOL_OPTS|DNS[0-9]+|PEERDNS|RESOLV_MODS)=/s/^/ /p'
 for file in /etc/sysconfig/network-scripts/ifcfg-*; do
     case $file in *~ | *.bak | *.old | *.orig | *.rpm*) ;; *) show "$file" ;; esac
 done

@@ -17,9 +17,11 @@ from configs.plan.node import plan_node
 from configs.plan.systems import Machine, networking_of
 from configs.schema.loading import load_cluster, load_release
 from tasks.node import host_facts
+from tasks.node.compatibility import Candidate, names_by_user_data, resolver_scripts
 from tasks.node.network_files.links import links_of
 
 CLUSTER = load_cluster("kube-v6")
+LAB = load_cluster("lab")
 RELEASE = load_release("debian-1.20")
 MAC = "52:54:00:00:00:01"
 LINKS = f"""\
@@ -453,6 +455,63 @@ CLAIMS: dict[str, tuple[str, dict[str, str], str]] = {
     "scripts, a copy": ("network-scripts", {f"{SCRIPTS}/ifcfg-lan.bak": "DEVICE=eth1\n"}, ""),
 }
 """What a site's file goes by: the tool, the file, and what is said against it; nothing where ours wins."""
+
+
+@pytest.mark.parametrize(
+    ("node", "name", "text", "refused"),
+    [
+        ("kube-worker-1", "ifcfg-eth0", "DEVICE=eth0\nBOOTPROTO=none\nDNS1=192.0.2.53\n", True),
+        ("kube-worker-1", "ifcfg-eth0", 'DEVICE=eth0\nexport DNS2="192.0.2.53"\nPEERDNS=yes\n', True),
+        ("kube-worker-1", "ifcfg-eth0", "DEVICE=eth0\nDNS1=192.0.2.53\nPEERDNS=no\n", True),  # of some versions
+        ("kube-worker-1", "ifcfg-eth0", "DEVICE=eth0\nDNS1=192.0.2.53\nPEERDNS=no\nRESOLV_MODS=no\n", False),
+        ("kube-worker-1", "ifcfg-eth0", "DEVICE=eth0\nBOOTPROTO=dhcp\nPEERDNS=yes\nDNS1=\n#DNS1=192.0.2.53\n", False),
+        ("kube-worker-1", "ifcfg-eth1", "DEVICE=eth1\nDNS1=192.0.2.53\n", False),  # ours comes in its place
+        ("kube-support", "ifcfg-eth0", "DEVICE=eth0\nDNS1=192.0.2.53\n", False),
+    ],
+)
+def test_a_network_script_whose_resolvers_would_be_in_resolv_conf_after_the_next_start_is_refused(
+    tmp_path: Path, node: str, name: str, text: str, refused: bool
+) -> None:
+    machine = asked(tmp_path, "network-scripts", {f"{SCRIPTS}/{name}": text})
+    said = " ".join(resolver_scripts(Candidate(LAB, RELEASE, LAB.node(node), machine)))
+    assert ("has its resolvers written into /etc/resolv.conf" in said) == refused
+
+
+@pytest.mark.parametrize(
+    ("programs", "files", "writers"),
+    [
+        ((), {}, ()),
+        (("dhcpcd", "rdnssd"), {"lib/resolvconf/libc": ""}, ("dhcpcd", "rdnssd", "openresolv")),
+        ((), {"lib/resolvconf/list-records": "", "etc/cloud/cloud.cfg.d/05.cfg": ""}, ("cloud-init",)),
+        ((), {"etc/cloud/cloud.cfg.d/05.cfg": "", "etc/cloud/cloud-init.disabled": ""}, ()),
+        (
+            (),
+            {"etc/cloud/cloud.cfg.d/05.cfg": "", "data/cloud-config.txt": "a: 1\nmanage_etc_hosts: true\n"},
+            ("cloud-init", "user-data"),
+        ),
+        (
+            (),
+            {"etc/cloud/cloud.cfg.d/05.cfg": "", "data/cloud-config.txt": "manage_etc_hosts: false\n"},
+            ("cloud-init",),
+        ),
+    ],
+)
+def test_what_writes_resolvers_or_names_without_asking_is_known(
+    tmp_path: Path, programs: tuple[str, ...], files: dict[str, str], writers: tuple[str, ...]
+) -> None:
+    for name, text in {**files, **{f"programs/{program}": "" for program in programs}}.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    script = host_facts.SCRIPT.partition("section units\n")[0]
+    for place, copy in (("/etc/cloud", "etc/cloud"), ("/var/lib/cloud/instance", "data"), (" /lib/res", "lib/res")):
+        script = script.replace(place, f"{' ' * place.startswith(' ')}{tmp_path}/{copy}")
+    path = f"{tmp_path}/programs:{os.environ['PATH']}"
+    said = subprocess.run(["sh", "-c", script], env={"PATH": path}, capture_output=True, text=True, timeout=60)
+    machine = host_facts.parse(said.stdout)
+    assert machine.writers == writers
+    refused = "".join(names_by_user_data(Candidate(LAB, RELEASE, LAB.support, machine)))
+    assert ("user data of its cloud-init" in refused) == ("user-data" in writers)
 
 
 @pytest.mark.parametrize(("tool", "files", "seen"), CLAIMS.values(), ids=CLAIMS.keys())

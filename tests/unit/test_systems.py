@@ -445,6 +445,27 @@ def test_dhcp_brings_neither_the_default_route_nor_resolvers_back() -> None:
 
 
 @pytest.mark.parametrize(
+    ("writer", "path", "line", "block"),
+    [
+        ("dhcpcd", "/etc/dhcpcd.enter-hook", 'skip_hooks="$skip_hooks resolv.conf"', True),
+        ("openresolv", "/etc/resolvconf.conf", "resolv_conf=/run/resolvconf/resolv.conf", True),
+        ("rdnssd", "/etc/rdnssd/merge-hook", "#!/bin/sh", False),
+        ("cloud-init", "/etc/cloud/cloud.cfg.d/zz-kubev6.cfg", "manage_etc_hosts: false", False),
+    ],
+)
+def test_what_writes_resolvers_or_names_without_asking_is_kept_from_it_where_it_is_installed(
+    writer: str, path: str, line: str, block: bool
+) -> None:
+    written = {file.path: file for file in network(WORKER, Machine(writers=(writer,))).files}
+    assert line in written[path].content.splitlines()
+    assert written[path].block is block
+    assert path not in {file.path for file in network(WORKER, Machine()).files}
+    # The support node keeps its own resolvers, and has the names of all nodes too.
+    others = {file.path for file in network(SUPPORT, Machine(writers=(writer,))).files}
+    assert (path in others) == (writer == "cloud-init")
+
+
+@pytest.mark.parametrize(
     ("sources", "needed"),
     [
         (("/etc/network/interfaces.d/*",), False),

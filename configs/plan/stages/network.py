@@ -19,6 +19,14 @@ from configs.schema.cluster import Cluster, Node
 IPV6_ONLY = "/usr/local/sbin/kubev6-ipv6-only"
 REPOSITORIES = "/etc/yum.repos.d/kubev6.repo"
 """Where yum is told of packages that the system does not bring."""
+CLOUD_INIT = "/etc/cloud/cloud.cfg.d/zz-kubev6.cfg"
+"""Of the files there the last by name counts."""
+HOOKS = {
+    "dhcpcd": ("/etc/dhcpcd.enter-hook", "dhcpcd-hook", True, 0o644),
+    "openresolv": ("/etc/resolvconf.conf", "resolvconf.conf", True, 0o644),
+    "rdnssd": ("/etc/rdnssd/merge-hook", "rdnssd-hook", False, 0o755),
+}
+"""What keeps programs from writing resolv.conf: file, template, whether others have lines there too, and mode."""
 IPVS = ("ip_vs", "ip_vs_rr", "ip_vs_wrr", "ip_vs_sh", "nf_conntrack")
 """The modules that kube-proxy's mode for IPVS asks for (its README, "Prerequisite")."""
 
@@ -37,6 +45,8 @@ def network(derived: Derived, node: Node) -> StageState:
         File("/etc/hosts", _hosts(Same(cluster)), block=True),
         File(SYSCTLS, derived.render("sysctl.conf", sysctls=settings)),
     ]
+    if "cloud-init" in derived.machine.writers:
+        files.append(File(CLOUD_INIT, derived.render("cloud-init.cfg")))
     if derived.system.repositories:
         files.append(File(REPOSITORIES, derived.render("yum.repo")))
     if modules:
@@ -88,7 +98,7 @@ def _resolver(derived: Derived) -> tuple[list[File], list[Reload], list[Service]
     """The cluster's DNS64 for every name, and nobody who writes another one into resolv.conf.
 
     dhclient is kept from it by its hook, netplan and networkd by their own files, resolvconf by resolv.conf being no
-    link.
+    link, and who writes there without asking by a hook of its own, where it is installed.
     """
     machine = derived.machine
     files = [
@@ -96,6 +106,8 @@ def _resolver(derived: Derived) -> tuple[list[File], list[Reload], list[Service]
         # Some dhclient scripts only read a hook that may be run.
         File(derived.system.paths["dhclient_hook"], derived.render("dhclient-hook"), mode=0o755),
     ]
+    for path, template, block, mode in (hook for name, hook in HOOKS.items() if name in machine.writers):
+        files.append(File(path, derived.render(template), mode=mode, block=block))
     reloads, services = [], []
     if machine.networkmanager or networking_of(machine) == "networkmanager":
         own = File("/etc/NetworkManager/conf.d/90-kubev6.conf", derived.render("networkmanager.conf"))

@@ -56,6 +56,18 @@ def claims(text: str, links: tuple[Link, ...], *, any_without: bool) -> Iterator
                     yield Claim(path, link.name, by=by, priority=number(said.get("AUTOCONNECT_PRIORITY", "")))
 
 
+def with_resolvers(text: str) -> Iterator[str]:
+    """The scripts whose resolvers ifup puts in the place of those in resolv.conf (ifup-post).
+
+    Versions differ in whether one of the two settings that keep it from that is enough.
+    """
+    for path, lines in blocks(text):
+        said = _assignments(lines)
+        off = all(said.get(name, "").lower() in ("no", "false", "0", "n", "f") for name in ("PEERDNS", "RESOLV_MODS"))
+        if not off and any(value and re.fullmatch(r"DNS\d+", name) for name, value in said.items()):
+            yield path
+
+
 def kept(text: str, links: tuple[Link, ...], interface: str) -> tuple[str, ...]:  # noqa: ARG001 - one shape for all
     """What of the script that ours replaces has to stay."""
     for path, lines in blocks(text):
