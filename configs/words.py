@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 
 INVISIBLE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+    "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"
+    "\ud800-\udfff]"
 )
 """Control characters, which a terminal obeys, and what changes unseen how the characters around it are shown: direction
-(Unicode's UAX 9, the "Trojan Source"), joining, and separators of lines."""
+(Unicode's UAX 9, the "Trojan Source"), joining, and separators of lines. And what stands for a byte that is no UTF-8
+(PEP 383), such as one of a file's name on a machine, which no file and no other program takes."""
 MONOSPACE = 0.61
 """Width of a character of the usual fixed-width typefaces, as a part of the type size."""
 

@@ -205,8 +205,9 @@ class ChangeOfRun(_Plain):
 
     @classmethod
     def of(cls, change: Change) -> Self:
-        """What a record keeps of a change."""
-        return cls(**{name: getattr(change, name) for name in cls.model_fields if hasattr(change, name)})
+        """What a record keeps of a change. A byte of a name that is no UTF-8 is spelled out: JSON has none."""
+        said = {name: getattr(change, name) for name in cls.model_fields if hasattr(change, name)}
+        return cls(**{name: text.encode(errors="backslashreplace").decode() for name, text in said.items()})
 
     @property
     def words(self) -> str:

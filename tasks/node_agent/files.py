@@ -5,7 +5,8 @@ import hashlib
 import os
 import re
 import stat
-from typing import List, Optional, Tuple
+from contextlib import suppress
+from typing import Dict, List, Optional, Tuple
 
 from tasks.node_agent.protocol import Failed, Json
 
@@ -141,13 +142,28 @@ def partial_path(path: str) -> str:
 
 
 def rewrite(path: str, text: str) -> None:
-    """Write a changed text into a file that others write too. Mode and owner stay, and a link to it."""
+    """Write a changed text into a file that others write too. Mode and owner stay, its attributes, and a link to it."""
     real = os.path.realpath(path)
     seen = os.stat(real)
-    write_atomically(real, exact_bytes(text), stat.S_IMODE(seen.st_mode), (seen.st_uid, seen.st_gid))
+    owner = (seen.st_uid, seen.st_gid)
+    write_atomically(real, exact_bytes(text), stat.S_IMODE(seen.st_mode), owner, attributes_of(real))
 
 
-def write_atomically(path: str, data: bytes, mode: int, owner: Optional[Tuple[int, int]] = None) -> None:
+def attributes_of(path: str) -> Dict[str, bytes]:
+    """The extended attributes of a file (xattr(7)), among them its access control list and its label of SELinux."""
+    try:
+        return {name: os.getxattr(path, name) for name in os.listxattr(path)}
+    except OSError:  # the file system knows none
+        return {}
+
+
+def write_atomically(
+    path: str,
+    data: bytes,
+    mode: int,
+    owner: Optional[Tuple[int, int]] = None,
+    attributes: Optional[Dict[str, bytes]] = None,
+) -> None:
     """Write a whole file or nothing of it, also when the power fails.
 
     A mount point cannot be renamed over and is written in place.
@@ -161,6 +177,9 @@ def write_atomically(path: str, data: bytes, mode: int, owner: Optional[Tuple[in
             os.fchmod(descriptor, mode)
             if owner:
                 os.fchown(descriptor, *owner)
+            for name, value in (attributes or {}).items():
+                with suppress(OSError):  # one that only its own program may give
+                    os.setxattr(descriptor, name, value)
             file.flush()
             os.fsync(descriptor)
         try:

@@ -8,7 +8,7 @@ from typing import List
 
 from tasks.node_agent.blocks import new_text
 from tasks.node_agent.commands import text
-from tasks.node_agent.files import text_of, write_atomically
+from tasks.node_agent.files import exact_bytes, exact_text_of, write_atomically
 from tasks.node_agent.protocol import Failed, Json, ran
 
 SECONDS = 60
@@ -25,13 +25,13 @@ def try_out(trials: List[Json]) -> None:
         for file in trial["files"]:
             path = file["path"]
             wanted[path] = new_text(path, file["content"]) if file["block"] else file["content"]
-        if any(text_of(path) != content for path, content in wanted.items()):
+        if any(exact_text_of(path) != content for path, content in wanted.items()):
             with tempfile.TemporaryDirectory(prefix="kubev6-trial-") as root:
                 for path in trial["directories"]:
                     if os.path.isdir(path):
                         shutil.copytree(path, root + path, symlinks=True)
                 for path, content in wanted.items():
-                    write_atomically(root + path, content.encode(), 0o600)
+                    write_atomically(root + path, exact_bytes(content), 0o600)
                 ask_tool(trial["tool"], trial["script"], root)
 
 

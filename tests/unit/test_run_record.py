@@ -18,6 +18,7 @@ import pytest
 from configs.errors import CombinedError, KubeV6Error, NodeError
 from configs.schema.cluster import Cluster
 from configs.schema.loading import load_cluster
+from configs.words import visible
 from flows.run import record as run_record
 from flows.run import recording
 from flows.run.context import RunContext, run_context
@@ -73,6 +74,16 @@ def test_a_run_is_recorded_with_all_that_it_did() -> None:
     assert record.series.name == "debian-1.20"
     assert [(check.source, check.seconds) for check in record.checks] == [("kube-worker-1", 0.0123)]
     assert abs(datetime.now(UTC) - record.started) < timedelta(minutes=1)
+
+
+def test_a_name_on_a_machine_that_is_no_utf_8_is_recorded_and_shown_spelled_out() -> None:
+    """Such as that of a file to swap to, as fstab(5) has it."""
+    made = Change("swap", "/caf\udce9", "off", "a link to /\udcfc", node="kube-worker-1", stage="network")
+    with recorded(load_cluster("lab"), "deploy"):
+        emit(ChangeMade(change=made))
+    (change,) = the_record().changes
+    assert (change.subject, change.before) == ("/caf\\udce9", "a link to /\\udcfc")
+    assert visible(made.describe()).encode() == rb"off swap /caf\udce9 (a link to /\udcfc)"
 
 
 def test_a_proof_that_failed_is_no_success() -> None:

@@ -65,6 +65,16 @@ def test_a_block_is_tried_within_its_file(etc: Path) -> None:
     assert (etc / "site.yaml").read_text() == "site\n"
 
 
+def test_a_block_is_tried_within_a_file_of_any_bytes(etc: Path) -> None:
+    before = b"# caf\xe9 \x00\r\nsite"
+    (etc / "site.yaml").write_bytes(before)
+    script = "grep -qa site .{0}/site.yaml && cp .{0}/site.yaml {0}/seen"
+    try_out(trial(etc, script, block=True, name="site.yaml"))
+    assert (etc / "seen").read_bytes() == before + b"\n# BEGIN kubev6\nours\n# END kubev6\n"
+    (etc / "site.yaml").write_bytes((etc / "seen").read_bytes())
+    try_out(trial(etc, "exit 1", block=True, name="site.yaml"))  # it is there, and not asked about again
+
+
 def test_what_a_tool_refuses_is_the_answer_in_the_place_of_facts(etc: Path, capsys: pytest.CaptureFixture[str]) -> None:
     read_facts.main(["network"], {}, trial(etc, "exit 3"))
     assert '"seen": "planner refuses the files that would be there: status 3"' in capsys.readouterr().out

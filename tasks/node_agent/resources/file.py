@@ -7,6 +7,7 @@ from typing import Any, List
 
 from tasks.node_agent.blocks import END, block_fact, new_text
 from tasks.node_agent.files import (
+    attributes_of,
     exact_bytes,
     exact_text_of,
     file_fact,
@@ -161,7 +162,8 @@ def restore(path: str, entry: Json) -> bool:
         else:
             seen = os.stat(copy)
             with open(copy, "rb") as file:
-                write_atomically(path, file.read(), stat.S_IMODE(seen.st_mode), (seen.st_uid, seen.st_gid))
+                content, owner = file.read(), (seen.st_uid, seen.st_gid)
+            write_atomically(path, content, stat.S_IMODE(seen.st_mode), owner, attributes_of(copy))
     elif os.path.lexists(path):
         os.unlink(path)
     return True
