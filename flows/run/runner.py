@@ -75,7 +75,10 @@ def _dask(named: str) -> AnyTaskRunner:
     os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (os.environ.get("PYTHONWARNINGS"), QUIET)))
     # Who reaches the scheduler can run anything as this user, so only who has the key of this run does.
     security = Security.temporary()
+    # Left to itself, Dask works in one directory of a known name for all users, which whoever is first may own; and
+    # workers import what is in theirs.
     cluster = {
+        "local_directory": _private_directory("dask"),
         "n_workers": WORKERS,
         "threads_per_worker": THREADS_OF_A_WORKER,
         "host": "127.0.0.1",
@@ -123,12 +126,17 @@ def _ray(named: str) -> AnyTaskRunner:
 
     if named != "ray":
         return cast(AnyTaskRunner, RayRunner(address=named))
-    private = tempfile.TemporaryDirectory(prefix="kubev6-ray-", ignore_cleanup_errors=True)
-    atexit.register(private.cleanup)
     started = {
         "include_dashboard": False,
         "log_to_driver": False,
         "logging_level": logging.CRITICAL,
-        "_temp_dir": f"{private.name}/ray",  # which Ray lets everybody into
+        "_temp_dir": f"{_private_directory('ray')}/ray",  # which Ray lets everybody into
     }
     return cast(AnyTaskRunner, RayRunner(init_kwargs=started))
+
+
+def _private_directory(of: str) -> str:
+    """A directory that nobody else gets into, and that goes when this process ends."""
+    made = tempfile.TemporaryDirectory(prefix=f"kubev6-{of}-", ignore_cleanup_errors=True)
+    atexit.register(made.cleanup)
+    return made.name

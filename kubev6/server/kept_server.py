@@ -302,7 +302,9 @@ def _start_worker(kept: Kept) -> Kept:
 
 def _begin(name: str, words: list[str], variables: dict[str, str]) -> Process:
     log_of(name).parent.mkdir(parents=True, exist_ok=True)
-    with log_of(name).open("wb") as log:
+    log_of(name).unlink(missing_ok=True)
+    # The worker's has the logs of its runs.
+    with os.fdopen(os.open(log_of(name), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "prefect", "--no-prompt", *words],
             cwd=working_dir(),

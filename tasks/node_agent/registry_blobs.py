@@ -10,12 +10,15 @@ import http.client
 import json
 import os
 import shutil
+import time
 from typing import Any, Dict, List, Tuple
 
 from tasks.node_agent.files import identity_of, sha256_of, text_of, write_atomically
 
 SECONDS = 30.0
 """For each answer of the registry."""
+ABANDONED = 3600
+"""Seconds after which nobody goes on with what is half sent."""
 
 
 def damaged_blobs(root: str, known: Dict[str, Any]) -> Tuple[List[str], Dict[str, Any]]:
@@ -64,6 +67,19 @@ def drop_damaged(root: str, memory: str) -> List[str]:
     return ["sha256:" + os.path.basename(directory) for directory in damaged]
 
 
+def drop_abandoned(root: str) -> None:
+    """Remove what pushes that were cut off have left half sent; the registry itself does so after a week."""
+    for directory, within, _ in os.walk(os.path.join(root, "docker/registry/v2/repositories")):
+        if os.path.basename(directory) != "_uploads":
+            continue
+        for name in within:
+            upload = os.path.join(directory, name)
+            files = [os.path.join(upload, each) for each in ("startedat", "data")]
+            last = max([os.stat(path).st_mtime for path in files if os.path.exists(path)] or [0])
+            if time.time() - last > ABANDONED:
+                shutil.rmtree(upload, ignore_errors=True)
+
+
 def lacking(port: int, accept: str, wanted: Dict[str, Dict[str, str]]) -> List[str]:
     """What the registry has not, or not as it should be.
 
@@ -92,7 +108,8 @@ def lacking(port: int, accept: str, wanted: Dict[str, Dict[str, str]]) -> List[s
 
 
 def main(root: str, memory: str, **asked: Any) -> Dict[str, List[str]]:
-    """Take out what is damaged, then ask."""
+    """Take out what is damaged and what was never finished, then ask."""
+    drop_abandoned(root)
     return {"dropped": drop_damaged(root, memory), "lacking": lacking(**asked)}
 
 

@@ -11,6 +11,7 @@ from typing import List
 
 from tasks.node_agent.commands import prepare
 from tasks.node_agent.confirmation import disarm, forget_killed
+from tasks.node_agent.files import partial_path
 from tasks.node_agent.leave_kubernetes import leave, remove_empty_directories, remove_whole, server
 from tasks.node_agent.lock import alone
 from tasks.node_agent.protocol import Failed, Json
@@ -27,7 +28,11 @@ UNKNOWN = (
 OWN = (
     "/run/kubev6-registry-blobs.json",
     "/var/lib/kubev6-nat64",
-    *("/run/kubev6-version-{}".format(program) for program in ("kubelet", "containerd", "docker")),
+    *(
+        "/run/kubev6-version-" + program + end
+        for program in ("kubelet", "containerd", "docker")
+        for end in ("", ".new")
+    ),
 )
 """What is ours beside the record's directory."""
 
@@ -90,6 +95,7 @@ def remove_own() -> List[str]:
     forget_killed()
     for path in OWN:
         remove_whole(path)
+        remove_whole(partial_path(path))
     remove_empty_directories()
     return []
 

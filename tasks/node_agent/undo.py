@@ -23,6 +23,8 @@ from tasks.node_agent.resources.swap import FSTAB
 from tasks.node_agent.ssh_connection import connected
 
 NETWORKD = "systemd-networkd.service"
+LEFT_UNFINISHED = ("files", "deleted_files", "binaries", "certificates")
+"""The notes that are called after files which are written beside their places first."""
 Attempt = Callable[[Callable[[], List[str]]], None]
 """Runs a step, and remembers what it did or why it could not."""
 
@@ -61,7 +63,7 @@ def undo(record: Record, attempt: Attempt) -> None:
 
 def remove_partials(record: Record) -> List[str]:
     """Remove what a run that was killed has left unfinished beside the places of files and executables."""
-    noted = [path for notes in ("files", "deleted_files", "binaries") for _, path, _ in record.notes(notes)]
+    noted = [path for notes in LEFT_UNFINISHED for _, path, _ in record.notes(notes)]
     for path in {os.path.realpath(each) for each in noted + [HOSTS, FSTAB, CONFIG]} | set(noted):
         if os.path.lexists(partial_path(path)):
             os.unlink(partial_path(path))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 import signal
+import stat
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -221,6 +223,12 @@ def test_nobody_else_can_use_the_scheduler_of_a_run() -> None:
             )
             assert (other.returncode, other.stdout) == (0, "kept out"), other.stderr
         told = cast(Any, started).client.scheduler_info()
+        for worker in told["workers"].values():  # which import what is in their directories
+            place = Path(worker["local_directory"])
+            private = next(each for each in place.parents if each.parent == Path(tempfile.gettempdir()))
+            assert stat.S_IMODE(private.stat().st_mode) == 0o700
+            assert private.owner() == Path(place).owner()
+            assert worker["host"] == "127.0.0.1"
         for listener in (told, *told["workers"].values()):
             page = f"http://127.0.0.1:{listener['services']['dashboard']}/health"
             with pytest.raises(HTTPError, match="404"):

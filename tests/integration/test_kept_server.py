@@ -293,6 +293,7 @@ def test_the_login_is_its_user_s_alone_and_where_nobody_has_to_type_it(
         assert secret not in Path(f"/proc/{process.pid}/cmdline").read_text()
     for log in (data_dir() / "logs").iterdir():
         assert secret not in log.read_text(), log
+        assert stat.S_IMODE(log.stat().st_mode) == 0o600, log  # the worker's has the logs of its runs
     if os.geteuid() == 0:
         reading = subprocess.run(["cat", login.file()], user="nobody", capture_output=True, text=True, check=False)
         assert "Permission denied" in reading.stderr

@@ -13,7 +13,7 @@ from tasks.node_agent.apply_changes import make, note
 from tasks.node_agent.files import partial_path
 from tasks.node_agent.protocol import Failed, Json
 from tasks.node_agent.record import Record, read_record
-from tasks.node_agent.resources import ipv4_name, selinux, service, swap, sysctl
+from tasks.node_agent.resources import certificate, ipv4_name, selinux, service, swap, sysctl
 from tasks.node_agent.resources.kinds import KINDS
 from tasks.node_agent.undo import remove_partials, undo_all
 from tests.fakes import substitute
@@ -259,14 +259,38 @@ def test_a_setting_that_somebody_changed_after_a_run_that_died_is_what_comes_bac
 def test_what_a_killed_run_left_unfinished_goes_with_the_next_run_and_the_reset(site: Path, by: str) -> None:
     tool = site.with_name("tool")
     fetch = {"kind": "binary", "subject": str(tool), "action": "fetch", "resource": {"sha256": "0" * 64}}
-    die_before(write(site), fetch)
-    for path in (site, tool):
+    pem = site.with_name("registry.pem")
+    die_before(write(site), fetch, {"kind": "certificate", "subject": str(pem), "action": "make", "resource": {}})
+    for path in (site, tool, pem):
         Path(partial_path(str(path))).write_text("half")
     if by == "run":
         deploy(write(site.with_name("another")))
     else:
         remove_partials(read_record("reset"))
     assert not list(site.parent.glob(".kubev6-*"))
+
+
+def test_a_key_is_made_where_a_reset_finds_what_a_killed_run_has_left(
+    site: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Path] = []
+
+    def run(words: list[str], timeout: int = 60, todo: str = "", given: str = "") -> str:  # noqa: ARG001 - as the real one
+        for option in ("-keyout", "-out"):
+            seen.append(Path(words[words.index(option) + 1]))
+            seen[-1].write_text(option)
+        assert seen[0].parent.stat().st_mode & 0o777 == 0o700
+        return ""
+
+    substitute(monkeypatch, certificate, "HOME", str(home))
+    substitute(monkeypatch, certificate, "run", run)
+    substitute(monkeypatch, certificate, "user_of", lambda unit: None)  # noqa: ARG005 - as the real one
+    wanted = {"path": str(site), "name": "sup", "address": "fd00::64", "days": 1, "unit": "registry.service"}
+    (home / "certificate.partial").mkdir(parents=True)  # of one that was killed
+    certificate.Certificates().make({"subject": str(site), "resource": wanted}, read_record("support"))
+    assert {path.parent.parent for path in seen} == {home}
+    assert site.read_text() == "-keyout-out"
+    assert not seen[0].parent.exists()
 
 
 def test_the_copy_is_durable_before_the_record_and_the_record_before_the_change(

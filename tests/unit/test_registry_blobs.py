@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -53,3 +54,16 @@ def test_a_registry_that_has_nothing_yet(tmp_path: Path, memory: str | None) -> 
     if memory is not None:
         file.write_text(memory)
     assert registry_blobs.drop_damaged(str(tmp_path / "not there"), str(file)) == []
+
+
+def test_what_a_push_that_was_cut_off_has_left_half_sent_goes_and_what_is_being_sent_stays(tmp_path: Path) -> None:
+    old, new = (tmp_path / f"docker/registry/v2/repositories/a/b/_uploads/{name}" for name in ("old", "new"))
+    for upload in (old, new):
+        upload.mkdir(parents=True)
+        for name in ("startedat", "data"):
+            (upload / name).write_text("x")
+            os.utime(upload / name, (1, 1))
+    (new / "data").touch()
+    registry_blobs.drop_abandoned(str(tmp_path))
+    assert not old.exists()
+    assert new.exists()
