@@ -6,8 +6,9 @@ refused when all machines have been asked and before any is changed; each refusa
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Container, Iterator, Sequence
-from ipaddress import IPv6Network, ip_address, ip_interface
+from ipaddress import IPv6Address, IPv6Network, ip_address, ip_interface
 
 from configs.errors import CombinedError, KubeV6Error, NodeError
 from configs.manifest import Manifest
@@ -23,9 +24,8 @@ STEP = "preflight"
 def other_cluster(cluster: Cluster, machine: Machine) -> Iterator[str]:
     """What says that a machine is another cluster's: kubev6's record on it, or kubeadm's files."""
     seen, ours = machine.membership, identity(cluster)
-    own = {f"https://[{node.address}]:{API_PORT}" for node in cluster.nodes}
     by_record = seen.recorded.server if seen.recorded and seen.recorded.name == cluster.name else ""
-    if cluster.endpoint and (server := seen.server or by_record) in own:
+    if cluster.endpoint and _is_a_nodes(server := seen.server or by_record, cluster):
         yield (
             f"its cluster was made without an endpoint, at {server}, and all that is in it goes by that: take "
             "`endpoint` out of the file, or `kubev6 reset` the cluster with its former file and deploy it anew"
@@ -40,6 +40,15 @@ def other_cluster(cluster: Cluster, machine: Machine) -> Iterator[str]:
             f"it belongs to the cluster at {seen.server}, not {ours.server}: take it out of there first "
             "(`kubev6 reset` with that cluster's file, or `kubeadm reset` on the machine)"
         )
+
+
+def _is_a_nodes(server: str, cluster: Cluster) -> bool:
+    """Whether a URL is that of an API server on one of the nodes."""
+    found = re.fullmatch(rf"https://\[([0-9a-fA-F:]+)\]:{API_PORT}", server)
+    try:
+        return found is not None and IPv6Address(found[1]) in (node.address for node in cluster.nodes)
+    except ValueError:
+        return False
 
 
 def other_role(cluster: Cluster, node: Node, seen: Membership) -> Iterator[str]:

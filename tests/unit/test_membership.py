@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -100,6 +101,30 @@ def test_the_networks_of_a_member_are_not_changed_under_its_pods(node: str, memb
     found = against(node, membership)
     assert len(found) == bool(seen)
     assert all(seen in each and "kubev6 reset" in each for each in found)
+
+
+def test_what_is_asked_of_one_machine_does_not_take_longer_the_more_others_there_are() -> None:
+    """Or a large cluster's preflight takes as long as the square of it."""
+
+    def calls(workers: int) -> int:
+        others = (CLUSTER.worker_nodes[0].model_copy(update={"name": f"w{number}"}) for number in range(workers))
+        cluster = CLUSTER.model_copy(update={"nodes": (*CLUSTER.nodes, *others)})
+        machine = Machine(interfaces=("eth0", "eth1"), membership=WORKER)
+        candidate = Candidate(cluster, RELEASE, cluster.node("kube-worker-1"), machine)
+        counted = [0]
+
+        def count(*_: object) -> None:
+            counted[0] += 1
+
+        sys.setprofile(count)
+        try:
+            problems(candidate)
+        finally:
+            sys.setprofile(None)
+        return counted[0]
+
+    calls(1)  # what is only made once
+    assert calls(500) < 1.5 * calls(1)
 
 
 def found(support: Membership | None, control_plane: Membership | None, *workers: Membership) -> Found:
