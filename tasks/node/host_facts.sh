@@ -21,10 +21,12 @@ section clock
 date +%s
 section release
 cat /etc/os-release 2>/dev/null || cat /usr/lib/os-release
+echo  # whose last line may have no end
 section resolvers
 # systemd-resolved's stub answers on the machine's own loopback only for itself, so the list behind it is read instead.
 grep -qs 'nameserver 127.0.0.53' /etc/resolv.conf && file=/run/systemd/resolve/resolv.conf
 cat "${file:-/etc/resolv.conf}"
+echo
 section writers
 # What writes resolv.conf, or /etc/hosts, whatever is in it.
 for program in dhcpcd rdnssd; do command -v "$program" >/dev/null && echo "$program"; done
@@ -186,6 +188,7 @@ section identity
 echo "$(cat /proc/sys/kernel/random/boot_id 2>/dev/null) $(readlink /proc/self/ns/net)"
 section record
 cat /var/lib/kubev6/record.json 2>/dev/null
+echo
 section kubernetes
 cd /etc/kubernetes 2>/dev/null && {
     for file in kubelet bootstrap-kubelet admin; do

@@ -22,6 +22,7 @@ UNITS = "/etc/systemd/system/"
 TODO = {
     errno.ENOSPC: "free some space there",
     errno.EDQUOT: "free some space there",
+    errno.EPERM: "it may be one that nobody can change (`lsattr` tells): take that off by `chattr -i`",
     errno.EROFS: "see why that file system is read-only (`dmesg`, /etc/fstab) and mount it for writing",
 }
 """What is to be done, by the number of an error of the system's."""

@@ -11,6 +11,7 @@ from typing import cast
 
 import pytest
 
+from configs.membership import Identity
 from configs.plan.interfaces import Claim, Definition
 from configs.plan.kernel import Kernel
 from configs.plan.networking import tools
@@ -410,6 +411,26 @@ def test_what_switches_ipv6_off_is_known_now_and_for_the_next_start() -> None:
         "ipv6.disable=1 on the kernel's command line",
         "/etc/modprobe.d/a.conf:2:options ipv6 disable=1",
     )
+
+
+def test_a_file_whose_last_line_has_no_end_takes_nothing_of_the_next_question_away(tmp_path: Path) -> None:
+    (tmp_path / "os-release").write_text('ID=debian\nVERSION_ID="12"')
+    (tmp_path / "resolv.conf").write_bytes(b"# caf\xe9\r\nnameserver 192.0.2.53\r\nnameserver 2001:db8::53")
+    (tmp_path / "record.json").write_text('{"cluster": {"name": "a", "server": "b"}}')
+    (tmp_path / "systemctl").write_text(
+        "#!/bin/sh\ncase $1 in show) printf 'LoadState=loaded\\nActiveState=active\\n' ;; esac"
+    )
+    (tmp_path / "systemctl").chmod(0o755)
+    script = host_facts.SCRIPT
+    for place in ("/etc/os-release", "/etc/resolv.conf", "/var/lib/kubev6/record.json"):
+        script = script.replace(place, f"{tmp_path}/{Path(place).name}")
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    done = subprocess.run(["sh", "-c", script], env={"PATH": path}, capture_output=True, timeout=60)
+    machine = host_facts.parse(done.stdout.decode(errors="replace"))
+    assert (machine.os, machine.version) == ("debian", "12")
+    assert machine.resolvers == ("192.0.2.53", "2001:db8::53")
+    assert machine.networkmanager  # of the units, the first of which runs
+    assert machine.membership.recorded == Identity("a", "b")
 
 
 def test_a_systemctl_that_hangs_is_named_and_nothing_else_is_asked(tmp_path: Path) -> None:

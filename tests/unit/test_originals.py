@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tasks.node_agent import record
-from tasks.node_agent.apply_changes import make, note
+from tasks.node_agent import lock, record
+from tasks.node_agent.apply_changes import apply, make, note
 from tasks.node_agent.files import partial_path
 from tasks.node_agent.protocol import Failed, Json
 from tasks.node_agent.record import Record, read_record
@@ -291,6 +292,27 @@ def test_a_key_is_made_where_a_reset_finds_what_a_killed_run_has_left(
     assert {path.parent.parent for path in seen} == {home}
     assert site.read_text() == "-keyout-out"
     assert not seen[0].parent.exists()
+
+
+def test_a_file_that_may_not_be_changed_is_named_with_what_to_do_and_stays(
+    site: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as a resolv.conf that somebody has made immutable (chattr(1)), which rename(2) does not replace."""
+    site.write_text("original\n")
+    replace = os.replace
+
+    def refused(src: str, dst: str) -> None:
+        if dst == str(site):
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), src, None, dst)
+        replace(src, dst)
+
+    substitute(monkeypatch, os, "replace", refused)
+    substitute(monkeypatch, lock, "HOME", str(home))
+    failed = apply("network", [write(site)])
+    assert failed["seen"] == f"{site}: Operation not permitted"
+    assert "`chattr -i`" in failed["todo"]
+    assert site.read_text() == "original\n"
+    assert not list(site.parent.glob(".kubev6-*"))
 
 
 def test_the_copy_is_durable_before_the_record_and_the_record_before_the_change(
