@@ -173,6 +173,15 @@ def test_only_the_commits_and_their_parents_are_fetched(upstream: Upstream, serv
     assert commits_in(source.repository) == {upstream.base, *upstream.patches, fork_point}
 
 
+def test_locks_that_a_killed_git_has_left_hold_up_nobody(upstream: Upstream, server: str, tmp_path: Path) -> None:
+    """A git that finds one waits for who has it, and gives up; our own repository is locked as a whole."""
+    base = write_series(tmp_path, {"up": f"{server}/project"}, upstream.base)
+    own = git_source.obtain(base).repository / ".git"
+    for name in ("shallow", "packed-refs", *(f"{git_fetch.FETCHED}/{commit}" for commit in upstream.patches)):
+        (own / f"{name}.lock").touch()
+    assert len(picked(both(upstream, server, tmp_path)).patches) == 2
+
+
 def test_what_is_here_is_not_fetched_again(upstream: Upstream, tmp_path: Path) -> None:
     with served(upstream.root) as address:
         wanted = both(upstream, address, tmp_path)

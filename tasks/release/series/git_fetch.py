@@ -131,7 +131,9 @@ def _deepen(repository: Path, place: Place, specs: Sequence[str], found: Callabl
 def _fetch(repository: Path, place: Place, specs: Sequence[str], depth: int, shown: Step) -> str | None:
     """Run git fetch; None when it went well, else what git said. No depth (0) means the whole history."""
     # What a git that was killed left behind; the caller holds the repository's lock.
-    (repository / ".git" / "shallow.lock").unlink(missing_ok=True)
+    own = repository / ".git"
+    for lock in (own / "shallow.lock", own / "packed-refs.lock", *(own / FETCHED).rglob("*.lock")):
+        lock.unlink(missing_ok=True)
     for unfinished in (repository / ".git" / "objects" / "pack").glob("tmp_*"):
         unfinished.unlink()
     shallow = (repository / ".git" / "shallow").exists()
