@@ -224,6 +224,14 @@ def is_ours(path: str, entry: Json) -> bool:
     return "ours" not in entry or fingerprint(path) in (entry["ours"], entry["next"])
 
 
+def room_for(name: str) -> str:
+    """A new directory for what is being made, for root alone; that of a killed run goes by the next one, or a reset."""
+    room = os.path.join(HOME, name + ".partial")
+    shutil.rmtree(room, ignore_errors=True)
+    make_directories(room, 0o700)
+    return room
+
+
 def backup_path(path: str) -> str:
     """Where the original of a file is kept."""
     return os.path.join(HOME, "backup") + path

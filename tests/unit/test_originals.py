@@ -283,7 +283,6 @@ def test_a_key_is_made_where_a_reset_finds_what_a_killed_run_has_left(
         assert seen[0].parent.stat().st_mode & 0o777 == 0o700
         return ""
 
-    substitute(monkeypatch, certificate, "HOME", str(home))
     substitute(monkeypatch, certificate, "run", run)
     substitute(monkeypatch, certificate, "user_of", lambda unit: None)  # noqa: ARG005 - as the real one
     wanted = {"path": str(site), "name": "sup", "address": "fd00::64", "days": 1, "unit": "registry.service"}

@@ -7,9 +7,9 @@ import shutil
 from typing import Any, Dict, List, Optional, Tuple
 
 from tasks.node_agent.commands import run, said
-from tasks.node_agent.files import make_directories, write_atomically
+from tasks.node_agent.files import write_atomically
 from tasks.node_agent.protocol import Failed, Json
-from tasks.node_agent.record import HOME, Record
+from tasks.node_agent.record import Record, room_for
 from tasks.node_agent.resources.kind import Kind
 
 REQUEST = """\
@@ -56,9 +56,7 @@ class Certificates(Kind):
     def make(self, change: Json, record: Record) -> None:
         """Make key and certificate."""
         wanted = change["resource"]
-        room = os.path.join(HOME, "certificate.partial")  # readable by root alone, and gone by a reset whatever happens
-        shutil.rmtree(room, ignore_errors=True)
-        make_directories(room, 0o700)
+        room = room_for("certificate")
         request, key, certificate = (os.path.join(room, name) for name in ("request", "key", "certificate"))
         try:
             with open(request, "w") as file:
