@@ -254,8 +254,8 @@ def containerd_versions(version: str) -> tuple[str, str]:
     The kubelet speaks version v1 of the Container Runtime Interface since 1.23 and nothing else since 1.26, and
     containerd since 1.6; that in turn forgot the older v1alpha2 with 2.0. From 1.38 on the kubelet leaves it to the
     runtime to say how cgroups are driven, which only containerd 2 can; that was first meant for 1.36, then for 1.37
-    (KEP 4033, kubernetes#139121). Before 1.5 containerd passes over ``config_path`` (its docs/cri/registry.md) and asks
-    the cluster's registry by https, which that does not speak.
+    (KEP 4033, kubernetes#139121). Before 1.5 containerd passes over ``config_path`` (its docs/cri/registry.md) and so
+    does not know the certificate of the cluster's registry.
     """
     return next((least, before) for since, least, before in CONTAINERD if reaches(version, since))
 
