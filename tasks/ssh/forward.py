@@ -1,13 +1,20 @@
-"""A local port whose connections a node makes, over the transport that is already there."""
+"""A local port whose connections a node makes, over the transport that is already there.
+
+It is for the user who runs this. All users of a machine reach its loopback, and behind the port may be what wants no
+login, such as the writable half of a cluster's registry, so it is looked up whose each connection is.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import paramiko
 
@@ -17,11 +24,13 @@ BUFFER = 256 * 1024
 OPEN_TIMEOUT = 15.0
 GONE = (OSError, paramiko.SSHException, EOFError)
 """What using an end raises whose other side has gone."""
+SOCKETS = Path("/proc/net/tcp")
+"""The IPv4 connections of this machine, and of each the user and the inode of the socket, 0 without one (proc(5))."""
 
 
 @contextmanager
 def forwarded_port(transport: paramiko.Transport, node: str, host: str, port: int) -> Iterator[int]:
-    """Listen on 127.0.0.1 and carry every connection through the transport (RFC 4254, direct-tcpip).
+    """Listen on 127.0.0.1 and carry every connection of this user's through the transport (RFC 4254, direct-tcpip).
 
     Args:
         transport: The node's transport; may be used for commands at the same time.
@@ -39,6 +48,11 @@ def forwarded_port(transport: paramiko.Transport, node: str, host: str, port: in
         open_ends: set[socket.socket | paramiko.Channel] = set()
 
         def carry(near: socket.socket) -> None:
+            if (user := _user_of(near)) not in (0, os.geteuid()):
+                if user is not None:
+                    log.warning("%s: user %d of this machine was kept from [%s]:%d", node, user, host, port)
+                near.close()
+                return
             try:
                 far = transport.open_channel("direct-tcpip", (host, port), near.getpeername()[:2], timeout=OPEN_TIMEOUT)
             except GONE as error:
@@ -78,6 +92,21 @@ def forwarded_port(transport: paramiko.Transport, node: str, host: str, port: in
                 left = list(open_ends)
             for end in left:
                 _end(end)
+
+
+def _user_of(near: socket.socket) -> int | None:
+    """The user who has connected; None when the other end is gone, of which the kernel says no more whose it was."""
+    with contextlib.suppress(OSError):
+        ends = [_as_the_kernel_has_it(end) for end in (near.getpeername(), near.getsockname())]
+        for words in map(str.split, SOCKETS.read_text().splitlines()[1:]):
+            if words[1:3] == ends and words[9] != "0":
+                return int(words[7])
+    return None
+
+
+def _as_the_kernel_has_it(end: tuple[str, int]) -> str:
+    """Address and port, hexadecimal: the address as a number of this machine's byte order."""
+    return f"{int.from_bytes(socket.inet_aton(end[0]), sys.byteorder):08X}:{end[1]:04X}"
 
 
 def _end(end: socket.socket | paramiko.Channel) -> None:

@@ -736,6 +736,25 @@ def test_a_forwarded_port_to_nowhere_closes_and_the_rest_goes_on(connection: Con
         assert connection.run("echo on", step="test").stdout == "on\n"
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_a_forwarded_port_is_for_its_user_alone(connection: Connection) -> None:
+    """Behind it may be what asks nobody who he is, such as the registry of a cluster."""
+    ask = "import socket, sys; peer = socket.create_connection(('127.0.0.1', int(sys.argv[1])), 10)"
+    with echo_server() as far, connection.forward("::1", far) as near:
+        asked = [
+            subprocess.run(
+                ["/usr/bin/python3", "-c", f"{ask}; peer.sendall(b'x'); sys.exit(not peer.recv(1))", str(near)],
+                user=user,
+                cwd="/",
+                stderr=subprocess.DEVNULL,
+                timeout=30,
+            )
+            for user in ("nobody", "root")
+        ]
+        assert asked[0].returncode != 0
+        assert asked[1].returncode == 0
+
+
 def test_a_forwarded_port_is_closed_at_the_end(connection: Connection) -> None:
     with echo_server() as far, connection.forward("::1", far) as near:
         pass
