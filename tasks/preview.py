@@ -18,7 +18,7 @@ from configs.schema.cluster import Cluster
 from configs.schema.release import Release
 from configs.words import counted
 from tasks import inventory
-from tasks.kubernetes import addons, kubeadm, removal
+from tasks.kubernetes import addons, cni, kubeadm, removal
 from tasks.kubernetes.upgrade import way
 from tasks.lab import lab
 from tasks.node import clocks, endpoint, engine, membership
@@ -79,6 +79,7 @@ def preview(cluster: Cluster, release: Release, manifest: Manifest | None, *, pr
     if (joins := changes[first].get("kubeadm")) and not membership.is_formed(cluster, found):
         changes[first]["kubeadm"] = tuple(replace(each, action="init") for each in joins)
     known = removal.members_of(cluster)
+    cni.refuse_other_pod_subnets(cluster, known.pod_subnets)
     for name in membership.half_joined(cluster, known.controlling):
         changes[name].setdefault("kubeadm", (_join(cluster, name),))
     orphaned = removal.orphaned(cluster, known.names, prune=prune)

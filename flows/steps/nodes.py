@@ -89,8 +89,10 @@ def check_endpoint(cluster: Cluster, found: Mapping[str, Machine | None]) -> Non
 
 @run_task("members of {cluster.name}")
 def find_members(cluster: Cluster) -> Members:
-    """Who is in the cluster as it is."""
-    return removal.members_of(cluster)
+    """Who is in the cluster as it is; nodes whose pods would have to have other addresses are refused."""
+    found = removal.members_of(cluster)
+    cni.refuse_other_pod_subnets(cluster, found.pod_subnets)
+    return found
 
 
 @run_task("compare {name}")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from configs.errors import ConfigError
+from configs.errors import ConfigError, NodeError
 from configs.manifest import ImageEntry
 from configs.plan.derived import registry_name
 from configs.plan.versions import kubectl_applies_on_the_server
@@ -137,6 +137,27 @@ def pod_subnets(cluster: Cluster, nodes: Sequence[Any]) -> Iterator[tuple[str, d
     for node in nodes:
         if (subnet := subnets.get(name_of(node))) and not node["spec"].get("podCIDR"):
             yield name_of(node), {"spec": {"podCIDR": subnet, "podCIDRs": [subnet]}}
+
+
+def refuse_other_pod_subnets(cluster: Cluster, told: Iterable[tuple[str, str]]) -> None:
+    """Refuse other pod subnets than nodes tell: they keep them, and the CNI goes by them. Pure.
+
+    Args:
+        cluster: The topology.
+        told: What nodes of the cluster tell, by their names.
+
+    Raises:
+        NodeError: The file has another one for a node.
+    """
+    subnets = {node.name: str(node.pod_subnet) for node in cluster.kubernetes_nodes if node.pod_subnet}
+    for name, subnet in told:
+        if cluster.cni.by != "bridge" and subnets.get(name, subnet) != subnet:
+            raise NodeError(
+                name,
+                "preflight",
+                f"its pods have addresses of {subnet}, and by the file they would be of {subnets[name]}",
+                todo="take that back, or `kubev6 reset` the cluster with its former file first; nothing was changed",
+            )
 
 
 def apply(connection: Connection, cluster: Cluster, text: str, version: str) -> tuple[Change, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -33,9 +34,9 @@ EXPIRED = "x509: certificate has expired or is not yet valid"
 ETCD_MANIFEST = "/etc/kubernetes/manifests/etcd.yaml"
 EACH = (
     r"{range .items[*]}{.kind} {.metadata.name} {.status.conditions[?(@.type=='Ready')].status} "
-    r"{.metadata.labels}{'\n'}{end}"
+    r"podCIDR={.spec.podCIDR} {.metadata.labels}{'\n'}{end}"
 )
-"""What is asked of each object, as a jsonpath: kind, name, of a node whether it is Ready, and its labels."""
+"""What is asked of each object, as a jsonpath: kind, name, of a node whether it is Ready and its pod subnet, labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +48,13 @@ class Members:
         ready: Those whose kubelets it hears of. None before kube-proxy is there: it is the last thing that
             ``kubeadm init`` sets up, which died on the way.
         controlling: Those that are marked as control planes, which is the last that a join of one does.
+        pod_subnets: The pod subnet of each that tells one, by their names: nodes that a CNI of one's own connects.
     """
 
     names: tuple[str, ...] = ()
     ready: frozenset[str] = frozenset()
     controlling: frozenset[str] = frozenset()
+    pod_subnets: tuple[tuple[str, str], ...] = ()
 
 
 def members(control_plane: Connection) -> Members:
@@ -72,7 +75,10 @@ def listed(printed: str) -> Members:
     whole = any(words[:2] == ["DaemonSet", "kube-proxy"] for words in lines)
     ready = frozenset(name for name, told in nodes.items() if whole and told[:1] == ["True"])
     controlling = frozenset(name for name, told in nodes.items() if any(label in " ".join(told) for label in ROLES))
-    return Members(tuple(nodes), ready, controlling)
+    subnets = tuple(
+        (name, word.partition("=")[2]) for name, told in nodes.items() for word in told if re.match("podCIDR=.", word)
+    )
+    return Members(tuple(nodes), ready, controlling, subnets)
 
 
 def forget(control_plane: Connection, name: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from configs.errors import ConfigError
+from configs.errors import ConfigError, NodeError
 from configs.manifest import ImageEntry
 from configs.membership import Membership
 from configs.plan.node import plan_node
@@ -231,6 +231,27 @@ def test_the_cni_of_a_node_is_not_changed_under_its_pods(
     found = " ".join(problems(candidate))
     assert ("pods are connected by" in found) == bool(wrong)
     assert re.search(wrong, found)
+
+
+@pytest.mark.parametrize(
+    ("by", "told", "refused"),
+    [
+        ("none", "fd00:101::/64", False),
+        ("none", "fd00:9:101::/64", True),
+        ("bridge", "fd00:9:101::/64", False),  # which is asked of the machine
+    ],
+)
+def test_a_node_whose_pods_would_have_other_addresses_is_refused_with_a_cni_of_ones_own_too(
+    tmp_path: Path, by: str, told: str, refused: bool
+) -> None:
+    cluster = cluster_with(tmp_path, f"{{by: {by}}}")
+    assert str(cluster.node("kube-worker-1").pod_subnet) == "fd00:101::/64"
+    seen = ""
+    try:
+        cni.refuse_other_pod_subnets(cluster, (("kube-worker-1", told), ("somebody-else", "fd00:8::/64")))
+    except NodeError as error:
+        seen = str(error)
+    assert (f"kube-worker-1: preflight: its pods have addresses of {told}, and by the file" in seen) == refused
 
 
 def node(name: str, *, ready: bool, why: str = "", subnet: str = "") -> dict[str, Any]:

@@ -68,11 +68,11 @@ class Here:
         ("Node a True\nDaemonSet other \n", Members(("a",))),  # init died on the way
         ("Node kube-proxy True\n", Members(("kube-proxy",))),
         (
-            'Node a True {"node-role.kubernetes.io/control-plane":"","os":"linux"}\n'
-            "Node b Unknown map[kubernetes.io/hostname:b node-role.kubernetes.io/master:]\n"
+            'Node a True podCIDR=fd00:101::/64 {"node-role.kubernetes.io/control-plane":"","os":"linux"}\n'
+            "Node b Unknown podCIDR= map[kubernetes.io/hostname:b node-role.kubernetes.io/master:]\n"
             'Node c  {"os":"linux"}\n'
             'DaemonSet kube-proxy  {"k8s-app":"kube-proxy"}\n',
-            Members(("a", "b", "c"), frozenset("a"), frozenset("ab")),
+            Members(("a", "b", "c"), frozenset("a"), frozenset("ab"), (("a", "fd00:101::/64"),)),
         ),
     ],
 )
