@@ -152,6 +152,30 @@ def _stoppable(here: Running) -> Iterator[None]:
                 signal.signal(number, handler)
 
 
+@contextmanager
+def asked_to_end() -> Iterator[threading.Event]:
+    """Have the first Ctrl-C, or SIGTERM, mean that what goes on and on ends in order; the next is as ever.
+
+    Yields:
+        It is set when that was asked.
+    """
+    asked = threading.Event()
+
+    def handler(*_: object) -> None:
+        asked.set()
+        restore()
+
+    def restore() -> None:
+        for number, former in before.items():
+            signal.signal(number, former)
+
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        restore()
+
+
 def _give_up(here: Running) -> None:
     """End this process although threads of it still wait for something."""
     here.prefect.stop()

@@ -17,10 +17,13 @@ from tasks.ssh.connection import Connection
 from tasks.ssh.program import program
 
 PATIENCE_SECONDS = 20
+FIRST_SECONDS = 0.25
+"""For the first attempt: a packet to a Service that is not on the node yet is lost, and sent again after a second."""
 Question = dict[str, str | int]
 """As it goes over the wire."""
 Answer = tuple[int, str, float]
 """Status, output and seconds."""
+NO_POD: Answer = (1, "its pod is not there", 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,70 +39,101 @@ class Answered:
     certificates: Told
 
 
+Asked = Mapping[tuple[str, bool], list[Question]]
+"""The questions of a node, or of the pod on it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Asker:
     """Asks the nodes of one cluster, and the pods of one proof.
 
     Attributes:
         cluster: The topology.
-        namespace: Where the pods are.
-        connections: To every node of Kubernetes, by its name.
-        pool: Asks them side by side.
+        leader: The control plane that asks the pods.
+        namespace: Where these are.
+        pods: Their names, by their nodes.
+        patience: Seconds over which is asked again what has failed.
+        first: Seconds for the first attempt.
     """
 
     cluster: Cluster
+    leader: str
     namespace: str
-    connections: Mapping[str, Connection]
-    pool: Threads
+    pods: Mapping[str, str]
+    patience: float = PATIENCE_SECONDS
+    first: float = FIRST_SECONDS
 
-    def ask(self, probes: Sequence[Probe], before: Sequence[str] = ()) -> tuple[list[Check], dict[str, Told]]:
-        """What the answers come to, and every node's certificates.
+    def all(
+        self, probes: Sequence[Probe], connections: Mapping[str, Connection], pool: Threads, before: Sequence[str] = ()
+    ) -> tuple[list[Check], dict[str, Told]]:
+        """What the answers of all nodes come to, and every node's certificates.
 
         Args:
             probes: What is asked.
-            before: Arguments of a kubectl that is run before the control plane and the pods are asked; none without.
+            connections: To every node, by its name.
+            pool: Asks them side by side.
+            before: Arguments of a kubectl that the leader runs before it asks; none without.
 
         Raises:
             NodeError: A node cannot be reached, or that kubectl fails.
         """
-        asked = _by_source(probes)
-        answered = self.pool.map(lambda name: self._of(name, asked, before), self.connections)
-        told = dict(zip(self.connections, answered, strict=True))
+        asked = by_source(probes)
+        answered = pool.map(lambda each: self.one(each, asked, before), connections.values())
+        told = dict(zip(connections, answered, strict=True))
         answers = {question: answer for each in told.values() for question, answer in each.answers.items()}
-        checks = [judge(probe, *answers[str(index)]) for index, probe in enumerate(probes)]
-        return checks, {name: each.certificates for name, each in told.items()}
+        return judged(probes, answers), {name: each.certificates for name, each in told.items()}
 
-    def _of(self, name: str, asked: Mapping[tuple[str, bool], list[Question]], before: Sequence[str]) -> Answered:
-        """Ask one node all that it is asked, and the control plane what the pods are, too."""
-        leads = name == self.cluster.control_plane.name
-        own = asked[name, False]
-        pods = {pod: asked[pod, True] for pod in self.connections} if leads else {}
+    def one(self, connection: Connection, asked: Asked, before: Sequence[str] = ()) -> Answered:
+        """What a node answers, and where it is the leader what the pods answer.
+
+        Args:
+            connection: To the node.
+            asked: What all are asked.
+            before: Arguments of a kubectl that the leader runs before it asks; none without.
+
+        Raises:
+            NodeError: It cannot be reached, or that kubectl fails.
+        """
+        leads = connection.node == self.leader
+        own = asked.get((connection.node, False), [])
+        pods = {pod: asked.get((name, True), []) for name, pod in self.pods.items()} if leads else {}
         payload = {
             "node": own,
             "pods": pods,
             "kubectl": [*KUBECTL.split(), "-n", self.namespace],
-            "patience": PATIENCE_SECONDS,
-            "registry": certificates.registry_files(self.cluster, name),
+            "patience": self.patience,
+            "first": self.first,
+            "registry": certificates.registry_files(self.cluster, connection.node),
             "before": [*before] if leads else [],
         }
-        answered: Answered = self.connections[name].run_python(
+        answered: Answered = connection.run_python(
             program("verify_probe"),
             payload,
             step="proof",
-            timeout=PATIENCE_SECONDS + 10 * (len(own) + len(pods)) + 60,
+            timeout=self.patience + 10 * (len(own) + len(pods)) + 60,
             kind=Answered,
         )
         wanted = {question["id"] for each in (own, *pods.values()) for question in each}
         if answered.answers.keys() != wanted:
             raise NodeError(
-                name,
+                connection.node,
                 "proof",
                 f"it answered {len(answered.answers)} questions, other ones than the {len(wanted)} that were asked",
             )
         return answered
 
 
-def _by_source(probes: Sequence[Probe]) -> Mapping[tuple[str, bool], list[Question]]:
+def judged(probes: Sequence[Probe], answers: Mapping[str, Answer]) -> list[Check]:
+    """What the answers come to.
+
+    Args:
+        probes: What was asked.
+        answers: By the questions' ids; of a pod that is not there none.
+    """
+    return [judge(probe, *answers.get(str(index), NO_POD)) for index, probe in enumerate(probes)]
+
+
+def by_source(probes: Sequence[Probe]) -> Asked:
     """The questions as they go over the wire, by the node and whether its pod asks; their ids are their places."""
     found: defaultdict[tuple[str, bool], list[Question]] = defaultdict(list)
     for index, each in enumerate(probes):
@@ -113,4 +147,4 @@ def _by_source(probes: Sequence[Probe]) -> Mapping[tuple[str, bool], list[Questi
                 "source": each.from_address,
             }
         )
-    return found
+    return dict(found)

@@ -95,7 +95,7 @@ def probes(
     services: Mapping[str, tuple[str, int]],
     *,
     full: bool = False,
-    old: bool = False,
+    basic: bool = False,
 ) -> tuple[Probe, ...]:
     """Every question that proves the cluster's network: so many for each node, however many nodes there are.
 
@@ -110,7 +110,8 @@ def probes(
         services: ClusterIP and NodePort of the Service in front of that pod, by node; and of :data:`EVERY` and
             :data:`LEAVING`.
         full: Whether all pairs of pods are asked, however many nodes there are.
-        old: Whether the pods' image is of an earlier kubev6: its program fetches and resolves, and knows nothing else.
+        basic: Whether it is only fetched and resolved: the program of an earlier kubev6 knows nothing else, and a watch
+            wants its answers soon.
     """
     nodes = cluster.kubernetes_nodes
     found = [
@@ -145,7 +146,7 @@ def probes(
                 Probe("NAT64 name", name, from_pod, outside_name, "resolve", outside_name, str(cluster.nat64.prefix)),
                 Probe("NAT64 fetch", name, from_pod, cluster.verify.outside, "fetch", cluster.verify.outside, ""),
             ]
-            if not old:
+            if not basic:
                 found += _of_services(name, from_pod, other, services)
                 found += _of_source(cluster, node, from_pod, next_node, pods, services)
         if cluster.endpoint:

@@ -1,4 +1,4 @@
-"""The pods that prove a cluster: one on each node, each with a Service of its own, in a namespace of one proof.
+"""The pods that prove or watch a cluster: one on each node, each with a Service of its own, in a namespace for this.
 
 The namespace has a new name every time: until one is gone takes seconds, which nobody has to wait for.
 """
@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from configs.manifest import Manifest
 from configs.plan.node import image_reference
@@ -24,13 +24,16 @@ from tasks.recipes import PROBE
 from tasks.ssh.connection import Connection
 from tasks.steps import Step
 
-LABEL = "kubev6=proof"
-"""Of the namespaces that proofs live in."""
+Purpose = Literal["proof", "watch"]
+"""Of a namespace, in its label ``kubev6``: a proof looks once, a watch until somebody ends it."""
 READY_SECONDS = 120
 SECONDS_BETWEEN_WORDS = 5
 """How often it is told what is waited for."""
 WORDS = 3
 """So many things that are waited for are named; of the others the number."""
+NO_ADDRESS = "::"
+"""Of a pod that has none yet: who asks there gets no answer, or its own."""
+ALL_OBJECTS = f"{KUBECTL} get nodes,pods,services,deployments,daemonsets --all-namespaces -o json"
 CONTROL_PLANE = ("tier", "control-plane")
 """The label of the control plane's own pods."""
 
@@ -128,12 +131,17 @@ class Objects:
         ]
         return ", ".join([f"{min(counts)} of {wanted}", *reasons[:1]])
 
+    def pods_by_node(self) -> dict[str, Any]:
+        """The pods of the proof by the node that each is for; of two the one that does not leave."""
+        leave_first = sorted(self.probe_pods, key=lambda pod: "deletionTimestamp" not in pod["metadata"])
+        return {pod["metadata"]["labels"]["probe"]: pod for pod in leave_first}
+
     def addresses(self) -> tuple[dict[str, str], dict[str, tuple[str, int]]]:
         """Of the proof, by node: the address of its pod; the address and the node port of its Service.
 
         A pod without an address is asked for at the unspecified one, and so fails its checks by name.
         """
-        pods = {pod["metadata"]["name"]: pod["status"].get("podIP", "::") for pod in self.probe_pods}
+        pods = {node: pod["status"].get("podIP", NO_ADDRESS) for node, pod in self.pods_by_node().items()}
         services = {
             service["metadata"]["name"]: (service["spec"]["clusterIP"], service["spec"]["ports"][0]["nodePort"])
             for service in self.probe_services
@@ -141,13 +149,14 @@ class Objects:
         return pods, services
 
 
-def make(control_plane: Connection, cluster: Cluster, manifest: Manifest) -> str:
+def make(control_plane: Connection, cluster: Cluster, manifest: Manifest, purpose: Purpose = "proof") -> str:
     """Make the pods and Services of a proof, and wait for nothing.
 
     Args:
         control_plane: To the control plane.
         cluster: The topology.
         manifest: The release that it runs.
+        purpose: What they are for.
 
     Returns:
         Their namespace.
@@ -155,9 +164,10 @@ def make(control_plane: Connection, cluster: Cluster, manifest: Manifest) -> str
     Raises:
         NodeError: The API server does not take them.
     """
-    namespace = f"kubev6-proof-{uuid.uuid4().hex[:8]}"
+    namespace = f"kubev6-{purpose}-{uuid.uuid4().hex[:8]}"
     image = image_reference(cluster, manifest, PROBE)
-    objects = render("probe.yaml", cluster=cluster, namespace=namespace, image=image, every=EVERY, leaving=LEAVING)
+    names = {"namespace": namespace, "every": EVERY, "leaving": LEAVING}
+    objects = render("probe.yaml", cluster=cluster, purpose=purpose, image=image, **names)
     # Looking its own objects up in the API's description would take longer than making them.
     control_plane.run(f"{KUBECTL} create --validate=false -f - >/dev/null", step="proof", stdin=objects.encode())
     return namespace
@@ -215,22 +225,36 @@ def objects_when_ready(
 def _read(control_plane: Connection, namespace: str, until: float, *waits: str) -> Objects:
     """Wait for some things until a time at the latest, and read every object."""
     seconds = math.ceil(max(1.0, until - time.monotonic()))
-    kinds = "nodes,pods,services,deployments,daemonsets"
-    script = "; ".join(
-        (f"end=$(( $(date +%s) + {seconds} ))", *waits, f"{KUBECTL} get {kinds} --all-namespaces -o json")
-    )
+    script = "; ".join((f"end=$(( $(date +%s) + {seconds} ))", *waits, ALL_OBJECTS))
     found: Listed = control_plane.run_json(script, step="proof", timeout=seconds + READY_SECONDS, kind=Listed)
     return Objects.of(found.items, namespace)
 
 
-def remove(control_plane: Connection, manifest: Manifest) -> None:
+def objects_now(control_plane: Connection, namespace: str, seconds: float) -> Objects:
+    """Every object that a proof looks at, as it is.
+
+    Args:
+        control_plane: To the control plane.
+        namespace: Of the proof.
+        seconds: How long the API server may take.
+
+    Raises:
+        NodeError: It does not answer.
+    """
+    script = f"{ALL_OBJECTS} --request-timeout={math.ceil(seconds)}s"
+    found: Listed = control_plane.run_json(script, step="watch", timeout=seconds + 5, kind=Listed)
+    return Objects.of(found.items, namespace)
+
+
+def remove(control_plane: Connection, manifest: Manifest, purpose: Purpose = "proof") -> None:
     """Remove the pods of every proof, also what an earlier one that was cut off has left.
 
     Args:
         control_plane: To the control plane.
         manifest: The release that it runs.
+        purpose: What they are for.
 
     Raises:
         NodeError: The API server does not answer.
     """
-    control_plane.run(waiting.delete(KUBECTL, f"namespaces -l {LABEL}", manifest.version), step="proof")
+    control_plane.run(waiting.delete(KUBECTL, f"namespaces -l kubev6={purpose}", manifest.version), step="proof")

@@ -14,6 +14,7 @@ from configs.words import counted
 from tasks.kubernetes import certificates, cni, etcd, members, probe_pods
 from tasks.kubernetes.asking import Asker
 from tasks.kubernetes.checks import Check, check_objects, check_roles, pairs_note, probes
+from tasks.kubernetes.readiness import name_of
 from tasks.recipes import PROBE, program_tag
 from tasks.scope import Threads
 from tasks.ssh.connection import Connection
@@ -76,12 +77,14 @@ def verify(
                     checks += etcd.judge(cluster, control_plane.node, etcd.ask(control_plane))
                 if old := manifest.image(PROBE).tag != program_tag(PROBE):
                     log.warning(OLD)
-                questions = probes(cluster, namespace, *found.addresses(), full=full, old=old)
+                questions = probes(cluster, namespace, *found.addresses(), full=full, basic=old)
                 current.progress(f"asks {counted(len(questions), 'question')}")
-                asker = Asker(cluster, namespace, connections, pool)
-                answers, told = asker.ask([each for each in questions if each.kind != "refused"])
+                pods = {node: name_of(pod) for node, pod in found.pods_by_node().items()}
+                asker = Asker(cluster, control_plane.node, namespace, pods)
+                first = [each for each in questions if each.kind != "refused"]
+                answers, told = asker.all(first, connections, pool)
                 if refused := [each for each in questions if each.kind == "refused"]:
-                    answers += asker.ask(refused, before=LEAVE)[0]
+                    answers += asker.all(refused, connections, pool, before=LEAVE)[0]
             finally:
                 probe_pods.remove(control_plane, manifest)
         checks += [certificates.judge(name, certificates.dated(name, each)) for name, each in told.items()]

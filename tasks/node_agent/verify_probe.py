@@ -1,7 +1,8 @@
 """Runs on a node: asks the questions of the proof, from the node itself and through kubectl from pods.
 
 An answer is ``[status, output, seconds]``; the status is 0 when the asking itself went well. A question that fails is
-asked again until the patience is over: a Service that was made a moment ago is not on every node yet.
+asked again until the patience is over: a Service that was made a moment ago is not on every node yet. Each attempt has
+twice the time of the one before: a packet that is lost is sent again only after a second (RFC 6298, 2.1).
 """
 
 import http.client
@@ -23,10 +24,6 @@ CA = "/etc/kubernetes/pki/ca.crt"
 TIMEOUT = 5.0
 LARGEST = 65536
 """Bytes that are read of an answer."""
-FIRST_TIMEOUT = 0.25
-"""A packet to a Service that has not arrived here yet is lost, and sent again only after a second (RFC 6298, 2.1). So
-first attempts are short, and each one longer than the one before."""
-
 EXECS_AT_ONCE = 8
 """Each is a kubectl of some 50 MB on the control plane, so a thousand pods are not asked at once."""
 
@@ -108,10 +105,10 @@ def refused(question: Question, timeout: float) -> str:
 KINDS = {"fetch": fetch, "resolve": resolve, "datagram": datagram, "refused": refused}
 
 
-def ask(question: Question, deadline: float) -> Answer:
+def ask(question: Question, deadline: float, first: float) -> Answer:
     """The answer to a question, the first good one, or the last before the deadline of the monotonic clock."""
     attempt = KINDS[question["kind"]]
-    timeout = FIRST_TIMEOUT
+    timeout = first
     while True:
         started = time.monotonic()
         try:
@@ -123,10 +120,11 @@ def ask(question: Question, deadline: float) -> Answer:
         time.sleep(0.1)
 
 
-def ask_from_pod(pod: str, questions: List[Question], kubectl: List[str], deadline: float) -> Dict[str, Answer]:
-    """All questions of one pod in one exec; one whose turn comes late gets the time of a whole attempt all the same."""
-    patience = max(TIMEOUT, deadline - time.monotonic())
-    errand = {"patience": patience, "timeout": TIMEOUT, "ca": text_of(CA), "questions": questions}
+def ask_from_pod(
+    pod: str, questions: List[Question], kubectl: List[str], patience: float, first: float
+) -> Dict[str, Answer]:
+    """All questions of one pod in one exec."""
+    errand = {"patience": patience, "first": first, "timeout": TIMEOUT, "ca": text_of(CA), "questions": questions}
     process = subprocess.Popen(
         kubectl + ["exec", "-i", pod, "--", "/probe", "ask"],
         stdin=subprocess.PIPE,
@@ -148,6 +146,7 @@ def main(
     pods: Dict[str, List[Question]],
     kubectl: List[str],
     patience: float,
+    first: float,
     registry: List[str],
     before: List[str],
 ) -> None:
@@ -159,10 +158,16 @@ def main(
     if before:
         run(kubectl + before)
     deadline = time.monotonic() + patience
+
+    def from_pod(pod: str, questions: List[Question]) -> Dict[str, Answer]:
+        # One whose turn comes late gets the time of a whole attempt all the same, where there is patience at all.
+        left = max(min(TIMEOUT, patience), deadline - time.monotonic())
+        return ask_from_pod(pod, questions, kubectl, left, first)
+
     with ThreadPoolExecutor(EXECS_AT_ONCE) as executor:
-        begun = [executor.submit(ask_from_pod, pod, each, kubectl, deadline) for pod, each in sorted(pods.items())]
+        begun = [executor.submit(from_pod, pod, each) for pod, each in sorted(pods.items())]
         for question in node:
-            answers[question["id"]] = ask(question, deadline)
+            answers[question["id"]] = ask(question, deadline, first)
         for asked in begun:
             answers.update(asked.result())
     json.dump({"answers": answers, "certificates": told(registry)}, sys.stdout)

@@ -22,11 +22,10 @@ from statistics import median
 
 from flows.run import record as run_record
 from flows.run.record import RunRecord, StepOfRun
-from tasks.kubernetes.probe_pods import LABEL
 from tests.checkout import REPO
 from tests.waiting import eventually
 
-PROOFS = ("namespaces", "-l", LABEL, "-o", "name")
+PROOFS = ("namespaces", "-l", "kubev6=proof", "-o", "name")
 
 
 def main() -> None:

@@ -51,7 +51,7 @@ def test_every_node_the_control_plane_too_and_every_pod_is_asked(name: str) -> N
 def test_what_a_service_is_for_is_asked_from_every_node_and_pod_but_of_an_old_image(name: str) -> None:
     sources = set(NODES) | {f"pod on {node}" for node in NODES}
     assert {source for asked_name, source, _ in asked() if asked_name == name} == sources
-    assert name not in {probe.name for probe in probes(LAB, "proof", PODS, SERVICES, old=True)}
+    assert name not in {probe.name for probe in probes(LAB, "proof", PODS, SERVICES, basic=True)}
 
 
 def test_a_pod_sees_who_asks_where_nothing_has_to_be_masqueraded() -> None:

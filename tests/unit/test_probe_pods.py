@@ -83,12 +83,29 @@ def test_the_system_is_at_rest_when_nobody_would_wait_for_any_part_of_it(changed
     assert (not Objects.of(objects, PROOF).not_ready(CONTROL_PLANE)) == at_rest
 
 
+def probe(node: str, name: str = "", *, leaving: bool = False, **status: Any) -> dict[str, Any]:
+    """A pod of the proof."""
+    metadata: dict[str, Any] = {"labels": {"probe": node}}
+    if leaving:
+        metadata["deletionTimestamp"] = "2026-01-02T03:04:05Z"
+    return item("Pod", name or node, PROOF, status=status, metadata=metadata)
+
+
+@pytest.mark.parametrize("newer_first", [True, False])
+def test_of_two_pods_of_a_node_the_one_counts_that_stays(newer_first: bool) -> None:
+    old = probe("kube-worker-1", "kube-worker-1-a", leaving=True, podIP="fd00:101::5")
+    new = probe("kube-worker-1", "kube-worker-1-b", podIP="fd00:101::6")
+    found = Objects.of([new, old] if newer_first else [old, new], PROOF)
+    assert found.addresses()[0] == {"kube-worker-1": "fd00:101::6"}
+    assert found.pods_by_node()["kube-worker-1"]["metadata"]["name"] == "kube-worker-1-b"
+
+
 def test_a_pod_without_an_address_is_asked_for_at_the_unspecified_one() -> None:
     service = {"clusterIP": "fd00:1234::5", "ports": [{"nodePort": 30100}]}
     found = Objects.of(
         [
-            item("Pod", "kube-worker-1", PROOF, status={"podIP": "fd00:101::5"}),
-            item("Pod", "kube-worker-2", PROOF, status={"phase": "Pending"}),
+            probe("kube-worker-1", podIP="fd00:101::5"),
+            probe("kube-worker-2", phase="Pending"),
             item("Pod", "kube-worker-2", "kubev6-proof-2", status={"podIP": "fd00:102::9"}),
             item("Service", "kube-worker-1", PROOF, status={}, spec=service),
             item("Service", "kubernetes", "default", status={}, spec={"clusterIP": "fd00:1234::1"}),

@@ -21,7 +21,8 @@ import (
 // that was made a moment ago is not on every node yet.
 type errand struct {
 	Patience  float64    `json:"patience"` // seconds for all questions together
-	Timeout   float64    `json:"timeout"`  // seconds for one attempt
+	First     float64    `json:"first"`    // seconds for the first attempt; each one after it has twice the time
+	Timeout   float64    `json:"timeout"`  // seconds for an attempt at most
 	CA        string     `json:"ca"`       // PEM text: who vouches for https servers
 	Questions []question `json:"questions"`
 }
@@ -58,7 +59,7 @@ func ask(in io.Reader, out io.Writer) error {
 		all.Add(1)
 		go func(asked question) {
 			defer all.Done()
-			found := insist(asked, client, seconds(todo.Timeout), deadline)
+			found := insist(asked, client, seconds(todo.First), seconds(todo.Timeout), deadline)
 			lock.Lock()
 			answers[asked.ID] = found
 			lock.Unlock()
@@ -68,10 +69,8 @@ func ask(in io.Reader, out io.Writer) error {
 	return json.NewEncoder(out).Encode(answers)
 }
 
-func insist(asked question, client *http.Client, timeout time.Duration, deadline time.Time) answer {
-	// A packet to a Service that has not arrived here yet is lost, and sent again only after a second (RFC 6298, 2.1). So
-	// first attempts are short, and each one longer than the one before.
-	for allowed := min(250*time.Millisecond, timeout); ; allowed = min(2*allowed, timeout) {
+func insist(asked question, client *http.Client, first, timeout time.Duration, deadline time.Time) answer {
+	for allowed := min(first, timeout); ; allowed = min(2*allowed, timeout) {
 		started := time.Now()
 		ctx, cancel := context.WithTimeout(context.Background(), allowed)
 		output, err := attempt(ctx, asked, client)

@@ -15,7 +15,7 @@ import (
 func asked(t *testing.T, one question) (status int, output string) {
 	t.Helper()
 	one.ID = "1"
-	todo, err := json.Marshal(errand{Patience: -1, Timeout: 2, Questions: []question{one}})
+	todo, err := json.Marshal(errand{Patience: -1, First: 2, Timeout: 2, Questions: []question{one}})
 	if err != nil {
 		t.Fatal(err)
 	}

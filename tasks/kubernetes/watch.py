@@ -1,0 +1,118 @@
+"""A cluster that is looked at again and again, while something else changes it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+from configs.errors import KubeV6Error, NodeError
+from configs.manifest import Manifest
+from configs.schema.cluster import Cluster
+from tasks import steps
+from tasks.kubernetes import control_planes, probe_pods
+from tasks.kubernetes.asking import Answer, Asked, Asker, by_source, judged
+from tasks.kubernetes.checks import Check, check_objects, probes
+from tasks.kubernetes.probe_pods import NO_ADDRESS, READY_SECONDS, Objects
+from tasks.kubernetes.readiness import is_ready, name_of
+from tasks.scope import Threads
+from tasks.ssh.connection import Connection
+
+FIRST_SECONDS = 2.0
+"""For the one attempt at each question: a packet that is lost is sent again after a second (RFC 6298, 2.1)."""
+API_SECONDS = 5.0
+"""How long the API server may take to list its objects."""
+OF_OBJECTS = ("node Ready", "system pods")
+"""Of what the API server's objects prove, what a change may not touch; versions are what it changes."""
+Look = Callable[[], tuple[Check, ...]]
+Connections = Callable[[str], AbstractContextManager[Connection]]
+
+
+@contextmanager
+def watching(cluster: Cluster, manifest: Manifest, connection: Connections, *, full: bool = False) -> Iterator[Look]:
+    """Have pods on every node that nothing but the end of this takes away, and look with them as often as is wanted.
+
+    Args:
+        cluster: The topology.
+        manifest: The release that it runs.
+        connection: Gives a connection to a node.
+        full: Whether all pairs of pods are asked, however many nodes there are.
+
+    Yields:
+        What looks once, and gives every check; none is asked twice, so that what failed for a moment is seen.
+
+    Raises:
+        KubeV6Error: No control plane can be reached, or the pods do not get Ready.
+    """
+    names = [node.name for node in cluster.kubernetes_nodes]
+    with control_planes.connected(cluster) as leader:
+        probe_pods.remove(leader, manifest, "watch")  # what one that was killed has left
+        namespace = probe_pods.make(leader, cluster, manifest, "watch")
+    try:
+        last = _when_ready(cluster, namespace)
+
+        def look() -> tuple[Check, ...]:
+            nonlocal last
+            asker = cluster.control_plane.name
+            try:
+                with control_planes.connected(cluster) as leader:
+                    asker = leader.node
+                    last = probe_pods.objects_now(leader, namespace, API_SECONDS)
+                objects = check_objects(cluster, dict.fromkeys(names, manifest.version), last.nodes, last.pods)
+                checks = [_api(cluster), *(each for each in objects if each.name in OF_OBJECTS)]
+            except KubeV6Error as error:
+                checks = [_api(cluster, error.message)]
+            pods = {node: name_of(pod) for node, pod in last.pods_by_node().items()}
+            asking = Asker(cluster, asker, namespace, pods, patience=0, first=FIRST_SECONDS)
+            addresses, services = last.addresses()
+            if not services.keys() >= set(names):
+                raise KubeV6Error("the pods of the watch and their Services were removed", todo="begin it again")
+            there = {name: addresses.get(name, NO_ADDRESS) for name in names}
+            questions = probes(cluster, namespace, there, services, full=full, basic=True)
+            asked = by_source(questions)
+            answers: dict[str, Answer] = {}
+            for each in pool.map(lambda name: _answers(asking, connection, name, asked), names):
+                answers |= each
+            return (*checks, *judged(questions, answers))
+
+        with Threads(len(names)) as pool:
+            yield look
+    finally:
+        with control_planes.connected(cluster) as leader:
+            probe_pods.remove(leader, manifest, "watch")
+
+
+def _api(cluster: Cluster, seen: str = "") -> Check:
+    """Whether the API server lists its objects."""
+    return Check("API objects", "API", cluster.name, not seen, seen or "listed")
+
+
+def _when_ready(cluster: Cluster, namespace: str) -> Objects:
+    """The objects when a pod is Ready on every node."""
+    until = time.monotonic() + READY_SECONDS
+    while True:
+        with control_planes.connected(cluster) as leader:
+            found = probe_pods.objects_now(leader, namespace, READY_SECONDS)
+        pods = found.pods_by_node()
+        if lacking := [
+            node.name for node in cluster.kubernetes_nodes if not node.name not in pods or not is_ready(pods[node.name])
+        ]:
+            if time.monotonic() > until:
+                raise KubeV6Error(
+                    f"no pod of the watch got Ready on {', '.join(lacking)}", todo="`kubev6 verify` tells what is wrong"
+                )
+            steps.go_on()
+            time.sleep(0.5)
+        else:
+            return found
+
+
+def _answers(asking: Asker, connection: Connections, name: str, asked: Asked) -> dict[str, Answer]:
+    """What a node answers, and for the leader what the pods do; of one that is not reached that it is not."""
+    try:
+        with connection(name) as ssh:
+            return asking.one(ssh, asked).answers
+    except NodeError as error:
+        pods = asking.pods if name == asking.leader else {}
+        mine = [asked.get((name, False), []), *(asked.get((node, True), []) for node in pods)]
+        return {str(question["id"]): (1, error.message, 0.0) for each in mine for question in each}
