@@ -104,8 +104,8 @@ def _watch(args: argparse.Namespace) -> int:
         waits = partial(standard_error.say, "another watch of this cluster goes on; waits for its end", level="warning")
         with (
             exclusive(cluster_dir(cluster.name) / "watch.lock", waits),
-            asked_to_end() as ended,
             watching(cluster, deployed(cluster), partial(connection, cluster), full=args.full) as look,
+            asked_to_end() as ended,
         ):
             history, began, at = History(), time.monotonic(), 0.0
             while not ended.wait(max(0.0, at + EVERY_SECONDS - (time.monotonic() - began))):

@@ -23,7 +23,9 @@ Question = dict[str, str | int]
 """As it goes over the wire."""
 Answer = tuple[int, str, float]
 """Status, output and seconds."""
-NO_POD: Answer = (1, "its pod is not there", 0.0)
+NOT_ASKED = 2
+"""The status of a question with which nobody could be sent: nothing is known of what it is about."""
+NO_POD: Answer = (NOT_ASKED, "its pod is not there", 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,8 @@ class Asker:
         answered = pool.map(lambda each: self.one(each, asked, before), connections.values())
         told = dict(zip(connections, answered, strict=True))
         answers = {question: answer for each in told.values() for question, answer in each.answers.items()}
-        return judged(probes, answers), {name: each.certificates for name, each in told.items()}
+        checks = [judge(probe, *answers.get(str(index), NO_POD)) for index, probe in enumerate(probes)]
+        return checks, {name: each.certificates for name, each in told.items()}
 
     def one(self, connection: Connection, asked: Asked, before: Sequence[str] = ()) -> Answered:
         """What a node answers, and where it is the leader what the pods answer.
@@ -121,16 +124,6 @@ class Asker:
                 f"it answered {len(answered.answers)} questions, other ones than the {len(wanted)} that were asked",
             )
         return answered
-
-
-def judged(probes: Sequence[Probe], answers: Mapping[str, Answer]) -> list[Check]:
-    """What the answers come to.
-
-    Args:
-        probes: What was asked.
-        answers: By the questions' ids; of a pod that is not there none.
-    """
-    return [judge(probe, *answers.get(str(index), NO_POD)) for index, probe in enumerate(probes)]
 
 
 def by_source(probes: Sequence[Probe]) -> Asked:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
 from configs.errors import KubeV6Error, NodeError
@@ -11,8 +11,8 @@ from configs.manifest import Manifest
 from configs.schema.cluster import Cluster
 from tasks import steps
 from tasks.kubernetes import control_planes, probe_pods
-from tasks.kubernetes.asking import Answer, Asked, Asker, by_source, judged
-from tasks.kubernetes.checks import Check, check_objects, probes
+from tasks.kubernetes.asking import NO_POD, NOT_ASKED, Answer, Asked, Asker, by_source
+from tasks.kubernetes.checks import Check, Probe, check_objects, judge, probes
 from tasks.kubernetes.probe_pods import NO_ADDRESS, READY_SECONDS, Objects
 from tasks.kubernetes.readiness import is_ready, name_of
 from tasks.scope import Threads
@@ -73,7 +73,7 @@ def watching(cluster: Cluster, manifest: Manifest, connection: Connections, *, f
             answers: dict[str, Answer] = {}
             for each in pool.map(lambda name: _answers(asking, connection, name, asked), names):
                 answers |= each
-            return (*checks, *judged(questions, answers))
+            return (*checks, *told(questions, answers))
 
         with Threads(len(names)) as pool:
             yield look
@@ -93,10 +93,8 @@ def _when_ready(cluster: Cluster, namespace: str) -> Objects:
     while True:
         with control_planes.connected(cluster) as leader:
             found = probe_pods.objects_now(leader, namespace, READY_SECONDS)
-        pods = found.pods_by_node()
-        if lacking := [
-            node.name for node in cluster.kubernetes_nodes if not node.name not in pods or not is_ready(pods[node.name])
-        ]:
+        ready = {node for node, pod in found.pods_by_node().items() if is_ready(pod)}
+        if lacking := [node.name for node in cluster.kubernetes_nodes if node.name not in ready]:
             if time.monotonic() > until:
                 raise KubeV6Error(
                     f"no pod of the watch got Ready on {', '.join(lacking)}", todo="`kubev6 verify` tells what is wrong"
@@ -107,6 +105,29 @@ def _when_ready(cluster: Cluster, namespace: str) -> Objects:
             return found
 
 
+def told(questions: Sequence[Probe], answers: Mapping[str, Answer]) -> Iterator[Check]:
+    """The checks that the answers come to. Pure.
+
+    Of a node or a pod that could not be asked there is one, in the place of all that it would have said: nothing is
+    known of these.
+
+    Args:
+        questions: What was asked.
+        answers: By the questions' ids; of a pod that is not there none.
+    """
+    reached: dict[tuple[str, bool], Check] = {}
+    for index, each in enumerate(questions):
+        status, said, _ = answers.get(str(index), NO_POD)
+        lost = status == NOT_ASKED
+        way = "API" if each.from_pod else "SSH"
+        reached.setdefault(
+            (each.node, each.from_pod), Check("reached", way, each.source, not lost, said if lost else "asked")
+        )
+        if not lost:
+            yield judge(each, *answers[str(index)])
+    yield from reached.values()
+
+
 def _answers(asking: Asker, connection: Connections, name: str, asked: Asked) -> dict[str, Answer]:
     """What a node answers, and for the leader what the pods do; of one that is not reached that it is not."""
     try:
@@ -115,4 +136,4 @@ def _answers(asking: Asker, connection: Connections, name: str, asked: Asked) ->
     except NodeError as error:
         pods = asking.pods if name == asking.leader else {}
         mine = [asked.get((name, False), []), *(asked.get((node, True), []) for node in pods)]
-        return {str(question["id"]): (1, error.message, 0.0) for each in mine for question in each}
+        return {str(question["id"]): (NOT_ASKED, error.message, 0.0) for each in mine for question in each}

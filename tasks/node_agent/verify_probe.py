@@ -1,6 +1,7 @@
 """Runs on a node: asks the questions of the proof, from the node itself and through kubectl from pods.
 
-An answer is ``[status, output, seconds]``; the status is 0 when the asking itself went well. A question that fails is
+An answer is ``[status, output, seconds]``; the status is 0 when the asking itself went well, and 2 when nobody could be
+sent to ask. A question that fails is
 asked again until the patience is over: a Service that was made a moment ago is not on every node yet. Each attempt has
 twice the time of the one before: a packet that is lost is sent again only after a second (RFC 6298, 2.1).
 """
@@ -22,6 +23,7 @@ from tasks.node_agent.files import text_of
 
 CA = "/etc/kubernetes/pki/ca.crt"
 TIMEOUT = 5.0
+NOT_ASKED = 2
 LARGEST = 65536
 """Bytes that are read of an answer."""
 EXECS_AT_ONCE = 8
@@ -138,7 +140,7 @@ def ask_from_pod(
         return dict(json.loads(text(output)))
     except (subprocess.TimeoutExpired, ValueError):
         process.kill()
-        return {question["id"]: [1, "kubectl exec: " + said, 0.0] for question in questions}
+        return {question["id"]: [NOT_ASKED, "kubectl exec: " + said, 0.0] for question in questions}
 
 
 def main(

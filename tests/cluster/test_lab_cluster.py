@@ -10,6 +10,7 @@ import base64
 import gzip
 import json
 import re
+import signal
 import socket
 import stat
 import subprocess
@@ -424,6 +425,23 @@ def test_upstreams_own_tests_of_the_network_pass(cluster: Cluster) -> None:
     eventually(lambda: on("kube-control-plane", left) == "", 120)  # those of the last tests go by themselves
 
 
+@contextmanager
+def watched(cluster: Cluster, told: Path) -> Iterator[list[dict[str, object]]]:
+    """Watch the cluster over what is done in here; afterwards the outages that were seen."""
+    command = [sys.executable, "-m", "kubev6", "verify", "--cluster", str(cluster.file), "--watch", "--json"]
+    outages: list[dict[str, object]] = []
+    with told.open("w") as err, subprocess.Popen(command, cwd=REPO, stdout=subprocess.PIPE, stderr=err) as watch:
+        try:
+            eventually(lambda: "Ctrl-C ends" in told.read_text(), 120)
+            yield outages
+            watch.send_signal(signal.SIGINT)
+            out, _ = watch.communicate(timeout=60)
+        finally:
+            watch.kill()
+    outages += json.loads(out)["outages"]
+    assert watch.returncode == bool(outages), told.read_text()
+
+
 RULES = {
     "kube-worker-2": "-t nat -I POSTROUTING -o eth1 -s fd00:102::/64 -j MASQUERADE",
     "kube-control-plane": "-I FORWARD -p udp --dport 8080 -j DROP",
@@ -431,8 +449,10 @@ RULES = {
 """What hides who asks, and what UDP does not pass, by the machine."""
 
 
-def test_what_has_drifted_fails_the_proof_shows_in_a_plan_and_is_mended_by_a_deploy(cluster: Cluster) -> None:
-    with cluster.changing():
+def test_what_has_drifted_fails_the_proof_shows_in_a_plan_and_is_mended_by_a_deploy(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    with cluster.changing(), watched(cluster, tmp_path / "watch") as outages:
         broken = kubev6(
             "ssh", "--cluster", str(cluster.file), WORKER, "--", "ip", "-6", "route", "del", "fd00:102::/64"
         )
@@ -458,6 +478,10 @@ def test_what_has_drifted_fails_the_proof_shows_in_a_plan_and_is_mended_by_a_dep
         mended = kubev6("deploy", "--cluster", str(cluster.file), "--prebuilt")
         assert mended.returncode == 0, mended.stdout + mended.stderr
         assert "\n1 change.\n" in mended.stdout
+        eventually(lambda: "  ok      pod to pod from " in (tmp_path / "watch").read_text(), 30)
+    assert ("pod to pod", f"pod on {WORKER}", "pod on kube-worker-2", True) in [
+        (each["name"], each["source"], each["target"], each["over"]) for each in outages
+    ]
 
 
 def test_certificates_that_have_ended_are_named_and_renewed_although_nobody_can_speak_to_the_api_server(
