@@ -117,10 +117,11 @@ def _watch(args: argparse.Namespace) -> int:
                     took = time.monotonic() - began
                     say(f"{cluster.name}: {counted(len(checks), 'check')} in {took:.1f} s, and again; Ctrl-C ends.")
             seconds = time.monotonic() - began
-    if args.json:
-        print(outages.as_json(history, seconds))
-    else:
-        if all_of_them := history.all(seconds):
-            outages.show(plain_console(), all_of_them)
-        tell(f"{outages.summary(history, seconds)}.")
-    return 1 if history.all(seconds) else 0
+            seen = history.all(seconds)
+            if args.json:
+                print(outages.as_json(history, seconds), flush=True)
+            else:
+                if seen:
+                    outages.show(plain_console(), seen)
+                tell(f"{outages.summary(history, seconds)}.")
+    return 1 if seen else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -24,6 +25,7 @@ API_SECONDS = 5.0
 """How long the API server may take to list its objects."""
 OF_OBJECTS = ("node Ready", "system pods")
 """Of what the API server's objects prove, what a change may not touch; versions are what it changes."""
+log = logging.getLogger("kubev6.watch")
 Look = Callable[[], tuple[Check, ...]]
 Connections = Callable[[str], AbstractContextManager[Connection]]
 
@@ -78,8 +80,11 @@ def watching(cluster: Cluster, manifest: Manifest, connection: Connections, *, f
         with Threads(len(names)) as pool:
             yield look
     finally:
-        with control_planes.connected(cluster) as leader:
-            probe_pods.remove(leader, manifest, "watch")
+        try:
+            with control_planes.connected(cluster) as leader:
+                probe_pods.remove(leader, manifest, "watch")
+        except KubeV6Error as error:
+            log.warning("the pods of the watch stay until the next one, in the namespace %s: %s", namespace, error)
 
 
 def _api(cluster: Cluster, seen: str = "") -> Check:
