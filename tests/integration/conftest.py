@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
 
 from tests.fakes import substitute
+from tests.integration.prefect_database import PrefectDatabase
+
+
+@pytest.fixture(scope="session")
+def prefect_database(tmp_path_factory: pytest.TempPathFactory) -> PrefectDatabase:
+    """For homes of Prefect's. A server's first start, which makes its database by itself, has test_installed.py."""
+    own = tmp_path_factory.getbasetemp()
+    return PrefectDatabase(own.parent if "PYTEST_XDIST_WORKER" in os.environ else own)
 
 
 @pytest.fixture(scope="session")

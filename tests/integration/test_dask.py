@@ -24,6 +24,7 @@ from flows.run.record import runs
 from flows.run.runner import task_runner
 from kubev6.server.temporary_server import TemporaryServer
 from tests.integration import fake_machines, fake_worker
+from tests.integration.prefect_database import PrefectDatabase
 from tests.integration.shown_lines import ends_in_order, position
 from tests.integration.sshd import free_port
 from tests.waiting import eventually
@@ -55,13 +56,13 @@ class Dask:
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def data(tmp_path_factory: pytest.TempPathFactory, prefect_database: PrefectDatabase) -> Iterator[Path]:
     """Data of these runs and their workers, which have to be the same."""
     home = tmp_path_factory.mktemp("dask")
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith(("PREFECT_", "DASK_"))]:
             patch.delenv(name)
-        patch.setenv("PREFECT_HOME", str(home / "prefect"))
+        patch.setenv("PREFECT_HOME", str(prefect_database.put_in(home / "prefect")))
         patch.setenv("KUBEV6_DATA", str(home / "data"))
         patch.setenv("KUBEV6_CACHE", str(home / "cache"))
         server = TemporaryServer()  # one for all runs: its start takes longer than any of them

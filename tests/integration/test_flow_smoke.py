@@ -22,6 +22,7 @@ from tasks import deployed
 from tasks.backup import archive, keys
 from tests.integration import fake_machines
 from tests.integration.git_project import Project
+from tests.integration.prefect_database import PrefectDatabase
 from tests.integration.shown_lines import ends_in_order, position
 from tests.unit import sample_backup
 
@@ -31,9 +32,9 @@ pytestmark = pytest.mark.usefixtures("own_data")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def prefect_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One home of Prefect for all of these runs: making its database takes longer than any of them."""
-    home = tmp_path_factory.mktemp("prefect")
+def prefect_home(tmp_path_factory: pytest.TempPathFactory, prefect_database: PrefectDatabase) -> Iterator[Path]:
+    """One home of Prefect for all of these runs."""
+    home = prefect_database.put_in(tmp_path_factory.mktemp("smoke") / "prefect")
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("PREFECT_")]:
             patch.delenv(name)

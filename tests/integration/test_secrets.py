@@ -33,6 +33,7 @@ from tests.checkout import REPO
 from tests.http_server import Answering, serving
 from tests.integration import machines_with_logins
 from tests.integration.git_project import Project
+from tests.integration.prefect_database import PrefectDatabase
 from tests.integration.test_kept_server import moving_release
 from tests.integration.test_registry import registry_image
 from tests.integration.test_registry_tags import registry_running
@@ -131,12 +132,12 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def server(directory: Path) -> Iterator[TemporaryServer]:
+def server(directory: Path, prefect_database: PrefectDatabase) -> Iterator[TemporaryServer]:
     """A Prefect server that is being started, which takes as long as bringing the machine up."""
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith(("PREFECT_", "KUBEV6_", "SSH_"))]:
             patch.delenv(name)
-        patch.setenv("PREFECT_HOME", str(directory / "data" / "prefect"))
+        patch.setenv("PREFECT_HOME", str(prefect_database.put_in(directory / "data" / "prefect")))
         patch.setenv("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
         started = TemporaryServer()
         try:

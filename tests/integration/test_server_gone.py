@@ -19,19 +19,20 @@ from kubev6.server import environment, lost_runs
 from kubev6.server.api import ask
 from kubev6.server.temporary_server import TemporaryServer
 from tests.integration import fake_machines
+from tests.integration.prefect_database import PrefectDatabase
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("own_data")
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TemporaryServer]:
+def server(tmp_path_factory: pytest.TempPathFactory, prefect_database: PrefectDatabase) -> Iterator[TemporaryServer]:
     """A server that PREFECT_API_URL names. The last test kills it."""
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("PREFECT_")]:
             patch.delenv(name)
         patch.setattr(os, "environ", os.environ.copy())  # what is set below is for these tests
-        os.environ["PREFECT_HOME"] = str(tmp_path_factory.mktemp("prefect"))
+        os.environ["PREFECT_HOME"] = str(prefect_database.put_in(tmp_path_factory.mktemp("gone") / "prefect"))
         environment.prepare()
         server = TemporaryServer()
         try:

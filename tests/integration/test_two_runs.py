@@ -18,6 +18,7 @@ from flows.run.record import RunRecord, runs
 from kubev6.server.temporary_server import TemporaryServer
 from tasks.secrets import HIDDEN
 from tests.integration import two_deploys
+from tests.integration.prefect_database import PrefectDatabase
 from tests.integration.two_deploys import SECRETS
 
 NAMES = tuple(SECRETS)
@@ -33,12 +34,12 @@ class Run:
 
 
 @pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Run]]:
+def both(tmp_path_factory: pytest.TempPathFactory, prefect_database: PrefectDatabase) -> Iterator[dict[str, Run]]:
     home = tmp_path_factory.mktemp("two-runs")
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("PREFECT_")]:
             patch.delenv(name)
-        patch.setenv("PREFECT_HOME", str(home / "prefect"))
+        patch.setenv("PREFECT_HOME", str(prefect_database.put_in(home / "prefect")))
         patch.setenv("KUBEV6_DATA", str(home / "data"))
         patch.setenv("KUBEV6_CACHE", str(home / "cache"))
         text = (CONFIGS / "clusters" / "lab.yaml").read_text()
