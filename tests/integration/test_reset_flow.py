@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from kubev6.server.temporary_server import TemporaryServer
 from tasks.paths import cluster_dir
 from tests.integration import fake_machines
+from tests.integration.prefect_database import PrefectDatabase
 
 PROGRAM = Path(fake_machines.__file__)
 CONTROL_PLANE = "kube-control-plane"
@@ -21,13 +23,20 @@ pytestmark = pytest.mark.usefixtures("own_data")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def prefect_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """One home of Prefect for all of these runs: making its database takes longer than any of them."""
+def server(tmp_path_factory: pytest.TempPathFactory, prefect_database: PrefectDatabase) -> Iterator[None]:
+    """One server for all of these runs, as each would start one of its own for seconds."""
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("PREFECT_")]:
             patch.delenv(name)
-        patch.setenv("PREFECT_HOME", str(tmp_path_factory.mktemp("prefect")))
-        yield
+        patch.setenv("PREFECT_HOME", str(prefect_database.put_in(tmp_path_factory.mktemp("reset") / "prefect")))
+        one = TemporaryServer()
+        try:
+            one.wait()
+            for name, value in one.environment.items():
+                patch.setenv(name, value)
+            yield
+        finally:
+            one.stop()
 
 
 def reset(behaviour: str, *words: str, stdin: int = subprocess.DEVNULL) -> tuple[int, str, list[str]]:
