@@ -1,6 +1,7 @@
 """The kept server with its pool, its worker and real runs of deployments, on machines that are fakes.
 
-Commands of Prefect's are typed as a person would, in the repository.
+Commands of Prefect's are typed as a person would, in the repository, where they are what a test is about; else runs
+are asked for as Prefect's page does, which takes no seconds for a program's start.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from tests.checkout import REPO
 from tests.fakes import substitute
 from tests.integration import chromium, fake_machines
 from tests.integration.git_project import BEN, GitOverHttp, Project
+from tests.integration.prefect_database import PrefectDatabase
 from tests.waiting import eventually
 
 PREFECT = (sys.executable, "-m", "prefect", "--no-prompt")
@@ -63,18 +65,29 @@ def run(*words: str | Path) -> tuple[int, str, str]:
     return done.returncode, " ".join(done.stdout.split()), " ".join(done.stderr.split())
 
 
-def deployment_run(name: str, *words: str, machines: str = "new", watch: bool = True) -> tuple[int, str]:
-    """Ask for a run; exit status and output."""
-    (data_dir() / "machines").write_text(machines)
-    status, out, err = run(
-        *PREFECT,
-        "deployment",
-        "run",
-        f"kubev6/{name}",
-        *["--watch"] * watch,
-        *words,
-    )
+def typed_run(name: str, *words: str) -> tuple[int, str]:
+    """Type the command that asks for a run and watches it; exit status and output."""
+    (data_dir() / "machines").write_text("new")
+    status, out, err = run(*PREFECT, "deployment", "run", f"kubev6/{name}", "--watch", *words)
     return status, out + err
+
+
+def asked_run(api: str, name: str, machines: str = "new", **parameters: object) -> str:
+    """Ask for a run as Prefect's page does; its id."""
+    (data_dir() / "machines").write_text(machines)
+    deployment = ask(api, f"/deployments/name/kubev6/{name}")["id"]
+    return str(ask(api, f"/deployments/{deployment}/create_flow_run", {"parameters": parameters})["id"])
+
+
+def ended_run(api: str, name: str, **parameters: object) -> tuple[str, str]:
+    """Ask for a run, and wait for its end; the type of its state, and what that says."""
+    identity = asked_run(api, name, **parameters)
+
+    def state() -> dict[str, Any]:
+        return dict(ask(api, f"/flow_runs/{identity}")["state"])
+
+    eventually(lambda: state()["type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED"), 120)
+    return state()["type"], state()["message"]
 
 
 def local_run(machines: str, *words: str) -> tuple[int, str, str]:
@@ -82,8 +95,9 @@ def local_run(machines: str, *words: str) -> tuple[int, str, str]:
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def data(tmp_path_factory: pytest.TempPathFactory, prefect_database: PrefectDatabase) -> Iterator[Path]:
     directory = tmp_path_factory.mktemp("kept")
+    prefect_database.put_in(directory / "data" / "prefect")
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("PREFECT_")]:
             patch.delenv(name)
@@ -117,7 +131,7 @@ def server(data: Path, before_server: str) -> Iterator[str]:  # noqa: ARG001
         with pytest.MonkeyPatch.context() as patch:
             for name, value in re.findall(r"export (\w+)=(\S+)", login.file().read_text()):
                 patch.setenv(name, value)
-            deploy_fakes(data)
+            deploy_fakes(api)
             yield api
     finally:
         kept = kept_server.read()
@@ -126,14 +140,11 @@ def server(data: Path, before_server: str) -> Iterator[str]:  # noqa: ARG001
             worker_runs.end_all(kept.url, 0)
 
 
-def deploy_fakes(data: Path) -> None:
+def deploy_fakes(api: str) -> None:
     """The same deployments with the fake entrypoints."""
-    described = yaml.safe_load((REPO / "prefect.yaml").read_text())
-    for deployment in described["deployments"]:
-        deployment["entrypoint"] = f"{FAKE}:{deployment['entrypoint'].rpartition('.')[2]}"
-    (data / "prefect.yaml").write_text(yaml.safe_dump(described))
-    status, out, err = run(*PREFECT, "deploy", "--all", "--prefect-file", data / "prefect.yaml")
-    assert status == 0, out + err
+    for deployment in ask(api, "/deployments/filter", {}):
+        entrypoint = f"{FAKE}:{deployment['entrypoint'].rpartition('.')[2]}"
+        ask(api, f"/deployments/{deployment['id']}", {"entrypoint": entrypoint}, method="PATCH")
 
 
 @pytest.fixture(autouse=True)
@@ -178,8 +189,7 @@ def under_way(api: str) -> dict[int, str]:
 def begin_endless(api: str) -> str:
     """Begin a run that does not end by itself; its id, when it is well under way."""
     known = {path for path, _ in run_record.runs()}
-    status, said = deployment_run("build-and-deploy", machines="endless", watch=False)
-    assert status == 0, said
+    asked_run(api, "build-and-deploy", "endless")
     lock = cluster_dir("lab") / "lock"
     eventually(lambda: bool({path for path, _ in run_record.runs()} - known), 40)
     eventually(lambda: json.loads(lock.read_text() or "{}").get("pid") in under_way(api))
@@ -308,7 +318,7 @@ def test_the_login_is_its_user_s_alone_and_where_nobody_has_to_type_it(
 def test_a_deployment_runs_as_typed_with_its_steps_in_the_server_a_log_and_a_record(
     server: str, tmp_path: Path
 ) -> None:
-    status, said = deployment_run("build-and-deploy")
+    status, said = typed_run("build-and-deploy")
     assert status == 0, said
     newest = runs_of(server)[0]
     assert newest["name"] == "deploy-lab"
@@ -359,7 +369,7 @@ def test_a_parameter_that_cannot_be_right_is_refused_when_the_run_is_asked_for(
     server: str, deployment: str, parameter: str, said: str
 ) -> None:
     before = len(runs_of(server))
-    status, out = deployment_run(deployment, "--param", parameter)
+    status, out = typed_run(deployment, "--param", parameter)
     assert status == 1
     assert said in out
     assert len(runs_of(server)) == before
@@ -415,10 +425,8 @@ def test_a_night_builds_and_deploys_what_is_new_and_tells_of_a_conflict(
     server: str, moving_release: tuple[Path, Project], data: Path
 ) -> None:
     release, project = moving_release
-    parameters = ["--param", f"release={release}"]
-    status, said = deployment_run("nightly-rebuild", *parameters, "--params", '{"cluster": "lab", "deploy": true}')
-    assert status == 0, (said, runs_of(server)[0]["state"])
-    (message,) = (each["state"]["message"] for each in runs_of(server) if each["name"] == "nightly-moving")
+    state, message = ended_run(server, "nightly-rebuild", release=str(release), cluster="lab", deploy=True)
+    assert state == "COMPLETED", message
     # Before it is deployed, nobody can reach the lab's registry.
     assert re.fullmatch(
         r"built v1\.20\.2\+kubev6\.moving\.\w{7}; deployed on lab; https://\[fd00::64\]:5000 has it", message
@@ -428,10 +436,8 @@ def test_a_night_builds_and_deploys_what_is_new_and_tells_of_a_conflict(
     assert not (data / "told").exists()
 
     project.commit("Make a three", {"a": "3\n"})
-    status, said = deployment_run("nightly-rebuild", *parameters)
-    assert status == 1
+    assert ended_run(server, "nightly-rebuild", release=str(release))[0] == "FAILED"
     failed = runs_of(server)[0]
-    assert failed["state"]["type"] == "FAILED"
     assert "('Make a two', pull request 48551), conflicts with" in failed["state"]["message"]
     eventually(lambda: "Finished in state Failed" in "".join(logged(server, failed["id"])))
     assert "Traceback" not in "".join(logged(server, failed["id"]))
@@ -447,19 +453,16 @@ def test_a_night_of_upstreams_tests_is_told_by_the_first_that_fails_and_the_same
     release, project = moving_release
     project.commit("New", {"b": "1\n"})
 
-    def night() -> tuple[int, str]:
+    def night() -> tuple[str, str]:
         (data / "told").unlink(missing_ok=True)
-        status, said = deployment_run("nightly-e2e", f"--param=release={release}", "--param=cluster=lab")
-        runs = [each for each in runs_of(server) if each["name"] == "nightly-moving"]
-        assert runs[0]["state"]["type"] == ("FAILED" if status else "COMPLETED"), said
-        return status, runs[0]["state"]["message"]
+        return ended_run(server, "nightly-e2e", release=str(release), cluster="lab")
 
     def told() -> str:
         eventually(lambda: whole(data / "told"))
         return str(json.loads((data / "told").read_text())["message"])
 
-    status, message = night()
-    assert status == 0, message
+    state, message = night()
+    assert state == "COMPLETED", message
     assert re.fullmatch(
         r"built v1\.20\.2\+kubev6\.moving\.\w{7}; deployed on lab; e2e on lab: 3 tests, all as expected; "
         r"https://\[fd00::64\]:5000 has it",
@@ -469,17 +472,17 @@ def test_a_night_of_upstreams_tests_is_told_by_the_first_that_fails_and_the_same
     assert not (data / "told").exists()
 
     (data / "data" / "outcomes.json").write_text('{"[sig-network] network 2": "failed"}')
-    status, message = night()
-    assert (status, message) == (1, "e2e on lab: 1 test of 3: [sig-network] network 2 (failed)")
+    state, message = night()
+    assert (state, message) == ("FAILED", "e2e on lab: 1 test of 3: [sig-network] network 2 (failed)")
     assert told() == message
     assert last_record().status == "failed"
     project.commit("Break it", {"uncompilable": "yes\n"})
-    assert night() == (1, told())
+    assert night() == ("FAILED", told())
     seen = "compiling moving failed: proxy.go:7:2: undefined: x"
     assert told() == seen
     first = run_record.runs()[0][0].stem
-    status, message = night()
-    assert status == 1
+    state, message = night()
+    assert state == "FAILED"
     assert message.startswith(f"nothing has changed since run {first}, in which this build failed: {seen}; mend what")
     assert told() == message
     assert [each.title for each in last_record().steps if each.title in ("compile", "lab")] == []
@@ -522,7 +525,7 @@ def test_a_schedule_that_is_turned_on_has_runs_to_come(server: str) -> None:
     eventually(lambda: not to_come())
 
 
-def test_runs_that_lost_their_process_or_their_pool_end_when_the_server_is_mended(server: str, data: Path) -> None:
+def test_runs_that_lost_their_process_or_their_pool_end_when_the_server_is_mended(server: str) -> None:
     identity = begin_endless(server)
     kept = kept_server.read()
     assert kept is not None
@@ -530,11 +533,8 @@ def test_runs_that_lost_their_process_or_their_pool_end_when_the_server_is_mende
     for pid in (kept.worker.pid, *under_way(server)):
         os.kill(pid, signal.SIGKILL)
     eventually(lambda: not under_way(server))
-    status, said = deployment_run("build-and-deploy", watch=False)
-    assert status == 0, said
-    waiting = runs_of(server)[0]["id"]
-    status, out, err = run(*PREFECT, "work-pool", "delete", kept_server.POOL)
-    assert status == 0, out + err
+    waiting = asked_run(server, "build-and-deploy")
+    ask(server, f"/work_pools/{kept_server.POOL}", method="DELETE")
     status, out, _ = run(*KUBEV6, "server", "status")
     assert status == 1
     lacking = "build-and-deploy, deploy-prebuilt, nightly-rebuild, nightly-e2e, nightly-backup"
@@ -547,9 +547,9 @@ def test_runs_that_lost_their_process_or_their_pool_end_when_the_server_is_mende
     assert [state["type"] for state in told.values()] == ["CRASHED", "CRASHED"]
     assert [state["message"] for state in told.values()] == [lost_runs.NO_PROCESS, lost_runs.NO_QUEUE]
     assert run(*KUBEV6, "server", "status")[0] == 0
-    deploy_fakes(data)
-    status, said = deployment_run("build-and-deploy")
-    assert status == 0, said
+    deploy_fakes(server)
+    state, said = ended_run(server, "build-and-deploy")
+    assert state == "COMPLETED", said
 
 
 def test_a_worker_that_was_killed_is_said_to_be_gone_and_up_and_down_mend_and_end_what_it_left(server: str) -> None:
@@ -580,7 +580,7 @@ def test_a_worker_that_was_killed_is_said_to_be_gone_and_up_and_down_mend_and_en
 
 
 def test_a_server_that_an_older_version_left_open_is_closed_by_up_and_keeps_what_it_knows(
-    server: str, data: Path, monkeypatch: pytest.MonkeyPatch
+    server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     port = int(server.split(":")[2].removesuffix("/api"))
     kept_server.end()
@@ -614,6 +614,6 @@ def test_a_server_that_an_older_version_left_open_is_closed_by_up_and_keeps_what
     assert ask(server, f"/work_pools/{kept_server.POOL}")["base_job_template"] == kept_server.JOB_TEMPLATE
     assert len(runs_of(server)) == before
     monkeypatch.setenv(login.LOGIN, login.of(server))
-    deploy_fakes(data)
-    status, said = deployment_run("build-and-deploy")
-    assert status == 0, said
+    deploy_fakes(server)
+    state, said = ended_run(server, "build-and-deploy")
+    assert state == "COMPLETED", said
