@@ -17,6 +17,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from prefect.settings import PREFECT_API_URL
 
 from configs.errors import KubeV6Error
 from configs.manifest import CNI_PLUGINS, Manifest
@@ -300,7 +301,7 @@ import logging, sys
 logging.basicConfig(level=logging.INFO)
 from configs.schema.loading import load_release
 from tasks.release.fetch.mirror import Mirror
-from tests.integration.flow_of_build import build_release, prefect
+from tests.integration.flow_of_build import build_release
 
 
 class Hold(logging.Handler):  # whoever compiles waits until it is told to go on
@@ -311,14 +312,15 @@ class Hold(logging.Handler):  # whoever compiles waits until it is told to go on
 
 logging.getLogger().addHandler(Hold())
 release, source, mirror = sys.argv[1:]
-with prefect():
-    manifest = build_release(load_release(release), sources={"upstream": source}, mirror=Mirror(mirror))
+manifest = build_release(load_release(release), sources={"upstream": source}, mirror=Mirror(mirror))
 print(manifest.model_dump_json())
 """
 
 
 def test_two_builds_of_the_same_at_once_do_the_work_once(built: Built, tmp_path: Path) -> None:
-    environment = {**os.environ, "KUBEV6_DATA": str(tmp_path / "data"), "KUBEV6_CACHE": str(tmp_path / "cache")}
+    of_server = {"PREFECT_API_URL": PREFECT_API_URL.value() or ""}
+    own = {"KUBEV6_DATA": str(tmp_path / "data"), "KUBEV6_CACHE": str(tmp_path / "cache")}
+    environment = {**os.environ, **of_server, **own}
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / "go-build").symlink_to((cache_dir() / "go-build").resolve())
     shutil.copytree(cache_dir() / "toolchain", tmp_path / "cache" / "toolchain")
