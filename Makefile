@@ -33,7 +33,8 @@ down: $(READY) docker-group ## remove that cluster and its machines
 
 # Side by side goes what shares nothing but the processors; a whole cluster wants them for itself.
 test: $(READY) docker-group test-packages check ## style, types, unit, integration, and whole clusters; not test-networking, releases and all faults
-	@$(call with_docker,$(BIN)/python -m pytest tests/unit tests/integration -n auto --maxprocesses 4 --dist loadfile; \
+	@$(call with_docker,$(BIN)/python -m pytest tests/unit tests/integration -n auto --maxprocesses 4 --dist loadfile \
+		--no-loadscope-reorder; \
 		ended=$$?; $(BIN)/python -m pytest tests/cluster tests/faults && exit $$ended)
 
 test-unit: $(READY) ## the tests that need nothing but Python, in under a minute

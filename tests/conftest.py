@@ -52,8 +52,14 @@ def fast_files(seconds: dict[str, float]) -> set[str]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Unit tests and the quickest of the integration tests are fast; a test of a cluster says so of itself."""
-    fast = fast_files(json.loads(DURATIONS.read_text()))
+    """Unit tests and the quickest of the integration tests are fast; a test of a cluster says so of itself.
+
+    On several processors at once, the longest files are first.
+    """
+    seconds: dict[str, float] = json.loads(DURATIONS.read_text())
+    if "PYTEST_XDIST_WORKER" in os.environ:  # a long file that is begun last has all other processors wait for it
+        items.sort(key=lambda item: -seconds.get(item.path.name, 0))
+    fast = fast_files(seconds)
     for item in items:
         if item.path.parent.name == "unit" or item.path.name in fast:
             item.add_marker("fast")

@@ -81,7 +81,7 @@ def asked_run(api: str, name: str, machines: str = "new", **parameters: object) 
 
 def ended_run(api: str, name: str, **parameters: object) -> tuple[str, str]:
     """Ask for a run, and wait for its end; the type of its state, and what that says."""
-    identity = asked_run(api, name, **parameters)
+    identity = asked_run(api, name, "new", **parameters)
 
     def state() -> dict[str, Any]:
         return dict(ask(api, f"/flow_runs/{identity}")["state"])
