@@ -275,7 +275,7 @@ def test_deployments_run_as_typed_on_the_kept_server_which_local_runs_then_use_t
             assert f"the kept server, http://127.0.0.1:{port}" in here.stderr
             asked = ask(f"http://127.0.0.1:{port}/api", "/flow_runs/filter", {"sort": "EXPECTED_START_TIME_DESC"})
             ended = [(run["name"], run["state"]["message"]) for run in asked[:2]]
-            assert ended == [(f"deploy-{NAME}", "0 changes; 65 checks, all ok")] * 2
+            assert ended == [(f"deploy-{NAME}", "0 changes; 107 checks, all ok")] * 2
 
             assert dated_tags("kube-proxy") == []
             deployment_run("nightly-rebuild", release="debian-1.20", cluster=str(cluster.file), deploy=True)
