@@ -97,13 +97,13 @@ def _watch(args: argparse.Namespace) -> int:
         from tasks.exclusive import exclusive
         from tasks.kubernetes.outages import History
         from tasks.kubernetes.watch import watching
-        from tasks.paths import cluster_dir
+        from tasks.paths import cache_dir
         from tasks.ssh.pool import connection
 
         provide_secrets(here)
         waits = partial(standard_error.say, "another watch of this cluster goes on; waits for its end", level="warning")
         with (
-            exclusive(cluster_dir(cluster.name) / "watch.lock", waits),
+            exclusive(cache_dir() / "watches" / f"{cluster.name}.lock", waits),
             watching(cluster, deployed(cluster), partial(connection, cluster), full=args.full) as look,
             asked_to_end() as ended,
         ):
