@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ from kubev6.server.orchestration import Orchestration
 from tasks import secrets
 
 log = logging.getLogger("kubev6.commands")
+SAME_SECONDS = 1.0
+"""What comes so soon after a signal is that one again: a program that started this one may pass on what both got."""
 SECONDS_TO_STOP = 10.0
 """How long the threads of a run that was interrupted have to end by themselves."""
 
@@ -154,16 +157,22 @@ def _stoppable(here: Running) -> Iterator[None]:
 
 @contextmanager
 def asked_to_end() -> Iterator[threading.Event]:
-    """Have the first Ctrl-C, or SIGTERM, mean that what goes on and on ends in order; the next is as ever.
+    """Have the first Ctrl-C, or SIGTERM, mean that what goes on and on ends in order; a later one is as ever.
 
     Yields:
         It is set when that was asked.
     """
     asked = threading.Event()
+    at = 0.0
 
-    def handler(*_: object) -> None:
-        asked.set()
-        restore()
+    def handler(number: int, frame: Any) -> None:  # noqa: ARG001 - the shape of a signal handler
+        nonlocal at
+        if not asked.is_set():
+            at = time.monotonic()
+            asked.set()
+        elif time.monotonic() - at > SAME_SECONDS:
+            restore()
+            os.kill(os.getpid(), number)
 
     def restore() -> None:
         for number, former in before.items():
