@@ -10,7 +10,7 @@ from rich.text import Text
 
 from configs.words import counted
 from kubev6.console.tables import new_table
-from tasks.kubernetes.outages import History, Outage
+from tasks.kubernetes.outages import History, Outage, key_of
 
 
 def line(outage: Outage, clock: str) -> str:
@@ -34,7 +34,7 @@ def summary(history: History, seconds: float) -> str:
         history: What was seen.
         seconds: How long it took.
     """
-    failed = len({(each.check.name, each.check.source, each.check.target) for each in history.all(seconds)})
+    failed = len({key_of(each.check) for each in history.all(seconds)})
     looked = f"{counted(len(history.known), 'check')}, looked at {counted(history.rounds, 'time')} in {seconds:.0f} s"
     return f"{looked}: {f'{failed} of them failed at some time' if failed else 'all held every time'}"
 

@@ -12,6 +12,7 @@ from tasks.kubernetes import certificates
 from tasks.kubernetes.certificates import Told
 from tasks.kubernetes.checks import Check, Probe, judge
 from tasks.kubernetes.kubeadm import KUBECTL
+from tasks.node_agent.verify_probe import NOT_ASKED
 from tasks.scope import Threads
 from tasks.ssh.connection import Connection
 from tasks.ssh.program import program
@@ -23,8 +24,6 @@ Question = dict[str, str | int]
 """As it goes over the wire."""
 Answer = tuple[int, str, float]
 """Status, output and seconds."""
-NOT_ASKED = 2
-"""The status of a question with which nobody could be sent: nothing is known of what it is about."""
 NO_POD: Answer = (NOT_ASKED, "its pod is not there", 0.0)
 
 

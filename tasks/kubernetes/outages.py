@@ -11,6 +11,11 @@ Key = tuple[str, str, str]
 """Name, source and target of a check."""
 
 
+def key_of(check: Check) -> Key:
+    """What a check is known by from one look to the next."""
+    return check.name, check.source, check.target
+
+
 @dataclass(frozen=True, slots=True)
 class Outage:
     """A time over which a check failed each time that it was looked at.
@@ -56,7 +61,7 @@ class History:
         new: list[Outage] = []
         self.rounds += 1
         for check in checks:
-            key = (check.name, check.source, check.target)
+            key = key_of(check)
             self.known.add(key)
             if not check.ok and key not in self.open:
                 new.append(Outage(check, at))

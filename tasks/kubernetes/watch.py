@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
 from configs.errors import KubeV6Error, NodeError
 from configs.manifest import Manifest
 from configs.schema.cluster import Cluster
-from tasks import steps
-from tasks.kubernetes import control_planes, probe_pods
-from tasks.kubernetes.asking import NO_POD, NOT_ASKED, Answer, Asked, Asker, by_source
+from tasks.kubernetes import control_planes, probe_pods, waiting
+from tasks.kubernetes.asking import NO_POD, Answer, Asked, Asker, by_source
 from tasks.kubernetes.checks import Check, Probe, check_objects, judge, probes
+from tasks.kubernetes.kubeadm import KUBECTL
 from tasks.kubernetes.probe_pods import NO_ADDRESS, READY_SECONDS, Objects
 from tasks.kubernetes.readiness import is_ready, name_of
+from tasks.node_agent.verify_probe import NOT_ASKED
 from tasks.scope import Threads
 from tasks.ssh.connection import Connection
 
@@ -51,7 +51,7 @@ def watching(cluster: Cluster, manifest: Manifest, connection: Connections, *, f
         probe_pods.remove(leader, manifest, "watch")  # what one that was killed has left
         namespace = probe_pods.make(leader, cluster, manifest, "watch")
     try:
-        last = _when_ready(cluster, namespace)
+        last = _when_ready(cluster, manifest, namespace)
 
         def look() -> tuple[Check, ...]:
             nonlocal last
@@ -92,22 +92,19 @@ def _api(cluster: Cluster, seen: str = "") -> Check:
     return Check("API objects", "API", cluster.name, not seen, seen or "listed")
 
 
-def _when_ready(cluster: Cluster, namespace: str) -> Objects:
+def _when_ready(cluster: Cluster, manifest: Manifest, namespace: str) -> Objects:
     """The objects when a pod is Ready on every node."""
-    until = time.monotonic() + READY_SECONDS
-    while True:
-        with control_planes.connected(cluster) as leader:
-            found = probe_pods.objects_now(leader, namespace, READY_SECONDS)
-        ready = {node for node, pod in found.pods_by_node().items() if is_ready(pod)}
-        if lacking := [node.name for node in cluster.kubernetes_nodes if node.name not in ready]:
-            if time.monotonic() > until:
-                raise KubeV6Error(
-                    f"no pod of the watch got Ready on {', '.join(lacking)}", todo="`kubev6 verify` tells what is wrong"
-                )
-            steps.go_on()
-            time.sleep(0.5)
-        else:
-            return found
+    wait = waiting.until_rolled_out(f"{KUBECTL} -n {namespace}", manifest.version)
+    with control_planes.connected(cluster) as leader:
+        script = f"end=$(( $(date +%s) + {READY_SECONDS} )); {wait}"
+        leader.run(script, step="watch", timeout=READY_SECONDS + 30, check=False)
+        found = probe_pods.objects_now(leader, namespace, API_SECONDS)
+    ready = {node for node, pod in found.pods_by_node().items() if is_ready(pod)}
+    if lacking := [node.name for node in cluster.kubernetes_nodes if node.name not in ready]:
+        raise KubeV6Error(
+            f"no pod of the watch got Ready on {', '.join(lacking)}", todo="`kubev6 verify` tells what is wrong"
+        )
+    return found
 
 
 def told(questions: Sequence[Probe], answers: Mapping[str, Answer]) -> Iterator[Check]:

@@ -1,7 +1,6 @@
 """Runs on a node: asks the questions of the proof, from the node itself and through kubectl from pods.
 
-An answer is ``[status, output, seconds]``; the status is 0 when the asking itself went well, and 2 when nobody could be
-sent to ask. A question that fails is
+An answer is ``[status, output, seconds]``; the status is 0 when the asking itself went well. A question that fails is
 asked again until the patience is over: a Service that was made a moment ago is not on every node yet. Each attempt has
 twice the time of the one before: a packet that is lost is sent again only after a second (RFC 6298, 2.1).
 """
@@ -24,6 +23,7 @@ from tasks.node_agent.files import text_of
 CA = "/etc/kubernetes/pki/ca.crt"
 TIMEOUT = 5.0
 NOT_ASKED = 2
+"""The status of a question with which nobody could be sent: nothing is known of what it is about."""
 LARGEST = 65536
 """Bytes that are read of an answer."""
 EXECS_AT_ONCE = 8

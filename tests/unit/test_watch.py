@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from tasks.kubernetes.asking import NOT_ASKED, Answer
+from tasks.kubernetes.asking import Answer
 from tasks.kubernetes.checks import Probe
 from tasks.kubernetes.watch import told
+from tasks.node_agent.verify_probe import NOT_ASKED
 
 QUESTIONS = (
     Probe("hairpin", "kube-worker-1", True, "its own Service", "fetch", "http://[fd00::1]/", "kube-worker-1"),
